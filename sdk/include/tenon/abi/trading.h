@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tenon.trading/1 -- orders, balances and the ledger: the one writer of trading state.
+ *
+ * A command gets a sequence number and a time, is applied, and is answered when the journal's batch
+ * with it is on disk. `done` callbacks run on the reactor that called, never inline. What a reply
+ * points to is borrowed until the callback returns. Scales are those of tenon.instruments/1.
+ * The engine never answers before the disk has the command, and never twice. */
+#ifndef TENON_ABI_TRADING_H
+#define TENON_ABI_TRADING_H
+
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TENON_SIDE_BUY  0
+#define TENON_SIDE_SELL 1
+
+#define TENON_ORDER_LIMIT             1
+#define TENON_ORDER_MARKET            2
+#define TENON_ORDER_LIMIT_MAKER       3
+#define TENON_ORDER_STOP_LOSS         4
+#define TENON_ORDER_STOP_LOSS_LIMIT   5
+#define TENON_ORDER_TAKE_PROFIT       6
+#define TENON_ORDER_TAKE_PROFIT_LIMIT 7
+
+#define TENON_TIF_GTC 1
+#define TENON_TIF_IOC 2
+#define TENON_TIF_FOK 3
+
+/* Life of an order. PENDING_NEW: accepted and journalled, the venue has not answered yet. */
+#define TENON_STATUS_PENDING_NEW      1
+#define TENON_STATUS_NEW              2
+#define TENON_STATUS_PARTIALLY_FILLED 3
+#define TENON_STATUS_FILLED           4 /* from here on closed */
+#define TENON_STATUS_CANCELED         5
+#define TENON_STATUS_EXPIRED          6
+#define TENON_STATUS_REJECTED         7
+
+#define TENON_CLIENT_ID_MAX 36
+typedef struct tenon_client_id { uint8_t length; char text[39]; } tenon_client_id;
+
+/* Outcome of a command. 0 is success; the rest says which rule refused it. Append only. */
+#define TENON_REJECT_NONE                0
+#define TENON_REJECT_UNKNOWN_INSTRUMENT  1
+#define TENON_REJECT_MARKET_CLOSED       2
+#define TENON_REJECT_PRICE_FILTER        3
+#define TENON_REJECT_LOT_SIZE            4
+#define TENON_REJECT_MARKET_LOT_SIZE     5
+#define TENON_REJECT_NOTIONAL            6
+#define TENON_REJECT_PERCENT_PRICE       7
+#define TENON_REJECT_MAX_ORDERS          8
+#define TENON_REJECT_BALANCE             9
+#define TENON_REJECT_DUPLICATE_ID       10
+#define TENON_REJECT_WOULD_MATCH        11 /* post-only, and it would have taken */
+#define TENON_REJECT_UNKNOWN_ORDER      12
+#define TENON_REJECT_OVERFLOW           13 /* price * quantity or a sum leaves 64 bits */
+#define TENON_REJECT_UNKNOWN_ACCOUNT    14
+#define TENON_REJECT_ACCOUNT_DISABLED   15
+#define TENON_REJECT_INVALID            16 /* a field or combination of fields makes no sense */
+#define TENON_REJECT_UNSUPPORTED        17 /* order type not supported by the engine or the venue */
+#define TENON_REJECT_MAX_POSITION       18
+#define TENON_REJECT_NO_LIQUIDITY       19 /* nothing to price a market order against */
+#define TENON_REJECT_VENUE              20 /* the venue refused; its message is in the order event */
+#define TENON_REJECT_UNKNOWN_ASSET      21
+#define TENON_REJECT_DUPLICATE_ACCOUNT  22
+#define TENON_REJECT_DUPLICATE_KEY      23
+#define TENON_REJECT_UNKNOWN_KEY        24
+#define TENON_REJECT_CAPACITY           25 /* a bound of the engine's memory is reached */
+
+typedef struct tenon_order_request {
+    uint32_t size;
+    uint32_t instrument;
+    uint64_t account;
+    uint8_t  side, type, time_in_force, reserved8;
+    uint32_t reserved;
+    int64_t  price;          /* 0 for market orders */
+    int64_t  quantity;       /* base; 0 when quote_quantity rules */
+    int64_t  quote_quantity; /* market orders only: spend or receive that much; 0: none */
+    tenon_client_id client_id; /* length 0: the engine makes one */
+} tenon_order_request;
+
+typedef struct tenon_cancel_request {
+    uint32_t size;
+    uint32_t instrument;
+    uint64_t account;
+    uint64_t order_id;               /* 0: by client id */
+    tenon_client_id client_id;       /* of the order; with order_id both must fit */
+    tenon_client_id cancel_client_id; /* length 0: the engine makes one */
+} tenon_cancel_request;
+
+typedef struct tenon_order {
+    uint64_t order_id;
+    uint64_t account;
+    uint32_t instrument;
+    uint8_t  side, type, time_in_force, status;
+    int64_t  price, quantity, quote_quantity;
+    int64_t  filled_quantity, filled_quote; /* filled_quote in units of the quote asset */
+    int64_t  created_real_ns, updated_real_ns;
+    uint64_t update_sequence; /* of the command that changed it last */
+    uint32_t reject;          /* TENON_REJECT_*, when REJECTED */
+    uint32_t reserved;
+    tenon_client_id client_id;
+    tenon_client_id cancel_client_id; /* of the cancel that closed it, else length 0 */
+} tenon_order;
+
+typedef struct tenon_trade {
+    uint64_t trade_id;       /* per instrument, from 1, no gaps */
+    uint64_t order_id;
+    uint64_t account;
+    uint32_t instrument;
+    uint8_t  side, is_maker, reserved8[2];
+    int64_t  price, quantity;
+    int64_t  quote_amount;   /* price * quantity, in units of the quote asset */
+    int64_t  fee;            /* in units of fee_asset, >= 0 */
+    uint32_t fee_asset, reserved;
+    int64_t  time_real_ns;
+    uint64_t sequence;       /* of the command that caused it */
+} tenon_trade;
+
+typedef struct tenon_balance {
+    uint64_t account;
+    uint32_t asset, reserved;
+    int64_t  free, locked;   /* units of the asset */
+} tenon_balance;
+
+#define TENON_ACCOUNT_EXTERNAL 1u /* where deposits come from: its balances may be negative */
+#define TENON_ACCOUNT_FEES     2u
+#define TENON_ACCOUNT_VENUES   3u /* counterparty of fills against a market; may be negative */
+#define TENON_ACCOUNT_FIRST    16u /* first id of a user's account */
+
+typedef struct tenon_account {
+    uint64_t  id;
+    tenon_str name;          /* unique, [a-z0-9._-]{1,32} */
+    uint32_t  enabled, reserved;
+    int64_t   created_real_ns, updated_real_ns;
+} tenon_account;
+
+#define TENON_PERMISSION_READ  1u
+#define TENON_PERMISSION_TRADE 2u
+#define TENON_KEY_HMAC_SHA256 1u
+#define TENON_KEY_ED25519     2u
+
+/* An API key. `material` is the sealed secret (HMAC) or the public key (Ed25519, 32 bytes). */
+typedef struct tenon_api_key {
+    tenon_str   key;         /* what clients send; 64 characters [A-Za-z0-9] */
+    uint64_t    account;
+    uint32_t    kind, permissions;
+    tenon_bytes material;    /* at most 256 bytes */
+    tenon_str   label;
+    int64_t     created_real_ns;
+    uint32_t    revoked, reserved;
+} tenon_api_key;
+
+typedef struct tenon_trading_reply {
+    uint32_t size;
+    uint32_t reject;              /* TENON_REJECT_*; not NONE: nothing changed */
+    uint64_t sequence;            /* of the command */
+    int64_t  time_real_ns;        /* of the command */
+    const tenon_order* orders;    /* the order after the command; cancel_all: all that it closed */
+    uint32_t order_count;
+    uint32_t trade_count;
+    const tenon_trade* trades;    /* fills of the order in this command */
+    uint64_t account;             /* account_open: the new id */
+} tenon_trading_reply;
+
+/* status: TENON_OK with a reply (look at reject), or a failure without one: TENON_UNAVAILABLE
+ * (queue full, disk full, journal degraded; err says which): the command was not and will not be
+ * applied. TENON_IN_DOUBT: the disk failed during the write; ask after the restart. */
+typedef struct tenon_trading_done {
+    void* ctx;
+    void (*fn)(void* ctx, tenon_status status, const tenon_trading_reply* reply, const tenon_err* err);
+} tenon_trading_done;
+
+#define TENON_EVENT_ORDER   1 /* an order changed; trade is set when by a fill */
+#define TENON_EVENT_BALANCE 2 /* a balance changed by a ledger entry or an order */
+#define TENON_EVENT_LEDGER  3 /* a transfer between accounts */
+#define TENON_EVENT_ACCOUNT 4
+#define TENON_EVENT_KEY     5
+#define TENON_EVENT_INSTRUMENT 6 /* trading status changed */
+
+typedef struct tenon_ledger_entry {
+    uint64_t  from, to;
+    uint32_t  asset, reserved;
+    int64_t   amount;        /* > 0 */
+    tenon_str reference;     /* at most 64 bytes; not empty: idempotent by it */
+} tenon_ledger_entry;
+
+typedef struct tenon_execution_event {
+    uint32_t size, kind;     /* TENON_EVENT_* */
+    uint64_t sequence;       /* of the command */
+    uint32_t index;          /* within the command, from 0: (sequence, index) is unique, ascending */
+    uint32_t instrument;     /* INSTRUMENT: the id */
+    int64_t  time_real_ns;
+    const tenon_order*   order;
+    const tenon_trade*   trade;
+    const tenon_balance* balance;
+    const tenon_ledger_entry* ledger;
+    const tenon_account* account;
+    const tenon_api_key* key;
+    uint32_t status, reserved; /* INSTRUMENT: TENON_INSTRUMENT_* */
+} tenon_execution_event;
+
+#define TENON_ORDERS_OPEN 1u
+#define TENON_ORDERS_ALL  2u
+#define TENON_ANY_INSTRUMENT 0xffffffffu
+
+typedef struct tenon_order_query {
+    uint32_t size, which;          /* TENON_ORDERS_* */
+    uint64_t account;
+    uint32_t instrument;           /* or TENON_ANY_INSTRUMENT (open orders only) */
+    uint32_t limit;                /* 1 .. 1000; ignored for open orders */
+    uint64_t from_order_id;        /* 0: none; else this one and later */
+    int64_t  start_real_ns, end_real_ns; /* 0: open end; both inclusive, by created time */
+} tenon_order_query;
+
+typedef struct tenon_trade_query {
+    uint32_t size, instrument;
+    uint64_t account;
+    uint64_t order_id;             /* 0: any */
+    uint64_t from_trade_id;        /* 0: none; else this one and later */
+    int64_t  start_real_ns, end_real_ns;
+    uint32_t limit, reserved;      /* 1 .. 1000 */
+} tenon_trade_query;
+/* Order of rows: by id ascending. With neither a from id nor a start, the newest `limit` rows. */
+
+typedef struct tenon_trading_status {
+    uint32_t size;
+    uint32_t accepting;            /* 0: orders are refused, reason says why */
+    uint64_t sequence;             /* last applied command */
+    uint64_t durable_sequence;
+    uint64_t projected_sequence;   /* last one in SQL */
+    uint64_t state_hash;           /* of the applied state */
+    uint64_t open_orders, accounts;
+    tenon_str reason;              /* borrowed until the next turn */
+} tenon_trading_status;
+
+typedef struct tenon_trading_1 {
+    uint32_t size, flags;
+    /* [reactor, any of them] Every one: TENON_PENDING | TENON_INVALID (malformed struct) |
+     * TENON_UNAVAILABLE (see err). Nothing is kept of the request after return. */
+    tenon_status (*submit)(void* self, const tenon_order_request*, tenon_trading_done, tenon_err*);
+    tenon_status (*cancel)(void* self, const tenon_cancel_request*, tenon_trading_done, tenon_err*);
+    tenon_status (*cancel_all)(void* self, uint64_t account, uint32_t instrument,
+                               tenon_trading_done, tenon_err*);
+    /* The ledger and its owners; same rules. An entry may not take a user's free balance below 0. */
+    tenon_status (*transfer)(void* self, const tenon_ledger_entry*, tenon_trading_done, tenon_err*);
+    tenon_status (*account_open)(void* self, tenon_str name, tenon_trading_done, tenon_err*);
+    tenon_status (*key_add)(void* self, const tenon_api_key*, tenon_trading_done, tenon_err*);
+    tenon_status (*key_revoke)(void* self, tenon_str key, tenon_trading_done, tenon_err*);
+    tenon_status (*instrument_status)(void* self, uint32_t instrument, uint32_t status,
+                                      tenon_trading_done, tenon_err*);
+
+    /* [reactor, any of them] Queries see everything that was acknowledged before the call. Rows are
+     * borrowed during `row`, which may return a failure to stop. TENON_OK: all rows were given before
+     * the return; TENON_PENDING: rows come later on the caller's reactor, then done fires (storage or
+     * another reactor had to be asked). */
+    tenon_status (*order)(void* self, uint64_t account, uint32_t instrument, uint64_t order_id,
+                          const tenon_client_id* client_id, /* when order_id is 0 */
+                          void* ctx, tenon_status (*row)(void* ctx, const tenon_order*), tenon_done,
+                          tenon_err*);
+    tenon_status (*orders)(void* self, const tenon_order_query*, void* ctx,
+                           tenon_status (*row)(void* ctx, const tenon_order*), tenon_done, tenon_err*);
+    tenon_status (*trades)(void* self, const tenon_trade_query*, void* ctx,
+                           tenon_status (*row)(void* ctx, const tenon_trade*), tenon_done, tenon_err*);
+    /* Balances of an account that are or were not zero. TENON_NOT_FOUND: no such account. */
+    tenon_status (*balances)(void* self, uint64_t account, void* ctx,
+                             tenon_status (*row)(void* ctx, const tenon_balance*), tenon_done,
+                             tenon_err*);
+    /* [any] Accounts and keys as of now, for tools and tenon.auth. */
+    tenon_status (*accounts)(void* self, void* ctx,
+                             tenon_status (*row)(void* ctx, const tenon_account*), tenon_err*);
+    tenon_status (*keys)(void* self, void* ctx,
+                         tenon_status (*row)(void* ctx, const tenon_api_key*), tenon_err*);
+    /* [any] TENON_INSTRUMENT_* as the engine has it now. */
+    uint32_t (*status_of)(void* self, uint32_t instrument);
+    /* [any] */
+    tenon_status (*status)(void* self, tenon_trading_status* out);
+
+    /* [control] Events of durable commands, in order, on the engine's reactor; borrowed during the
+     * call. After unsubscribe returned it does not run again. handle > 0. */
+    tenon_status (*subscribe)(void* self, void* ctx,
+                              void (*fn)(void* ctx, const tenon_execution_event* events,
+                                         uint32_t count),
+                              uint64_t* handle);
+    void (*unsubscribe)(void* self, uint64_t handle);
+} tenon_trading_1;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tenon.venue/1 -- where orders are executed: our own book, a paper market, an exchange.
+ *
+ * The engine is deterministic and its journal is replayed, so a venue has two halves.
+ *   - `submit`, `cancel`, `apply` are functions of the venue's own state and their arguments alone:
+ *     they read no clock, no market data, no random source. They run live and again at replay.
+ *   - `evidence` and whatever the venue does on its own read the outside. What they find becomes
+ *     bytes in the journal: `evidence` travels with the order that asked for it; evidence that comes
+ *     by itself (a trade that fills a resting order, a report from an exchange) goes to
+ *     tenon_venue_input.command and comes back through `apply`.
+ * All calls come from the engine's thread, one at a time. Reports are borrowed during the call.
+ * Conservation: for a TRADE with maker or taker 0 the counterparty is the account
+ * TENON_ACCOUNT_VENUES. */
+#ifndef TENON_ABI_VENUE_H
+#define TENON_ABI_VENUE_H
+
+#include "base.h"
+#include "trading.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tenon_venue_order {
+    uint64_t order_id, account;
+    uint32_t instrument;
+    uint8_t  side, type, time_in_force, reserved8;
+    int64_t  price, quantity, quote_quantity;
+} tenon_venue_order;
+
+#define TENON_REPORT_ACCEPTED 1 /* rests or goes on; not sent for an order that is REJECTED */
+#define TENON_REPORT_REJECTED 2 /* reject says why; nothing was done with the order */
+#define TENON_REPORT_TRADE    3
+#define TENON_REPORT_CANCELED 4 /* by cancel */
+#define TENON_REPORT_EXPIRED  5 /* the rest will not be executed (IOC, FOK, market without book) */
+
+typedef struct tenon_venue_report {
+    uint32_t kind, reject;
+    uint64_t order_id;         /* TRADE: the taker, 0 when the market took */
+    uint64_t maker_order_id;   /* TRADE: 0 when the market made */
+    int64_t  price, quantity;  /* TRADE */
+    uint32_t instrument, reserved;
+} tenon_venue_report;
+
+/* Order of reports of one call: ACCEPTED first, then trades as they happened, then what ends it. */
+typedef struct tenon_venue_reports {
+    void* ctx;
+    void (*put)(void* ctx, const tenon_venue_report* report);
+} tenon_venue_reports;
+
+/* The engine's side of a venue. */
+typedef struct tenon_venue_input_1 {
+    uint32_t size, flags;
+    /* [reactor, any of them] Journals `evidence`, then calls apply with it. TENON_OK |
+     * TENON_UNAVAILABLE (queue full or journal degraded: keep it and try again). */
+    tenon_status (*command)(void* self, tenon_bytes evidence);
+} tenon_venue_input_1;
+
+typedef struct tenon_venue_1 {
+    uint32_t size, flags;
+    /* Called once before anything else, and with vt NULL before the engine stops. Between them the
+     * venue may send commands; it does not while the engine replays (live() was not called yet). */
+    tenon_status (*attach)(void* self, tenon_iface input /* tenon_venue_input_1 */, tenon_err*);
+    /* Replay has ended: the venue may look at the outside from now on. May be NULL. */
+    void (*live)(void* self);
+    /* Optional (may be NULL). What the order meets outside, as bytes; empty is allowed. Live only,
+     * before the order is journalled. */
+    tenon_status (*evidence)(void* self, const tenon_venue_order*, int64_t now_real_ns, tenon_sink);
+    /* Deterministic. An order is answered by reports during this call or during a later apply. */
+    void (*submit)(void* self, const tenon_venue_order*, tenon_bytes evidence, int64_t now_real_ns,
+                   tenon_venue_reports);
+    /* Deterministic. CANCELED now or later; nothing when the venue does not know the order. */
+    void (*cancel)(void* self, uint64_t order_id, uint32_t instrument, int64_t now_real_ns,
+                   tenon_venue_reports);
+    /* Deterministic. Evidence that came by itself. Optional when the venue never sends commands.
+     * TENON_INVALID: not this venue's bytes; nothing changed. */
+    tenon_status (*apply)(void* self, tenon_bytes evidence, int64_t now_real_ns, tenon_venue_reports);
+    /* Optional. All commands up to here are on disk: what was held back (public trades and book
+     * changes of an internal market) may leave. Live only. */
+    void (*durable)(void* self);
+    /* The deterministic state as bytes; read replaces it. `hash` is of the same state. */
+    tenon_status (*snapshot_write)(void* self, tenon_sink, tenon_err*);
+    tenon_status (*snapshot_read)(void* self, tenon_bytes, tenon_err*);
+    uint64_t (*hash)(void* self);
+} tenon_venue_1;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

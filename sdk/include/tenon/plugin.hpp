@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: Apache-2.0
+// C++20 side of the plugin ABI: strings, errors, the exception guard, the host and the plugin base.
+//
+// A plugin is a class derived from tenon::Plugin and one TENON_EXPORT_PLUGIN line. Nothing here is
+// shared with the host but the C tables of abi/: each plugin has its own copy of this code.
+#pragma once
+
+#include <tenon/abi/base.h>
+#include <tenon/abi/host.h>
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <exception>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace tenon {
+
+[[nodiscard]] inline tenon_str str(std::string_view s) noexcept {
+    return {s.data(), s.size()};
+}
+
+[[nodiscard]] inline tenon_bytes bytes(std::string_view s) noexcept {
+    return {s.data(), s.size()};
+}
+
+[[nodiscard]] inline std::string_view view(tenon_str s) noexcept {
+    return {s.p, s.n};
+}
+
+[[nodiscard]] inline std::string_view view(tenon_bytes b) noexcept {
+    return {static_cast<const char*>(b.p), b.n};
+}
+
+// An operation cannot go on. Context is added on the way up; what() never holds a secret.
+class Error : public std::exception {
+public:
+    Error(tenon_status code, std::string message) : code_{code}, message_{std::move(message)} {}
+
+    [[nodiscard]] tenon_status code() const noexcept { return code_; }
+
+    [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
+
+private:
+    tenon_status code_;
+    std::string message_;
+};
+
+// Writes the error, cut to what the caller has room for, and returns its code.
+inline tenon_status fail(
+    tenon_err* err,
+    tenon_status code,
+    std::string_view message,
+    std::uint32_t flags = 0
+) noexcept {
+    constexpr std::size_t k_head = offsetof(tenon_err, msg);
+    if (err != nullptr && err->size >= k_head) {
+        const std::size_t room = std::min<std::size_t>(err->size - k_head, sizeof err->msg);
+        err->code = code;
+        err->flags = flags;
+        err->len = static_cast<std::uint32_t>(std::min(message.size(), room));
+        std::memcpy(err->msg, message.data(), err->len);
+    }
+    return code;
+}
+
+// A tenon_err of one's own, for calling through a table.
+struct ErrorBuffer : tenon_err {
+    ErrorBuffer() noexcept : tenon_err{} { size = sizeof(tenon_err); }
+
+    [[nodiscard]] std::string_view message() const noexcept { return {msg, len}; }
+
+    [[nodiscard]] bool retryable() const noexcept { return (flags & TENON_ERR_RETRYABLE) != 0; }
+};
+
+// Throws when a call through a table failed; gives back TENON_OK, TENON_PENDING.
+inline tenon_status check(tenon_status status, const ErrorBuffer& err, std::string_view what) {
+    if (status < 0) {
+        std::string message{what};
+        if (err.len != 0) {
+            message.append(": ").append(err.message());
+        } else {
+            message.append(": status ").append(std::to_string(status));
+        }
+        throw Error{status, std::move(message)};
+    }
+    return status;
+}
+
+// The exception barrier: every function pointer that crosses the seam runs its body in here.
+template <class Body>
+tenon_status guard(tenon_err* err, Body&& body) noexcept {
+    try {
+        if constexpr (std::is_void_v<std::invoke_result_t<Body>>) {
+            std::forward<Body>(body)();
+            return TENON_OK;
+        } else {
+            return std::forward<Body>(body)();
+        }
+    } catch (const Error& e) {
+        return fail(err, e.code(), e.what());
+    } catch (const std::bad_alloc&) {
+        return fail(err, TENON_UNAVAILABLE, "out of memory");
+    } catch (const std::exception& e) {
+        return fail(err, TENON_INTERNAL, e.what());
+    } catch (...) {
+        return fail(err, TENON_INTERNAL, "unknown exception");
+    }
+}
+
+// An interface table with its object. `service->call(service.self, …)`.
+template <class Table>
+struct Service {
+    void* self = nullptr;
+    const Table* table = nullptr;
+
+    [[nodiscard]] explicit operator bool() const noexcept { return table != nullptr; }
+
+    [[nodiscard]] const Table* operator->() const noexcept { return table; }
+};
+
+template <class Table>
+[[nodiscard]] Service<Table> service_from(tenon_iface iface) noexcept {
+    return {iface.self, static_cast<const Table*>(iface.vt)};
+}
+
+// Collects what a call puts into a tenon_sink.
+class StringSink {
+public:
+    [[nodiscard]] tenon_sink sink() noexcept { return {&text_, &put}; }
+
+    [[nodiscard]] std::string& text() noexcept { return text_; }
+
+private:
+    static tenon_status put(void* ctx, tenon_bytes chunk) noexcept {
+        return guard(nullptr, [&] { static_cast<std::string*>(ctx)->append(view(chunk)); });
+    }
+
+    std::string text_;
+};
+
+// One key=value of a log line. Numbers and booleans stay such in JSON.
+class Field {
+public:
+    Field(std::string_view key, std::string_view value)
+        : key_{key}, value_{value}, kind_{TENON_FIELD_TEXT} {}
+
+    Field(std::string_view key, const char* value) : Field{key, std::string_view{value}} {}
+
+    Field(std::string_view key, const std::string& value) : Field{key, std::string_view{value}} {}
+
+    Field(std::string_view key, bool value)
+        : key_{key}, value_{value ? "true" : "false"}, kind_{TENON_FIELD_NUMBER} {}
+
+    template <class Number>
+
+    requires std::is_arithmetic_v<Number> Field(std::string_view key, Number value)
+        : key_{key}, kind_{TENON_FIELD_NUMBER} {
+        std::array<char, 32> text{};
+        const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+        value_.assign(text.data(), end);
+    }
+
+    [[nodiscard]] tenon_log_field raw() const noexcept {
+        return {str(key_), str(value_), kind_, 0};
+    }
+
+private:
+    std::string_view key_;
+    std::string value_;
+    std::uint32_t kind_;
+};
+
+// Structured log of one plugin. Thread-safe.
+class Log {
+public:
+    Log() = default;
+
+    explicit Log(Service<tenon_log_1> service) : service_{service} {}
+
+    [[nodiscard]] bool enabled(std::int32_t level) const noexcept {
+        return service_ && service_->enabled(service_.self, level) != 0;
+    }
+
+    void debug(std::string_view event, std::initializer_list<Field> fields = {}) const {
+        write(TENON_LOG_DEBUG, event, fields);
+    }
+
+    void info(std::string_view event, std::initializer_list<Field> fields = {}) const {
+        write(TENON_LOG_INFO, event, fields);
+    }
+
+    void warn(std::string_view event, std::initializer_list<Field> fields = {}) const {
+        write(TENON_LOG_WARN, event, fields);
+    }
+
+    void error(std::string_view event, std::initializer_list<Field> fields = {}) const {
+        write(TENON_LOG_ERROR, event, fields);
+    }
+
+private:
+    void write(std::int32_t level, std::string_view event, std::initializer_list<Field> fields)
+        const {
+        if (!enabled(level)) {
+            return;
+        }
+        std::vector<tenon_log_field> raw;
+        raw.reserve(fields.size());
+        for (const Field& field : fields) {
+            raw.push_back(field.raw());
+        }
+        service_->write(
+            service_.self, level, str(event), raw.data(), static_cast<std::uint32_t>(raw.size())
+        );
+    }
+
+    Service<tenon_log_1> service_;
+};
+
+// The host as C++ sees it. Host services are always there; other plugins' may be absent.
+class Host {
+public:
+    explicit Host(const tenon_host* host) : host_{host} {}
+
+    // A host service; throws Error when this host does not have it.
+    template <class Table>
+    [[nodiscard]] Service<Table> service(std::string_view id) const {
+        tenon_iface iface{};
+        if (host_->query(host_->self, str(id), &iface) != TENON_OK) {
+            throw Error{TENON_UNSUPPORTED, "the host has no " + std::string{id}};
+        }
+        return service_from<Table>(iface);
+    }
+
+    // The plugin bound to a requirement of the manifest; empty when optional and absent.
+    template <class Table>
+    [[nodiscard]] Service<Table> find(std::string_view id) const {
+        const auto services = service<tenon_services_1>("tenon.services/1");
+        tenon_iface iface{};
+        const tenon_status status = services->find(services.self, str(id), &iface);
+        if (status == TENON_NOT_FOUND) {
+            return {};
+        }
+        if (status != TENON_OK) {
+            throw Error{
+                status, "service " + std::string{id} + " is not in the manifest's requires"};
+        }
+        return service_from<Table>(iface);
+    }
+
+    // The same for a requirement; throws Error when nothing is bound.
+    template <class Table>
+    [[nodiscard]] Service<Table> require(std::string_view id) const {
+        const auto found = find<Table>(id);
+        if (!found) {
+            throw Error{TENON_NOT_FOUND, "nothing is bound to " + std::string{id}};
+        }
+        return found;
+    }
+
+    [[nodiscard]] Log log() const { return Log{service<tenon_log_1>("tenon.log/1")}; }
+
+    // A value of tenon.environment/1, or an empty string.
+    [[nodiscard]] std::string environment(std::string_view key) const {
+        const auto environment = service<tenon_environment_1>("tenon.environment/1");
+        tenon_str value{};
+        return environment->get(environment.self, str(key), &value) == TENON_OK
+                   ? std::string{view(value)}
+                   : std::string{};
+    }
+
+    [[nodiscard]] const tenon_host* raw() const noexcept { return host_; }
+
+private:
+    const tenon_host* host_;
+};
+
+// Runs a callable once on a reactor. Throws Error when the queue is full.
+template <class Body>
+void post(Service<tenon_exec_1> exec, std::uint32_t reactor, Body body) {
+    auto owned = std::make_unique<Body>(std::move(body));
+    const auto run = [](void* ctx) noexcept {
+        const std::unique_ptr<Body> mine{static_cast<Body*>(ctx)};
+        (void)guard(nullptr, [&] { (*mine)(); });
+    };
+    if (exec->post(exec.self, reactor, run, owned.get()) != TENON_OK) {
+        throw Error{TENON_UNAVAILABLE, "the reactor's queue is full"};
+    }
+    (void)owned.release();
+}
+
+// Runs a callable on the blocking pool. Throws Error when its queue is full.
+template <class Body>
+void run_blocking(Service<tenon_exec_1> exec, Body body) {
+    auto owned = std::make_unique<Body>(std::move(body));
+    const auto run = [](void* ctx) noexcept {
+        const std::unique_ptr<Body> mine{static_cast<Body*>(ctx)};
+        (void)guard(nullptr, [&] { (*mine)(); });
+    };
+    if (exec->run_blocking(exec.self, run, owned.get()) != TENON_OK) {
+        throw Error{TENON_UNAVAILABLE, "the blocking pool's queue is full"};
+    }
+    (void)owned.release();
+}
+
+// Runs a callable on a reactor and waits for it; an exception comes back to the caller. For start
+// and stop; never on a reactor.
+template <class Body>
+void call_on_reactor(Service<tenon_exec_1> exec, std::uint32_t reactor, Body body) {
+    struct Call {
+        Body body;
+        std::exception_ptr failure;
+    } call{std::move(body), nullptr};
+
+    const auto run = [](void* ctx) noexcept {
+        auto& mine = *static_cast<Call*>(ctx);
+        try {
+            mine.body();
+        } catch (...) {
+            mine.failure = std::current_exception();
+        }
+    };
+    if (exec->call(exec.self, reactor, run, &call) != TENON_OK) {
+        throw Error{TENON_UNAVAILABLE, "the reactor has stopped"};
+    }
+    if (call.failure) {
+        std::rethrow_exception(call.failure);
+    }
+}
+
+// Base of a plugin: override what is needed, call provide() in the constructor or in configure().
+// Exceptions become a status with their message; control calls come one at a time.
+class Plugin {
+public:
+    explicit Plugin(const tenon_host* host) : host_{host} {}
+
+    virtual ~Plugin() = default;
+    Plugin(const Plugin&) = delete;
+    Plugin& operator=(const Plugin&) = delete;
+
+    // `json` is validated and has all defaults. With dry_run: check only.
+    virtual void configure(std::string_view json, bool dry_run) = 0;
+
+    virtual void start() {}
+
+    // Refuses new work and finishes what is in flight before the deadline.
+    virtual void drain(std::int64_t deadline_ns) { (void)deadline_ns; }
+
+    virtual void stop() noexcept {}
+
+    [[nodiscard]] tenon_status query(std::string_view id, tenon_iface* out) const noexcept {
+        for (const Provided& provided : provided_) {
+            if (provided.id == id) {
+                *out = provided.iface;
+                return TENON_OK;
+            }
+        }
+        return TENON_UNSUPPORTED;
+    }
+
+protected:
+    // `id` is a literal; table and self live as long as the plugin.
+    void provide(std::string_view id, void* self, const void* table) {
+        provided_.push_back({id, {self, table}});
+    }
+
+    [[nodiscard]] const Host& host() const noexcept { return host_; }
+
+private:
+    struct Provided {
+        std::string_view id;
+        tenon_iface iface;
+    };
+
+    Host host_;
+    std::vector<Provided> provided_;
+};
+
+namespace detail {
+
+template <class T>
+struct PluginBox : tenon_plugin {
+    explicit PluginBox(const tenon_host* host) : tenon_plugin{&k_table}, plugin{host} {}
+
+    static T& of(tenon_plugin* p) noexcept { return static_cast<PluginBox*>(p)->plugin; }
+
+    static tenon_status
+    create(const tenon_host* host, tenon_plugin** out, tenon_err* err) noexcept {
+        return guard(err, [&] { *out = std::make_unique<PluginBox>(host).release(); });
+    }
+
+    static tenon_status
+    configure(tenon_plugin* p, tenon_str json, std::uint32_t dry_run, tenon_err* err) noexcept {
+        return guard(err, [&] { of(p).configure(view(json), dry_run != 0); });
+    }
+
+    static tenon_status start(tenon_plugin* p, tenon_err* err) noexcept {
+        return guard(err, [&] { of(p).start(); });
+    }
+
+    static tenon_status drain(tenon_plugin* p, std::int64_t deadline_ns, tenon_done) noexcept {
+        return guard(nullptr, [&] { of(p).drain(deadline_ns); });
+    }
+
+    static void stop(tenon_plugin* p) noexcept { of(p).stop(); }
+
+    static void destroy(tenon_plugin* p) noexcept {
+        const std::unique_ptr<PluginBox> mine{static_cast<PluginBox*>(p)};
+    }
+
+    static tenon_status query(tenon_plugin* p, tenon_str id, tenon_iface* out) noexcept {
+        return of(p).query(view(id), out);
+    }
+
+    static constexpr tenon_plugin_vt
+        k_table{sizeof(tenon_plugin_vt), 0, &configure, &start, &drain, &stop, &destroy, &query};
+    T plugin;
+};
+
+}  // namespace detail
+}  // namespace tenon
+
+// The plugin's entry. TENON_PLUGIN_ID and TENON_PLUGIN_VERSION come from plugin.json by
+// tenon_add_plugin.
+#define TENON_EXPORT_PLUGIN(Type)                                                               \
+    extern "C" __attribute__((visibility("default"))) const tenon_entry* tenon_plugin_entry_v1( \
+        void                                                                                    \
+    ) {                                                                                         \
+        static const tenon_entry entry{                                                         \
+            TENON_MAGIC,                                                                        \
+            sizeof(tenon_entry),                                                                \
+            TENON_ABI_MAJOR,                                                                    \
+            TENON_ABI_MINOR,                                                                    \
+            0,                                                                                  \
+            tenon::str(TENON_PLUGIN_ID),                                                        \
+            tenon::str(TENON_PLUGIN_VERSION),                                                   \
+            tenon::str(__VERSION__),                                                            \
+            &tenon::detail::PluginBox<Type>::create};                                           \
+        return &entry;                                                                          \
+    }
