@@ -39,7 +39,7 @@ extern "C" {
 
 /* True when the table or struct behind `p` is long enough to hold slot `m` and the slot is set. */
 #define TENON_HAS(p, T, m) \
-    ((p)->size >= offsetof(T, m) + sizeof(((T*)0)->m) && (p)->m)
+    ((p)->size >= offsetof(T, m) + sizeof((p)->m) && (p)->m)
 
 typedef struct tenon_str   { const char* p; size_t n; } tenon_str;   /* UTF-8, borrowed, no NUL */
 typedef struct tenon_bytes { const void* p; size_t n; } tenon_bytes;

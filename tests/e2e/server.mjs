@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts a tenond on a free port with a data folder of its own, for tests with real clients.
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { once } from 'node:events';
+
+const source = process.env.TENON_SOURCE_DIR ?? new URL('../..', import.meta.url).pathname;
+const build = process.env.TENON_BUILD_DIR ?? join(source, 'build/release');
+const tenond = join(build, 'bin/tenond');
+const tenon = join(build, 'bin/tenon');
+
+// Asks until `probe` gives a value, at most `seconds`; the server tells no other way that it is up.
+export async function eventually(what, probe, seconds = 30) {
+  const deadline = Date.now() + seconds * 1000;
+  let last;
+  while (Date.now() < deadline) {
+    try {
+      const value = await probe();
+      if (value !== undefined && value !== false) return value;
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`${what} did not happen within ${seconds} s${last ? `: ${last.message}` : ''}`);
+}
+
+export class Server {
+  constructor({ deployment = 'conservative', set = [] } = {}) {
+    this.deployment = join(source, `etc/deployments/${deployment}.json`);
+    this.set = set;
+    this.dataDir = mkdtempSync(join(tmpdir(), 'tenon-e2e-'));
+    this.log = '';
+  }
+
+  async start() {
+    rmSync(join(this.dataDir, 'listen'), { force: true });
+    const options = this.set.flatMap((value) => ['--set', value]);
+    this.child = spawn(tenond, ['--deployment', this.deployment, '--data-dir', this.dataDir,
+      '--listen', '127.0.0.1:0', ...options], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.exited = once(this.child, 'exit');
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.on('data', (chunk) => { this.log = (this.log + chunk).slice(-200_000); });
+    }
+    const file = join(this.dataDir, 'listen');
+    await eventually('the server is ready', async () => {
+      if (this.child.exitCode !== null) throw new Error(`tenond exited with ${this.child.exitCode}\n${this.log}`);
+      if (!existsSync(file)) return undefined;
+      this.address = readFileSync(file, 'utf8').trim();
+      return (await fetch(`http://${this.address}/readyz`)).ok;
+    }).catch((error) => { throw new Error(`${error.message}\n${this.log}`); });
+    return this;
+  }
+
+  get http() { return `http://${this.address}`; }
+  get ws() { return `ws://${this.address}`; }
+
+  // Runs a `tenon` command against this server's data folder and gives its JSON.
+  tenon(...words) {
+    const out = execFileSync(tenon, [...words, '--data-dir', this.dataDir, '--json'], { encoding: 'utf8' });
+    return JSON.parse(out);
+  }
+
+  key(account = 'demo', permissions = 'trade,read') {
+    return this.tenon('keys', 'create', '--account', account, '--permissions', permissions);
+  }
+
+  async kill() {
+    this.child.kill('SIGKILL');
+    await this.exited;
+  }
+
+  async stop() {
+    if (this.child && this.child.exitCode === null && this.child.signalCode === null) {
+      this.child.kill('SIGTERM');
+      await this.exited;
+    }
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+}
