@@ -54,6 +54,7 @@ export class Server {
     return this;
   }
 
+  get command() { return tenond; }
   get http() { return `http://${this.address}`; }
   get ws() { return `ws://${this.address}`; }
 
@@ -77,6 +78,6 @@ export class Server {
       this.child.kill('SIGTERM');
       await this.exited;
     }
-    rmSync(this.dataDir, { recursive: true, force: true });
+    if (!this.keep) rmSync(this.dataDir, { recursive: true, force: true });
   }
 }
