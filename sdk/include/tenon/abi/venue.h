@@ -26,6 +26,9 @@ typedef struct tenon_venue_order {
     uint32_t instrument;
     uint8_t  side, type, time_in_force, reserved8;
     int64_t  price, quantity, quote_quantity;
+    /* What was set aside for the order, in units of the asset it pays with (quote for a buy, base
+     * for a sell). Fills never take more: a market order stops before the fill that would. */
+    int64_t  funds;
 } tenon_venue_order;
 
 #define TENON_REPORT_ACCEPTED 1 /* rests or goes on; not sent for an order that is REJECTED */
@@ -42,7 +45,11 @@ typedef struct tenon_venue_report {
     uint32_t instrument, reserved;
 } tenon_venue_report;
 
-/* Order of reports of one call: ACCEPTED first, then trades as they happened, then what ends it. */
+/* Order of reports of one call: ACCEPTED first, then trades as they happened, then what ends it. An
+ * order whose whole quantity was traded ends by that. A market order by quote quantity ends with
+ * EXPIRED when something is left of the quote quantity; the engine calls it filled when the rest buys
+ * not one step. A trade that breaks the contract (more than is left, more than the funds) is dropped
+ * by the engine, which then ends the order as expired. */
 typedef struct tenon_venue_reports {
     void* ctx;
     void (*put)(void* ctx, const tenon_venue_report* report);
@@ -82,6 +89,10 @@ typedef struct tenon_venue_1 {
     tenon_status (*snapshot_write)(void* self, tenon_sink, tenon_err*);
     tenon_status (*snapshot_read)(void* self, tenon_bytes, tenon_err*);
     uint64_t (*hash)(void* self);
+    /* Optional (may be NULL). Deterministic. The price by which market orders and price bands are
+     * judged, seen from this evidence: for a venue whose market moves without our trades. 0: the
+     * venue has none; then, and without this function, the engine takes its last trade's price. */
+    int64_t (*reference_price)(void* self, uint32_t instrument, tenon_bytes evidence);
 } tenon_venue_1;
 
 #ifdef __cplusplus

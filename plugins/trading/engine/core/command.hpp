@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands of the trading core, and their bytes in the journal.
+//
+// A command is everything that may change the state: what clients ask, what venues found outside,
+// what operators do. Sequence and time come from the engine, which journals the command; applying
+// the same commands to the same state gives the same state to the byte.
+//
+// Strings and bytes of a command are borrowed: from the caller, or from the buffer it was decoded
+// from.
+//
+// Encoding, version 1, little-endian, no padding ("text" is a length of 32 bits and the bytes):
+//   u8  version (1)
+//   u8  kind (CommandKind)
+//   u64 sequence
+//   i64 time_real_ns
+//   then by kind
+//   submit             u32 instrument, u64 account, u8 side, u8 type, u8 time_in_force, i64 price,
+//                      i64 quantity, i64 quote_quantity, text client_id, text evidence
+//   cancel             u32 instrument, u64 account, u64 order_id, text client_id,
+//                      text cancel_client_id
+//   cancel_all         u64 account, u32 instrument
+//   venue_apply        text venue, text evidence
+//   account_open       text name
+//   transfer           u64 from, u64 to, u32 asset, i64 amount, text reference
+//   key_add            text key, u64 account, u32 kind, u32 permissions, text material, text label
+//   key_revoke         text key
+//   instrument_status  u32 instrument, u32 status
+// Example: key_revoke of "ab", sequence 7, time 1:
+//   01 08 | 07 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 | 02 00 00 00 61 62
+#pragma once
+
+#include <tenon/abi/instruments.h>
+#include <tenon/abi/trading.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace tenon::trading {
+
+inline constexpr std::uint8_t k_command_version = 1;
+inline constexpr std::size_t k_evidence_bytes_max = 1U << 20;
+inline constexpr std::size_t k_name_bytes_max = 32;
+inline constexpr std::size_t k_venue_name_bytes_max = 64;
+inline constexpr std::size_t k_reference_bytes_max = 64;
+inline constexpr std::size_t k_key_bytes_max = 64;
+inline constexpr std::size_t k_label_bytes_max = 64;
+inline constexpr std::size_t k_material_bytes_max = 256;
+
+// `evidence` is what the venue found outside for this order; empty when it needs none.
+struct SubmitCommand {
+    tenon_order_request order{};
+    tenon_bytes evidence{};
+};
+
+struct CancelCommand {
+    tenon_cancel_request request{};
+};
+
+// Cancels all open orders of the account, of one instrument or of TENON_ANY_INSTRUMENT.
+struct CancelAllCommand {
+    std::uint64_t account = 0;
+    std::uint32_t instrument = 0;
+};
+
+// Evidence that a venue sent by itself. By instance name, which stays valid when a deployment adds
+// venues.
+struct VenueApplyCommand {
+    tenon_str venue{};
+    tenon_bytes evidence{};
+};
+
+struct AccountOpenCommand {
+    tenon_str name{};
+};
+
+struct TransferCommand {
+    tenon_ledger_entry entry{};
+};
+
+// created_real_ns and revoked of the key are ignored: the core sets them.
+struct KeyAddCommand {
+    tenon_api_key key{};
+};
+
+struct KeyRevokeCommand {
+    tenon_str key{};
+};
+
+struct InstrumentStatusCommand {
+    std::uint32_t instrument = 0;
+    std::uint32_t status = 0;
+};
+
+// Order of the alternatives = order of CommandKind, from 1. Append only.
+using CommandBody = std::variant<
+    SubmitCommand,
+    CancelCommand,
+    CancelAllCommand,
+    VenueApplyCommand,
+    AccountOpenCommand,
+    TransferCommand,
+    KeyAddCommand,
+    KeyRevokeCommand,
+    InstrumentStatusCommand>;
+
+enum class CommandKind : std::uint8_t {
+    submit = 1,
+    cancel = 2,
+    cancel_all = 3,
+    venue_apply = 4,
+    account_open = 5,
+    transfer = 6,
+    key_add = 7,
+    key_revoke = 8,
+    instrument_status = 9
+};
+
+struct Command {
+    std::uint64_t sequence = 0;
+    std::int64_t time_real_ns = 0;
+    CommandBody body;
+
+    [[nodiscard]] CommandKind kind() const noexcept {
+        return static_cast<CommandKind>(body.index() + 1);
+    }
+};
+
+// Appends the command's bytes. Texts longer than their bounds are the caller's mistake: check with
+// Core::apply first, which refuses them, or with well_formed().
+void encode(const Command& command, std::string& out);
+
+// True when every text is within its bound, that is, when decode accepts what encode writes.
+[[nodiscard]] bool well_formed(const Command& command) noexcept;
+
+enum class DecodeStatus : std::uint8_t {
+    ok,
+    truncated,    // ends too early, or a text is longer than its bound
+    trailing,     // bytes are left over
+    bad_version,  // written by a later version
+    unknown_kind
+};
+
+// Reads one command that fills `in` exactly. Any input is safe. On failure `out` is unspecified.
+// Values are not judged here: the core refuses what makes no sense.
+[[nodiscard]] DecodeStatus decode(std::string_view in, Command& out) noexcept;
+
+// A word for messages.
+[[nodiscard]] std::string_view name(CommandKind kind) noexcept;
+[[nodiscard]] std::string_view name(DecodeStatus status) noexcept;
+
+}  // namespace tenon::trading

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/trading/engine/core/core.hpp"

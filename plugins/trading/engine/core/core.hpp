@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// The deterministic trading core: accounts, balances, orders, risk, keys, and the venues it drives.
+//
+// What it does: takes commands one at a time, decides, changes its state, says what happened. What
+// it does not do: it reads no clock, no random source, no file, no market data, and it starts no
+// thread; it keeps no history (closed orders and trades leave with the Output). The same commands
+// on the same state give the same state and the same Output, on any machine.
+//
+// Refused commands change nothing but the sequence. All checks come before the first change; only
+// the venue's own refusal comes later, and it is undone to the last bit.
+//
+// Memory is bounded by CoreOptions; a bound that is reached refuses with TENON_REJECT_CAPACITY.
+//
+// Not thread-safe: one thread uses a Core and the venues bound to it. References and rows that
+// queries give are valid until the next apply.
+//
+// Life of an order. Arrows are the only transitions; the last four are closed, and leave the core.
+//
+//   PENDING_NEW --ACCEPTED--> NEW --TRADE--> PARTIALLY_FILLED --TRADE--> FILLED
+//        |                     |                    |
+//        +---------------------+--------------------+--CANCELED--> CANCELED (by cancel)
+//        |                     |                    |
+//        +---------------------+--------------------+--EXPIRED---> EXPIRED  (the rest was not
+//        traded) |                                                         FILLED   (quote order:
+//        the rest buys
+//        +--REJECTED--> REJECTED (only when it comes later: in        not one step)
+//                       the submit itself the command is refused)
+//   TRADE is also taken in PENDING_NEW (an exchange may report it first). Reports for orders that
+//   are not open are ignored; trades that break the contract of tenon.venue/1 are dropped, counted,
+//   and end the order as EXPIRED.
+//
+// Money. Every change is a transfer between accounts, so that the sum of free + locked over all
+// accounts, the three system accounts included, is 0 for every asset at all times.
+//   locked   limit buy: price * rest of the quantity, in quote; sell: the rest of the quantity, in
+//            base; market buy by quote: the quote quantity; market buy by base, and market sell by
+//            quote: all that is free of the paying asset, for as long as the order lives (with a
+//            synchronous venue: within the command). What it needs by the reference price must be
+//            there, else TENON_REJECT_BALANCE; the venue stops before fills would take more than
+//            was locked. So no balance of a user ever goes below 0.
+//   fill     the buyer pays price * quantity, the seller gives quantity; what a limit buy had
+//   locked
+//            beyond the price goes back at once. The fee is taken from what is received:
+//            amount * ppm / 1,000,000, rounded half up in units of the asset, to account FEES.
+//   bound    the balances of EXTERNAL and VENUES stay within +-2^61 units; so no sum of balances
+//   can
+//            leave 64 bits.
+#pragma once
+
+#include "plugins/trading/engine/core/command.hpp"
+#include "plugins/trading/engine/core/instrument_table.hpp"
+#include "plugins/trading/engine/core/ledger.hpp"
+#include "plugins/trading/engine/core/order_store.hpp"
+#include "plugins/trading/engine/core/output.hpp"
+
+#include <tenon/abi/venue.h>
+#include <tenon/plugin.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace tenon::trading {
+
+// A venue and the instance name by which instruments refer to it.
+struct VenueBinding {
+    std::string name;
+    Service<tenon_venue_1> venue;
+};
+
+struct CoreOptions {
+    std::uint32_t open_orders_max = 1U << 20;
+    std::uint32_t accounts_max = 1U << 16;
+    std::uint32_t keys_max = 1U << 16;
+    // Ids of closed orders that stay taken, the oldest forgotten first; part of the state.
+    std::uint32_t closed_ids_remembered = 65'536;
+    // References of transfers that stay known, likewise.
+    std::uint32_t references_remembered = 65'536;
+    // Against clients who choose ids that collide in a table: any secret value. Changes no result.
+    std::uint64_t hash_seed = 0;
+};
+
+// An account as the core has it. Names live as long as the core.
+struct Account {
+    std::uint64_t id = 0;
+    std::string name;
+    bool enabled = true;
+    std::int64_t created_real_ns = 0;
+    std::int64_t updated_real_ns = 0;
+};
+
+struct ApiKey {
+    std::string key;
+    std::uint64_t account = 0;
+    std::uint32_t kind = 0;
+    std::uint32_t permissions = 0;
+    std::string material;
+    std::string label;
+    std::int64_t created_real_ns = 0;
+    bool revoked = false;
+};
+
+class Core {
+public:
+    // Instruments and venues outlive the core; the venues' state is the core's from here on. An
+    // instrument whose venue is not among `venues` is halted. Throws Error when the tables break
+    // their contract.
+    Core(
+        Service<tenon_instruments_1> instruments,
+        std::vector<VenueBinding> venues,
+        const CoreOptions& options = {}
+    );
+    ~Core();
+    Core(const Core&) = delete;
+    Core& operator=(const Core&) = delete;
+
+    // Applies a command and appends its result to `out`; the reference is valid until the next
+    // apply into the same Output. Sequences ascend; what else is wrong with a command refuses it.
+    const Result& apply(const Command& command, Output& out);
+
+    // Live only, before the command is made: lets the venue of the order put its evidence. TENON_OK
+    // also when the venue needs none or the instrument is unknown (submit will refuse it).
+    tenon_status evidence(const tenon_order_request& request, std::int64_t now_real_ns, tenon_sink)
+        const;
+
+    // ---- queries
+    [[nodiscard]] std::uint64_t sequence() const noexcept { return sequence_; }
+
+    [[nodiscard]] std::int64_t time_real_ns() const noexcept { return time_real_ns_; }
+
+    [[nodiscard]] std::size_t open_order_count() const noexcept { return orders_.size(); }
+
+    // Trades and reports of venues that broke their contract and were dropped.
+    [[nodiscard]] std::uint64_t anomalies() const noexcept { return anomalies_; }
+
+    [[nodiscard]] const std::vector<VenueBinding>& venues() const noexcept { return venues_; }
+
+    // An open order, or nullptr. Order id 0: by client id. Another account's order is not found;
+    // instrument TENON_ANY_INSTRUMENT fits any.
+    [[nodiscard]] const tenon_order* open_order(
+        std::uint64_t account,
+        std::uint32_t instrument,
+        std::uint64_t order_id,
+        const tenon_client_id& client_id
+    ) const noexcept;
+
+    // Calls visit(const tenon_order&) for each open order of the account, ids ascending.
+    template <class Visit>
+    void for_each_open_order(std::uint64_t account, std::uint32_t instrument, Visit&& visit) const {
+        orders_.for_each_of(account, [&](const OrderSlot& slot) {
+            if (instrument == TENON_ANY_INSTRUMENT || slot.order.instrument == instrument) {
+                visit(slot.order);
+            }
+        });
+    }
+
+    // The user accounts and the system accounts (named external, fees, venues), ids ascending.
+    [[nodiscard]] const std::vector<Account>& accounts() const noexcept { return accounts_; }
+
+    [[nodiscard]] const Account* find_account(std::uint64_t id) const noexcept;
+    [[nodiscard]] const Account* find_account(std::string_view name) const noexcept;
+
+    // In the order of their adding, revoked ones too.
+    [[nodiscard]] const std::vector<ApiKey>& keys() const noexcept { return keys_; }
+
+    [[nodiscard]] const ApiKey* find_key(std::string_view key) const noexcept;
+
+    // Balance of an account that exists and an asset that is listed; else zeros.
+    [[nodiscard]] tenon_balance balance(std::uint64_t account, std::uint32_t asset) const noexcept;
+
+    // True when the balance is or was not zero.
+    [[nodiscard]] bool balance_used(std::uint64_t account, std::uint32_t asset) const noexcept;
+
+    // TENON_INSTRUMENT_*; BREAK for an unknown one.
+    [[nodiscard]] std::uint32_t instrument_status(std::uint32_t instrument) const noexcept;
+
+    // 0: no trade yet.
+    [[nodiscard]] std::int64_t last_price(std::uint32_t instrument) const noexcept;
+
+    // Which rule of the money above is broken, or empty. Looks at everything: for tests and tools.
+    [[nodiscard]] std::string check_invariants() const;
+
+    // ---- state as a whole (format: snapshot_format.hpp)
+    // Hash of the whole deterministic state, of the venues' too; the sequence and the time of the
+    // last command are not in it, so that a refused command leaves it as it was. Costs a walk over
+    // the state.
+    [[nodiscard]] std::uint64_t state_hash() const;
+
+    // Appends the state as bytes, the venues' included. Throws Error when a venue fails.
+    void snapshot_write(std::string& out) const;
+
+    // Replaces the state, and the venues'. Throws Error (TENON_CORRUPT, TENON_INVALID) with what
+    // does not fit; the core is unusable then.
+    void snapshot_read(std::string_view bytes);
+
+    // Hash over assets and instruments as listed. A journal written under another value may replay
+    // differently: compare before replaying.
+    [[nodiscard]] std::uint64_t instruments_fingerprint() const noexcept {
+        return table_.fingerprint();
+    }
+
+private:
+    struct Submission;  // a submit command on its way through the checks
+
+    // core.cpp
+    void run(const SubmitCommand&);
+    void run(const CancelCommand&);
+    void run(const CancelAllCommand&);
+    void run(const VenueApplyCommand&);
+
+    // core_admin.cpp
+    void run(const AccountOpenCommand&);
+    void run(const TransferCommand&);
+    void run(const KeyAddCommand&);
+    void run(const KeyRevokeCommand&);
+    void run(const InstrumentStatusCommand&);
+
+    std::vector<VenueBinding> venues_;
+    CoreOptions options_;
+    InstrumentTable table_;
+    Ledger ledger_;
+    OrderStore orders_;
+    std::vector<Account> accounts_;
+    std::vector<ApiKey> keys_;
+    std::uint64_t sequence_ = 0;
+    std::int64_t time_real_ns_ = 0;
+    std::uint64_t next_order_id_ = 1;
+    std::uint64_t anomalies_ = 0;
+};
+
+}  // namespace tenon::trading
