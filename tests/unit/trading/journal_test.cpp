@@ -289,7 +289,7 @@ TEST_CASE("repair says what it would lose and does it only when told", "[journal
 }
 
 TEST_CASE("after power loss every committed batch is there", "[journal][T5]") {
-    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 300; ++seed) {
         INFO("seed " << seed);
         std::mt19937_64 random{seed};
         MemoryDisk disk{seed};

@@ -85,6 +85,7 @@ SegmentCursor::Step SegmentCursor::next(Record& out) {
         number_,
         offset_};
     last_crc_ = header.crc;
+    batch_offset_ = offset_ - std::min<std::uint64_t>(header.back, offset_);
     offset_ += size;
     return Step::record;
 }
@@ -278,7 +279,10 @@ bool JournalReader::finish(SegmentCursor::Step step) {
     if (unreadable && !cursor_->looks_torn()) {
         throw damaged("unreadable record " + std::to_string(expected_) + ", written completely");
     }
-    end_ = {segments_.back(), cursor_->offset(), expected_, last_crc_, 0};
+    end_ = {segments_.back(), cursor_->offset(), expected_, last_crc_, 0, 0};
+    // The segment's header is written with its first batch.
+    end_.batch_offset =
+        cursor_->batch_offset() <= k_segment_header_size ? 0 : cursor_->batch_offset();
     if (rest.nonzero_end > end_.offset) {
         end_.torn_bytes = rest.nonzero_end - end_.offset;
     }

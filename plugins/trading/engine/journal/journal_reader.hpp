@@ -45,7 +45,8 @@ struct Position {
     std::uint64_t offset = 0;
     std::uint64_t next_sequence = 1;
     std::uint32_t last_crc = 0;
-    std::uint64_t torn_bytes = 0;  // of an unanswered batch behind the offset; to be overwritten
+    std::uint64_t torn_bytes = 0;    // of an unanswered batch behind the offset; to be overwritten
+    std::uint64_t batch_offset = 0;  // of the last batch: perhaps never synced; to be written again
 };
 
 // One segment, record by record.
@@ -80,6 +81,9 @@ public:
 
     [[nodiscard]] std::uint32_t last_crc() const noexcept { return last_crc_; }
 
+    // Where the batch of the last record begins.
+    [[nodiscard]] std::uint64_t batch_offset() const noexcept { return batch_offset_; }
+
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
 private:
@@ -92,6 +96,7 @@ private:
     std::uint64_t size_ = 0;
     std::uint64_t offset_ = k_segment_header_size;
     std::uint32_t last_crc_ = 0;
+    std::uint64_t batch_offset_ = 0;
     std::vector<std::byte> window_;
     std::uint64_t window_offset_ = 0;
     std::size_t window_used_ = 0;

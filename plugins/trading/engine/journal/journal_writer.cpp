@@ -61,18 +61,34 @@ JournalWriter::JournalWriter(
         }
     }
     if (number_ != 0) {
-        clean_tail(position);
+        settle_tail(position);
     }
 }
 
-void JournalWriter::clean_tail(const Position& position) {
+// What was read may be in the page cache only: the process that wrote it died before the sync, or
+// the sync failed, after which the kernel may call pages clean that never reached the disk. So the
+// last batch, the only one this can be true of, is written again before anything relies on it.
+void JournalWriter::settle_tail(const Position& position) {
     const std::string path = folder_ + "/" + segment_name(number_);
     file_ = disk_.open(path, OpenMode::read_write);
     const std::int64_t size = file_->size();
     require_ok(size < 0 ? static_cast<int>(-size) : 0, "cannot read the size of", path);
     size_ = static_cast<std::uint64_t>(size);
-    if (position.torn_bytes != 0) {
-        write_zeros(*file_, path, offset_, offset_ + position.torn_bytes);
+    rewrite_last_batch(path, position);
+    write_zeros(*file_, path, offset_, offset_ + position.torn_bytes);
+}
+
+void JournalWriter::rewrite_last_batch(const std::string& path, const Position& position) {
+    std::vector<std::byte> copy(k_zeros_size);
+    for (std::uint64_t at = position.batch_offset; at < offset_;) {
+        const auto wanted =
+            static_cast<std::size_t>(std::min<std::uint64_t>(copy.size(), offset_ - at));
+        const std::size_t n = read_all(*file_, std::span{copy}.first(wanted), at, path);
+        if (n == 0) {
+            throw Error{TENON_UNAVAILABLE, "cannot read again " + path};
+        }
+        require_ok(write_all(*file_, std::span{copy}.first(n), at), "cannot write again", path);
+        at += n;
     }
 }
 

@@ -29,8 +29,8 @@ struct WriterOptions {
 
 class JournalWriter {
 public:
-    // Continues at `position`: overwrites a torn tail with zeros and syncs, removes prepared
-    // segments of another run. The folder must exist. Throws Error.
+    // Continues at `position`: overwrites a torn tail with zeros, writes the last batch again and
+    // syncs, removes prepared segments of another run. The folder must exist. Throws Error.
     JournalWriter(Disk& disk, std::string folder, WriterOptions options, const Position& position);
 
     // True when a record with this payload has room in the batch and the batch on disk. False needs
@@ -78,7 +78,8 @@ private:
         return buffer_[0].data.data() + k_segment_header_size;
     }
 
-    void clean_tail(const Position& position);
+    void settle_tail(const Position& position);
+    void rewrite_last_batch(const std::string& path, const Position& position);
     void fill_segment(const std::string& path, File& file);
     std::uint64_t roll();
     void seal(std::uint64_t offset) noexcept;
