@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// One connection to a SQLite database with its prepared statements.
+//
+// A connection is used by one thread at a time (it is opened without SQLite's own mutex); who has
+// it leased hands it over under a lock. Transactions are begun and ended by the functions here
+// only: SQL text that tries to, or that changes the connection's settings, is refused by an
+// authorizer.
+#pragma once
+
+#include "plugins/storage/sqlite/error.hpp"
+#include "plugins/storage/sqlite/settings.hpp"
+
+#include <tenon/abi/storage.h>
+
+#include <atomic>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace tenon::sqlite {
+
+enum class Role { writer, reader };
+
+class Connection;
+
+// A prepared statement of a connection's cache: what tenon_statement* points to.
+class Prepared {
+public:
+    Prepared(Connection& connection, std::string sql, sqlite3_stmt* statement);
+    ~Prepared();
+    Prepared(const Prepared&) = delete;
+    Prepared& operator=(const Prepared&) = delete;
+
+    void bind(std::uint32_t index, const tenon_value& value);
+    // True when a row is there; false: over, and reset.
+    bool step();
+    void reset() noexcept;
+    void clear_bindings() noexcept;
+    [[nodiscard]] std::uint32_t column_count() const noexcept;
+    [[nodiscard]] std::string_view column_name(std::uint32_t index) const noexcept;
+    // Borrowed until the next step. Throws Error when there is no such column or no row.
+    [[nodiscard]] tenon_value column(std::uint32_t index) const;
+
+    [[nodiscard]] const std::string& sql() const noexcept { return sql_; }
+
+private:
+    friend class Connection;
+    void finish() noexcept;
+
+    Connection& connection_;
+    std::string sql_;
+    sqlite3_stmt* statement_;
+    std::int64_t began_ns_ = 0;
+    std::int64_t spent_ns_ = 0;
+    bool running_ = false;
+    bool has_row_ = false;
+    bool touched_ = false;  // handed out since the last reset_statements()
+};
+
+struct Checkpoint {
+    int log_frames = 0;
+    int done_frames = 0;
+    bool busy = false;
+};
+
+class Connection {
+public:
+    // Opens and sets up the file. A writer creates it when it is not there.
+    Connection(const Settings& settings, const Telemetry& telemetry, Role role);
+    ~Connection();
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+
+    [[nodiscard]] Role role() const noexcept { return role_; }
+
+    // The pool's bookkeeping.
+    std::uint64_t epoch = 0;
+    std::int64_t idle_since_ns = 0;
+
+    Prepared& prepare(std::string_view sql);
+    void execute(std::string_view sql);
+    void bulk_insert(
+        std::string_view table,
+        const tenon_str* columns,
+        std::uint32_t column_count,
+        const tenon_value* values,
+        std::uint64_t row_count
+    );
+    [[nodiscard]] std::string explain(std::string_view sql);
+    [[nodiscard]] std::uint64_t changes() const noexcept;
+
+    // A writer takes the write lock at once, a reader its snapshot at the first read.
+    void begin();
+    void commit();
+    void rollback();
+    void savepoint();
+    void release_savepoint();
+    void rollback_to_savepoint();
+    [[nodiscard]] bool in_transaction() const noexcept;
+    [[nodiscard]] bool has_unresolved_foreign_keys() const noexcept;
+
+    // Ends every statement that was handed out: none of them keeps a snapshot or a value.
+    void reset_statements() noexcept;
+    // As new: no transaction, no running statement. False: it has to be thrown away.
+    [[nodiscard]] bool make_idle() noexcept;
+    // Answers a read within the time of a statement.
+    [[nodiscard]] bool is_alive() noexcept;
+
+    void set_busy_timeout(std::int64_t ms) noexcept;
+    Checkpoint checkpoint(bool truncate);
+    void optimize();
+
+    // Frames in the WAL after the newest commit of this connection.
+    [[nodiscard]] int wal_frames() const noexcept { return wal_frames_; }
+
+    // The last connection to close takes the WAL along. Off while the file at the path is not ours.
+    void keep_wal_on_close(bool keep) noexcept;
+    // Copies the whole database into a new file, synced.
+    void copy_to(const std::string& file);
+
+    // [any] Ends the running statement soon, and every later one.
+    void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
+
+private:
+    friend class Prepared;
+
+    enum Control : std::size_t {
+        control_begin,
+        control_commit,
+        control_rollback,
+        control_savepoint,
+        control_release,
+        control_rollback_to,
+        control_count
+    };
+
+    void open();
+    void configure();
+    void pragma(const std::string& text);
+    std::int64_t pragma_value(const char* text);
+    void control(Control which, const char* what);
+    void run_text(std::string_view sql, const char* what);
+    void shrink_cache();
+    [[nodiscard]] DatabaseError failure(int code, std::string_view what) const;
+    static int on_progress(void* self) noexcept;
+    static int on_wal(void* self, sqlite3*, const char*, int frames) noexcept;
+    static int on_authorize(
+        void* self,
+        int action,
+        const char* a,
+        const char* b,
+        const char* database,
+        const char* by
+    ) noexcept;
+
+    const Settings& settings_;
+    const Telemetry& telemetry_;
+    Role role_;
+    sqlite3* db_ = nullptr;
+    sqlite3_stmt* controls_[control_count] = {};
+    bool privileged_ = false;  // the authorizer lets the connection's own statements through
+    int wal_frames_ = 0;
+    std::int64_t expires_ns_ = INT64_MAX;
+    std::atomic<bool> cancelled_{false};
+    std::list<Prepared> statements_;  // newest use first
+    std::unordered_map<std::string_view, std::list<Prepared>::iterator> by_text_;
+    std::vector<Prepared*> touched_;
+};
+
+}  // namespace tenon::sqlite

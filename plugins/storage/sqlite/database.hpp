@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// A SQLite database behind tenon.storage/1: the writer, the readers, and the contract's table.
+#pragma once
+
+#include "plugins/storage/sqlite/reader_pool.hpp"
+#include "plugins/storage/sqlite/writer.hpp"
+
+#include <tenon/abi/probe.h>
+#include <tenon/abi/storage.h>
+
+namespace tenon::sqlite {
+
+// Thread-safe. Lives until the last session is back.
+class Database {
+public:
+    // Opens the file, or throws DatabaseError. `telemetry` is copied.
+    Database(Settings settings, Telemetry telemetry);
+    ~Database();
+    Database(const Database&) = delete;
+    Database& operator=(const Database&) = delete;
+
+    tenon_status transact(
+        std::uint32_t intent,
+        std::int64_t deadline_ns,
+        tenon_transaction_fn fn,
+        void* ctx,
+        tenon_err* err
+    );
+    [[nodiscard]] Connection* lease(std::uint32_t intent, std::int64_t deadline_ns);
+    void release(Connection* connection) noexcept;
+    [[nodiscard]] tenon_storage_stats stats() const;
+    // Throws DatabaseError when the database does not answer; deep: also checks its structure.
+    void check(bool deep, std::int64_t deadline_ns);
+    // Refuses new work and finishes the writes that are queued.
+    void stop() noexcept;
+    void publish() const noexcept;
+
+private:
+    void maintain();
+
+    Settings settings_;
+    Telemetry telemetry_;
+    std::int64_t next_pool_check_ns_ = 0;
+    std::atomic<std::uint64_t> reads_{0};
+    ReaderPool readers_;
+    Writer writer_;
+};
+
+// The table of tenon.storage/1. `self` is a DatabaseHolder.
+struct DatabaseHolder {
+    std::unique_ptr<Database> database;  // null outside start .. stop
+};
+
+[[nodiscard]] const tenon_storage_1& storage_table() noexcept;
+[[nodiscard]] const tenon_probe_1& probe_table() noexcept;
+
+}  // namespace tenon::sqlite

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/storage/sqlite/database.hpp"
+
+#include <boost/json.hpp>
+
+namespace tenon::sqlite {
+namespace {
+
+class SqlitePlugin final : public Plugin {
+public:
+    explicit SqlitePlugin(const tenon_host* host) : Plugin{host} {
+        provide("tenon.storage/1", &holder_, &storage_table());
+        provide("tenon.probe/1", &holder_, &probe_table());
+    }
+
+    void configure(std::string_view json, bool dry_run) override {
+        const boost::json::object o = boost::json::parse({json.data(), json.size()}).as_object();
+        const auto number = [&](const char* key) { return o.at(key).to_number<std::int64_t>(); };
+        const auto small = [&](const char* key) { return o.at(key).to_number<std::uint32_t>(); };
+        Settings settings;
+        settings.file = std::string{o.at("file").as_string()};
+        settings.pool_size = small("pool_size");
+        settings.statement_cache = small("statement_cache");
+        settings.queue_max = small("queue_max");
+        settings.group_max = small("group_max");
+        settings.busy_timeout_ms = number("busy_timeout_ms");
+        settings.query_timeout_ms = number("query_timeout_ms");
+        settings.slow_query_ms = number("slow_query_ms");
+        settings.health_check_ms = number("health_check_ms");
+        settings.page_size = small("page_size");
+        settings.cache_mb = small("cache_mb");
+        settings.reader_cache_mb = small("reader_cache_mb");
+        settings.mmap_mb = small("mmap_mb");
+        settings.wal_checkpoint_mb = small("wal_checkpoint_mb");
+        settings.max_page_count = small("max_page_count");
+        settings.synchronous = std::string{o.at("synchronous").as_string()};
+        if ((settings.page_size & (settings.page_size - 1)) != 0) {
+            throw Error{
+                TENON_INVALID,
+                "/page_size: expected a power of two, found " + std::to_string(settings.page_size)};
+        }
+        if (!dry_run) {
+            settings_ = std::move(settings);
+        }
+    }
+
+    void start() override {
+        Settings settings = settings_;
+        if (settings.file.front() != '/') {
+            settings.file = host().environment("data_dir") + "/" + settings.file;
+        }
+        telemetry_ = make_telemetry();
+        holder_.database = std::make_unique<Database>(settings, telemetry_);
+        collect_ = telemetry_.metrics->on_collect(
+            telemetry_.metrics.self,
+            [](void* database) { static_cast<Database*>(database)->publish(); },
+            holder_.database.get()
+        );
+        telemetry_.log.info(
+            "database open",
+            {{"file", settings.file},
+             {"readers", settings.pool_size},
+             {"synchronous", settings.synchronous}}
+        );
+    }
+
+    void stop() noexcept override {
+        if (holder_.database) {
+            telemetry_.metrics->remove_on_collect(telemetry_.metrics.self, collect_);
+            holder_.database.reset();
+        }
+    }
+
+private:
+    Telemetry make_telemetry() {
+        const auto metrics = host().service<tenon_metrics_1>("tenon.metrics/1");
+        const std::string instance = host().environment("instance");
+        const tenon_label label{str("database"), str(instance)};
+        const auto counter = [&](std::string_view name, std::string_view help) {
+            return metrics->counter(metrics.self, str(name), str(help), &label, 1);
+        };
+        const auto gauge = [&](std::string_view name, std::string_view help) {
+            return metrics->gauge(metrics.self, str(name), str(help), &label, 1);
+        };
+        Telemetry t;
+        t.log = host().log();
+        t.clock = host().service<tenon_clock_1>("tenon.clock/1");
+        t.health = host().service<tenon_health_1>("tenon.health/1");
+        t.metrics = metrics;
+        t.query_duration = metrics->histogram(
+            metrics.self,
+            str("tenon_db_query_duration_seconds"),
+            str("Time that a statement ran"),
+            &label,
+            1
+        );
+        t.errors = counter("tenon_db_errors_total", "Statements that failed, constraints excluded");
+        t.slow_queries =
+            counter("tenon_slow_queries_total", "Statements slower than slow_query_ms");
+        t.transactions = counter("tenon_db_transactions_total", "Transactions committed");
+        t.active_connections = gauge("tenon_db_pool_active_connections", "Connections in use");
+        t.waiting = gauge("tenon_db_pool_waiting", "Callers that wait for a connection");
+        return t;
+    }
+
+    Settings settings_;
+    Telemetry telemetry_;
+    DatabaseHolder holder_;
+    std::uint64_t collect_ = 0;
+};
+
+}  // namespace
+}  // namespace tenon::sqlite
+
+TENON_EXPORT_PLUGIN(tenon::sqlite::SqlitePlugin)

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/storage/sqlite/connection.hpp"
+
+#include <sqlite3.h>
+
+#include <cmath>
+
+namespace tenon::sqlite {
+
+Prepared::Prepared(Connection& connection, std::string sql, sqlite3_stmt* statement)
+    : connection_{connection}, sql_{std::move(sql)}, statement_{statement} {}
+
+Prepared::~Prepared() {
+    sqlite3_finalize(statement_);
+}
+
+void Prepared::bind(std::uint32_t index, const tenon_value& value) {
+    const int at = static_cast<int>(index);
+    if (index == 0 || at > sqlite3_bind_parameter_count(statement_)) {
+        throw Error{
+            TENON_INVALID,
+            "parameter " + std::to_string(index) + ": there are " +
+                std::to_string(sqlite3_bind_parameter_count(statement_))};
+    }
+    if (running_) {
+        reset();
+    }
+    int code = SQLITE_OK;
+    switch (value.kind) {
+        case TENON_VALUE_NULL:
+            code = sqlite3_bind_null(statement_, at);
+            break;
+        case TENON_VALUE_INT64:
+            code = sqlite3_bind_int64(statement_, at, value.i);
+            break;
+        case TENON_VALUE_REAL:
+            // SQLite would store NULL and say nothing.
+            if (std::isnan(value.r)) {
+                throw Error{TENON_INVALID, "parameter " + std::to_string(index) + ": not a number"};
+            }
+            code = sqlite3_bind_double(statement_, at, value.r);
+            break;
+        case TENON_VALUE_TEXT:
+            code = sqlite3_bind_text64(
+                statement_,
+                at,
+                value.b.n == 0 ? "" : static_cast<const char*>(value.b.p),
+                value.b.n,
+                SQLITE_TRANSIENT,  // NOLINT(performance-no-int-to-ptr)
+                SQLITE_UTF8
+            );
+            break;
+        case TENON_VALUE_BLOB:
+            code =
+                value.b.n == 0
+                    ? sqlite3_bind_zeroblob(statement_, at, 0)
+                    : sqlite3_bind_blob64(statement_, at, value.b.p, value.b.n, SQLITE_TRANSIENT);
+            break;
+        default:
+            throw Error{
+                TENON_INVALID,
+                "parameter " + std::to_string(index) + ": unknown kind " +
+                    std::to_string(value.kind)};
+    }
+    if (code != SQLITE_OK) {
+        throw connection_.failure(code, "cannot bind parameter " + std::to_string(index));
+    }
+}
+
+bool Prepared::step() {
+    const std::int64_t before = connection_.telemetry_.now_ns();
+    if (!running_) {
+        running_ = true;
+        began_ns_ = before;
+        spent_ns_ = 0;
+    }
+    connection_.expires_ns_ = began_ns_ + connection_.settings_.query_timeout_ms * k_ms;
+    const int code = sqlite3_step(statement_);
+    connection_.expires_ns_ = INT64_MAX;
+    spent_ns_ += connection_.telemetry_.now_ns() - before;
+    has_row_ = code == SQLITE_ROW;
+    if (has_row_) {
+        return true;
+    }
+    if (code != SQLITE_DONE) {
+        const DatabaseError error = connection_.failure(code, "cannot run");
+        reset();
+        throw error;
+    }
+    reset();
+    return false;
+}
+
+void Prepared::reset() noexcept {
+    if (running_) {
+        sqlite3_reset(statement_);
+        finish();
+    }
+}
+
+void Prepared::finish() noexcept {
+    running_ = false;
+    has_row_ = false;
+    const Telemetry& telemetry = connection_.telemetry_;
+    if (telemetry.query_duration != nullptr) {
+        telemetry.metrics->observe(telemetry.metrics.self, telemetry.query_duration, spent_ns_);
+    }
+    const std::int64_t bound = connection_.settings_.slow_query_ms * k_ms;
+    if (bound > 0 && spent_ns_ >= bound) {
+        Telemetry::count(telemetry.slow_queries);
+        (void)guard(nullptr, [&] {
+            telemetry.log.warn("slow query", {{"ms", spent_ns_ / k_ms}, {"statement", sql_}});
+        });
+    }
+}
+
+void Prepared::clear_bindings() noexcept {
+    sqlite3_clear_bindings(statement_);
+}
+
+std::uint32_t Prepared::column_count() const noexcept {
+    return static_cast<std::uint32_t>(sqlite3_column_count(statement_));
+}
+
+std::string_view Prepared::column_name(std::uint32_t index) const noexcept {
+    const char* name =
+        index < column_count() ? sqlite3_column_name(statement_, static_cast<int>(index)) : nullptr;
+    return name == nullptr ? std::string_view{} : std::string_view{name};
+}
+
+tenon_value Prepared::column(std::uint32_t index) const {
+    if (!has_row_ || index >= column_count()) {
+        throw Error{
+            TENON_INVALID,
+            !has_row_ ? "there is no row" : "there is no column " + std::to_string(index)};
+    }
+    const int at = static_cast<int>(index);
+    tenon_value value{};
+    switch (sqlite3_column_type(statement_, at)) {
+        case SQLITE_INTEGER:
+            value.kind = TENON_VALUE_INT64;
+            value.i = sqlite3_column_int64(statement_, at);
+            break;
+        case SQLITE_FLOAT:
+            value.kind = TENON_VALUE_REAL;
+            value.r = sqlite3_column_double(statement_, at);
+            break;
+        case SQLITE_TEXT:
+            value.kind = TENON_VALUE_TEXT;
+            value.b.p = sqlite3_column_text(statement_, at);
+            value.b.n = static_cast<std::size_t>(sqlite3_column_bytes(statement_, at));
+            break;
+        case SQLITE_BLOB:
+            value.kind = TENON_VALUE_BLOB;
+            value.b.p = sqlite3_column_blob(statement_, at);
+            value.b.n = static_cast<std::size_t>(sqlite3_column_bytes(statement_, at));
+            break;
+        default:
+            value.kind = TENON_VALUE_NULL;
+    }
+    return value;
+}
+
+}  // namespace tenon::sqlite

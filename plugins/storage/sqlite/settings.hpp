@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the SQLite backend can be told, and what it reports to.
+#pragma once
+
+#include <tenon/plugin.hpp>
+
+#include <cstdint>
+#include <string>
+
+namespace tenon::sqlite {
+
+struct Settings {
+    std::string file;  // absolute
+    std::uint32_t pool_size = 10;
+    std::uint32_t statement_cache = 256;
+    std::uint32_t queue_max = 4096;
+    std::uint32_t group_max = 256;
+    std::int64_t busy_timeout_ms = 10'000;
+    std::int64_t query_timeout_ms = 30'000;
+    std::int64_t slow_query_ms = 200;
+    std::int64_t health_check_ms = 30'000;
+    std::uint32_t page_size = 8192;
+    // Upper bounds: pages are held only once they were read or written.
+    std::uint32_t cache_mb = 128;
+    std::uint32_t reader_cache_mb = 16;
+    std::uint32_t mmap_mb = 512;
+    std::uint32_t wal_checkpoint_mb = 16;
+    std::uint32_t max_page_count = 0;  // 0: SQLite's own bound
+    std::string synchronous = "full";
+};
+
+// Where the backend's figures go. Cells may be null: then nobody counts.
+struct Telemetry {
+    Log log;
+    Service<tenon_clock_1> clock;
+    Service<tenon_metrics_1> metrics;
+    Service<tenon_health_1> health;
+    tenon_histogram* query_duration = nullptr;
+    std::uint64_t* errors = nullptr;
+    std::uint64_t* slow_queries = nullptr;
+    std::uint64_t* transactions = nullptr;
+    std::int64_t* active_connections = nullptr;
+    std::int64_t* waiting = nullptr;
+
+    [[nodiscard]] std::int64_t now_ns() const { return clock->now_ns(clock.self); }
+
+    static void count(std::uint64_t* cell) noexcept {
+        if (cell != nullptr) {
+            __atomic_fetch_add(cell, 1, __ATOMIC_RELAXED);
+        }
+    }
+
+    static void set(std::int64_t* cell, std::int64_t value) noexcept {
+        if (cell != nullptr) {
+            __atomic_store_n(cell, value, __ATOMIC_RELAXED);
+        }
+    }
+};
+
+inline constexpr std::int64_t k_ms = 1'000'000;
+
+}  // namespace tenon::sqlite

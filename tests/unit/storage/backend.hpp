@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// The backends that the contract suite runs over. A backend is a class with an empty database of
+// its own, made by the constructor and gone with the destructor, and storage().
+#pragma once
+
+#include "plugins/storage/sqlite/database.hpp"
+#include "tests/support/fake_host.hpp"
+
+#include <tenon/storage.hpp>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <stdlib.h>
+#include <string>
+
+namespace tenon::test {
+
+// Long enough for a loaded machine, short enough to end a test that hangs.
+inline constexpr std::int64_t k_patience_ns = 60'000'000'000;
+
+class TemporaryFolder {
+public:
+    TemporaryFolder() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "tenon-XXXXXX").string();
+        if (::mkdtemp(pattern.data()) == nullptr) {
+            throw Error{TENON_INTERNAL, "cannot make a temporary folder"};
+        }
+        path_ = pattern;
+    }
+
+    ~TemporaryFolder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+
+    TemporaryFolder(const TemporaryFolder&) = delete;
+    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+private:
+    std::filesystem::path path_;
+};
+
+class SqliteBackend {
+public:
+    using Tweak = std::function<void(sqlite::Settings&)>;
+
+    explicit SqliteBackend(const Tweak& tweak = {}) {
+        settings.file = (folder.path() / "test.db").string();
+        settings.cache_mb = 8;
+        settings.statement_cache = 32;
+        if (tweak) {
+            tweak(settings);
+        }
+        open();
+    }
+
+    void open() {
+        const Host plugin_host{host.raw()};
+        sqlite::Telemetry telemetry;
+        telemetry.log = plugin_host.log();
+        telemetry.clock = plugin_host.service<tenon_clock_1>("tenon.clock/1");
+        telemetry.health = plugin_host.service<tenon_health_1>("tenon.health/1");
+        holder.database.reset();
+        holder.database = std::make_unique<sqlite::Database>(settings, telemetry);
+    }
+
+    void close() { holder.database.reset(); }
+
+    [[nodiscard]] Storage storage() {
+        return Storage{Service<tenon_storage_1>{&holder, &sqlite::storage_table()}};
+    }
+
+    [[nodiscard]] std::int64_t deadline(std::int64_t in_ns = k_patience_ns) {
+        return host.reactor().now_ns() + in_ns;
+    }
+
+    FakeHost host;
+    TemporaryFolder folder;
+    sqlite::Settings settings;
+    sqlite::DatabaseHolder holder;
+};
+
+#define TENON_STORAGE_BACKENDS tenon::test::SqliteBackend
+
+}  // namespace tenon::test
