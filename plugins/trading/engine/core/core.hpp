@@ -53,11 +53,11 @@
 #include "plugins/trading/engine/core/output.hpp"
 
 #include <tenon/abi/venue.h>
+#include <tenon/byte_codec.hpp>
 #include <tenon/plugin.hpp>
 
 #include <cstdint>
-#include <functional>
-#include <optional>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -82,6 +82,9 @@ struct CoreOptions {
     // Against clients who choose ids that collide in a table: any secret value. Changes no result.
     std::uint64_t hash_seed = 0;
 };
+
+// The id with zeros behind its text, as the state keeps it; too long a length is cut.
+[[nodiscard]] tenon_client_id normal(const tenon_client_id& id) noexcept;
 
 // An account as the core has it. Names live as long as the core.
 struct Account {
@@ -203,13 +206,69 @@ public:
     }
 
 private:
-    struct Submission;  // a submit command on its way through the checks
+    // A transfer that carried a reference.
+    struct Transfer {
+        std::uint64_t from = 0, to = 0;
+        std::int64_t amount = 0;
+        std::uint32_t asset = 0;
+    };
+
+    // One side of a trade: an open order, or the market (slot k_no_slot).
+    struct TradeSide {
+        std::uint32_t slot = k_no_slot;
+        bool maker = false;
+    };
+
+    // A trade with its amounts worked out.
+    struct Fill {
+        const Instrument* instrument = nullptr;
+        std::uint64_t trade_id = 0;
+        std::int64_t price = 0, quantity = 0;
+        std::int64_t base = 0, quote = 0;  // units of the assets
+    };
 
     // core.cpp
+    void refuse(std::uint32_t reject) noexcept { result_->reject = reject; }
+
+    void put_touched_balances();
+    [[nodiscard]] const tenon_venue_1* venue_of(const Instrument& instrument) const noexcept;
+
+    // core_orders.cpp
     void run(const SubmitCommand&);
     void run(const CancelCommand&);
     void run(const CancelAllCommand&);
     void run(const VenueApplyCommand&);
+    [[nodiscard]] std::uint32_t check_submit(
+        const SubmitCommand& command,
+        tenon_client_id& client_id,
+        std::int64_t& funds
+    ) const;
+    [[nodiscard]] std::uint32_t find_funds(
+        const tenon_order_request& order,
+        std::int64_t reference_price,
+        std::int64_t& funds
+    ) const;
+    [[nodiscard]] std::int64_t reference_price(const SubmitCommand& command) const;
+    [[nodiscard]] tenon_client_id make_client_id(std::uint64_t account) const;
+    [[nodiscard]] tenon_client_id make_cancel_id() const noexcept;
+    void cancel_open(std::uint32_t slot, const tenon_client_id& cancel_client_id);
+
+    // core_reports.cpp
+    [[nodiscard]] tenon_venue_reports reports() noexcept { return {this, &Core::put_report}; }
+
+    static void put_report(void* ctx, const tenon_venue_report* report);
+    void on_report(const tenon_venue_report& report);
+    void on_accepted(std::uint32_t slot);
+    void on_rejected(std::uint32_t slot, std::uint32_t reject);
+    void on_trade(const tenon_venue_report& report);
+    [[nodiscard]] bool side_can_trade(const TradeSide& side, const Fill& fill) const noexcept;
+    [[nodiscard]] bool venues_can_trade(const Fill& fill, bool venues_buy) const noexcept;
+    void settle(const TradeSide& side, const Fill& fill);
+    void settle_venues(const Fill& fill, bool venues_buy);
+    void end(std::uint32_t slot, std::uint8_t status);
+    void leave(std::uint32_t slot);
+    void set_status(tenon_order& order, std::uint8_t status);
+    void put_order(std::uint32_t slot, const tenon_trade* trade);
 
     // core_admin.cpp
     void run(const AccountOpenCommand&);
@@ -217,6 +276,25 @@ private:
     void run(const KeyAddCommand&);
     void run(const KeyRevokeCommand&);
     void run(const InstrumentStatusCommand&);
+    [[nodiscard]] std::uint32_t check_transfer(const tenon_ledger_entry& entry) const;
+    void open_account(std::string name, std::int64_t created_real_ns);
+    void put_account(const Account& account);
+    void put_key(const ApiKey& key);
+    void remember_reference(std::string_view reference, const Transfer& transfer);
+
+    // core_snapshot.cpp
+    void write_state(std::string& bytes) const;
+    void write_accounts(ByteWriter& out) const;
+    void write_orders(ByteWriter& out) const;
+    void write_references_and_keys(ByteWriter& out) const;
+    void read_state(ByteReader& in);
+    void read_instruments(ByteReader& in);
+    void read_accounts(ByteReader& in);
+    void read_orders(ByteReader& in);
+    void read_references(ByteReader& in);
+    void read_keys(ByteReader& in);
+    void read_venues(ByteReader& in);
+    void reset();
 
     std::vector<VenueBinding> venues_;
     CoreOptions options_;
@@ -229,6 +307,19 @@ private:
     std::int64_t time_real_ns_ = 0;
     std::uint64_t next_order_id_ = 1;
     std::uint64_t anomalies_ = 0;
+    std::unordered_map<std::string, std::uint64_t> account_ids_;
+    std::unordered_map<std::string, std::uint32_t> key_rows_;
+    std::unordered_map<std::string, Transfer> transfers_;
+    std::deque<std::string> references_;  // keys of transfers_, oldest first
+
+    // While a command is applied.
+    Output* out_ = nullptr;
+    Result* result_ = nullptr;
+    std::uint32_t subject_ = k_no_slot;  // the order that the command is about
+    std::uint32_t subject_row_ = 0;      // its last row
+    bool subject_has_row_ = false;
+    std::uint32_t venue_reject_ = TENON_REJECT_NONE;
+    std::vector<std::uint32_t> scratch_;
 };
 
 }  // namespace tenon::trading

@@ -14,6 +14,13 @@ namespace {
     return std::memcmp(&a, &b, sizeof a) == 0;
 }
 
+// What the order may still buy; nothing is known of an order by quote quantity.
+[[nodiscard]] std::int64_t open_buy_quantity(const tenon_order& order) noexcept {
+    return order.side == TENON_SIDE_BUY && order.quote_quantity == 0
+               ? order.quantity - order.filled_quantity
+               : 0;
+}
+
 }  // namespace
 
 TagTable::TagTable() : entries_(1024), mask_{1023} {}
@@ -158,9 +165,7 @@ std::uint32_t OrderStore::insert(const tenon_order& order, std::int64_t locked) 
 
     Exposure& exposure = exposures_[order.account * instruments_ + order.instrument];
     ++exposure.open_orders;
-    if (order.side == TENON_SIDE_BUY) {
-        exposure.open_buy_quantity += order.quantity - order.filled_quantity;
-    }
+    exposure.open_buy_quantity += open_buy_quantity(order);
     ++size_;
     return at;
 }
@@ -175,9 +180,7 @@ void OrderStore::unlink(std::uint32_t at) noexcept {
 
     Exposure& exposure = exposures_[order.account * instruments_ + order.instrument];
     --exposure.open_orders;
-    if (order.side == TENON_SIDE_BUY && order.quantity != 0) {
-        exposure.open_buy_quantity -= order.quantity - order.filled_quantity;
-    }
+    exposure.open_buy_quantity -= open_buy_quantity(order);
     slot.next = free_;
     free_ = at;
     --size_;

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+// Orders in: checks, reservation, hand-over to the venue, cancels.
+#include "plugins/trading/engine/core/core.hpp"
+#include "plugins/trading/engine/core/filters.hpp"
+
+#include <tenon/assert.hpp>
+#include <tenon/decimal.hpp>
+
+#include <algorithm>
+#include <charconv>
+
+namespace tenon::trading {
+namespace {
+
+[[nodiscard]] bool printable(const tenon_client_id& id) noexcept {
+    return id.length <= TENON_CLIENT_ID_MAX &&
+           std::all_of(id.text, id.text + id.length, [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+[[nodiscard]] bool closed_position(
+    const Instrument& instrument,
+    const Exposure& exposure,
+    const Balance& base,
+    std::int64_t quantity
+) noexcept {
+    const Int128 units = Int128{exposure.open_buy_quantity} + quantity;
+    return Int128{base.free} + base.locked + units * instrument.base_unit >
+           Int128{instrument.rules.position_max} * instrument.base_unit;
+}
+
+}  // namespace
+
+tenon_client_id normal(const tenon_client_id& id) noexcept {
+    tenon_client_id out{};
+    out.length = std::min<std::uint8_t>(id.length, TENON_CLIENT_ID_MAX);
+    std::memcpy(out.text, id.text, out.length);
+    return out;
+}
+
+tenon_client_id Core::make_client_id(std::uint64_t account) const {
+    tenon_client_id id{};
+    std::memcpy(id.text, "tnn-", 4);
+    char* const end = id.text + TENON_CLIENT_ID_MAX;
+    char* at = std::to_chars(id.text + 4, end, next_order_id_).ptr;
+    id.length = static_cast<std::uint8_t>(at - id.text);
+    // A client may have taken that very id.
+    for (std::uint32_t i = 1; orders_.client_id_taken(account, id); ++i) {
+        *at = '-';
+        char* const more = std::to_chars(at + 1, end, i).ptr;
+        id.length = static_cast<std::uint8_t>(more - id.text);
+    }
+    return id;
+}
+
+std::int64_t Core::reference_price(const SubmitCommand& command) const {
+    const Instrument& instrument = table_[command.order.instrument];
+    const Service<tenon_venue_1>& venue = venues_[instrument.venue].venue;
+    if (TENON_HAS(venue.table, tenon_venue_1, reference_price)) {
+        const std::int64_t price =
+            venue->reference_price(venue.self, command.order.instrument, command.evidence);
+        if (price > 0) {
+            return price;
+        }
+    }
+    return instrument.last_price;
+}
+
+std::uint32_t Core::find_funds(
+    const tenon_order_request& order,
+    std::int64_t reference,
+    std::int64_t& funds
+) const {
+    const Instrument& instrument = table_[order.instrument];
+    const bool buy = order.side == TENON_SIDE_BUY;
+    const std::int64_t free =
+        ledger_.at(order.account, buy ? instrument.rules.quote : instrument.rules.base).free;
+    // What the order needs for sure, or by the reference price; checked against overflow before.
+    std::int64_t needed = 1;
+    bool exact = true;
+    if (order.type != TENON_ORDER_MARKET) {
+        needed = buy ? *quote_amount(instrument, order.price, order.quantity)
+                     : *base_amount(instrument, order.quantity);
+    } else if (buy && order.quote_quantity != 0) {
+        needed = order.quote_quantity;
+    } else if (!buy && order.quantity != 0) {
+        needed = *base_amount(instrument, order.quantity);
+    } else {
+        exact = false;
+        if (reference != 0 && buy) {
+            needed = *quote_amount(instrument, reference, order.quantity);
+        } else if (reference != 0) {
+            const Int128 unit_price = Int128{reference} * instrument.quote_unit;
+            const Int128 base = order.quote_quantity / unit_price * instrument.base_unit;
+            needed = fits_int64(base) ? std::max<std::int64_t>(1, static_cast<std::int64_t>(base))
+                                      : INT64_MAX;
+        }
+    }
+    funds = exact ? needed : free;
+    return free >= needed ? TENON_REJECT_NONE : TENON_REJECT_BALANCE;
+}
+
+std::uint32_t Core::check_submit(
+    const SubmitCommand& command,
+    tenon_client_id& client_id,
+    std::int64_t& funds
+) const {
+    const tenon_order_request& order = command.order;
+    const Account* account = find_account(order.account);
+    if (account == nullptr || order.account < TENON_ACCOUNT_FIRST) {
+        return TENON_REJECT_UNKNOWN_ACCOUNT;
+    }
+    if (!account->enabled) {
+        return TENON_REJECT_ACCOUNT_DISABLED;
+    }
+    const Instrument* instrument = table_.find(order.instrument);
+    if (instrument == nullptr) {
+        return TENON_REJECT_UNKNOWN_INSTRUMENT;
+    }
+    if (instrument->status != TENON_INSTRUMENT_TRADING || instrument->venue == k_no_venue) {
+        return TENON_REJECT_MARKET_CLOSED;
+    }
+    if (const std::uint32_t reject = check_shape(order); reject != TENON_REJECT_NONE) {
+        return reject;
+    }
+    if (!printable(order.client_id) || command.evidence.n > k_evidence_bytes_max) {
+        return TENON_REJECT_INVALID;
+    }
+    const std::int64_t reference = reference_price(command);
+    if (const std::uint32_t reject = check_filters(*instrument, order, reference);
+        reject != TENON_REJECT_NONE) {
+        return reject;
+    }
+    const tenon_instrument& rules = instrument->rules;
+    const Exposure& exposure = orders_.exposure(order.account, order.instrument);
+    if (rules.orders_max != 0 && order.type != TENON_ORDER_MARKET &&
+        exposure.open_orders >= rules.orders_max) {
+        return TENON_REJECT_MAX_ORDERS;
+    }
+    if (rules.position_max != 0 && order.side == TENON_SIDE_BUY &&
+        closed_position(
+            *instrument, exposure, ledger_.at(order.account, rules.base), order.quantity
+        )) {
+        return TENON_REJECT_MAX_POSITION;
+    }
+    if (order.client_id.length == 0) {
+        client_id = make_client_id(order.account);
+    } else {
+        client_id = normal(order.client_id);
+        if (orders_.client_id_taken(order.account, client_id)) {
+            return TENON_REJECT_DUPLICATE_ID;
+        }
+    }
+    if (orders_.size() >= options_.open_orders_max) {
+        return TENON_REJECT_CAPACITY;
+    }
+    return find_funds(order, reference, funds);
+}
+
+void Core::run(const SubmitCommand& command) {
+    const tenon_order_request& request = command.order;
+    tenon_client_id client_id{};
+    std::int64_t funds = 0;
+    if (const std::uint32_t reject = check_submit(command, client_id, funds);
+        reject != TENON_REJECT_NONE) {
+        refuse(reject);
+        return;
+    }
+    tenon_order order{};
+    order.order_id = next_order_id_;
+    order.account = request.account;
+    order.instrument = request.instrument;
+    order.side = request.side;
+    order.type = request.type;
+    order.time_in_force = request.time_in_force == 0 ? TENON_TIF_GTC : request.time_in_force;
+    order.status = TENON_STATUS_PENDING_NEW;
+    order.price = request.price;
+    order.quantity = request.quantity;
+    order.quote_quantity = request.quote_quantity;
+    order.created_real_ns = time_real_ns_;
+    order.updated_real_ns = time_real_ns_;
+    order.update_sequence = sequence_;
+    order.client_id = client_id;
+
+    const Instrument& instrument = table_[request.instrument];
+    const std::uint32_t paying =
+        request.side == TENON_SIDE_BUY ? instrument.rules.quote : instrument.rules.base;
+    ledger_.lock(request.account, paying, funds);
+    const std::uint32_t slot = orders_.insert(order, funds);
+    subject_ = slot;
+
+    const tenon_venue_order venue_order{
+        order.order_id,
+        order.account,
+        order.instrument,
+        order.side,
+        order.type,
+        order.time_in_force,
+        0,
+        order.price,
+        order.quantity,
+        order.quote_quantity,
+        funds};
+    const Service<tenon_venue_1>& venue = venues_[instrument.venue].venue;
+    venue->submit(venue.self, &venue_order, command.evidence, time_real_ns_, reports());
+
+    if (venue_reject_ != TENON_REJECT_NONE) {
+        ledger_.unlock(request.account, paying, funds);
+        orders_.remove(slot);
+        refuse(venue_reject_);
+        return;
+    }
+    ++next_order_id_;
+    if (!subject_has_row_) {
+        put_order(slot, nullptr);
+    }
+}
+
+void Core::cancel_open(std::uint32_t slot, const tenon_client_id& cancel_client_id) {
+    tenon_order& order = orders_[slot].order;
+    order.cancel_client_id = cancel_client_id;
+    const Instrument& instrument = table_[order.instrument];
+    const tenon_venue_1* venue = venue_of(instrument);
+    if (venue == nullptr) {
+        end(slot, TENON_STATUS_CANCELED);  // nobody else knows the order any more
+        return;
+    }
+    venue->cancel(
+        venues_[instrument.venue].venue.self,
+        order.order_id,
+        order.instrument,
+        time_real_ns_,
+        reports()
+    );
+}
+
+void Core::run(const CancelCommand& command) {
+    const tenon_cancel_request& request = command.request;
+    if (find_account(request.account) == nullptr) {
+        refuse(TENON_REJECT_UNKNOWN_ACCOUNT);
+        return;
+    }
+    if (!printable(request.client_id) || !printable(request.cancel_client_id) ||
+        (request.order_id == 0 && request.client_id.length == 0)) {
+        refuse(TENON_REJECT_INVALID);
+        return;
+    }
+    if (request.instrument != TENON_ANY_INSTRUMENT && table_.find(request.instrument) == nullptr) {
+        refuse(TENON_REJECT_UNKNOWN_INSTRUMENT);
+        return;
+    }
+    const tenon_client_id wanted = normal(request.client_id);
+    const tenon_order* order =
+        open_order(request.account, request.instrument, request.order_id, wanted);
+    if (order == nullptr ||
+        (wanted.length != 0 && std::memcmp(&order->client_id, &wanted, sizeof wanted) != 0)) {
+        refuse(TENON_REJECT_UNKNOWN_ORDER);
+        return;
+    }
+    tenon_client_id cancel_id = normal(request.cancel_client_id);
+    if (cancel_id.length == 0) {
+        cancel_id = make_cancel_id();
+    }
+    subject_ = orders_.find(order->order_id);
+    const std::uint64_t order_id = order->order_id;
+    cancel_open(subject_, cancel_id);
+    if (!subject_has_row_ && orders_.find(order_id) != k_no_slot) {
+        // The venue answers later; the reply shows the order as it is, and nothing happened yet.
+        subject_row_ = static_cast<std::uint32_t>(out_->orders_.size());
+        subject_has_row_ = true;
+        out_->orders_.push_back(orders_[subject_].order);
+    }
+}
+
+tenon_client_id Core::make_cancel_id() const noexcept {
+    tenon_client_id id{};
+    std::memcpy(id.text, "tnn-c", 5);
+    char* const end = std::to_chars(id.text + 5, id.text + TENON_CLIENT_ID_MAX, sequence_).ptr;
+    id.length = static_cast<std::uint8_t>(end - id.text);
+    return id;
+}
+
+void Core::run(const CancelAllCommand& command) {
+    if (find_account(command.account) == nullptr) {
+        refuse(TENON_REJECT_UNKNOWN_ACCOUNT);
+        return;
+    }
+    if (command.instrument != TENON_ANY_INSTRUMENT && table_.find(command.instrument) == nullptr) {
+        refuse(TENON_REJECT_UNKNOWN_INSTRUMENT);
+        return;
+    }
+    scratch_.clear();
+    for_each_open_order(command.account, command.instrument, [&](const tenon_order& order) {
+        scratch_.push_back(orders_.find(order.order_id));
+    });
+    if (scratch_.empty()) {
+        refuse(TENON_REJECT_UNKNOWN_ORDER);
+        return;
+    }
+    const tenon_client_id cancel_id = make_cancel_id();
+    for (const std::uint32_t slot : scratch_) {
+        cancel_open(slot, cancel_id);
+    }
+    result_->orders.count =
+        static_cast<std::uint32_t>(out_->orders_.size()) - result_->orders.first;
+}
+
+void Core::run(const VenueApplyCommand& command) {
+    const auto found = std::find_if(venues_.begin(), venues_.end(), [&](const VenueBinding& v) {
+        return v.name == view(command.venue);
+    });
+    if (found == venues_.end()) {
+        refuse(TENON_REJECT_INVALID);
+        return;
+    }
+    const Service<tenon_venue_1>& venue = found->venue;
+    if (!TENON_HAS(venue.table, tenon_venue_1, apply)) {
+        refuse(TENON_REJECT_UNSUPPORTED);
+        return;
+    }
+    if (venue->apply(venue.self, command.evidence, time_real_ns_, reports()) != TENON_OK) {
+        refuse(TENON_REJECT_INVALID);
+    }
+}
+
+}  // namespace tenon::trading

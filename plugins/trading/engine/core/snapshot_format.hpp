@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bytes of the core's state, as Core::snapshot_write makes them.
+//
+// Framing, checksum and file name are the snapshot file's; here is only the state. Little-endian,
+// no padding; "text" is a length of 32 bits and the bytes; every list is a count of 32 bits and its
+// rows. The order of rows is fixed, so equal states have equal bytes; the state hash is the hash of
+// the part from `counters` on, with each venue's blob replaced by its own hash.
+//
+//   u32 magic "TNCS"     u16 version (1)     u16 reserved (0)
+//   u64 sequence         i64 time_real_ns    of the last command applied
+//   counters      u64 next_order_id, u64 anomalies
+//   assets        text name                                     by id
+//   instruments   text symbol, u32 status, i64 last_price, u64 next_trade_id        by id
+//   accounts      text name, u8 enabled, i64 created_real_ns, i64 updated_real_ns   users, by id
+//   balances      u64 account, u32 asset, i64 free, i64 locked  used ones, by account and asset
+//   orders        u64 order_id, u64 account, u32 instrument, u8 side, u8 type, u8 time_in_force,
+//                 u8 status, i64 price, i64 quantity, i64 quote_quantity, i64 filled_quantity,
+//                 i64 filled_quote, i64 created_real_ns, i64 updated_real_ns, u64 update_sequence,
+//                 i64 locked, text client_id, text cancel_client_id                 open ones, by
+//                 id
+//   closed ids    u64 account, text client_id                   oldest first
+//   references    text reference, u64 from, u64 to, u32 asset, i64 amount           oldest first
+//   keys          text key, u64 account, u32 kind, u32 permissions, text material, text label,
+//                 i64 created_real_ns, u8 revoked               in the order of their adding
+//   venues        text name, text blob                          in the order of the deployment
+//
+// A reader takes a snapshot with fewer assets, instruments or venues than it has (they were
+// appended since), and refuses one with more or others. Example: the bytes of an empty state with
+// no assets, instruments and venues after command 5 at time 1, in hexadecimal:
+//   54 4e 43 53 01 00 00 00 | 05 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 |
+//   01 00 00 00 00 00 00 00 | 00 00 00 00 00 00 00 00 | nine counts of 00 00 00 00
+#pragma once
+
+#include <cstdint>
+
+namespace tenon::trading {
+
+inline constexpr std::uint32_t k_snapshot_magic = 0x53434e54;  // "TNCS"
+inline constexpr std::uint16_t k_snapshot_version = 1;
+// Most bytes of one venue's state.
+inline constexpr std::uint32_t k_venue_blob_bytes_max = 1U << 30;
+
+}  // namespace tenon::trading
