@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// The REST surface: finds the endpoint, applies limits, checks key, time and signature, runs the
+// handler and answers. Everything runs on reactor 0; nothing blocks.
+//
+// A handler answers during the call (reply) or holds a Pending that answers when the engine is
+// done.
+#pragma once
+
+#include "plugins/gateway/binance/json_writer.hpp"
+#include "plugins/gateway/binance/limits.hpp"
+#include "plugins/gateway/binance/params.hpp"
+#include "plugins/gateway/binance/render.hpp"
+#include "plugins/gateway/binance/rendered.hpp"
+#include "plugins/gateway/binance/weights.hpp"
+
+#include <tenon/abi/auth.h>
+#include <tenon/abi/host.h>
+#include <tenon/abi/http.h>
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace tenon::binance {
+
+struct Services {
+    Service<tenon_http_routes_1> http;
+    Service<tenon_instruments_1> instruments;
+    Service<tenon_market_data_1> market_data;
+    Service<tenon_trading_1> trading;
+    Service<tenon_auth_1> auth;
+    Service<tenon_clock_1> clock;
+};
+
+class Api;
+struct Call;
+
+enum class Security : std::uint8_t { none, user_data, trade };
+
+struct Endpoint {
+    std::string_view method, path;
+    Security security;
+    std::uint8_t parameters_max;  // without signature, timestamp and recvWindow
+    void (*handler)(Api&, Call&);
+};
+
+// Where an answer goes, for as long as the request is open.
+struct ReplyTo {
+    std::uint64_t handle = 0;
+    std::string_view remote;
+    const Weight* weight = nullptr;
+    bool micro = false;
+    std::uint64_t order_count_of = 0;  // an account: the answer carries its order counts
+};
+
+// A request during its handler.
+struct Call {
+    const tenon_http_request& request;
+    const Endpoint& endpoint;
+    Params& params;
+    ReplyTo to;
+    std::uint64_t account = 0;
+
+    // Checks that every parameter has been read.
+    void finish() const;
+};
+
+// A request that waits for the engine. From the pool of Api; goes back with its answer.
+struct Pending {
+    Api* api = nullptr;
+    ReplyTo to;
+    std::uint64_t account = 0;
+    ResponseType response = ResponseType::full;
+    CommandKind command = CommandKind::new_order;
+    bool single = false;     // a query for one order
+    bool omit_zero = false;  // account: without empty balances
+    bool found = false;      // a row has come
+    bool coins = false;      // balances in the form of capital/config/getall
+    std::string text;        // rows, written as they come
+    std::vector<tenon_balance> balances;
+};
+
+class Api {
+public:
+    Api(const Services& services, const LimitSettings& limits, std::string_view weights_json);
+    ~Api();
+    Api(const Api&) = delete;
+    Api& operator=(const Api&) = delete;
+
+    // Answers every request below its prefixes.
+    void handle(const tenon_http_request& request) noexcept;
+    // Follows orders, for the counts of unfilled ones and the accounts' last change.
+    void on_execution(const tenon_execution_event* events, std::uint32_t count) noexcept;
+
+    void reply(const ReplyTo& to, std::string_view body);
+    void reply_error(const ReplyTo& to, const ApiError& error);
+
+    // For tenon.http_routes/1's other users in this plugin.
+    [[nodiscard]] const Services& services() const noexcept { return services_; }
+
+    [[nodiscard]] const LimitSettings& limit_settings() const noexcept { return limit_settings_; }
+
+    [[nodiscard]] AddressLimits& addresses() noexcept { return addresses_; }
+
+    [[nodiscard]] OrderLimits& orders() noexcept { return orders_; }
+
+    [[nodiscard]] Rendered& rendered() noexcept { return rendered_; }
+
+    // An empty string whose memory is kept. Used up by the next call.
+    [[nodiscard]] std::string& buffer() noexcept {
+        buffer_.clear();
+        return buffer_;
+    }
+
+    [[nodiscard]] std::int64_t now_real_ns() const noexcept {
+        return services_.clock->now_real_ns(services_.clock.self);
+    }
+
+    // Counts the changes of trading status, for answers that are kept.
+    [[nodiscard]] std::uint64_t status_version() const noexcept { return status_version_; }
+
+    // The last change of an account that was seen, or when this object was made.
+    [[nodiscard]] std::int64_t account_updated_real_ns(std::uint64_t account) const noexcept;
+
+    [[nodiscard]] Pending& hold(const Call& call);
+    void release(Pending& pending) noexcept;
+
+    [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_; }
+
+    // Runs `fn` once nothing waits for the engine, at once if so already. An empty one takes it
+    // back.
+    void when_idle(std::function<void()> fn);
+    // Cells of tenon.metrics/1; NULL counts nowhere.
+    void count_in(std::uint64_t* requests, std::uint64_t* errors, std::uint64_t* refused) noexcept;
+
+    [[nodiscard]] static std::span<const Endpoint> endpoints() noexcept;
+
+private:
+    struct Route {
+        const Endpoint* endpoint;
+        const Weight* weight;
+    };
+
+    struct Hash {
+        using is_transparent = void;
+
+        std::size_t operator()(std::string_view text) const noexcept {
+            return std::hash<std::string_view>{}(text);
+        }
+    };
+
+    [[nodiscard]] const Route* find(std::string_view method, std::string_view path) const noexcept;
+    void serve(const tenon_http_request& request, ReplyTo& to);
+    void refuse_unknown(const tenon_http_request& request, const ReplyTo& to);
+    void admit(const ReplyTo& to, std::uint32_t weight, std::int64_t now_real_ns, bool take);
+    [[nodiscard]] std::uint64_t authenticate(Call& call) const;
+
+    Services services_;
+    LimitSettings limit_settings_;
+    Weights weights_;
+    AddressLimits addresses_;
+    OrderLimits orders_;
+    Rendered rendered_;
+    std::unordered_map<std::string_view, std::vector<Route>> routes_;  // by path
+    Params params_;
+    std::string buffer_;
+    std::unordered_map<std::uint64_t, std::int64_t> updated_;  // by account
+    std::int64_t started_real_ns_;
+    std::uint64_t status_version_ = 1;
+    std::vector<std::unique_ptr<Pending>> pool_;
+    std::vector<Pending*> free_;
+    std::size_t in_flight_ = 0;
+    std::function<void()> when_idle_;
+    std::uint64_t uncounted_ = 0;
+    std::uint64_t* requests_ = &uncounted_;
+    std::uint64_t* errors_ = &uncounted_;
+    std::uint64_t* refused_ = &uncounted_;
+};
+
+}  // namespace tenon::binance

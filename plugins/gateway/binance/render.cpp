@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/gateway/binance/render.hpp"
+
+#include "plugins/gateway/binance/errors.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace tenon::binance {
+namespace {
+
+constexpr std::array<std::string_view, TENON_INTERVAL_COUNT> k_intervals{
+    "1s",
+    "1m",
+    "3m",
+    "5m",
+    "15m",
+    "30m",
+    "1h",
+    "2h",
+    "4h",
+    "6h",
+    "8h",
+    "12h",
+    "1d",
+    "3d",
+    "1w",
+    "1M"};
+
+// Binance writes -1 where there is no trade.
+[[nodiscard]] std::int64_t id_or_none(std::uint64_t id) noexcept {
+    return id == 0 ? -1 : static_cast<std::int64_t>(id);
+}
+
+// What a client asked for; a market order by quote quantity has what it got.
+[[nodiscard]] std::int64_t shown_quantity(const tenon_order& order) noexcept {
+    return order.quantity != 0 ? order.quantity : order.filled_quantity;
+}
+
+void write_amounts(JsonWriter& json, const Market& market, const tenon_order& order) {
+    const tenon_instrument& i = *market.instrument;
+    json.field("price", order.price, i.price_scale)
+        .field("origQty", shown_quantity(order), i.quantity_scale)
+        .field("executedQty", order.filled_quantity, i.quantity_scale);
+}
+
+void write_kind(JsonWriter& json, const tenon_order& order) {
+    json.field("status", order_status_name(order.status))
+        .field("timeInForce", time_in_force_name(order.time_in_force))
+        .field("type", order_type_name(order.type))
+        .field("side", side_name(order.side));
+}
+
+}  // namespace
+
+Market market_of(Service<tenon_instruments_1> instruments, std::uint32_t instrument) {
+    const tenon_instrument* const found = instruments->instrument(instruments.self, instrument);
+    if (found == nullptr) {
+        throw errors::symbol();
+    }
+    return {
+        found,
+        instruments->asset(instruments.self, found->base),
+        instruments->asset(instruments.self, found->quote)};
+}
+
+Market market_of(Service<tenon_instruments_1> instruments, std::string_view symbol) {
+    std::uint32_t id = 0;
+    if (instruments->find_instrument(instruments.self, str(symbol), &id) != TENON_OK) {
+        throw errors::symbol();
+    }
+    return market_of(instruments, id);
+}
+
+std::string_view side_name(std::uint32_t side) noexcept {
+    return side == TENON_SIDE_SELL ? "SELL" : "BUY";
+}
+
+std::string_view order_type_name(std::uint32_t type) noexcept {
+    constexpr std::array<std::string_view, 8> k_names{
+        "",
+        "LIMIT",
+        "MARKET",
+        "LIMIT_MAKER",
+        "STOP_LOSS",
+        "STOP_LOSS_LIMIT",
+        "TAKE_PROFIT",
+        "TAKE_PROFIT_LIMIT"};
+    return type < k_names.size() ? k_names[type] : k_names[0];
+}
+
+std::string_view time_in_force_name(std::uint32_t time_in_force) noexcept {
+    constexpr std::array<std::string_view, 4> k_names{"GTC", "GTC", "IOC", "FOK"};
+    return time_in_force < k_names.size() ? k_names[time_in_force] : k_names[0];
+}
+
+std::string_view order_status_name(std::uint32_t status) noexcept {
+    constexpr std::array<std::string_view, 8> k_names{
+        "NEW", "NEW", "NEW", "PARTIALLY_FILLED", "FILLED", "CANCELED", "EXPIRED", "REJECTED"};
+    return status < k_names.size() ? k_names[status] : k_names[0];
+}
+
+std::string_view instrument_status_name(std::uint32_t status) noexcept {
+    if (status == TENON_INSTRUMENT_TRADING) {
+        return "TRADING";
+    }
+    return status == TENON_INSTRUMENT_BREAK ? "BREAK" : "HALT";
+}
+
+std::string_view interval_name(std::uint32_t interval) noexcept {
+    return interval < k_intervals.size() ? k_intervals[interval] : std::string_view{};
+}
+
+std::optional<std::uint32_t> find_interval(std::string_view name) noexcept {
+    const auto* const found = std::find(k_intervals.begin(), k_intervals.end(), name);
+    if (found == k_intervals.end()) {
+        return std::nullopt;
+    }
+    return static_cast<std::uint32_t>(found - k_intervals.begin());
+}
+
+void write_ticker(JsonWriter& json, const Market& market, const tenon_ticker& t, TickerForm form) {
+    const tenon_instrument& i = *market.instrument;
+    const int price = i.price_scale;
+    const int quantity = i.quantity_scale;
+    json.next().raw("{").field("symbol", market.symbol());
+    if (form == TickerForm::price) {
+        json.field("price", t.last, price).raw("}");
+        return;
+    }
+    if (form == TickerForm::full) {
+        json.field("priceChange", t.price_change, price)
+            .key("priceChangePercent")
+            .decimal(t.price_change_ppm / 10, 3, 3)
+            .field("weightedAvgPrice", t.weighted_average, price)
+            .field("prevClosePrice", t.previous_close, price)
+            .field("lastPrice", t.last, price)
+            .field("lastQty", t.last_quantity, quantity);
+    }
+    if (form == TickerForm::full || form == TickerForm::book) {
+        json.field("bidPrice", t.bid, price)
+            .field("bidQty", t.bid_quantity, quantity)
+            .field("askPrice", t.ask, price)
+            .field("askQty", t.ask_quantity, quantity);
+    }
+    if (form == TickerForm::book) {
+        json.raw("}");
+        return;
+    }
+    json.field("openPrice", t.open, price)
+        .field("highPrice", t.high, price)
+        .field("lowPrice", t.low, price);
+    if (form == TickerForm::mini) {
+        json.field("lastPrice", t.last, price);
+    }
+    json.field("volume", t.volume, quantity)
+        .field("quoteVolume", t.quote_volume, market.quote->scale)
+        .time_field("openTime", t.open_real_ns)
+        .time_field("closeTime", t.close_real_ns)
+        .field("firstId", id_or_none(t.first_trade_id))
+        .field("lastId", id_or_none(t.last_trade_id))
+        .field("count", t.trade_count)
+        .raw("}");
+}
+
+void write_levels(
+    JsonWriter& json,
+    const Market& market,
+    const tenon_level* levels,
+    std::uint32_t count
+) {
+    json.raw("[");
+    for (std::uint32_t at = 0; at < count; ++at) {
+        json.next()
+            .raw("[")
+            .decimal(levels[at].price, market.instrument->price_scale)
+            .raw(",")
+            .decimal(levels[at].quantity, market.instrument->quantity_scale)
+            .raw("]");
+    }
+    json.raw("]");
+}
+
+void write_book(JsonWriter& json, const Market& market, const tenon_book& book) {
+    json.raw("{").field("lastUpdateId", book.last_update_id).key("bids");
+    write_levels(json, market, book.bids, book.bid_count);
+    json.key("asks");
+    write_levels(json, market, book.asks, book.ask_count);
+    json.raw("}");
+}
+
+void write_public_trade(JsonWriter& json, const Market& market, const tenon_public_trade& trade) {
+    json.next()
+        .raw("{")
+        .field("id", trade.trade_id)
+        .field("price", trade.price, market.instrument->price_scale)
+        .field("qty", trade.quantity, market.instrument->quantity_scale)
+        .field("quoteQty", trade.quote_amount, market.quote->scale)
+        .time_field("time", trade.time_real_ns)
+        .field("isBuyerMaker", trade.buyer_is_maker != 0)
+        .field("isBestMatch", true)
+        .raw("}");
+}
+
+void write_agg_trade(JsonWriter& json, const Market& market, const tenon_agg_trade& trade) {
+    json.next()
+        .raw("{")
+        .field("a", trade.agg_id)
+        .field("p", trade.price, market.instrument->price_scale)
+        .field("q", trade.quantity, market.instrument->quantity_scale)
+        .field("f", trade.first_trade_id)
+        .field("l", trade.last_trade_id)
+        .time_field("T", trade.time_real_ns)
+        .field("m", trade.buyer_is_maker != 0)
+        .field("M", true)
+        .raw("}");
+}
+
+void write_candle(JsonWriter& json, const Market& market, const tenon_candle& candle) {
+    const int price = market.instrument->price_scale;
+    const int quantity = market.instrument->quantity_scale;
+    const int quote = market.quote->scale;
+    json.next().raw("[").time(candle.open_real_ns).raw(",");
+    json.decimal(candle.open, price).raw(",").decimal(candle.high, price).raw(",");
+    json.decimal(candle.low, price).raw(",").decimal(candle.close, price).raw(",");
+    json.decimal(candle.volume, quantity).raw(",").time(candle.close_real_ns).raw(",");
+    json.decimal(candle.quote_volume, quote).raw(",").number(candle.trade_count).raw(",");
+    json.decimal(candle.taker_buy_volume, quantity).raw(",");
+    json.decimal(candle.taker_buy_quote_volume, quote).raw(",\"0\"]");
+}
+
+void write_placed(
+    JsonWriter& json,
+    Service<tenon_instruments_1> instruments,
+    const tenon_trading_reply& reply,
+    ResponseType type
+) {
+    const tenon_order& order = reply.orders[0];
+    const Market market = market_of(instruments, order.instrument);
+    const int price = market.instrument->price_scale;
+    const int quantity = market.instrument->quantity_scale;
+    json.raw("{")
+        .field("symbol", market.symbol())
+        .field("orderId", order.order_id)
+        .field("orderListId", -1)
+        .field("clientOrderId", text_of(order.client_id))
+        .time_field("transactTime", reply.time_real_ns);
+    if (type == ResponseType::ack) {
+        json.raw("}");
+        return;
+    }
+    write_amounts(json, market, order);
+    json.field("origQuoteOrderQty", order.quote_quantity, market.quote->scale)
+        .field("cummulativeQuoteQty", order.filled_quote, market.quote->scale);
+    write_kind(json, order);
+    json.time_field("workingTime", order.created_real_ns);
+    if (type == ResponseType::full) {
+        json.key("fills").raw("[");
+        for (std::uint32_t at = 0; at < reply.trade_count; ++at) {
+            const tenon_trade& trade = reply.trades[at];
+            const tenon_asset* const fee = instruments->asset(instruments.self, trade.fee_asset);
+            json.next()
+                .raw("{")
+                .field("price", trade.price, price)
+                .field("qty", trade.quantity, quantity)
+                .field("commission", trade.fee, fee == nullptr ? 8 : fee->scale)
+                .field("commissionAsset", fee == nullptr ? std::string_view{} : view(fee->name))
+                .field("tradeId", trade.trade_id)
+                .raw("}");
+        }
+        json.raw("]");
+    }
+    json.field("selfTradePreventionMode", "NONE").raw("}");
+}
+
+void write_canceled(
+    JsonWriter& json,
+    const Market& market,
+    const tenon_order& order,
+    std::int64_t time_real_ns
+) {
+    json.next()
+        .raw("{")
+        .field("symbol", market.symbol())
+        .field("origClientOrderId", text_of(order.client_id))
+        .field("orderId", order.order_id)
+        .field("orderListId", -1)
+        .field("clientOrderId", text_of(order.cancel_client_id))
+        .time_field("transactTime", time_real_ns);
+    write_amounts(json, market, order);
+    json.field("origQuoteOrderQty", order.quote_quantity, market.quote->scale)
+        .field("cummulativeQuoteQty", order.filled_quote, market.quote->scale);
+    write_kind(json, order);
+    json.field("selfTradePreventionMode", "NONE").raw("}");
+}
+
+void write_order(JsonWriter& json, const Market& market, const tenon_order& order) {
+    json.next()
+        .raw("{")
+        .field("symbol", market.symbol())
+        .field("orderId", order.order_id)
+        .field("orderListId", -1)
+        .field("clientOrderId", text_of(order.client_id));
+    write_amounts(json, market, order);
+    json.field("cummulativeQuoteQty", order.filled_quote, market.quote->scale);
+    write_kind(json, order);
+    json.field("stopPrice", 0, 0)
+        .field("icebergQty", 0, 0)
+        .time_field("time", order.created_real_ns)
+        .time_field("updateTime", order.updated_real_ns)
+        .field("isWorking", true)
+        .time_field("workingTime", order.created_real_ns)
+        .field("origQuoteOrderQty", order.quote_quantity, market.quote->scale)
+        .field("selfTradePreventionMode", "NONE")
+        .raw("}");
+}
+
+void write_own_trade(
+    JsonWriter& json,
+    const Market& market,
+    const tenon_trade& trade,
+    const tenon_asset* fee_asset
+) {
+    json.next()
+        .raw("{")
+        .field("symbol", market.symbol())
+        .field("id", trade.trade_id)
+        .field("orderId", trade.order_id)
+        .field("orderListId", -1)
+        .field("price", trade.price, market.instrument->price_scale)
+        .field("qty", trade.quantity, market.instrument->quantity_scale)
+        .field("quoteQty", trade.quote_amount, market.quote->scale)
+        .field("commission", trade.fee, fee_asset == nullptr ? 8 : fee_asset->scale)
+        .field("commissionAsset", fee_asset == nullptr ? std::string_view{} : view(fee_asset->name))
+        .time_field("time", trade.time_real_ns)
+        .field("isBuyer", trade.side == TENON_SIDE_BUY)
+        .field("isMaker", trade.is_maker != 0)
+        .field("isBestMatch", true)
+        .raw("}");
+}
+
+}  // namespace tenon::binance

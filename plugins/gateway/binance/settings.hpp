@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plugin's settings, as its manifest describes them.
+#pragma once
+
+#include "plugins/gateway/binance/limits.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace tenon::binance {
+
+struct StreamSettings {
+    std::uint32_t streams_max = 1'024;      // by connection
+    std::uint32_t messages_per_second = 5;  // from a connection
+    std::uint32_t connection_hours_max = 24;
+};
+
+struct Settings {
+    LimitSettings limits;
+    StreamSettings streams;
+    std::string weights_file;  // empty: the built-in table
+};
+
+// `json` has been validated against the manifest's schema and has all defaults.
+[[nodiscard]] Settings read_settings(std::string_view json);
+
+}  // namespace tenon::binance
