@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/daemon.hpp"
+
+#include "kernel/loader/lifecycle.hpp"
+#include "kernel/manifest/plan.hpp"
+#include "kernel/registry/admin_commands.hpp"
+#include "kernel/registry/health.hpp"
+#include "kernel/runtime/admin_server.hpp"
+#include "kernel/runtime/clock.hpp"
+#include "kernel/runtime/data_dir.hpp"
+#include "kernel/runtime/exec.hpp"
+#include "kernel/runtime/log.hpp"
+#include "kernel/runtime/metrics.hpp"
+#include "kernel/runtime/secret_box.hpp"
+
+#include <tenon/plugin.hpp>
+
+#include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+namespace tenon {
+
+namespace {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+void print(const manifest::Problems& problems) {
+    for (const manifest::Problem& problem : problems) {
+        (void)std::fprintf(stderr, "%s\n", manifest::to_text(problem).c_str());
+    }
+}
+
+// A descriptor that closes itself.
+struct Descriptor {
+    int fd;
+
+    explicit Descriptor(int number) : fd{number} {}
+
+    ~Descriptor() { ::close(fd); }
+
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+};
+
+class Daemon {
+public:
+    Daemon(const DaemonOptions& options, manifest::Plan plan, runtime::DataDir& data_dir)
+        : options_{&options},
+          plan_{std::move(plan)},
+          data_dir_{&data_dir},
+          stop_event_{::eventfd(0, EFD_CLOEXEC)},
+          log_{plan_.deployment.log},
+          log_source_{&log_.source("kernel")},
+          health_{*log_source_},
+          secret_{data_dir.path(), data_dir.fresh()},
+          exec_{
+              plan_.deployment.runtime.reactors,
+              plan_.deployment.runtime.blocking_threads,
+              plan_.deployment.runtime.spin_us} {}
+
+    int run(const std::string& listen, std::int64_t began_ns);
+
+private:
+    using Fields = std::initializer_list<Field>;
+
+    void log(std::int32_t level, std::string_view event, Fields fields = {}) {
+        std::vector<tenon_log_field> raw;
+        for (const Field& field : fields) {
+            raw.push_back(field.raw());
+        }
+        log_source_->write(level, event, raw);
+    }
+
+    void record(const std::string& listen);
+    void add_commands();
+    void add_metrics();
+    [[nodiscard]] std::string set_log_level(std::string_view args_json);
+    [[nodiscard]] std::string list_plugins() const;
+    void wait_for_stop();
+    void beat();
+
+    const DaemonOptions* options_;
+    const manifest::Plan plan_;
+    runtime::DataDir* data_dir_;
+    Descriptor stop_event_;
+    runtime::LogRouter log_;
+    runtime::LogSource* log_source_;
+    runtime::Metrics metrics_;
+    registry::Health health_;
+    registry::AdminCommands commands_;
+    runtime::SecretBox secret_;
+    runtime::Exec exec_;
+};
+
+// What the tools need to know of this run.
+void Daemon::record(const std::string& listen) {
+    const json::object document = manifest::portable_document(plan_.deployment);
+    data_dir_->write("deployment.json", json::serialize(document) + "\n");
+    const json::object run{
+        {"pid", static_cast<std::int64_t>(::getpid())},
+        {"version", TENON_VERSION},
+        {"listen", listen},
+        {"deployment_file", plan_.deployment.file.string()},
+        {"started_at_ms", runtime::realtime_ns() / 1'000'000}};
+    data_dir_->write("runtime.json", json::serialize(run) + "\n");
+}
+
+std::string Daemon::set_log_level(std::string_view args_json) {
+    const json::value parsed = json::parse(args_json);
+    const json::object& args = parsed.get_object();
+    const json::value* level_name = args.if_contains("level");
+    if (level_name == nullptr) {
+        json::object levels;
+        for (const auto& [name, level] : log_.levels()) {
+            levels[name] = runtime::log_level_name(level);
+        }
+        return json::serialize(levels);
+    }
+    const auto level = level_name->is_string() ? runtime::log_level(level_name->get_string())
+                                               : std::optional<std::int32_t>{};
+    if (!level) {
+        throw Error{
+            TENON_INVALID,
+            "level: found " + manifest::shown(*level_name) +
+                ", expected trace, debug, info, warn, error or off"};
+    }
+    const json::value* plugin = args.if_contains("plugin");
+    const std::string name = plugin != nullptr && plugin->is_string()
+                                 ? std::string{plugin->get_string()}
+                                 : std::string{"*"};
+    if (!log_.set_level(name, *level)) {
+        throw Error{TENON_NOT_FOUND, "no plugin \"" + name + "\""};
+    }
+    log(TENON_LOG_INFO,
+        "log_level_changed",
+        {{"name", name}, {"level_name", runtime::log_level_name(*level)}});
+    return json::serialize(json::object{
+        {"plugin", name}, {"level", runtime::log_level_name(*level)}});
+}
+
+std::string Daemon::list_plugins() const {
+    json::array list;
+    const std::vector<registry::Health::Plugin> states = health_.plugins();
+    for (const manifest::PlannedPlugin& planned : plan_.plugins) {
+        json::array provides;
+        for (const manifest::Provision& provision : planned.manifest.provides) {
+            provides.emplace_back(provision.interface_id);
+        }
+        json::object item{
+            {"name", planned.instance.name},
+            {"id", planned.manifest.id},
+            {"version", planned.manifest.version},
+            {"provides", std::move(provides)}};
+        for (const registry::Health::Plugin& state : states) {
+            if (state.name == planned.instance.name) {
+                item["state"] = registry::state_name(state.state);
+                item["error"] = state.error;
+            }
+        }
+        list.push_back(std::move(item));
+    }
+    return json::serialize(list);
+}
+
+void Daemon::add_commands() {
+    const auto add = [this](std::string_view name, std::string_view usage, auto run) {
+        (void)commands_.add("kernel", name, usage, std::move(run));
+    };
+    add("status", "status: health of the server and its plugins", [this](std::string_view) {
+        return json::serialize(health_.report());
+    });
+    add("plugins.list", "plugins list: plugins in the order of their start", [this](auto) {
+        return list_plugins();
+    });
+    add("log.level",
+        "log level [--plugin NAME] [--level LEVEL]: show or set log levels",
+        [this](std::string_view args) { return set_log_level(args); });
+    add("help", "help: every command", [this](std::string_view) {
+        json::array list;
+        for (const auto& usage : commands_.list()) {
+            list.push_back(json::object{{"command", usage.name}, {"usage", usage.text}});
+        }
+        return json::serialize(list);
+    });
+    add("stop", "stop: drain and stop the server", [this](std::string_view) {
+        (void)::eventfd_write(stop_event_.fd, 1);
+        return std::string{R"({"stopping":true})"};
+    });
+}
+
+void Daemon::add_metrics() {
+    const auto collect = [](void* self) {
+        auto& mine = *static_cast<Daemon*>(self);
+        (void)guard(nullptr, [&] {
+            for (const registry::Health::Plugin& plugin : mine.health_.plugins()) {
+                const tenon_label label{str("plugin"), str(plugin.name)};
+                std::int64_t* up = mine.metrics_.gauge(
+                    "tenon_plugin_up", "1 when the plugin has started", {label}
+                );
+                const bool started = plugin.state == registry::PluginState::started;
+                std::atomic_ref<std::int64_t>{*up}.store(started ? 1 : 0);
+            }
+            std::int64_t* dropped = mine.metrics_.gauge(
+                "tenon_log_dropped_lines", "Lines lost because the log's queue was full", {}
+            );
+            std::atomic_ref<std::int64_t>{*dropped}.store(
+                static_cast<std::int64_t>(mine.log_.dropped())
+            );
+            std::int64_t* queued = mine.metrics_.gauge(
+                "tenon_exec_blocking_queue_depth", "Tasks that wait for the blocking pool", {}
+            );
+            std::atomic_ref<std::int64_t>{*queued}.store(
+                static_cast<std::int64_t>(mine.exec_.pool().queued())
+            );
+        });
+    };
+    (void)metrics_.on_collect(collect, this);
+}
+
+// A sign of life, sent only while reactor 0 turns.
+void Daemon::beat() {
+    (void)exec_.reactor(0).post([](void*) { runtime::notify_systemd("WATCHDOG=1"); }, nullptr);
+}
+
+void Daemon::wait_for_stop() {
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+        ::sigaddset(&set, signal);
+    }
+    const Descriptor signals{::signalfd(-1, &set, SFD_CLOEXEC)};
+    const char* watchdog = std::getenv("WATCHDOG_USEC");
+    const long period_us = watchdog == nullptr ? 0 : std::strtol(watchdog, nullptr, 10);
+    const int timeout_ms = period_us > 0 ? static_cast<int>(period_us / 2000) : -1;
+    for (;;) {
+        std::array<pollfd, 2> wanted{
+            pollfd{signals.fd, POLLIN, 0}, pollfd{stop_event_.fd, POLLIN, 0}};
+        const int ready = ::poll(wanted.data(), wanted.size(), timeout_ms);
+        if (ready == 0) {
+            beat();
+            continue;
+        }
+        if ((wanted[1].revents & POLLIN) != 0) {
+            log(TENON_LOG_INFO, "stopping", {{"reason", "admin command"}});
+            return;
+        }
+        signalfd_siginfo info{};
+        if ((wanted[0].revents & POLLIN) == 0 ||
+            ::read(signals.fd, &info, sizeof info) != ssize_t{sizeof info}) {
+            continue;
+        }
+        if (info.ssi_signo == SIGHUP) {
+            log(TENON_LOG_WARN, "signal_ignored", {{"signal", "SIGHUP"}});
+            continue;
+        }
+        log(TENON_LOG_INFO,
+            "stopping",
+            {{"reason", info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT"}});
+        return;
+    }
+}
+
+int Daemon::run(const std::string& listen, std::int64_t began_ns) {
+    loader::Services services{
+        &log_,
+        &exec_,
+        &metrics_,
+        &secret_,
+        &health_,
+        &commands_,
+        {{"data_dir", data_dir_->path().string()},
+         {"deployment_dir", plan_.deployment.folder.string()},
+         {"listen", listen},
+         {"version", TENON_VERSION}}};
+    record(listen);
+    exec_.start();
+    add_commands();
+    add_metrics();
+    loader::Lifecycle lifecycle{plan_, services, *log_source_};
+    const bool started = lifecycle.start();
+    int exit_code = k_exit_ok;
+    if (started || options_->no_listen) {
+        const runtime::AdminServer admin{exec_, commands_, data_dir_->path()};
+        log(TENON_LOG_INFO,
+            "ready",
+            {{"version", TENON_VERSION},
+             {"deployment", plan_.deployment.name},
+             {"listen", listen},
+             {"all_started", health_.ready()},
+             {"elapsed_ms", (runtime::monotonic_ns() - began_ns) / 1'000'000}});
+        runtime::notify_systemd("READY=1");
+        wait_for_stop();
+    } else {
+        log(TENON_LOG_ERROR, "start_failed", {{"reason", "a plugin with on_failure stop failed"}});
+        exit_code = k_exit_plugin;
+    }
+    runtime::notify_systemd("STOPPING=1");
+    lifecycle.stop();
+    if (lifecycle.lost()) {
+        // A thread hangs in a plugin; nothing that it may touch can be freed.
+        log(TENON_LOG_ERROR, "stopped", {{"clean", false}});
+        log_.close();
+        std::_Exit(exit_code == k_exit_ok ? k_exit_failure : exit_code);
+    }
+    exec_.stop();
+    lifecycle.destroy();
+    log(TENON_LOG_INFO, "stopped", {{"clean", true}});
+    log_.close();
+    return exit_code;
+}
+
+void block_signals() {
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+        ::sigaddset(&set, signal);
+    }
+    (void)::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    (void)std::signal(SIGPIPE, SIG_IGN);
+}
+
+int check_only(const manifest::Plan& plan) {
+    print(plan.problems);
+    if (!plan.good()) {
+        return k_exit_manifest;
+    }
+    for (const manifest::PlannedPlugin& plugin : plan.plugins) {
+        (void)std::printf(
+            "%s %s %s\n",
+            plugin.instance.name.c_str(),
+            plugin.manifest.id.c_str(),
+            plugin.manifest.version.c_str()
+        );
+    }
+    return k_exit_ok;
+}
+
+}  // namespace
+
+fs::path default_plugin_path() {
+    std::error_code ec;
+    const fs::path self = fs::read_symlink("/proc/self/exe", ec);
+    return (self.parent_path() / ".." / "plugins").lexically_normal();
+}
+
+int run_daemon(const DaemonOptions& options) {
+    const std::int64_t began_ns = runtime::monotonic_ns();
+    const std::vector<fs::path> plugin_path = options.plugin_path.empty()
+                                                  ? std::vector<fs::path>{default_plugin_path()}
+                                                  : options.plugin_path;
+    manifest::Plan plan = manifest::make_plan(options.deployment, options.overrides, plugin_path);
+    if (options.check) {
+        return check_only(plan);
+    }
+    print(plan.problems);
+    if (!plan.good()) {
+        return k_exit_manifest;
+    }
+    block_signals();
+    try {
+        runtime::DataDir data_dir{options.data_dir};
+        const std::string listen =
+            options.no_listen ? std::string{} : runtime::probe_listen(options.listen);
+        Daemon daemon{options, std::move(plan), data_dir};
+        return daemon.run(listen, began_ns);
+    } catch (const runtime::InUse& e) {
+        (void)std::fprintf(stderr, "tenond: %s\n", e.what());
+        return k_exit_in_use;
+    } catch (const std::invalid_argument& e) {
+        (void)std::fprintf(stderr, "tenond: --listen %s\n", e.what());
+        return k_exit_usage;
+    }
+}
+
+}  // namespace tenon

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opens a plugin's library and checks its entry (L01 to L05). A library is never closed:
+// thread-local destructors and unique symbols of C++ make that unsafe.
+#pragma once
+
+#include "kernel/manifest/plugin_manifest.hpp"
+
+#include <tenon/abi/base.h>
+
+namespace tenon::loader {
+
+// [control] Throws Error whose message starts with the rule's code.
+[[nodiscard]] const tenon_entry* open_library(const manifest::PluginManifest& manifest);
+
+}  // namespace tenon::loader

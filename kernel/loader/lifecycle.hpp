@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Takes the plugins of a plan through their life: load, create, configure, start in the order of
+// the plan; drain, stop, destroy in reverse.
+//
+// A plugin that fails is named with the rule and its reason, and is not called again but for
+// destroy; those that require it, directly or not, stay down. A plugin whose call does not return
+// in time is left alone for good.
+#pragma once
+
+#include "kernel/loader/control_thread.hpp"
+#include "kernel/loader/plugin_slot.hpp"
+#include "kernel/manifest/plan.hpp"
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tenon::loader {
+
+class Lifecycle {
+public:
+    // Plan and services outlive it.
+    Lifecycle(const manifest::Plan& plan, const Services& services, runtime::LogSource& log);
+    ~Lifecycle();
+
+    // False when a plugin with on_failure "stop" failed.
+    [[nodiscard]] bool start();
+    // Drain and stop in reverse; afterwards no plugin runs, but all instances still exist, since
+    // the reactors may hold what they registered.
+    void stop();
+    // After the reactors have stopped.
+    void destroy();
+
+    // True when a call was left behind: end the process without unwinding.
+    [[nodiscard]] bool lost() const { return control_.lost(); }
+
+private:
+    struct Entry {
+        std::unique_ptr<PluginSlot> slot;
+        registry::PluginState state = registry::PluginState::planned;
+        bool quarantined = false;
+    };
+
+    // The body of one control call: fills the error and returns a status.
+    using Step = std::function<tenon_status(tenon_err*)>;
+
+    void load(Entry& entry);
+    void configure(Entry& entry);
+    void start_one(Entry& entry);
+    [[nodiscard]] bool blocked(Entry& entry);
+    // Throws Error with rule L07.
+    void attempt(Entry& entry, std::string_view what, std::int64_t limit_ms, Step step);
+    void fail(Entry& entry, const std::string& reason);
+    void set_state(Entry& entry, registry::PluginState state, const std::string& reason = {});
+    void drain(Entry& entry);
+    void stop_one(Entry& entry);
+
+    const manifest::Plan* plan_;
+    const Services* services_;
+    runtime::LogSource* log_;
+    std::vector<Entry> entries_;
+    bool must_stop_ = false;
+    ControlThread control_;
+};
+
+}  // namespace tenon::loader

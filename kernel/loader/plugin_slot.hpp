@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// One instance of a plugin: its object, its state, and the host as it sees it.
+#pragma once
+
+#include "kernel/manifest/plan.hpp"
+#include "kernel/registry/admin_commands.hpp"
+#include "kernel/registry/health.hpp"
+#include "kernel/runtime/exec.hpp"
+#include "kernel/runtime/log.hpp"
+#include "kernel/runtime/metrics.hpp"
+#include "kernel/runtime/secret_box.hpp"
+
+#include <tenon/abi/base.h>
+#include <tenon/abi/host.h>
+
+#include <atomic>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenon::loader {
+
+// The services of the kernel that slots hand out. They outlive every slot.
+struct Services {
+    runtime::LogRouter* log;
+    runtime::Exec* exec;
+    runtime::Metrics* metrics;
+    runtime::SecretBox* secret;
+    registry::Health* health;
+    registry::AdminCommands* admin;
+    std::map<std::string, std::string, std::less<>> environment;
+};
+
+class PluginSlot {
+public:
+    PluginSlot(const Services& services, const manifest::PlannedPlugin& plan);
+    PluginSlot(const PluginSlot&) = delete;
+    PluginSlot& operator=(const PluginSlot&) = delete;
+
+    // Providers of each requirement, in order. Before anything is created.
+    void set_providers(std::string interface_id, std::vector<const PluginSlot*> providers);
+
+    [[nodiscard]] const manifest::PlannedPlugin& plan() const { return *plan_; }
+
+    [[nodiscard]] const std::string& name() const { return plan_->instance.name; }
+
+    [[nodiscard]] const tenon_host* host() const { return &host_; }
+
+    // Usable by others: configured and not given up.
+    void set_plugin(tenon_plugin* plugin) { plugin_ = plugin; }
+
+    [[nodiscard]] tenon_plugin* plugin() const { return plugin_; }
+
+    void set_offered(bool offered) { offered_.store(offered, std::memory_order_release); }
+
+    // [any] An interface of the plugin, when it is usable.
+    [[nodiscard]] tenon_status query(std::string_view id, tenon_iface* out) const;
+
+private:
+    struct Tables;
+
+    const Services* services_;
+    const manifest::PlannedPlugin* plan_;
+    tenon_host host_;
+    runtime::LogSource* log_;
+    std::map<std::string, std::vector<const PluginSlot*>, std::less<>> providers_;
+    tenon_plugin* plugin_ = nullptr;
+    std::atomic<bool> offered_{false};
+};
+
+}  // namespace tenon::loader

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// A deployment with everything decided: manifest, complete settings and providers of each instance,
+// and the order of the start. Making one opens no library.
+#pragma once
+
+#include "kernel/manifest/deployment.hpp"
+#include "kernel/manifest/plugin_manifest.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace tenon::manifest {
+
+struct PlannedPlugin {
+    Instance instance;
+    PluginManifest manifest;
+    boost::json::object config;  // validated, defaults filled in
+    // Requirement's interface to indices in Plan::plugins, in the order of the deployment. Empty
+    // for an optional one that nobody provides.
+    std::map<std::string, std::vector<std::size_t>, std::less<>> providers;
+};
+
+struct Plan {
+    Deployment deployment;
+    std::vector<PlannedPlugin> plugins;  // in the order of the start
+    Problems problems;                   // all of them, of every file
+
+    [[nodiscard]] bool good() const { return !has_errors(problems); }
+};
+
+// Reads the deployment and the manifests that it uses, and applies rules M01 to M19.
+[[nodiscard]] Plan make_plan(
+    const std::filesystem::path& deployment_file,
+    const std::vector<Override>& overrides,
+    const std::vector<std::filesystem::path>& default_plugin_path
+);
+
+}  // namespace tenon::manifest

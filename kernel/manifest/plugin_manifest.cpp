@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/manifest/plugin_manifest.hpp"
+
+#include "kernel/manifest/json_file.hpp"
+#include "kernel/manifest/schema.hpp"
+
+#include <tenon/abi/base.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sodium/crypto_hash_sha256.h>
+#include <sys/stat.h>
+
+namespace tenon::manifest {
+
+namespace {
+
+namespace json = boost::json;
+namespace fs = std::filesystem;
+
+constexpr std::string_view k_platform = "linux-x86_64-glibc";
+
+constexpr std::string_view k_schema = R"({
+"type":"object","required":["manifest_version","id","version","abi"],"properties":{
+ "manifest_version":{"type":"integer"},
+ "id":{"type":"string"},"version":{"type":"string"},
+ "name":{"type":"string"},"license":{"type":"string"},"description":{"type":"string"},
+ "library":{"type":"object","required":["file"],"properties":{
+   "file":{"type":"string","minLength":1},
+   "sha256":{"type":"string","minLength":64,"maxLength":64},
+   "platform":{"type":"string"},"cxx_runtime":{"type":"string"}}},
+ "abi":{"type":"object","required":["entry","min"],"properties":{
+   "entry":{"type":"integer"},"min":{"type":"string"},
+   "draft":{"type":"array","items":{"type":"string"}}}},
+ "provides":{"type":"array","items":{"type":"object","required":["interface"],"properties":{
+   "interface":{"type":"string"},"name":{"type":"string"},"score":{"type":"integer"},
+   "threads":{"type":"string"}}}},
+ "requires":{"type":"array","items":{"type":"object","required":["interface"],"properties":{
+   "interface":{"type":"string"},"optional":{"type":"boolean"},"many":{"type":"boolean"},
+   "as":{"type":"string"}}}},
+ "order":{"type":"object","properties":{
+   "after":{"type":"array","items":{"type":"string"}},
+   "before":{"type":"array","items":{"type":"string"}}}},
+ "conflicts":{"type":"array","items":{"type":"string"}},
+ "permissions":{"type":"array","items":{"type":"string","minLength":1}},
+ "config_schema":{"type":"object"},
+ "lifecycle":{"type":"object","properties":{
+   "instances":{"type":"string","enum":["one","many"]},
+   "reload":{"type":"string","enum":["live","replace","restart"]},
+   "start_timeout_ms":{"type":"integer","minimum":1,"maximum":3600000},
+   "drain_timeout_ms":{"type":"integer","minimum":0,"maximum":3600000}}},
+ "metrics":{"type":"array","items":{"type":"string"}},
+ "roles":{"type":"array","items":{"type":"string"}},
+ "health":{"type":"object","properties":{"critical":{"type":"boolean"},
+   "interval_ms":{"type":"integer"},"stale_ms":{"type":"integer"}}}}})";
+
+std::string text_at(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    return value != nullptr && value->is_string() ? std::string{value->get_string()}
+                                                  : std::string{};
+}
+
+bool flag_at(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    return value != nullptr && value->is_bool() && value->get_bool();
+}
+
+const json::object& object_at(const json::object& object, std::string_view key) {
+    static const json::object k_empty;
+    const json::value* value = object.if_contains(key);
+    return value != nullptr && value->is_object() ? value->get_object() : k_empty;
+}
+
+std::vector<std::string> texts_at(const json::object& object, std::string_view key) {
+    std::vector<std::string> out;
+    const json::value* value = object.if_contains(key);
+    if (value != nullptr && value->is_array()) {
+        for (const json::value& item : value->get_array()) {
+            if (item.is_string()) {
+                out.emplace_back(item.get_string());
+            }
+        }
+    }
+    return out;
+}
+
+// ^[a-z0-9-]+(\.[a-z0-9-]+)+$
+bool is_plugin_id(std::string_view id) {
+    bool dot = false;
+    bool part = false;
+    for (const char c : id) {
+        if (c == '.') {
+            if (!part) {
+                return false;
+            }
+            dot = true;
+            part = false;
+        } else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-') {
+            part = true;
+        } else {
+            return false;
+        }
+    }
+    return dot && part;
+}
+
+class Reader {
+public:
+    Reader(PluginManifest& out, const json::object& root)
+        : out_{&out}, root_{&root}, report_{out.file.string(), out.problems} {}
+
+    void read() {
+        identity();
+        abi();
+        platform();
+        interfaces();
+        out_->after = texts_at(object_at(*root_, "order"), "after");
+        out_->before = texts_at(object_at(*root_, "order"), "before");
+        out_->conflicts = texts_at(*root_, "conflicts");
+        out_->permissions = texts_at(*root_, "permissions");
+        out_->critical = flag_at(object_at(*root_, "health"), "critical");
+        lifecycle();
+        if (const json::value* schema = root_->if_contains("config_schema"); schema != nullptr) {
+            out_->schema_usable = check_schema(*schema, "/config_schema", report_);
+            if (out_->schema_usable) {
+                out_->config_schema = schema->get_object();
+            }
+        } else {
+            out_->config_schema = {{"type", "object"}, {"properties", json::object{}}};
+            out_->schema_usable = true;
+        }
+    }
+
+private:
+    void identity() {
+        out_->id = text_at(*root_, "id");
+        out_->version = text_at(*root_, "version");
+        out_->name = text_at(*root_, "name");
+        if (const json::value* number = root_->if_contains("manifest_version");
+            number != nullptr && *number != 1) {
+            report_.add(
+                "M05", "/manifest_version", "unsupported manifest version", shown(*number), "1"
+            );
+        }
+        if (!out_->id.empty() && !is_plugin_id(out_->id)) {
+            report_.add(
+                "M03",
+                "/id",
+                "not a plugin id",
+                "\"" + out_->id + "\"",
+                "lower-case words of a-z, 0-9, - with dots between, as in org.example.cache"
+            );
+        }
+        if (!out_->version.empty() && !is_semver(out_->version)) {
+            report_.add("M04", "/version", "not a version", "\"" + out_->version + "\"", "1.2.3");
+        }
+    }
+
+    void abi() {
+        const json::object& abi = object_at(*root_, "abi");
+        if (const json::value* entry = abi.if_contains("entry"); entry != nullptr && *entry != 1) {
+            report_.add("M06", "/abi/entry", "unknown entry revision", shown(*entry), "1");
+        }
+        const std::string host =
+            std::to_string(TENON_ABI_MAJOR) + "." + std::to_string(TENON_ABI_MINOR);
+        const std::string wanted = text_at(abi, "min");
+        if (abi.contains("min") && wanted != host) {
+            // Before 1.0 nothing is promised from one minor version to the next.
+            report_.add(
+                "M06",
+                "/abi/min",
+                "needs ABI " + wanted + ", this host provides " + host,
+                "\"" + wanted + "\"",
+                "\"" + host + "\""
+            );
+        }
+        out_->drafts = texts_at(abi, "draft");
+    }
+
+    void platform() {
+        const json::object& library = object_at(*root_, "library");
+        const fs::path folder = out_->file.parent_path();
+        std::string file = text_at(library, "file");
+        if (file.empty()) {
+            file = folder.filename().string() + ".so";
+        }
+        out_->library = folder / file;
+        out_->sha256 = text_at(library, "sha256");
+        out_->platform = text_at(library, "platform");
+        if (!out_->platform.empty() && !out_->platform.starts_with(k_platform)) {
+            report_.add(
+                "M07",
+                "/library/platform",
+                "built for another platform",
+                out_->platform,
+                std::string{k_platform}
+            );
+        }
+    }
+
+    void interfaces() {
+        const json::value* provides = root_->if_contains("provides");
+        for (std::size_t i = 0; provides != nullptr && i < provides->get_array().size(); ++i) {
+            const json::object& item = provides->get_array()[i].get_object();
+            const json::value* score = item.if_contains("score");
+            out_->provides.push_back(
+                {text_at(item, "interface"), score == nullptr ? 0 : score->get_int64()}
+            );
+            interface_id(out_->provides.back().interface_id, "/provides", i);
+        }
+        const json::value* requires_list = root_->if_contains("requires");
+        for (std::size_t i = 0; requires_list != nullptr && i < requires_list->get_array().size();
+             ++i) {
+            const json::object& item = requires_list->get_array()[i].get_object();
+            Requirement requirement;
+            requirement.interface_id = text_at(item, "interface");
+            requirement.as = text_at(item, "as");
+            requirement.optional = flag_at(item, "optional");
+            requirement.many = flag_at(item, "many");
+            if (requirement.as.empty()) {
+                requirement.as = requirement.interface_id;
+            }
+            interface_id(requirement.interface_id, "/requires", i);
+            out_->requirements.push_back(std::move(requirement));
+        }
+    }
+
+    void interface_id(const std::string& id, std::string_view list, std::size_t index) {
+        if (!is_interface_id(id)) {
+            report_.add(
+                "M03",
+                pointer_to(pointer_to(list, index), "interface"),
+                "not an interface id",
+                "\"" + id + "\"",
+                "NAME/REVISION, as in tenon.storage/1"
+            );
+        }
+    }
+
+    void lifecycle() {
+        const json::object& lifecycle = object_at(*root_, "lifecycle");
+        out_->single_instance = text_at(lifecycle, "instances") == "one";
+        if (const json::value* ms = lifecycle.if_contains("start_timeout_ms"); ms != nullptr) {
+            out_->start_timeout_ms = ms->to_number<std::int64_t>();
+        }
+        if (const json::value* ms = lifecycle.if_contains("drain_timeout_ms"); ms != nullptr) {
+            out_->drain_timeout_ms = ms->to_number<std::int64_t>();
+        }
+    }
+
+    PluginManifest* out_;
+    const json::object* root_;
+    Report report_;
+};
+
+std::string sha256_of(const fs::path& file, std::string& error) {
+    std::ifstream in{file, std::ios::binary};
+    if (!in) {
+        error = std::strerror(errno);
+        return {};
+    }
+    crypto_hash_sha256_state state;
+    crypto_hash_sha256_init(&state);
+    std::array<char, 65536> block{};
+    while (in) {
+        in.read(block.data(), static_cast<std::streamsize>(block.size()));
+        crypto_hash_sha256_update(
+            &state,
+            reinterpret_cast<const unsigned char*>(block.data()),
+            static_cast<unsigned long long>(in.gcount())
+        );
+    }
+    std::array<unsigned char, crypto_hash_sha256_BYTES> digest{};
+    crypto_hash_sha256_final(&state, digest.data());
+    constexpr std::string_view k_digits = "0123456789abcdef";
+    std::string text;
+    for (const unsigned char byte : digest) {
+        text.push_back(k_digits[byte >> 4U]);
+        text.push_back(k_digits[byte & 15U]);
+    }
+    return text;
+}
+
+bool is_inside(const fs::path& file, const std::vector<fs::path>& folders) {
+    std::error_code ec;
+    const fs::path real = fs::canonical(file, ec);
+    return std::any_of(folders.begin(), folders.end(), [&](const fs::path& folder) {
+        std::error_code inner;
+        const fs::path base = fs::canonical(folder, inner);
+        return !inner && std::mismatch(base.begin(), base.end(), real.begin(), real.end()).first ==
+                             base.end();
+    });
+}
+
+}  // namespace
+
+const Requirement* PluginManifest::requirement(std::string_view interface_id) const {
+    const auto found = std::find_if(requirements.begin(), requirements.end(), [&](const auto& r) {
+        return r.interface_id == interface_id;
+    });
+    return found == requirements.end() ? nullptr : &*found;
+}
+
+bool PluginManifest::offers(std::string_view interface_id) const {
+    return std::any_of(provides.begin(), provides.end(), [&](const Provision& provision) {
+        return provision.interface_id == interface_id;
+    });
+}
+
+PluginManifest read_plugin_manifest(const fs::path& file) {
+    static const json::value k_parsed = json::parse(k_schema);
+    PluginManifest manifest;
+    manifest.file = file;
+    Report report{file.string(), manifest.problems};
+    auto document = read_json_file(file, report);
+    if (!document) {
+        return manifest;
+    }
+    SchemaRules rules;
+    rules.code = "M02";
+    rules.extensions = true;
+    validate(k_parsed.get_object(), *document, "", rules, report);
+    const bool shape = std::none_of(
+        manifest.problems.begin(),
+        manifest.problems.end(),
+        [](const Problem& problem) { return problem.code == "M02"; }
+    );
+    if (shape) {
+        Reader{manifest, document->get_object()}.read();
+    } else if (document->is_object()) {
+        manifest.id = text_at(document->get_object(), "id");
+    }
+    return manifest;
+}
+
+void check_library(
+    const PluginManifest& manifest,
+    const std::vector<fs::path>& plugin_path,
+    Report& report
+) {
+    const std::string pointer = "/library/file";
+
+    struct stat info {};
+
+    if (::stat(manifest.library.c_str(), &info) != 0) {
+        report.add(
+            "M09",
+            pointer,
+            "the library cannot be read",
+            manifest.library.string() + ": " + std::strerror(errno),
+            "a file beside plugin.json"
+        );
+        return;
+    }
+    if (!S_ISREG(info.st_mode)) {
+        report.add("M09", pointer, "not a regular file", manifest.library.string(), "a library");
+        return;
+    }
+    if (!is_inside(manifest.library, plugin_path)) {
+        report.add(
+            "M09", pointer, "outside of the plugin path", manifest.library.string(), "inside"
+        );
+    }
+    if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        report.add(
+            "M09",
+            pointer,
+            "others than its owner can change the library",
+            "group- or world-writable " + manifest.library.string(),
+            "writable by its owner alone (chmod go-w)"
+        );
+    }
+    if (!manifest.sha256.empty()) {
+        std::string error;
+        const std::string found = sha256_of(manifest.library, error);
+        if (found != manifest.sha256) {
+            report.add(
+                "M08",
+                "/library/sha256",
+                "the library is not the one of the manifest",
+                found.empty() ? error : found,
+                manifest.sha256
+            );
+        }
+    }
+}
+
+std::vector<PluginManifest> discover(const std::vector<fs::path>& plugin_path, Report& report) {
+    std::vector<PluginManifest> found;
+    for (const fs::path& folder : plugin_path) {
+        std::error_code ec;
+        std::vector<fs::path> files;
+        for (const auto& entry : fs::directory_iterator{folder, ec}) {
+            std::error_code none;
+            if (fs::path file = entry.path() / "plugin.json"; fs::exists(file, none)) {
+                files.push_back(std::move(file));
+            }
+        }
+        if (ec && files.empty()) {
+            report.add(
+                "M09",
+                "/plugin_path",
+                "the plugin folder cannot be read",
+                folder.string() + ": " + ec.message(),
+                "a folder with NAME/plugin.json"
+            );
+        }
+        std::sort(files.begin(), files.end());
+        for (const fs::path& file : files) {
+            found.push_back(read_plugin_manifest(file));
+        }
+    }
+    return found;
+}
+
+}  // namespace tenon::manifest

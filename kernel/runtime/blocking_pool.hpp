@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Threads for work that may block: SQL, files, admin commands. The queue is bounded; a full queue
+// is the caller's to handle.
+#pragma once
+
+#include <tenon/abi/host.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace tenon::runtime {
+
+class BlockingPool {
+public:
+    static constexpr std::size_t k_max_queued = 1024;
+
+    explicit BlockingPool(std::uint32_t threads);
+    ~BlockingPool();
+    BlockingPool(const BlockingPool&) = delete;
+    BlockingPool& operator=(const BlockingPool&) = delete;
+
+    // [any] False when the queue is full or the pool has stopped.
+    [[nodiscard]] bool run(tenon_fn fn, void* ctx);
+    // Finishes what is queued, then ends the threads.
+    void stop();
+    [[nodiscard]] std::size_t queued() const;
+
+private:
+    struct Task {
+        tenon_fn fn;
+        void* ctx;
+    };
+
+    void work();
+
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<Task> queue_;  // guarded by mutex_
+    bool stopping_ = false;   // guarded by mutex_
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace tenon::runtime

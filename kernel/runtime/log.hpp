@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// tenon.log/1 on spdlog: one event a line, text or JSON, to standard error or to a rotated file.
+//
+// Lines are formatted by the caller and written by a thread of their own, so that no reactor waits
+// for a disk; when its queue is full the oldest lines go, and are counted. Control characters never
+// reach the output as they are, and the values of fields whose name says that they are secret are
+// not written.
+#pragma once
+
+#include "kernel/manifest/deployment.hpp"
+
+#include <tenon/abi/host.h>
+
+#include <atomic>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace spdlog {
+class async_logger;
+
+namespace details {
+class thread_pool;
+}
+}  // namespace spdlog
+
+namespace tenon::runtime {
+
+inline constexpr std::int32_t k_log_off = 5;
+
+// "trace" … "error", "off".
+[[nodiscard]] std::optional<std::int32_t> log_level(std::string_view name);
+[[nodiscard]] std::string_view log_level_name(std::int32_t level);
+
+// What a line looks like, for tests.
+enum class LogFormat { text, json, journal };
+[[nodiscard]] std::string format_line(
+    LogFormat format,
+    std::int64_t now_real_ns,
+    std::int32_t level,
+    std::string_view source,
+    std::string_view event,
+    std::span<const tenon_log_field> fields
+);
+
+class LogRouter;
+
+// The log of one plugin, or of the kernel.
+class LogSource {
+public:
+    LogSource(LogRouter& router, std::string name, std::int32_t level)
+        : router_{&router}, name_{std::move(name)}, level_{level} {}
+
+    [[nodiscard]] bool enabled(std::int32_t level) const noexcept {
+        return level >= level_.load(std::memory_order_relaxed) && level < k_log_off;
+    }
+
+    void write(std::int32_t level, std::string_view event, std::span<const tenon_log_field> fields)
+        const noexcept;
+
+    void set_level(std::int32_t level) noexcept { level_.store(level, std::memory_order_relaxed); }
+
+    [[nodiscard]] std::int32_t level() const noexcept {
+        return level_.load(std::memory_order_relaxed);
+    }
+
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+    [[nodiscard]] static const tenon_log_1& table();
+
+private:
+    LogRouter* router_;
+    const std::string name_;
+    std::atomic<std::int32_t> level_;
+};
+
+class LogRouter {
+public:
+    // Throws Error when the file cannot be opened.
+    explicit LogRouter(const manifest::LogSettings& settings);
+    ~LogRouter();
+    LogRouter(const LogRouter&) = delete;
+    LogRouter& operator=(const LogRouter&) = delete;
+
+    // The same name gives the same source. Valid as long as the router.
+    [[nodiscard]] LogSource& source(std::string_view name);
+    // "*" sets all. False: no source of this name.
+    [[nodiscard]] bool set_level(std::string_view name, std::int32_t level);
+    [[nodiscard]] std::map<std::string, std::int32_t> levels() const;
+
+    void write(
+        std::int32_t level,
+        std::string_view source,
+        std::string_view event,
+        std::span<const tenon_log_field> fields
+    );
+    // Lines lost because the queue was full.
+    [[nodiscard]] std::size_t dropped() const;
+    // Writes what is queued; later lines are dropped.
+    void close();
+
+private:
+    const manifest::LogSettings settings_;
+    LogFormat format_;
+    std::shared_ptr<spdlog::details::thread_pool> pool_;
+    std::shared_ptr<spdlog::async_logger> logger_;
+    std::atomic<bool> open_{true};
+    mutable std::mutex mutex_;
+    std::map<std::string, std::unique_ptr<LogSource>, std::less<>> sources_;  // guarded by mutex_
+};
+
+}  // namespace tenon::runtime
