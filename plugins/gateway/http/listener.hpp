@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The listening socket: binds, accepts without blocking, names addresses. Linux.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+
+namespace tenon::http {
+
+// "ADDR:PORT" of a socket address, IPv6 in brackets; and the address alone, IPv4-mapped as IPv4.
+[[nodiscard]] std::string endpoint_text(const sockaddr_storage& address);
+[[nodiscard]] std::string address_text(const sockaddr_storage& address);
+
+class Listener {
+public:
+    enum class Outcome { accepted, nothing, out_of_descriptors, failed };
+
+    struct Accepted {
+        int fd = -1;
+        std::string remote;
+    };
+
+    // "ADDR:PORT" or "[V6]:PORT"; port 0 takes a free one. May block in name resolution: [control].
+    // Throws Error that names the address and the reason.
+    explicit Listener(std::string_view listen);
+    ~Listener();
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+
+    [[nodiscard]] int fd() const noexcept { return fd_; }
+
+    // The address it really listens on.
+    [[nodiscard]] const std::string& endpoint() const noexcept { return endpoint_; }
+
+    // The next waiting connection, non-blocking and without Nagle's delay; the caller owns the fd.
+    [[nodiscard]] Outcome accept(Accepted& out) const;
+
+private:
+    int fd_ = -1;
+    std::string endpoint_;
+};
+
+}  // namespace tenon::http

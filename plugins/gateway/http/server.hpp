@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// The HTTP server on reactor 0: listener, sockets, timers, and the functions of
+// tenon.http_routes/1.
+//
+// Everything is read, parsed and handled as it becomes ready; what is to be written is written at
+// the end of the turn (TENON_TURN_FLUSH), one system call a connection.
+#pragma once
+
+#include "plugins/gateway/http/connection.hpp"
+#include "plugins/gateway/http/listener.hpp"
+#include "plugins/gateway/http/shared.hpp"
+#include "plugins/gateway/http/timer_wheel.hpp"
+
+#include <tenon/plugin.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenon::http {
+
+struct ServerServices {
+    Service<tenon_exec_1> exec;
+    Service<tenon_clock_1> clock;
+    Service<tenon_metrics_1> metrics;
+    Service<tenon_health_1> health;
+    Log log;
+};
+
+class Server {
+public:
+    Server(const ServerServices& services, const Settings& settings);
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    // [control] `listen` empty: no listener, only mounted routes. Throws Error. Returns the address
+    // listened on, or nothing.
+    std::string start(std::string_view listen);
+    // [control] Stops listening; connections end after the answers that are due.
+    void drain();
+
+    // [reactor] or after stop
+    [[nodiscard]] std::size_t open_connections() const noexcept { return open_; }
+
+    // [control] Closes everything. No callback runs after it.
+    void stop();
+
+    // tenon.http_routes/1; [control]
+    [[nodiscard]] std::uint64_t mount(Route route);
+    void unmount(std::uint64_t handle);
+    // [reactor]
+    tenon_status respond(std::uint64_t request, const tenon_http_response& response);
+    tenon_status ws_send(std::uint64_t connection, tenon_ws_frame& frame);
+    [[nodiscard]] std::uint64_t ws_queued(std::uint64_t connection);
+    tenon_status ws_close(std::uint64_t connection, std::uint16_t code, std::string_view reason);
+
+private:
+    // A connection with its socket.
+    struct Slot {
+        Slot(Server& owner, std::uint64_t id, Listener::Accepted accepted);
+
+        Server& server;
+        Connection connection;
+        int fd;
+        std::uint64_t watch = 0;
+        std::uint32_t interest = 0;
+        std::int64_t wheel_due_ns = Connection::k_never;
+        bool dirty = false;
+    };
+
+    void begin_turn();
+    void open_on_reactor();
+    void close_listener();
+    void on_acceptable();
+    void pause_accepting();
+    void add(Listener::Accepted accepted);
+    void on_ready(Slot& slot, std::uint32_t ready);
+    void read_some(Slot& slot);
+    void mark_dirty(Slot& slot);
+    void end_turn();
+    void flush(Slot& slot);
+    static void write_out(Slot& slot);
+    void settle(Slot& slot);
+    void watch_for(Slot& slot, std::uint32_t events);
+    void close_socket(Slot& slot);
+    void resume_stalled();
+    void tick();
+    void arm_tick();
+    void schedule(Slot& slot);
+    [[nodiscard]] Slot* find(std::uint64_t id) noexcept;
+    void make_metrics();
+    // Runs a callback's body; a connection whose handling throws is given up.
+    template <class Body>
+    void protect(Slot* slot, Body body) noexcept;
+
+    ServerServices services_;
+    Shared shared_;
+    tenon_histogram* durations_ = nullptr;
+    std::unique_ptr<Listener> listener_;
+    std::uint64_t listener_watch_ = 0;
+    std::uint64_t accept_timer_ = 0;
+    std::uint64_t turn_hook_ = 0;
+    std::uint64_t tick_timer_ = 0;
+    bool in_turn_ = false;
+    bool resuming_ = false;
+    std::size_t open_ = 0;
+    std::vector<std::unique_ptr<Slot>> slots_;
+    std::vector<std::uint16_t> generations_;  // of the slots, also of free ones
+    std::vector<std::uint32_t> free_;
+    std::vector<Slot*> dirty_;
+    std::vector<std::uint64_t> stalled_;  // connections to resume in the next turn
+    TimerWheel wheel_;
+};
+
+}  // namespace tenon::http

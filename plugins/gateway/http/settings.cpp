@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/gateway/http/settings.hpp"
+
+#include <tenon/plugin.hpp>
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+
+namespace tenon::http {
+namespace {
+
+template <class Number>
+void read(const boost::json::object& object, std::string_view key, Number& out) {
+    if (const boost::json::value* const value = object.if_contains(key)) {
+        out = value->to_number<Number>();
+    }
+}
+
+}  // namespace
+
+Settings parse_settings(std::string_view json) {
+    const boost::json::value parsed = boost::json::parse(json);
+    const boost::json::object& object = parsed.as_object();
+    Settings settings;
+    read(object, "header_max_bytes", settings.header_max_bytes);
+    read(object, "body_max_bytes", settings.body_max_bytes);
+    read(object, "connections_max", settings.connections_max);
+    read(object, "pipeline_max", settings.pipeline_max);
+    read(object, "header_timeout_ms", settings.header_timeout_ms);
+    read(object, "body_timeout_ms", settings.body_timeout_ms);
+    read(object, "idle_timeout_ms", settings.idle_timeout_ms);
+    read(object, "ws_message_max_bytes", settings.ws_message_max_bytes);
+    read(object, "ws_queue_max_bytes", settings.ws_queue_max_bytes);
+    read(object, "ws_ping_interval_ms", settings.ws_ping_interval_ms);
+    read(object, "ws_pong_timeout_ms", settings.ws_pong_timeout_ms);
+    read(object, "ws_messages_per_second", settings.ws_messages_per_second);
+    read(object, "ws_message_burst", settings.ws_message_burst);
+    if (const boost::json::value* const origin = object.if_contains("cors_origin")) {
+        settings.cors_origin = std::string{std::string_view{origin->as_string()}};
+    }
+    if (settings.ws_pong_timeout_ms <= settings.ws_ping_interval_ms) {
+        throw Error{
+            TENON_INVALID,
+            "ws_pong_timeout_ms (" + std::to_string(settings.ws_pong_timeout_ms) +
+                ") must be longer than ws_ping_interval_ms (" +
+                std::to_string(settings.ws_ping_interval_ms) + ")"};
+    }
+    const bool printable =
+        std::all_of(settings.cors_origin.begin(), settings.cors_origin.end(), [](char c) {
+            return c > ' ' && c < 0x7F;
+        });
+    if (!printable) {
+        throw Error{TENON_INVALID, "cors_origin must be an origin or *"};
+    }
+    return settings;
+}
+
+}  // namespace tenon::http

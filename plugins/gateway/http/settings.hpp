@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace tenon::http {
+
+// The plugin's settings; the defaults are those of plugin.json.
+struct Settings {
+    std::size_t header_max_bytes = 16 * 1024;
+    std::size_t body_max_bytes = 1024 * 1024;
+    std::size_t connections_max = 10'000;
+    std::size_t pipeline_max = 64;
+    std::int64_t header_timeout_ms = 10'000;
+    std::int64_t body_timeout_ms = 30'000;
+    std::int64_t idle_timeout_ms = 75'000;
+    std::size_t ws_message_max_bytes = 64 * 1024;
+    std::size_t ws_queue_max_bytes = 4 * 1024 * 1024;
+    std::int64_t ws_ping_interval_ms = 20'000;
+    std::int64_t ws_pong_timeout_ms = 60'000;
+    std::int64_t ws_messages_per_second = 5;
+    std::int64_t ws_message_burst = 10;
+    std::string cors_origin;
+};
+
+// From the configuration, which the host has checked against the schema. Throws Error when two
+// settings contradict each other.
+[[nodiscard]] Settings parse_settings(std::string_view json);
+
+}  // namespace tenon::http

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// What all connections of the server share. Touched on the reactor only.
+#pragma once
+
+#include "plugins/gateway/http/response_writer.hpp"
+#include "plugins/gateway/http/route_table.hpp"
+#include "plugins/gateway/http/settings.hpp"
+
+#include <tenon/plugin.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+namespace tenon::http {
+
+// Cells of tenon.metrics/1; all of them are set, or none in a test without metrics.
+struct Metrics {
+    std::array<std::uint64_t*, 5> requests{};  // by class of status: 1xx .. 5xx
+    std::uint64_t* connections_refused = nullptr;
+    std::uint64_t* ws_frames = nullptr;
+    std::uint64_t* ws_slow_closed = nullptr;
+    std::uint64_t* ws_rate_closed = nullptr;
+    std::int64_t* connections = nullptr;
+    std::int64_t* ws_connections = nullptr;
+};
+
+inline void count(std::uint64_t* cell) noexcept {
+    if (cell != nullptr) {
+        std::atomic_ref{*cell}.fetch_add(1, std::memory_order_relaxed);
+    }
+}
+
+inline void adjust(std::int64_t* cell, std::int64_t by) noexcept {
+    if (cell != nullptr) {
+        std::atomic_ref{*cell}.fetch_add(by, std::memory_order_relaxed);
+    }
+}
+
+struct Shared {
+    Settings settings;
+    Service<tenon_health_1> health;  // empty in a test without it
+    RouteTable routes;
+    Metrics metrics;
+    DateCache date;
+    std::int64_t now_ns = 0;             // of this turn
+    std::int64_t now_real_ns = 0;        // of this turn
+    bool draining = false;               // every answer closes its connection
+    std::vector<std::int64_t> answered;  // received_ns of what this turn answered
+
+    // All plugins have started: what is not mounted does not exist.
+    [[nodiscard]] bool ready() const { return !health || health->ready(health.self) != 0; }
+};
+
+}  // namespace tenon::http

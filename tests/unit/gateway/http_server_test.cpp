@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/gateway/http_fixture.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+using namespace tenon;
+using namespace tenon::test;
+
+namespace {
+
+const std::string k_get = "GET /a HTTP/1.1\r\nHost: test\r\n\r\n";
+
+std::string post(const std::string& body) {
+    return "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: " + std::to_string(body.size()) +
+           "\r\n\r\n" + body;
+}
+
+void mount_echo(Gateway& gateway) {
+    gateway.mount("POST", "/echo", [&gateway](const tenon_http_request& request) {
+        gateway.respond(request.handle, view(request.body));
+    });
+}
+
+}  // namespace
+
+TEST_CASE("a mounted path answers and its connection is kept", "[http][T6]") {
+    Gateway gateway;
+    gateway.mount_text("/a", "hello");
+    Client client{gateway.port()};
+    for (int i = 0; i < 3; ++i) {
+        client.send(k_get);
+        const std::string response = client.response();
+        CHECK(response.starts_with("HTTP/1.1 200 OK\r\nDate: "));
+        CHECK(response.find("Content-Type: text/plain\r\n") != std::string::npos);
+        CHECK(body_of(response) == "hello");
+    }
+    CHECK(gateway.host().metric("tenon_http_requests_total", "status=\"2xx\"") == 3);
+    CHECK(gateway.host().metric("tenon_http_connections") == 1);
+}
+
+TEST_CASE("the request reaches the handler in its parts", "[http][T6]") {
+    Gateway gateway;
+    std::string seen;
+    gateway.mount("*", "/api/<tail>", [&](const tenon_http_request& request) {
+        seen.append(view(request.method)).append(" ").append(view(request.path)).append(" ");
+        seen.append(view(request.query)).append(" ").append(view(request.tail)).append(" ");
+        seen.append(view(request.remote));
+        for (std::uint32_t i = 0; i < request.header_count; ++i) {
+            seen.append(" ").append(view(request.headers[i].name)).append("=");
+            seen.append(view(request.headers[i].value));
+        }
+        gateway.respond(request.handle, "");
+    });
+    Client client{gateway.port()};
+    client.send(
+        "DELETE http://host/api/x/y?q=1&r=%20 HTTP/1.1\r\nHost: test\r\nX-MBX-APIKEY: Key\r\n\r\n"
+    );
+    CHECK(status_of(client.response()) == 200);
+    CHECK(seen == "DELETE /api/x/y q=1&r=%20 x/y 127.0.0.1 host=test x-mbx-apikey=Key");
+}
+
+TEST_CASE("what is not mounted is refused in JSON", "[http][T6]") {
+    Gateway gateway;
+    gateway.mount_text("/a", "hello");
+    Client client{gateway.port()};
+    client.send("GET /b HTTP/1.1\r\nHost: test\r\n\r\nPOST /a HTTP/1.1\r\nHost: test\r\n\r\n");
+    const std::string missing = client.response();
+    CHECK(status_of(missing) == 404);
+    CHECK(
+        body_of(missing) ==
+        R"({"error":{"code":"not_found","message":"nothing is mounted at this path"}})"
+    );
+    const std::string method = client.response();
+    CHECK(status_of(method) == 405);
+    CHECK(method.find("Allow: GET, HEAD\r\n") != std::string::npos);
+    gateway.host().set_ready(false);
+    client.send("GET /b HTTP/1.1\r\nHost: test\r\n\r\n");
+    CHECK(status_of(client.response()) == 503);
+}
+
+TEST_CASE("pipelined requests are answered in order though answers come out of order", "[http]") {
+    Gateway gateway;
+    std::vector<std::uint64_t> waiting;
+    gateway.mount("GET", "/later/<tail>", [&](const tenon_http_request& request) {
+        waiting.push_back(request.handle);
+        if (waiting.size() == 3) {
+            for (auto i = waiting.rbegin(); i != waiting.rend(); ++i) {
+                gateway.respond(*i, std::to_string(&*i - waiting.data()));
+            }
+        }
+    });
+    Client client{gateway.port()};
+    std::string all;
+    for (const char* path : {"/later/0", "/later/1", "/later/2"}) {
+        all += "GET " + std::string{path} + " HTTP/1.1\r\nHost: test\r\n\r\n";
+    }
+    client.send(all);
+    CHECK(body_of(client.response()) == "0");
+    CHECK(body_of(client.response()) == "1");
+    CHECK(body_of(client.response()) == "2");
+}
+
+TEST_CASE("more pipelined requests than the bound are all answered", "[http]") {
+    Gateway gateway{R"({"pipeline_max": 4})"};
+    mount_echo(gateway);
+    std::string all;
+    for (int i = 0; i < 50; ++i) {
+        all += post(std::to_string(i));
+    }
+    Client client{gateway.port()};
+    client.send(all);
+    for (int i = 0; i < 50; ++i) {
+        CHECK(body_of(client.response()) == std::to_string(i));
+    }
+}
+
+TEST_CASE("an answer may come in a later turn with the request still readable", "[http]") {
+    Gateway gateway{R"({"pipeline_max": 2})"};
+    std::vector<tenon_http_request> waiting;
+    gateway.mount("POST", "/echo", [&](const tenon_http_request& request) {
+        waiting.push_back(request);
+    });
+    Client client{gateway.port()};
+    client.send(post("first") + post("second") + post("third"));
+    std::size_t answered = 0;
+    while (answered < 3) {
+        gateway.on_reactor([&] {
+            CHECK(waiting.size() <= 2);
+            for (const tenon_http_request& request : std::exchange(waiting, {})) {
+                gateway.respond(request.handle, view(request.body));
+                ++answered;
+            }
+        });
+    }
+    CHECK(body_of(client.response()) == "first");
+    CHECK(body_of(client.response()) == "second");
+    CHECK(body_of(client.response()) == "third");
+}
+
+TEST_CASE("a request may be answered after its client has gone", "[http]") {
+    Gateway gateway;
+    std::vector<tenon_http_request> waiting;
+    gateway.mount("POST", "/echo", [&](const tenon_http_request& request) {
+        waiting.push_back(request);
+    });
+    {
+        Client client{gateway.port()};
+        client.send(post("body"));
+        bool here = false;
+        while (!here) {
+            gateway.on_reactor([&] { here = !waiting.empty(); });
+        }
+    }
+    gateway.on_reactor([&] {
+        CHECK(view(waiting[0].body) == "body");
+        const tenon_http_request& request = waiting[0];
+        tenon_http_response response{};
+        response.size = sizeof response;
+        response.status = 200;
+        const auto routes = gateway.routes();
+        CHECK(routes->respond(routes.self, request.handle, &response) == TENON_OK);
+        CHECK(routes->respond(routes.self, request.handle, &response) == TENON_NOT_FOUND);
+    });
+}
+
+TEST_CASE("HEAD has no body, HTTP/1.0 closes unless asked to stay", "[http]") {
+    Gateway gateway;
+    gateway.mount_text("/a", "hello");
+    {
+        Client client{gateway.port()};
+        client.send("HEAD /a HTTP/1.1\r\nHost: test\r\n\r\n" + k_get);
+        CHECK(client.response(true).find("Content-Length: 5\r\n") != std::string::npos);
+        CHECK(body_of(client.response()) == "hello");
+    }
+    {
+        Client client{gateway.port()};
+        client.send("GET /a HTTP/1.0\r\n\r\n");
+        CHECK(client.read_to_end().find("Connection: close\r\n") != std::string::npos);
+    }
+    Client client{gateway.port()};
+    client.send("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    CHECK(client.response().find("Connection: keep-alive\r\n") != std::string::npos);
+    client.send("GET /a HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    CHECK(body_of(client.read_to_end()) == "hello");
+}
+
+TEST_CASE("a client that expects it is told to continue", "[http]") {
+    Gateway gateway;
+    mount_echo(gateway);
+    Client client{gateway.port()};
+    client.send(
+        "POST /echo HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+    );
+    CHECK(client.response() == "HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("body");
+    CHECK(body_of(client.response()) == "body");
+}
+
+TEST_CASE("malformed and oversized requests get an error in JSON and a close", "[http]") {
+    Gateway gateway{R"({"header_max_bytes": 1024, "body_max_bytes": 100})"};
+    mount_echo(gateway);
+
+    struct Case {
+        std::string request;
+        int status;
+    };
+
+    const std::string pad(2000, 'x');
+    const Case cases[] = {
+        {"GARBAGE\r\n\r\n", 400},
+        {"GET / HTTP/1.1\r\n\r\n", 400},
+        {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
+        {"GET / HTTP/1.1\r\nHost: a\r\nX: " + pad + "\r\n\r\n", 431},
+        {"GET /" + pad + " HTTP/1.1\r\nHost: a\r\n\r\n", 431},
+        {post(std::string(101, 'b')), 413},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
+    };
+    for (const Case& c : cases) {
+        INFO(c.request);
+        Client client{gateway.port()};
+        client.send(c.request);
+        client.stop_sending();
+        const std::string response = client.read_to_end();
+        CHECK(status_of(response) == c.status);
+        CHECK(body_of(response).starts_with(R"({"error":{"code":")"));
+        CHECK(response.find("Connection: close\r\n") != std::string::npos);
+    }
+}
+
+TEST_CASE("a slow client gets a large answer whole", "[http]") {
+    Gateway gateway;
+    const std::string large(3'000'000, 'z');
+    gateway.mount_text("/a", large);
+    Client client{gateway.port()};
+    client.set_receive_buffer(65536);
+    client.send(k_get + k_get);
+    CHECK(body_of(client.response()) == large);
+    CHECK(body_of(client.response()) == large);
+}
+
+TEST_CASE("idle connections are closed, unfinished requests answered with 408", "[http]") {
+    Gateway gateway;
+    gateway.mount_text("/a", "hello");
+    Client idle{gateway.port()};
+    Client slow{gateway.port()};
+    idle.send(k_get);
+    CHECK(body_of(idle.response()) == "hello");
+    slow.send("GET /a HT");
+    while (gateway.host().metric("tenon_http_connections") != 2) {}
+    gateway.on_reactor([] {});
+    gateway.host().reactor().advance(11'000'000'000);
+    CHECK(status_of(slow.response()) == 408);
+    gateway.host().reactor().advance(70'000'000'000);
+    CHECK(idle.read_to_end().empty());
+}
+
+TEST_CASE("connections over the limit are refused with 503", "[http]") {
+    Gateway gateway{R"({"connections_max": 1})"};
+    gateway.mount_text("/a", "hello");
+    Client first{gateway.port()};
+    first.send(k_get);
+    CHECK(body_of(first.response()) == "hello");
+    Client second{gateway.port()};
+    CHECK(status_of(second.response()) == 503);
+    CHECK(gateway.host().metric("tenon_http_connections_refused_total") == 1);
+}
+
+TEST_CASE("a handler that goes leaves no request unanswered", "[http]") {
+    Gateway gateway;
+    std::size_t seen = 0;
+    const std::uint64_t handle =
+        gateway.mount("GET", "/a", [&](const tenon_http_request&) { ++seen; });
+    Client client{gateway.port()};
+    client.send(k_get + k_get);
+    std::size_t now = 0;
+    while (now < 2) {
+        gateway.on_reactor([&] { now = seen; });
+    }
+    gateway.routes()->unmount(gateway.routes().self, handle);
+    CHECK(status_of(client.response()) == 503);
+    CHECK(status_of(client.response()) == 503);
+    client.send(k_get);
+    CHECK(status_of(client.response()) == 404);
+}
+
+TEST_CASE("draining closes idle connections and refuses new ones", "[http]") {
+    Gateway gateway;
+    gateway.mount_text("/a", "hello");
+    Client client{gateway.port()};
+    client.send(k_get);
+    CHECK(body_of(client.response()) == "hello");
+    gateway.drain(5'000'000'000);
+    CHECK(client.read_to_end().empty());
+    CHECK_THROWS(Client{gateway.port()});
+    CHECK_FALSE(std::filesystem::exists(gateway.data_dir() + "/listen"));
+}
+
+TEST_CASE("the same path and method cannot be mounted twice", "[http]") {
+    Gateway gateway;
+    gateway.mount_text("/a", "hello");
+    CHECK_THROWS_AS(gateway.mount_text("/a", "again"), Error);
+    CHECK_THROWS_AS(gateway.mount_text("a", "no slash"), Error);
+}
+
+TEST_CASE("without an address nothing is listened on", "[http]") {
+    Gateway gateway{"{}", ""};
+    CHECK(gateway.port() == 0);
+}
+
+TEST_CASE("an address that is taken is named in the error", "[http]") {
+    Gateway gateway;
+    const std::string address = "127.0.0.1:" + std::to_string(gateway.port());
+    CHECK_THROWS_WITH(
+        (Gateway{"{}", address}),
+        Catch::Contains(address) && Catch::Contains("Address already in use")
+    );
+    CHECK_THROWS_WITH((Gateway{"{}", "nonsense"}), Catch::Contains("expected ADDR:PORT"));
+}
+
+TEST_CASE("it listens on IPv6", "[http]") {
+    Gateway gateway{"{}", "[::1]:0"};
+    CHECK(gateway.port() != 0);
+}
+
+TEST_CASE("pages of the configured origin may read answers", "[http]") {
+    Gateway gateway{R"({"cors_origin": "https://a.example"})"};
+    gateway.mount_text("/a", "hello");
+    Client client{gateway.port()};
+    client.send(
+        "OPTIONS /a HTTP/1.1\r\nHost: t\r\nOrigin: https://a.example\r\n"
+        "Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: x-mbx-apikey\r\n\r\n"
+    );
+    const std::string preflight = client.response();
+    CHECK(status_of(preflight) == 204);
+    CHECK(preflight.find("Access-Control-Allow-Headers: x-mbx-apikey\r\n") != std::string::npos);
+    client.send(k_get);
+    CHECK(
+        client.response().find("Access-Control-Allow-Origin: https://a.example\r\n") !=
+        std::string::npos
+    );
+}
