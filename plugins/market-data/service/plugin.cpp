@@ -1,0 +1,498 @@
+// SPDX-License-Identifier: Apache-2.0
+// tenon.market-data.service: settings, feeds, subscribers, the contract's table.
+#include "plugins/market-data/service/market.hpp"
+
+#include <tenon/abi/host.h>
+#include <tenon/abi/instruments.h>
+#include <tenon/plugin.hpp>
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tenon::market_data {
+namespace {
+
+constexpr std::int64_t k_second = 1'000'000'000;
+constexpr std::int64_t k_check_ns = 5 * k_second;
+
+class MarketDataPlugin : public Plugin {
+public:
+    explicit MarketDataPlugin(const tenon_host* raw) : Plugin{raw} {
+        provide("tenon.market_data/1", this, &k_table);
+    }
+
+    void configure(std::string_view json, bool dry_run) override;
+    void start() override;
+    void stop() noexcept override;
+
+private:
+    struct Feed {
+        MarketDataPlugin* plugin;
+        Service<tenon_feed_1> service;
+        std::string name;
+        bool quiet;
+        std::uint64_t handle;
+    };
+
+    struct Subscriber {
+        std::uint64_t handle;
+        std::uint32_t kinds;
+        void* ctx;
+        void (*fn)(void* ctx, const tenon_md_event*);
+    };
+
+    struct Watched {  // one instrument
+        const Feed* feed = nullptr;
+        std::string symbol;
+        std::int64_t* age = nullptr;
+        bool stale = false;
+        std::int64_t received_ns = 0;  // monotonic; 0: nothing yet
+    };
+
+    static MarketDataPlugin& of(void* self) noexcept {
+        return *static_cast<MarketDataPlugin*>(self);
+    }
+
+    void find_feeds();
+    void make_metrics();
+    [[nodiscard]] Watched* watched(std::uint32_t id, const Feed& from);
+    void on_feed(const Feed& feed, const tenon_feed_event& event);
+    void publish(const tenon_md_event& event) const;
+    void arm_aggregates();
+    void check_health();
+    void update_ages();
+
+    [[nodiscard]] std::int64_t now_real() const { return clock_->now_real_ns(clock_.self); }
+
+    static tenon_status
+    book(void* self, std::uint32_t id, std::uint32_t depth, tenon_book* out) noexcept {
+        return of(self).market_->book(id, depth, *out);
+    }
+
+    static tenon_status
+    best(void* self, std::uint32_t id, tenon_level* bid, tenon_level* ask) noexcept {
+        return of(self).market_->best(id, *bid, *ask);
+    }
+
+    static tenon_status trades(
+        void* self,
+        std::uint32_t id,
+        std::uint64_t from_id,
+        std::uint32_t limit,
+        void* ctx,
+        tenon_status (*row)(void*, const tenon_public_trade*)
+    ) noexcept;
+    static tenon_status agg_trades(
+        void* self,
+        std::uint32_t id,
+        std::uint64_t from_id,
+        std::int64_t start_real_ns,
+        std::int64_t end_real_ns,
+        std::uint32_t limit,
+        void* ctx,
+        tenon_status (*row)(void*, const tenon_agg_trade*)
+    ) noexcept;
+
+    static tenon_status candles(
+        void* self,
+        std::uint32_t id,
+        std::uint32_t interval,
+        std::int64_t start_real_ns,
+        std::int64_t end_real_ns,
+        std::int64_t offset_ns,
+        std::uint32_t limit,
+        void* ctx,
+        tenon_status (*row)(void*, const tenon_candle*)
+    ) noexcept {
+        return guard(nullptr, [&] {
+            return of(self).market_->candles(
+                id,
+                {interval, start_real_ns, end_real_ns, offset_ns, limit},
+                of(self).now_real(),
+                [&](const tenon_candle& candle) { return row(ctx, &candle); }
+            );
+        });
+    }
+
+    static tenon_status ticker(void* self, std::uint32_t id, tenon_ticker* out) noexcept {
+        return guard(nullptr, [&] {
+            return of(self).market_->ticker(id, of(self).now_real(), *out);
+        });
+    }
+
+    static tenon_status average_price(
+        void* self,
+        std::uint32_t id,
+        std::uint32_t minutes,
+        std::int64_t* price,
+        std::int64_t* close_real_ns
+    ) noexcept {
+        return guard(nullptr, [&] {
+            return of(self).market_->average_price(
+                id, minutes, of(self).now_real(), *price, *close_real_ns
+            );
+        });
+    }
+
+    static std::uint64_t version(void* self, std::uint32_t id) noexcept {
+        return of(self).market_->version(id);
+    }
+
+    static tenon_status subscribe(
+        void* self,
+        std::uint32_t kinds,
+        void* ctx,
+        void (*fn)(void*, const tenon_md_event*),
+        std::uint64_t* handle
+    ) noexcept {
+        return guard(nullptr, [&] {
+            MarketDataPlugin& mine = of(self);
+            call_on_reactor(mine.exec_, 0, [&] {
+                *handle = mine.next_handle_++;
+                mine.subscribers_.push_back({*handle, kinds, ctx, fn});
+            });
+        });
+    }
+
+    static void unsubscribe(void* self, std::uint64_t handle) noexcept {
+        (void)guard(nullptr, [&] {
+            MarketDataPlugin& mine = of(self);
+            call_on_reactor(mine.exec_, 0, [&] {
+                std::erase_if(mine.subscribers_, [&](const Subscriber& have) {
+                    return have.handle == handle;
+                });
+            });
+        });
+    }
+
+    static constexpr tenon_market_data_1 k_table{
+        sizeof(tenon_market_data_1),
+        0,
+        &book,
+        &best,
+        &trades,
+        &agg_trades,
+        &candles,
+        &ticker,
+        &average_price,
+        &version,
+        &subscribe,
+        &unsubscribe};
+
+    MarketSettings settings_;
+    std::int64_t stale_after_ns_ = 0;
+    std::vector<std::string> quiet_feeds_;
+    Service<tenon_exec_1> exec_;
+    Service<tenon_clock_1> clock_;
+    Service<tenon_health_1> health_;
+    Service<tenon_metrics_1> metrics_;
+    Service<tenon_instruments_1> instruments_;
+    Log log_;
+    std::array<std::uint64_t*, 6> events_{};
+    std::uint64_t* gaps_ = nullptr;
+    std::uint64_t published_gaps_ = 0;
+    std::deque<Feed> feeds_;
+    // Reactor 0's from here on.
+    std::unique_ptr<Market> market_;
+    std::map<std::uint32_t, Watched> watched_;
+    std::vector<Subscriber> subscribers_;
+    std::uint64_t next_handle_ = 1;
+    std::uint64_t aggregate_timer_ = 0;
+    std::uint64_t check_timer_ = 0;
+};
+
+void MarketDataPlugin::configure(std::string_view json, bool dry_run) {
+    const boost::json::value parsed = boost::json::parse({json.data(), json.size()});
+    const auto number = [&](std::string_view key) {
+        return parsed.at(key).to_number<std::size_t>();
+    };
+    MarketSettings settings;
+    settings.trades_kept = number("trades_kept");
+    settings.aggregates_kept = number("aggregates_kept");
+    settings.candles = {number("seconds_kept"), number("minutes_kept"), number("hours_kept")};
+    std::vector<std::string> quiet;
+    for (const auto& name : parsed.at("quiet_feeds").as_array()) {
+        quiet.emplace_back(name.as_string());
+    }
+    if (!dry_run) {
+        settings_ = settings;
+        stale_after_ns_ = parsed.at("stale_after_s").to_number<std::int64_t>() * k_second;
+        quiet_feeds_ = std::move(quiet);
+    }
+}
+
+void MarketDataPlugin::find_feeds() {
+    feeds_.clear();
+    const auto services = host().service<tenon_services_1>("tenon.services/1");
+    const auto row = [](void* ctx, tenon_str instance, tenon_iface iface) noexcept {
+        return guard(nullptr, [&] {
+            auto& plugin = *static_cast<MarketDataPlugin*>(ctx);
+            const std::string name{view(instance)};
+            const auto& quiet = plugin.quiet_feeds_;
+            plugin.feeds_.push_back(
+                {&plugin,
+                 service_from<tenon_feed_1>(iface),
+                 name,
+                 std::find(quiet.begin(), quiet.end(), name) != quiet.end(),
+                 0}
+            );
+        });
+    };
+    const tenon_status status = services->each(services.self, str("tenon.feed/1"), this, row);
+    if (status != TENON_OK && status != TENON_NOT_FOUND) {
+        throw Error{status, "the feeds cannot be listed"};
+    }
+}
+
+void MarketDataPlugin::make_metrics() {
+    constexpr std::array<std::string_view, 6> k_kinds{
+        "", "snapshot", "diff", "trade", "book_ticker", "gap"};
+    for (std::size_t kind = 1; kind < k_kinds.size(); ++kind) {
+        const tenon_label label{str("kind"), str(k_kinds[kind])};
+        events_[kind] = metrics_->counter(
+            metrics_.self, str("tenon_market_data_events_total"), str("Events received"), &label, 1
+        );
+    }
+    gaps_ = metrics_->counter(
+        metrics_.self,
+        str("tenon_market_data_gaps_total"),
+        str("Books that lost their place"),
+        nullptr,
+        0
+    );
+}
+
+void MarketDataPlugin::start() {
+    exec_ = host().service<tenon_exec_1>("tenon.exec/1");
+    clock_ = host().service<tenon_clock_1>("tenon.clock/1");
+    health_ = host().service<tenon_health_1>("tenon.health/1");
+    metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
+    instruments_ = host().require<tenon_instruments_1>("tenon.instruments/1");
+    log_ = host().log();
+    make_metrics();
+    find_feeds();
+    published_gaps_ = 0;
+    call_on_reactor(exec_, 0, [this] {
+        market_ = std::make_unique<Market>(settings_, [this](const tenon_md_event& event) {
+            publish(event);
+        });
+        watched_.clear();
+        check_health();
+    });
+    for (Feed& feed : feeds_) {
+        const auto fn = [](void* ctx, const tenon_feed_event* event) noexcept {
+            (void)guard(nullptr, [&] {
+                const Feed& from = *static_cast<const Feed*>(ctx);
+                from.plugin->on_feed(from, *event);
+            });
+        };
+        const tenon_status status =
+            feed.service->subscribe(feed.service.self, &feed, fn, &feed.handle);
+        if (status != TENON_OK) {
+            throw Error{status, "feed " + feed.name + " refuses to be listened to"};
+        }
+    }
+    log_.info("market data started", {{"feeds", feeds_.size()}});
+}
+
+void MarketDataPlugin::stop() noexcept {
+    (void)guard(nullptr, [&] {
+        for (Feed& feed : feeds_) {
+            if (feed.handle != 0) {
+                feed.service->unsubscribe(feed.service.self, feed.handle);
+                feed.handle = 0;
+            }
+        }
+        if (!exec_) {
+            return;
+        }
+        call_on_reactor(exec_, 0, [this] {
+            for (std::uint64_t* timer : {&aggregate_timer_, &check_timer_}) {
+                if (*timer != 0) {
+                    exec_->cancel_timer(exec_.self, *timer);
+                    *timer = 0;
+                }
+            }
+            subscribers_.clear();
+        });
+    });
+}
+
+MarketDataPlugin::Watched* MarketDataPlugin::watched(std::uint32_t id, const Feed& from) {
+    const auto known = watched_.find(id);
+    if (known != watched_.end()) {
+        return known->second.feed == &from ? &known->second : nullptr;
+    }
+    const tenon_instrument* instrument = instruments_->instrument(instruments_.self, id);
+    if (instrument == nullptr) {
+        return nullptr;
+    }
+    const auto owner = std::find_if(feeds_.begin(), feeds_.end(), [&](const Feed& feed) {
+        return feed.service->serves(feed.service.self, id) != 0;
+    });
+    if (owner == feeds_.end() || &*owner != &from) {
+        return nullptr;
+    }
+    const tenon_asset* quote = instruments_->asset(instruments_.self, instrument->quote);
+    market_->add_instrument(
+        id,
+        {instrument->price_scale, instrument->quantity_scale, quote != nullptr ? quote->scale : 0}
+    );
+    Watched& made = watched_[id];
+    made.feed = &from;
+    made.symbol = view(instrument->symbol);
+    const tenon_label label{str("instrument"), instrument->symbol};
+    made.age = metrics_->gauge(
+        metrics_.self,
+        str("tenon_market_data_age_seconds"),
+        str("Since the newest event"),
+        &label,
+        1
+    );
+    return &made;
+}
+
+void MarketDataPlugin::on_feed(const Feed& feed, const tenon_feed_event& event) {
+    Watched* const instrument = watched(event.instrument, feed);
+    if (instrument == nullptr) {
+        return;
+    }
+    instrument->received_ns = exec_->turn_now_ns(exec_.self);
+    if (event.kind < events_.size() && events_[event.kind] != nullptr) {
+        std::atomic_ref{*events_[event.kind]}.fetch_add(1, std::memory_order_relaxed);
+    }
+    market_->on_event(event);
+    if (market_->gaps() != published_gaps_) {
+        if (gaps_ != nullptr) {
+            std::atomic_ref{*gaps_}.fetch_add(
+                market_->gaps() - published_gaps_, std::memory_order_relaxed
+            );
+        }
+        published_gaps_ = market_->gaps();
+        log_.warn("book lost its place", {{"instrument", instrument->symbol}});
+    }
+    if (event.kind == TENON_FEED_TRADE) {
+        arm_aggregates();
+    }
+}
+
+void MarketDataPlugin::publish(const tenon_md_event& event) const {
+    for (const Subscriber& subscriber : subscribers_) {
+        if ((subscriber.kinds & event.kind) != 0) {
+            subscriber.fn(subscriber.ctx, &event);
+        }
+    }
+}
+
+void MarketDataPlugin::arm_aggregates() {
+    if (aggregate_timer_ != 0) {
+        return;
+    }
+    const auto fire = [](void* ctx) noexcept {
+        (void)guard(nullptr, [&] {
+            auto& mine = *static_cast<MarketDataPlugin*>(ctx);
+            mine.aggregate_timer_ = 0;
+            if (mine.market_->complete_aggregates(mine.now_real())) {
+                mine.arm_aggregates();
+            }
+        });
+    };
+    aggregate_timer_ = exec_->timer(
+        exec_.self, exec_->turn_now_ns(exec_.self) + Market::k_aggregate_ns, fire, this
+    );
+}
+
+void MarketDataPlugin::check_health() {
+    const std::int64_t now = clock_->now_ns(clock_.self);
+    for (auto& [id, instrument] : watched_) {
+        const std::int64_t silent_ns = now - instrument.received_ns;
+        const bool silent =
+            stale_after_ns_ != 0 && !instrument.feed->quiet && silent_ns > stale_after_ns_;
+        const bool stale = silent || !market_->trusted(id);
+        if (stale != instrument.stale) {
+            instrument.stale = stale;
+            const std::string reason =
+                !stale   ? ""
+                : silent ? "no event from " + instrument.feed->name + " for " +
+                               std::to_string(silent_ns / k_second) + " s"
+                         : "the book is not to be trusted since a gap in " + instrument.feed->name;
+            health_->set(
+                health_.self,
+                str(instrument.symbol),
+                stale ? TENON_DEGRADED : TENON_HEALTHY,
+                str(reason)
+            );
+        }
+    }
+    update_ages();
+    const auto fire = [](void* ctx) noexcept {
+        (void)guard(nullptr, [&] { static_cast<MarketDataPlugin*>(ctx)->check_health(); });
+    };
+    check_timer_ = exec_->timer(exec_.self, now + k_check_ns, fire, this);
+}
+
+void MarketDataPlugin::update_ages() {
+    const std::int64_t now = clock_->now_ns(clock_.self);
+    for (const auto& [id, instrument] : watched_) {
+        if (instrument.age != nullptr) {
+            std::atomic_ref{*instrument.age}.store(
+                (now - instrument.received_ns) / k_second, std::memory_order_relaxed
+            );
+        }
+    }
+}
+
+tenon_status MarketDataPlugin::trades(
+    void* self,
+    std::uint32_t id,
+    std::uint64_t from_id,
+    std::uint32_t limit,
+    void* ctx,
+    tenon_status (*row)(void*, const tenon_public_trade*)
+) noexcept {
+    return guard(nullptr, [&]() -> tenon_status {
+        const Tape* tape = of(self).market_->tape(id);
+        if (tape == nullptr) {
+            return TENON_NOT_FOUND;
+        }
+        return each_trade(tape->trades(), from_id, limit, [&](const tenon_public_trade& trade) {
+            return row(ctx, &trade);
+        });
+    });
+}
+
+tenon_status MarketDataPlugin::agg_trades(
+    void* self,
+    std::uint32_t id,
+    std::uint64_t from_id,
+    std::int64_t start_real_ns,
+    std::int64_t end_real_ns,
+    std::uint32_t limit,
+    void* ctx,
+    tenon_status (*row)(void*, const tenon_agg_trade*)
+) noexcept {
+    return guard(nullptr, [&]() -> tenon_status {
+        const Tape* tape = of(self).market_->tape(id);
+        if (tape == nullptr) {
+            return TENON_NOT_FOUND;
+        }
+        return each_aggregate(
+            tape->aggregates(),
+            {from_id, start_real_ns, end_real_ns, limit},
+            [&](const tenon_agg_trade& trade) { return row(ctx, &trade); }
+        );
+    });
+}
+
+}  // namespace
+}  // namespace tenon::market_data
+
+TENON_EXPORT_PLUGIN(tenon::market_data::MarketDataPlugin)
