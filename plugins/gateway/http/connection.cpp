@@ -135,7 +135,7 @@ void Connection::process() {
 
 void Connection::process_websocket() {
     begin_ += ws_->receive(buffer_.get() + begin_, end_ - begin_);
-    lingers_ = ws_->done();
+    lingers_ = ws_->cut_off();
 }
 
 // An idle connection keeps little memory.
@@ -437,6 +437,9 @@ bool Connection::finished() const noexcept {
 void Connection::start_lingering() noexcept {
     lingering_ = true;
     lingers_ = false;
+    if (ws_) {
+        ws_->detach();
+    }
     active_ns_ = shared_.now_ns;
 }
 

@@ -67,6 +67,7 @@ void WsSession::on_item(const WsReader::Item& item) {
             end(item.code == k_no_status ? std::uint16_t{1000} : item.code, {}, State::done);
         }
         state_ = State::done;
+        peer_closed_ = true;
         return;
     }
     if (state_ != State::open || item.event == Event::pong) {

@@ -46,6 +46,9 @@ public:
     // Nothing more will come in or be sent once the output is written.
     [[nodiscard]] bool done() const noexcept { return state_ == State::done; }
 
+    // Done without the client's close: it may still be sending.
+    [[nodiscard]] bool cut_off() const noexcept { return done() && !peer_closed_; }
+
 private:
     enum class State { open, closing, done };
 
@@ -68,6 +71,7 @@ private:
     FrameQueue output_;
     State state_ = State::open;
     bool opened_ = false;
+    bool peer_closed_ = false;
     std::int64_t next_ping_ns_;
     std::int64_t last_heard_ns_;
     std::int64_t closing_until_ns_ = 0;
