@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every endpoint that is served, as data. What is not here answers that it is not supported.
 #include "plugins/gateway/binance/rest_public.hpp"
+#include "plugins/gateway/binance/rest_trading.hpp"
 
 namespace tenon::binance {
 namespace {
@@ -19,6 +20,29 @@ constexpr std::array k_endpoints{
     Endpoint{"GET", "/api/v3/ticker/24hr", Security::none, 3, &rest::ticker_24hr},
     Endpoint{"GET", "/api/v3/ticker/price", Security::none, 2, &rest::ticker_price},
     Endpoint{"GET", "/api/v3/ticker/bookTicker", Security::none, 2, &rest::ticker_book},
+    Endpoint{"POST", "/api/v3/order", Security::trade, 19, &rest::order_place},
+    Endpoint{"POST", "/api/v3/order/test", Security::trade, 20, &rest::order_test},
+    Endpoint{"DELETE", "/api/v3/order", Security::trade, 5, &rest::order_cancel},
+    Endpoint{"DELETE", "/api/v3/openOrders", Security::trade, 1, &rest::open_orders_cancel},
+    Endpoint{"GET", "/api/v3/order", Security::user_data, 3, &rest::order_get},
+    Endpoint{"GET", "/api/v3/openOrders", Security::user_data, 1, &rest::open_orders},
+    Endpoint{"GET", "/api/v3/allOrders", Security::user_data, 5, &rest::all_orders},
+    Endpoint{"GET", "/api/v3/myTrades", Security::user_data, 6, &rest::my_trades},
+    Endpoint{"GET", "/api/v3/account", Security::user_data, 1, &rest::account},
+    Endpoint{
+        "GET",
+        "/api/v3/account/commission",
+        Security::user_data,
+        1,
+        &rest::account_commission},
+    Endpoint{"GET", "/api/v3/rateLimit/order", Security::user_data, 0, &rest::rate_limit_order},
+    Endpoint{
+        "GET",
+        "/sapi/v1/capital/config/getall",
+        Security::user_data,
+        0,
+        &rest::capital_config},
+    Endpoint{"GET", "/sapi/v1/asset/tradeFee", Security::user_data, 1, &rest::trade_fee},
     Endpoint{"GET", "/sapi/v1/system/status", Security::none, 0, &rest::system_status},
 };
 

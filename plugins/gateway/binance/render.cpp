@@ -253,7 +253,7 @@ void write_placed(
     json.field("origQuoteOrderQty", order.quote_quantity, market.quote->scale)
         .field("cummulativeQuoteQty", order.filled_quote, market.quote->scale);
     write_kind(json, order);
-    json.time_field("workingTime", order.created_real_ns);
+    json.time_field("workingTime", order.created_real_ns).field("selfTradePreventionMode", "NONE");
     if (type == ResponseType::full) {
         json.key("fills").raw("[");
         for (std::uint32_t at = 0; at < reply.trade_count; ++at) {
@@ -270,7 +270,7 @@ void write_placed(
         }
         json.raw("]");
     }
-    json.field("selfTradePreventionMode", "NONE").raw("}");
+    json.raw("}");
 }
 
 void write_canceled(

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/gateway/binance/order_params.hpp"
+
+#include <tenon/decimal.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace tenon::binance {
+namespace {
+
+[[nodiscard]] std::uint8_t read_side(std::string_view text) {
+    if (text == "BUY") {
+        return TENON_SIDE_BUY;
+    }
+    if (text == "SELL") {
+        return TENON_SIDE_SELL;
+    }
+    throw ApiError{-1117, "Invalid side."};
+}
+
+[[nodiscard]] std::uint8_t read_type(std::string_view text) {
+    if (text == "LIMIT") {
+        return TENON_ORDER_LIMIT;
+    }
+    if (text == "MARKET") {
+        return TENON_ORDER_MARKET;
+    }
+    if (text == "LIMIT_MAKER") {
+        return TENON_ORDER_LIMIT_MAKER;
+    }
+    // Types that Binance has and this server does not: its message for a symbol without them.
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 4> k_known{
+        {{"STOP_LOSS", "Stop loss orders are not supported for this symbol."},
+         {"STOP_LOSS_LIMIT", "Stop loss limit orders are not supported for this symbol."},
+         {"TAKE_PROFIT", "Take profit orders are not supported for this symbol."},
+         {"TAKE_PROFIT_LIMIT", "Take profit limit orders are not supported for this symbol."}}};
+    for (const auto& [name, message] : k_known) {
+        if (text == name) {
+            throw ApiError{-2010, std::string{message}};
+        }
+    }
+    throw ApiError{-1116, "Invalid orderType."};
+}
+
+[[nodiscard]] std::uint8_t read_time_in_force(std::string_view text) {
+    if (text == "GTC") {
+        return TENON_TIF_GTC;
+    }
+    if (text == "IOC") {
+        return TENON_TIF_IOC;
+    }
+    if (text == "FOK") {
+        return TENON_TIF_FOK;
+    }
+    throw ApiError{-1115, "Invalid timeInForce."};
+}
+
+// Parameters of order types that this server does not have.
+void refuse_unsupported(Params& params) {
+    if (params.peek("stopPrice")) {
+        throw errors::not_required("stopPrice");
+    }
+    if (params.peek("icebergQty")) {
+        throw ApiError{-2010, "Iceberg orders are not supported for this symbol."};
+    }
+    if (params.peek("trailingDelta")) {
+        throw ApiError{-2010, "Trailing stop orders are not supported for this symbol."};
+    }
+    for (const std::string_view name :
+         {"strategyId", "strategyType", "pegPriceType", "pegOffsetValue", "pegOffsetType"}) {
+        if (params.peek(name)) {
+            throw errors::unsupported("Parameter '" + std::string{name} + "'");
+        }
+    }
+    const auto prevention = params.text("selfTradePreventionMode");
+    if (prevention && *prevention != "NONE") {
+        throw errors::unsupported("selfTradePreventionMode " + std::string{*prevention});
+    }
+}
+
+[[nodiscard]] ResponseType read_response(Params& params, std::uint8_t type) {
+    const auto text = params.text("newOrderRespType");
+    if (!text) {
+        return type == TENON_ORDER_LIMIT_MAKER ? ResponseType::ack : ResponseType::full;
+    }
+    if (*text == "ACK") {
+        return ResponseType::ack;
+    }
+    if (*text == "RESULT") {
+        return ResponseType::result;
+    }
+    if (*text == "FULL") {
+        return ResponseType::full;
+    }
+    throw errors::invalid("newOrderRespType");
+}
+
+// From k_precision decimals to the instrument's; digits beyond those break the step's filter.
+[[nodiscard]] std::int64_t
+to_scale(std::int64_t value, int scale, std::string_view zero, std::string_view filter) {
+    if (value == 0) {
+        throw ApiError{-1013, std::string{zero}};
+    }
+    const auto scaled = rescale(value, k_precision, scale);
+    if (!scaled) {
+        throw errors::filter(filter);
+    }
+    return *scaled;
+}
+
+void read_limit(
+    NewOrder& out,
+    const std::optional<std::int64_t>& quantity,
+    const std::optional<std::int64_t>& price
+) {
+    const tenon_instrument& i = *out.market.instrument;
+    if (!quantity) {
+        throw errors::mandatory("quantity");
+    }
+    if (!price) {
+        throw errors::mandatory("price");
+    }
+    out.request.quantity = to_scale(*quantity, i.quantity_scale, "Invalid quantity.", "LOT_SIZE");
+    out.request.price = to_scale(*price, i.price_scale, "Invalid price.", "PRICE_FILTER");
+}
+
+void read_market(
+    NewOrder& out,
+    const std::optional<std::int64_t>& quantity,
+    const std::optional<std::int64_t>& quote_quantity
+) {
+    if (quantity && quote_quantity) {
+        throw errors::combination();
+    }
+    if (quantity) {
+        out.request.quantity = to_scale(
+            *quantity, out.market.instrument->quantity_scale, "Invalid quantity.", "LOT_SIZE"
+        );
+    } else if (quote_quantity) {
+        if (*quote_quantity == 0) {
+            throw ApiError{-1013, "Invalid quote order quantity."};
+        }
+        const auto scaled = rescale(*quote_quantity, k_precision, out.market.quote->scale);
+        if (!scaled) {
+            throw errors::precision("quoteOrderQty");
+        }
+        out.request.quote_quantity = *scaled;
+    } else {
+        throw errors::either("quantity", "quoteOrderQty");
+    }
+}
+
+void read_amounts(NewOrder& out, Params& params) {
+    const std::uint8_t type = out.request.type;
+    const auto time_in_force = params.text("timeInForce");
+    const auto quantity = params.decimal("quantity");
+    const auto quote_quantity = params.decimal("quoteOrderQty");
+    const auto price = params.decimal("price");
+    out.request.time_in_force = TENON_TIF_GTC;
+    if (type == TENON_ORDER_LIMIT) {
+        if (!time_in_force) {
+            throw errors::mandatory("timeInForce");
+        }
+        out.request.time_in_force = read_time_in_force(*time_in_force);
+    } else if (time_in_force) {
+        throw errors::not_required("timeInForce");
+    }
+    if (type == TENON_ORDER_MARKET) {
+        if (price) {
+            throw errors::not_required("price");
+        }
+        read_market(out, quantity, quote_quantity);
+        return;
+    }
+    if (quote_quantity) {
+        throw errors::not_required("quoteOrderQty");
+    }
+    read_limit(out, quantity, price);
+}
+
+[[nodiscard]] bool in_range(std::int64_t value, std::int64_t min, std::int64_t max) noexcept {
+    return (min == 0 || value >= min) && (max == 0 || value <= max);
+}
+
+[[nodiscard]] bool on_step(std::int64_t value, std::int64_t min, std::int64_t step) noexcept {
+    return step == 0 || (value - min) % step == 0;
+}
+
+void check_price(const tenon_instrument& i, const tenon_order_request& order, std::int64_t last) {
+    if (!in_range(order.price, i.price_min, i.price_max) ||
+        !on_step(order.price, 0, i.price_tick)) {
+        throw errors::filter("PRICE_FILTER");
+    }
+    if (last == 0) {
+        return;
+    }
+    const bool buy = order.side == TENON_SIDE_BUY;
+    const Int128 up = buy ? i.bid_multiplier_up_ppm : i.ask_multiplier_up_ppm;
+    const Int128 down = buy ? i.bid_multiplier_down_ppm : i.ask_multiplier_down_ppm;
+    const Int128 scaled = Int128{order.price} * 1'000'000;
+    if ((up != 0 && scaled > last * up) || (down != 0 && scaled < last * down)) {
+        throw errors::filter("PERCENT_PRICE_BY_SIDE");
+    }
+}
+
+}  // namespace
+
+tenon_client_id make_client_id(std::string_view text) noexcept {
+    tenon_client_id id{};
+    id.length = static_cast<std::uint8_t>(std::min<std::size_t>(text.size(), TENON_CLIENT_ID_MAX));
+    std::copy_n(text.begin(), id.length, id.text);
+    return id;
+}
+
+NewOrder
+read_new_order(Params& params, Service<tenon_instruments_1> instruments, std::uint64_t account) {
+    NewOrder out;
+    const auto symbol = params.symbol();
+    if (!symbol) {
+        throw errors::mandatory("symbol");
+    }
+    const std::string_view side = params.mandatory("side");
+    const std::string_view type = params.mandatory("type");
+    out.market = market_of(instruments, *symbol);
+    out.request.size = sizeof out.request;
+    out.request.instrument = out.market.id();
+    out.request.account = account;
+    out.request.side = read_side(side);
+    out.request.type = read_type(type);
+    refuse_unsupported(params);
+    read_amounts(out, params);
+    if (const auto id = params.client_id("newClientOrderId")) {
+        out.request.client_id = make_client_id(*id);
+    }
+    out.response = read_response(params, out.request.type);
+    return out;
+}
+
+void check_filters(
+    const Market& market,
+    const tenon_order_request& order,
+    std::int64_t last_price
+) {
+    const tenon_instrument& i = *market.instrument;
+    const bool is_market = order.type == TENON_ORDER_MARKET;
+    if (!is_market) {
+        check_price(i, order, last_price);
+    }
+    if (order.quantity != 0) {
+        if (!in_range(order.quantity, i.quantity_min, i.quantity_max) ||
+            !on_step(order.quantity, 0, i.quantity_step)) {
+            throw errors::filter("LOT_SIZE");
+        }
+        if (is_market && (!in_range(order.quantity, i.market_quantity_min, i.market_quantity_max) ||
+                          !on_step(order.quantity, 0, i.market_quantity_step))) {
+            throw errors::filter("MARKET_LOT_SIZE");
+        }
+    }
+    // A market order has no price of its own: it is held against the last trade's.
+    const std::int64_t price = is_market ? last_price : order.price;
+    Int128 notional = order.quote_quantity;
+    if (order.quantity != 0) {
+        notional = Int128{price} * order.quantity *
+                   power_of_ten(market.quote->scale - i.price_scale - i.quantity_scale);
+    }
+    const bool known = order.quote_quantity != 0 || price != 0;
+    const bool apply_min = !is_market || i.notional_min_to_market != 0;
+    const bool apply_max = !is_market || i.notional_max_to_market != 0;
+    if (known && ((apply_min && i.notional_min != 0 && notional < i.notional_min) ||
+                  (apply_max && i.notional_max != 0 && notional > i.notional_max))) {
+        throw errors::filter("NOTIONAL");
+    }
+}
+
+}  // namespace tenon::binance

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parameters of POST /api/v3/order, checked as far as that can be done without the engine.
+#pragma once
+
+#include "plugins/gateway/binance/params.hpp"
+#include "plugins/gateway/binance/render.hpp"
+
+#include <tenon/abi/trading.h>
+
+namespace tenon::binance {
+
+struct NewOrder {
+    Market market;
+    tenon_order_request request{};
+    ResponseType response = ResponseType::full;
+};
+
+// Reads everything but timestamp, recvWindow and signature; throws ApiError. `account` goes into
+// the request as it is.
+[[nodiscard]] NewOrder
+read_new_order(Params& params, Service<tenon_instruments_1> instruments, std::uint64_t account);
+
+[[nodiscard]] tenon_client_id make_client_id(std::string_view text) noexcept;
+
+// The filters that an order can be held against without the account and its other orders:
+// PRICE_FILTER, PERCENT_PRICE_BY_SIDE (against `last_price`, 0: none), LOT_SIZE, MARKET_LOT_SIZE,
+// NOTIONAL. Throws ApiError -1013. The engine has the last word; this is what order/test checks.
+void check_filters(const Market& market, const tenon_order_request& order, std::int64_t last_price);
+
+}  // namespace tenon::binance

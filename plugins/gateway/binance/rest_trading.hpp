@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Endpoints of an account: orders in, orders and trades out, balances.
+#pragma once
+
+#include "plugins/gateway/binance/api.hpp"
+
+namespace tenon::binance::rest {
+
+// rest_orders.cpp
+void order_place(Api& api, Call& call);
+void order_test(Api& api, Call& call);
+void order_cancel(Api& api, Call& call);
+void open_orders_cancel(Api& api, Call& call);
+
+// rest_queries.cpp
+void order_get(Api& api, Call& call);
+void open_orders(Api& api, Call& call);
+void all_orders(Api& api, Call& call);
+void my_trades(Api& api, Call& call);
+
+// rest_account.cpp
+void account(Api& api, Call& call);
+void account_commission(Api& api, Call& call);
+void rate_limit_order(Api& api, Call& call);
+void capital_config(Api& api, Call& call);
+void trade_fee(Api& api, Call& call);
+
+// "commission" objects of an instrument: maker, taker, buyer, seller.
+void write_commission(
+    JsonWriter& json,
+    std::string_view name,
+    std::uint32_t maker_ppm,
+    std::uint32_t taker_ppm
+);
+
+}  // namespace tenon::binance::rest
