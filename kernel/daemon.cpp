@@ -357,10 +357,9 @@ fs::path default_plugin_path() {
 
 int run_daemon(const DaemonOptions& options) {
     const std::int64_t began_ns = runtime::monotonic_ns();
-    const std::vector<fs::path> plugin_path = options.plugin_path.empty()
-                                                  ? std::vector<fs::path>{default_plugin_path()}
-                                                  : options.plugin_path;
-    manifest::Plan plan = manifest::make_plan(options.deployment, options.overrides, plugin_path);
+    manifest::Plan plan = manifest::make_plan(
+        options.deployment, options.overrides, options.plugin_path, {default_plugin_path()}
+    );
     if (options.check) {
         return check_only(plan);
     }
@@ -371,8 +370,10 @@ int run_daemon(const DaemonOptions& options) {
     block_signals();
     try {
         runtime::DataDir data_dir{options.data_dir};
-        const std::string listen =
-            options.no_listen ? std::string{} : runtime::probe_listen(options.listen);
+        const std::string listen = options.no_listen ? std::string{} : options.listen;
+        if (!options.no_listen) {
+            runtime::probe_listen(listen);
+        }
         Daemon daemon{options, std::move(plan), data_dir};
         return daemon.run(listen, began_ns);
     } catch (const runtime::InUse& e) {

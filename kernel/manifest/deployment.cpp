@@ -133,16 +133,13 @@ class Reader {
 public:
     Reader(Deployment& out, Report& report) : out_{&out}, report_{&report} {}
 
-    void read(const std::vector<fs::path>& default_plugin_path) {
+    void read() {
         static const json::value k_parsed = json::parse(k_schema);
         json::value document = out_->document;
         validate(k_parsed.get_object(), document, "", shape_rules(), *report_);
         header();
         for (const std::string& path : texts(out_->document.if_contains("plugin_path"))) {
             out_->plugin_path.push_back((out_->folder / path).lexically_normal());
-        }
-        if (out_->plugin_path.empty()) {
-            out_->plugin_path = default_plugin_path;
         }
         log();
         runtime();
@@ -312,12 +309,8 @@ std::optional<Override> parse_override(std::string_view text) {
     return Override{std::string{text.substr(0, equals)}, std::string{text.substr(equals + 1)}};
 }
 
-Deployment read_deployment(
-    const fs::path& file,
-    const std::vector<Override>& overrides,
-    const std::vector<fs::path>& default_plugin_path,
-    Problems& problems
-) {
+Deployment
+read_deployment(const fs::path& file, const std::vector<Override>& overrides, Problems& problems) {
     Deployment deployment;
     deployment.file = fs::absolute(file).lexically_normal();
     deployment.folder = deployment.file.parent_path();
@@ -334,17 +327,20 @@ Deployment read_deployment(
         apply(set, *document, report);
     }
     deployment.document = document->get_object();
-    Reader{deployment, report}.read(default_plugin_path);
+    Reader{deployment, report}.read();
     return deployment;
 }
 
 json::object portable_document(const Deployment& deployment) {
     json::object document = deployment.document;
-    json::array path;
-    for (const fs::path& folder : deployment.plugin_path) {
-        path.emplace_back(fs::absolute(folder).lexically_normal().string());
+    // The program's own folder is not recorded: another build of it has its own.
+    if (deployment.plugin_path_given) {
+        json::array path;
+        for (const fs::path& folder : deployment.plugin_path) {
+            path.emplace_back(fs::absolute(folder).lexically_normal().string());
+        }
+        document["plugin_path"] = std::move(path);
     }
-    document["plugin_path"] = std::move(path);
     document["x-deployment-dir"] = deployment.folder.string();
     return document;
 }

@@ -47,6 +47,7 @@ struct Deployment {
     std::string name;
     std::vector<Instance> instances;  // in the order of the document, also the disabled ones
     std::vector<std::filesystem::path> plugin_path;
+    bool plugin_path_given = false;  // by the document or the command line; else the program's own
     LogSettings log;
     RuntimeSettings runtime;
     bool allow_draft = false;
@@ -63,11 +64,10 @@ struct Override {
 [[nodiscard]] std::optional<Override> parse_override(std::string_view text);
 
 // Reads, applies the overrides, checks the shape. Always gives what could be read; the caller looks
-// at `problems`. `default_plugin_path` serves a document without plugin_path.
+// at `problems`.
 [[nodiscard]] Deployment read_deployment(
     const std::filesystem::path& file,
     const std::vector<Override>& overrides,
-    const std::vector<std::filesystem::path>& default_plugin_path,
     Problems& problems
 );
 

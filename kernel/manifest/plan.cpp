@@ -503,11 +503,19 @@ private:
 Plan make_plan(
     const fs::path& deployment_file,
     const std::vector<Override>& overrides,
+    const std::vector<fs::path>& plugin_path,
     const std::vector<fs::path>& default_plugin_path
 ) {
     Plan plan;
-    plan.deployment =
-        read_deployment(deployment_file, overrides, default_plugin_path, plan.problems);
+    plan.deployment = read_deployment(deployment_file, overrides, plan.problems);
+    std::vector<fs::path>& path = plan.deployment.plugin_path;
+    if (!plugin_path.empty()) {
+        path = plugin_path;
+    }
+    plan.deployment.plugin_path_given = !path.empty();
+    if (path.empty()) {
+        path = default_plugin_path;
+    }
     Planner{plan}.make();
     return plan;
 }

@@ -29,10 +29,13 @@ struct Plan {
     [[nodiscard]] bool good() const { return !has_errors(problems); }
 };
 
-// Reads the deployment and the manifests that it uses, and applies rules M01 to M19.
+// Reads the deployment and the manifests that it uses, and applies rules M01 to M19. Plugins are
+// looked for in `plugin_path`; when that is empty, where the deployment says; or else in
+// `default_plugin_path`.
 [[nodiscard]] Plan make_plan(
     const std::filesystem::path& deployment_file,
     const std::vector<Override>& overrides,
+    const std::vector<std::filesystem::path>& plugin_path,
     const std::vector<std::filesystem::path>& default_plugin_path
 );
 

@@ -90,7 +90,7 @@ std::string pointer_to(std::string_view pointer, std::size_t index) {
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
     std::string best;
-    std::size_t best_distance = std::max<std::size_t>(2, word.size() / 2);
+    std::size_t best_distance = std::max<std::size_t>(3, word.size() / 2 + 1);
     for (const std::string& candidate : candidates) {
         const std::size_t distance = edit_distance(word, candidate);
         if (distance < best_distance) {

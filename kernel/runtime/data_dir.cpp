@@ -60,18 +60,6 @@ Address split(const std::string& listen) {
     return address;
 }
 
-std::string bound_port(int fd) {
-    sockaddr_storage bound{};
-    socklen_t size = sizeof bound;
-    std::array<char, NI_MAXSERV> port{};
-    auto* generic = reinterpret_cast<sockaddr*>(&bound);
-    if (::getsockname(fd, generic, &size) != 0 ||
-        ::getnameinfo(generic, size, nullptr, 0, port.data(), port.size(), NI_NUMERICSERV) != 0) {
-        fail("the port cannot be read");
-    }
-    return port.data();
-}
-
 }  // namespace
 
 DataDir::DataDir(const fs::path& path) : path_{fs::absolute(path).lexically_normal()} {
@@ -132,7 +120,7 @@ void DataDir::write(std::string_view name, std::string_view text) const {
     }
 }
 
-std::string probe_listen(const std::string& listen) {
+void probe_listen(const std::string& listen) {
     const Address address = split(listen);
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
@@ -159,7 +147,6 @@ std::string probe_listen(const std::string& listen) {
     if (::bind(fd, found->ai_addr, found->ai_addrlen) != 0 || ::listen(fd, 1) != 0) {
         fail("cannot listen on " + listen);
     }
-    return listen.substr(0, listen.rfind(':') + 1) + bound_port(fd);
 }
 
 void notify_systemd(std::string_view state) noexcept {

@@ -35,10 +35,9 @@ private:
     int lock_ = -1;
 };
 
-// Checks that the address can be listened on and gives it back with the port in figures: port 0
-// becomes a free one. "ADDR:PORT", "[ADDR]:PORT" for IPv6. Throws InUse; std::invalid_argument when
-// it is no address.
-[[nodiscard]] std::string probe_listen(const std::string& listen);
+// Checks that the address can be listened on: "ADDR:PORT", "[ADDR]:PORT" for IPv6; port 0 always
+// can. Throws InUse; std::invalid_argument when it is no address.
+void probe_listen(const std::string& listen);
 
 // Tells systemd ("READY=1"), when it asked to be told. See sd_notify(3).
 void notify_systemd(std::string_view state) noexcept;

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/cli/commands.hpp"
+
+#include "kernel/manifest/plan.hpp"
+#include "tools/cli/admin_client.hpp"
+#include "tools/cli/arguments.hpp"
+#include "tools/cli/output.hpp"
+#include "tools/cli/verify.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+namespace tenon::cli {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+namespace {
+
+void print(const Arguments& arguments, const json::value& value) {
+    const std::string text = arguments.json ? json::serialize(value) + "\n" : readable(value);
+    (void)std::fputs(text.c_str(), stdout);
+}
+
+int fail(bool as_json, int exit_code, std::string_view code, const std::string& message) {
+    const std::string text =
+        as_json ? json::serialize(
+                      json::object{{"error", json::object{{"code", code}, {"message", message}}}}
+                  ) + "\n"
+                : "tenon: " + message + "\n";
+    (void)std::fputs(text.c_str(), as_json ? stdout : stderr);
+    return exit_code;
+}
+
+fs::path plugin_folder() {
+    std::error_code ec;
+    const fs::path self = fs::read_symlink("/proc/self/exe", ec);
+    return (self.parent_path() / ".." / "plugins").lexically_normal();
+}
+
+manifest::Plan plan_of(const Arguments& arguments, const fs::path& file) {
+    std::vector<manifest::Override> overrides;
+    for (const std::string& text : arguments.overrides) {
+        const auto set = manifest::parse_override(text);
+        if (!set) {
+            throw UsageError{"--set \"" + text + "\" is not /json/pointer=value"};
+        }
+        overrides.push_back(*set);
+    }
+    return manifest::make_plan(file, overrides, arguments.plugin_path, {plugin_folder()});
+}
+
+json::array plugins_of(const manifest::Plan& plan) {
+    json::array list;
+    for (const manifest::PlannedPlugin& plugin : plan.plugins) {
+        json::array provides;
+        for (const manifest::Provision& provision : plugin.manifest.provides) {
+            provides.emplace_back(provision.interface_id);
+        }
+        list.push_back(json::object{
+            {"name", plugin.instance.name},
+            {"id", plugin.manifest.id},
+            {"version", plugin.manifest.version},
+            {"provides", std::move(provides)}});
+    }
+    return list;
+}
+
+int report_problems(const Arguments& arguments, const manifest::Plan& plan) {
+    if (arguments.json) {
+        print(
+            arguments,
+            json::object{
+                {"ok", plan.good()},
+                {"problems", manifest::to_json(plan.problems)},
+                {"plugins", plugins_of(plan)}}
+        );
+    } else {
+        for (const manifest::Problem& problem : plan.problems) {
+            (void)std::fprintf(stderr, "%s\n", manifest::to_text(problem).c_str());
+        }
+        if (plan.good()) {
+            print(arguments, plugins_of(plan));
+        }
+    }
+    return plan.good() ? k_exit_ok : k_exit_deployment;
+}
+
+int check(const Arguments& arguments) {
+    if (arguments.words.size() > 2 ||
+        (arguments.words.size() == 1) == arguments.deployment.empty()) {
+        throw UsageError{"usage: tenon check FILE"};
+    }
+    const fs::path file =
+        arguments.deployment.empty() ? fs::path{arguments.words[1]} : arguments.deployment;
+    return report_problems(arguments, plan_of(arguments, file));
+}
+
+int list(const Arguments& arguments) {
+    if (arguments.deployment.empty()) {
+        if (auto client = AdminClient::connect(arguments.data_dir)) {
+            print(arguments, client->run("plugins.list", {}));
+            return k_exit_ok;
+        }
+    }
+    const manifest::Plan plan = plan_of(
+        arguments,
+        arguments.deployment.empty() ? deployment_for(arguments.data_dir) : arguments.deployment
+    );
+    if (!plan.good()) {
+        return report_problems(arguments, plan);
+    }
+    print(arguments, plugins_of(plan));
+    return k_exit_ok;
+}
+
+AdminClient running_server(const Arguments& arguments) {
+    auto client = AdminClient::connect(arguments.data_dir);
+    if (!client) {
+        throw NoServer{"no server answers on " + arguments.data_dir.string()};
+    }
+    return std::move(*client);
+}
+
+std::string option(const Arguments& arguments, std::string_view name, std::string absent) {
+    const json::value* value = arguments.options.if_contains(name);
+    if (value == nullptr) {
+        return absent;
+    }
+    if (!value->is_string()) {
+        throw UsageError{"--" + std::string{name} + " needs one value"};
+    }
+    return std::string{value->get_string()};
+}
+
+int run_verify(const Arguments& arguments) {
+    VerifySettings settings;
+    settings.data_dir = arguments.data_dir;
+    settings.address = option(arguments, "listen", "");
+    settings.account = option(arguments, "account", "demo");
+    settings.symbol = option(arguments, "symbol", "");
+    AdminClient client = running_server(arguments);
+    const auto tell = [&](const json::object& step) {
+        if (!arguments.json) {
+            (void)std::printf(
+                "%-6s %-26s %s\n",
+                step.at("ok").as_bool() ? "ok" : "FAILED",
+                step.at("step").as_string().c_str(),
+                step.at("detail").as_string().c_str()
+            );
+            (void)std::fflush(stdout);
+        }
+    };
+    const json::object result = verify(client, settings, tell);
+    if (arguments.json) {
+        print(arguments, result);
+    }
+    return result.at("ok").as_bool() ? k_exit_ok : k_exit_failed;
+}
+
+int send(const Arguments& arguments) {
+    // Commands that make no sense without the server that they are about.
+    constexpr std::array<std::string_view, 4> k_online{"status", "log.level", "stop", "help"};
+    const std::string command =
+        arguments.words[0] == "commands" ? std::string{"help"} : arguments.command();
+    if (std::find(k_online.begin(), k_online.end(), command) != k_online.end()) {
+        AdminClient client = running_server(arguments);
+        print(arguments, client.run(command, arguments.options));
+        return k_exit_ok;
+    }
+    if (auto client = AdminClient::connect(arguments.data_dir)) {
+        print(arguments, client->run(command, arguments.options));
+        return k_exit_ok;
+    }
+    TemporaryServer server{
+        {arguments.data_dir, arguments.deployment, arguments.plugin_path, arguments.overrides}};
+    print(arguments, server.client().run(command, arguments.options));
+    return k_exit_ok;
+}
+
+int dispatch(const Arguments& arguments) {
+    if (arguments.help || arguments.words.empty() || arguments.words[0] == "help") {
+        (void)std::fputs(help_text().c_str(), stdout);
+        return arguments.help || !arguments.words.empty() ? k_exit_ok : k_exit_usage;
+    }
+    const std::string& word = arguments.words[0];
+    if (word == "check") {
+        return check(arguments);
+    }
+    if (word == "list" && arguments.words.size() == 1) {
+        return list(arguments);
+    }
+    if (word == "verify" && arguments.words.size() == 1) {
+        return run_verify(arguments);
+    }
+    return send(arguments);
+}
+
+}  // namespace
+
+int run(const std::vector<std::string>& raw) {
+    const bool as_json = std::find(raw.begin(), raw.end(), "--json") != raw.end();
+    try {
+        return dispatch(parse_arguments(raw));
+    } catch (const UsageError& e) {
+        return fail(as_json, k_exit_usage, "USAGE", std::string{e.what()} + " (see tenon --help)");
+    } catch (const CommandFailed& e) {
+        return fail(as_json, k_exit_failed, e.code(), e.what());
+    } catch (const NoServer& e) {
+        return fail(as_json, k_exit_no_server, "NO_SERVER", e.what());
+    } catch (const std::exception& e) {
+        return fail(as_json, k_exit_failed, "INTERNAL", e.what());
+    }
+}
+
+}  // namespace tenon::cli

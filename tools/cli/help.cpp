@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/cli/commands.hpp"
+
+namespace tenon::cli {
+
+std::string help_text() {
+    return R"(tenon operates a Tenon server.
+
+Usage
+  tenon COMMAND [--option VALUE]... [--data-dir DIR] [--json]
+
+Commands
+  check FILE                      everything that is wrong with a deployment (--set, --plugin-path)
+  list [--deployment FILE]        plugins: of the running server, or else of the deployment
+  status                          health of the running server
+  verify [--account A] [--symbol S] [--listen ADDR:PORT]
+                                  smoke test of the running server: public data, one order
+  keys create --account A --permissions trade,read [--type hmac|ed25519] [--public-key K] [--label L]
+  keys list, keys revoke --api-key K
+  accounts open --account A, accounts list, accounts fund --account A --asset X --amount N
+  journal check, journal repair
+  migrate status, migrate up, migrate down --to N --confirm
+  log level [--plugin NAME] [--level trace|debug|info|warn|error|off]
+  stop                            drain and stop the running server
+  commands                        every command of the server and its plugins
+
+Any other words are sent to the server as they are: `tenon a b --x y` runs its command a.b with
+{"x":"y"}. When no server runs on the data folder, one is started without a listener for the length of
+the command; status, verify, log level, stop and commands want a running one.
+
+Options
+  --data-dir DIR     the server's folder (default ./data)
+  --deployment FILE  for a folder that no server has used yet (default: the conservative one)
+  --set /pointer=value, --plugin-path DIR   as for tenond, when one is started
+  --json             the answer as JSON; errors as {"error":{"code":…,"message":…}}
+
+Exit codes
+  0 done   1 the command was refused or failed   2 wrong usage   3 the deployment is wrong
+  4 no server answers and none could be started
+)";
+}
+
+}  // namespace tenon::cli
