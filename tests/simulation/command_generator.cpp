@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/simulation/command_generator.hpp"
+
+#include <tenon/plugin.hpp>
+
+#include <algorithm>
+#include <cstring>
+
+namespace tenon::test {
+namespace {
+
+constexpr std::uint64_t k_accounts_first = 6;  // opened before anything else
+constexpr std::int64_t k_middle_start = 50'000;
+
+}  // namespace
+
+std::uint64_t CommandGenerator::account() {
+    if (one_in(200)) {
+        return below(TENON_ACCOUNT_FIRST + accounts_ + 2);
+    }
+    return TENON_ACCOUNT_FIRST + below(std::min<std::uint64_t>(accounts_, 8));
+}
+
+std::uint32_t CommandGenerator::instrument() {
+    return static_cast<std::uint32_t>(one_in(300) ? instruments_ + below(3) : below(instruments_));
+}
+
+std::int64_t CommandGenerator::odd_number() {
+    constexpr std::int64_t k_odd[] = {0, -1, 1, INT64_MAX, INT64_MIN, INT64_MAX / 2, 1'000'000'007};
+    return k_odd[below(std::size(k_odd))];
+}
+
+tenon_client_id CommandGenerator::client_id() {
+    tenon_client_id id{};
+    if (one_in(3)) {
+        return id;
+    }
+    // From a small set, so that ids come again; now and then one that the core would make.
+    text_ = one_in(20) ? "tnn-" + std::to_string(orders_ / 2 + below(4))
+                       : "id-" + std::to_string(below(400));
+    if (one_in(500)) {
+        text_ = "a b";
+    }
+    id.length = static_cast<std::uint8_t>(text_.size());
+    std::memcpy(id.text, text_.data(), text_.size());
+    return id;
+}
+
+trading::SubmitCommand CommandGenerator::order() {
+    ++orders_;
+    tenon_order_request order{};
+    order.size = sizeof order;
+    order.instrument = instrument();
+    order.account = account();
+    order.side = static_cast<std::uint8_t>(below(2));
+    middle_.resize(instruments_, k_middle_start);
+    std::int64_t& middle = middle_[order.instrument % instruments_];
+    middle = std::clamp<std::int64_t>(
+        middle + static_cast<std::int64_t>(below(21)) - 10, k_middle_start / 2, k_middle_start * 2
+    );
+    order.client_id = client_id();
+    order.type = TENON_ORDER_LIMIT;
+    order.time_in_force = static_cast<std::uint8_t>(one_in(4) ? 1 + below(3) : TENON_TIF_GTC);
+    order.price = middle + static_cast<std::int64_t>(below(61)) - 30;
+    order.quantity = 1 + static_cast<std::int64_t>(below(one_in(10) ? 100'000 : 2'000));
+    if (one_in(6)) {
+        order.type = TENON_ORDER_MARKET;
+        order.time_in_force = 0;
+        order.price = 0;
+        if (one_in(2)) {
+            order.quote_quantity = static_cast<std::int64_t>(below(50'000'000'000));
+            order.quantity = 0;
+        }
+    } else if (one_in(8)) {
+        order.type = TENON_ORDER_LIMIT_MAKER;
+        order.time_in_force = TENON_TIF_GTC;
+    }
+    if (one_in(60)) {
+        (one_in(3)   ? order.price
+         : one_in(2) ? order.quantity
+                     : order.quote_quantity) = odd_number();
+    }
+    if (one_in(150)) {
+        order.type = static_cast<std::uint8_t>(below(9));
+    }
+    if (one_in(150)) {
+        order.time_in_force = static_cast<std::uint8_t>(below(5));
+    }
+    if (one_in(300)) {
+        order.side = static_cast<std::uint8_t>(below(4));
+    }
+    return {order, {}};
+}
+
+trading::CancelCommand CommandGenerator::cancel() {
+    tenon_cancel_request request{};
+    request.size = sizeof request;
+    request.account = account();
+    request.instrument = one_in(2) ? TENON_ANY_INSTRUMENT : instrument();
+    if (!one_in(4)) {
+        request.order_id = 1 + orders_ / 2 - below(std::min<std::uint64_t>(orders_ / 2 + 1, 40));
+    }
+    if (request.order_id == 0 || one_in(10)) {
+        request.client_id = client_id();
+    }
+    if (one_in(3)) {
+        request.cancel_client_id = client_id();
+    }
+    return {request};
+}
+
+trading::TransferCommand CommandGenerator::transfer() {
+    tenon_ledger_entry entry{};
+    entry.from = one_in(4) ? account() : TENON_ACCOUNT_EXTERNAL;
+    entry.to = one_in(8) ? 1 + below(4) : account();
+    entry.asset = static_cast<std::uint32_t>(one_in(100) ? assets_ : below(assets_));
+    entry.amount = 1 + static_cast<std::int64_t>(below(1'000'000'000'000));
+    if (one_in(30)) {
+        entry.amount = odd_number();
+    }
+    text_ = one_in(2) ? "" : "ref-" + std::to_string(below(60));
+    entry.reference = str(text_);
+    return {entry};
+}
+
+trading::CommandBody CommandGenerator::administration() {
+    switch (below(6)) {
+        case 0:
+            text_ = one_in(5) ? "Bad Name" : "user" + std::to_string(below(30));
+            ++accounts_;
+            return trading::AccountOpenCommand{str(text_)};
+        case 1: {
+            trading::KeyAddCommand command;
+            text_ = one_in(9) ? "bad key" : "key" + std::to_string(below(40));
+            material_.assign(one_in(3) ? 32 : below(40), 'm');
+            label_ = "label";
+            command.key.key = str(text_);
+            command.key.account = account();
+            command.key.kind = static_cast<std::uint32_t>(1 + below(2));
+            command.key.permissions = static_cast<std::uint32_t>(below(5));
+            command.key.material = bytes(material_);
+            command.key.label = str(label_);
+            return command;
+        }
+        case 2:
+            text_ = "key" + std::to_string(below(40));
+            return trading::KeyRevokeCommand{str(text_)};
+        case 3:
+            text_ = one_in(2) ? "internal" : "elsewhere";
+            return trading::VenueApplyCommand{str(text_), {}};
+        default:
+            // Mostly open again.
+            return trading::InstrumentStatusCommand{
+                instrument(),
+                static_cast<std::uint32_t>(one_in(4) ? below(5) : TENON_INSTRUMENT_TRADING)};
+    }
+}
+
+trading::CommandBody CommandGenerator::next() {
+    if (accounts_ < k_accounts_first) {
+        text_ = "first" + std::to_string(accounts_++);
+        return trading::AccountOpenCommand{str(text_)};
+    }
+    const std::uint64_t dice = below(100);
+    if (dice < 62) {
+        return order();
+    }
+    if (dice < 85) {
+        return cancel();
+    }
+    if (dice < 96) {
+        return transfer();
+    }
+    if (dice < 97) {
+        return trading::CancelAllCommand{
+            account(), one_in(2) ? TENON_ANY_INSTRUMENT : instrument()};
+    }
+    return administration();
+}
+
+}  // namespace tenon::test

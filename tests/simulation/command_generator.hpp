@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random commands from a seed: mostly sensible, some odd, some absurd.
+//
+// The same seed gives the same commands. Texts of a command live until the next one is made.
+#pragma once
+
+#include "plugins/trading/engine/core/command.hpp"
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace tenon::test {
+
+class CommandGenerator {
+public:
+    CommandGenerator(std::uint64_t seed, std::uint32_t instruments, std::uint32_t assets)
+        : random_{seed}, instruments_{instruments}, assets_{assets} {}
+
+    // Sequence and time are for the caller to set.
+    [[nodiscard]] trading::CommandBody next();
+
+private:
+    [[nodiscard]] std::uint64_t below(std::uint64_t end) { return random_() % end; }
+
+    [[nodiscard]] bool one_in(std::uint64_t n) { return below(n) == 0; }
+
+    [[nodiscard]] std::uint64_t account();
+    [[nodiscard]] std::uint32_t instrument();
+    [[nodiscard]] std::int64_t odd_number();
+    [[nodiscard]] tenon_client_id client_id();
+    [[nodiscard]] trading::SubmitCommand order();
+    [[nodiscard]] trading::CancelCommand cancel();
+    [[nodiscard]] trading::TransferCommand transfer();
+    [[nodiscard]] trading::CommandBody administration();
+
+    std::mt19937_64 random_;
+    std::uint32_t instruments_;
+    std::uint32_t assets_;
+    std::uint64_t accounts_ = 0;  // that were asked for
+    std::uint64_t orders_ = 0;    // that were sent
+    std::vector<std::int64_t> middle_;
+    std::string text_, material_, label_;
+};
+
+}  // namespace tenon::test

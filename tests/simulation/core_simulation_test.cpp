@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+// The core with the internal venue against the reference model, command by command.
+// TENON_SEED and TENON_COMMANDS set seed and length.
+#include "tests/simulation/command_generator.hpp"
+#include "tests/simulation/core_world.hpp"
+#include "tests/simulation/reference_model.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+#include <iostream>
+
+namespace {
+
+using namespace tenon;
+using namespace tenon::test;
+
+[[nodiscard]] std::uint64_t from_environment(const char* name, std::uint64_t fallback) {
+    const char* text = std::getenv(name);
+    return text == nullptr || *text == '\0' ? fallback : std::strtoull(text, nullptr, 10);
+}
+
+[[nodiscard]] trading::CoreOptions small_bounds() {
+    trading::CoreOptions options;
+    options.open_orders_max = 90;
+    options.accounts_max = 12;
+    options.keys_max = 20;
+    options.closed_ids_remembered = 50;
+    options.references_remembered = 20;
+    options.hash_seed = 4711;
+    return options;
+}
+
+[[nodiscard]] ReferenceModel model_of(const CoreWorld& world, const trading::CoreOptions& options) {
+    std::vector<tenon_instrument> instruments;
+    for (std::uint32_t id = 0; id < world.catalogue.instrument_count(); ++id) {
+        instruments.push_back(*world.catalogue.instrument(id));
+    }
+    std::vector<int> scales;
+    for (std::uint32_t id = 0; id < world.catalogue.asset_count(); ++id) {
+        scales.push_back(world.catalogue.asset(id)->scale);
+    }
+    return {
+        instruments,
+        scales,
+        {options.open_orders_max,
+         options.accounts_max,
+         options.keys_max,
+         options.closed_ids_remembered,
+         options.references_remembered}};
+}
+
+[[nodiscard]] std::string text_of(const tenon_client_id& id) {
+    return {id.text, id.length};
+}
+
+// Comparisons that say what differs, and cost nothing else: Catch's macros only at the end.
+class Differences {
+public:
+    template <class A, class B>
+    void same(const char* what, const A& core, const B& model) {
+        if (text_.empty() && !(core == model)) {
+            std::ostringstream out;
+            out << what << ": core " << core << ", model " << model;
+            text_ = out.str();
+        }
+    }
+
+    [[nodiscard]] const std::string& text() const { return text_; }
+
+private:
+    std::string text_;
+};
+
+void compare_order(Differences& d, const tenon_order& order, const ModelOrder& model) {
+    d.same("order id", order.order_id, model.id);
+    d.same("order account", order.account, model.account);
+    d.same("order instrument", order.instrument, model.instrument);
+    d.same("order side", int{order.side}, model.side);
+    d.same("order type", int{order.type}, model.type);
+    d.same("order time in force", int{order.time_in_force}, model.time_in_force);
+    d.same("order status", int{order.status}, model.status);
+    d.same("order price", order.price, model.price);
+    d.same("order quantity", order.quantity, model.quantity);
+    d.same("order quote quantity", order.quote_quantity, model.quote_quantity);
+    d.same("order filled", order.filled_quantity, model.filled);
+    d.same("order filled quote", order.filled_quote, model.filled_quote);
+    d.same("order created", order.created_real_ns, model.created_ns);
+    d.same("order updated", order.updated_real_ns, model.updated_ns);
+    d.same("order sequence", order.update_sequence, model.update_sequence);
+    d.same("order client id", text_of(order.client_id), model.client_id);
+    d.same("order cancel id", text_of(order.cancel_client_id), model.cancel_client_id);
+}
+
+void compare_trade(Differences& d, const tenon_trade& trade, const ModelTrade& model) {
+    d.same("trade id", trade.trade_id, model.trade_id);
+    d.same("trade order", trade.order_id, model.order_id);
+    d.same("trade account", trade.account, model.account);
+    d.same("trade side", int{trade.side}, model.side);
+    d.same("trade maker", trade.is_maker != 0, model.maker);
+    d.same("trade price", trade.price, model.price);
+    d.same("trade quantity", trade.quantity, model.quantity);
+    d.same("trade quote", trade.quote_amount, model.quote);
+    d.same("trade fee", trade.fee, model.fee);
+    d.same("trade fee asset", trade.fee_asset, model.fee_asset);
+}
+
+void compare_outcome(
+    Differences& d,
+    const trading::Output& output,
+    const trading::Result& result,
+    const ModelOutcome& model
+) {
+    d.same("reject", result.reject, model.reject);
+    d.same("account", result.account, model.account);
+    std::size_t orders = 0;
+    std::size_t trades = 0;
+    for (std::uint32_t i = 0; i < result.events.count; ++i) {
+        const tenon_execution_event event = output.event(result, i);
+        d.same("event index", event.index, i);
+        if (event.order != nullptr && orders < model.orders.size()) {
+            compare_order(d, *event.order, model.orders[orders]);
+        }
+        if (event.trade != nullptr && trades < model.trades.size()) {
+            compare_trade(d, *event.trade, model.trades[trades]);
+        }
+        orders += event.order != nullptr ? 1U : 0U;
+        trades += event.trade != nullptr ? 1U : 0U;
+    }
+    d.same("order events", orders, model.orders.size());
+    d.same("trades", trades, model.trades.size());
+    const tenon_trading_reply reply = output.reply(result);
+    std::size_t own = 0;
+    for (const ModelTrade& trade : model.trades) {
+        own += trade.maker ? 0U : 1U;
+    }
+    d.same("trades in the reply", std::size_t{reply.trade_count}, own);
+}
+
+void compare_state(
+    Differences& d,
+    const trading::Core& core,
+    const ReferenceModel& model,
+    std::uint32_t assets,
+    std::uint32_t instruments
+) {
+    d.same("accounts", core.accounts().size(), model.accounts().size());
+    std::size_t seen = 0;
+    for (const auto& [id, name] : model.accounts()) {
+        const trading::Account* account = core.find_account(id);
+        d.same("account there", account != nullptr, true);
+        if (account == nullptr) {
+            return;
+        }
+        d.same("account name", account->name, name);
+        for (std::uint32_t asset = 0; asset < assets; ++asset) {
+            const tenon_balance balance = core.balance(id, asset);
+            const ModelBalance expected = model.balance(id, asset);
+            d.same("free", balance.free, expected.free);
+            d.same("locked", balance.locked, expected.locked);
+        }
+        core.for_each_open_order(id, TENON_ANY_INSTRUMENT, [&](const tenon_order& order) {
+            ++seen;
+            const auto found = model.open_orders().find(order.order_id);
+            d.same("order open", true, found != model.open_orders().end());
+            if (found != model.open_orders().end()) {
+                compare_order(d, order, found->second);
+            }
+        });
+    }
+    d.same("open orders", seen, model.open_orders().size());
+    d.same("open order count", core.open_order_count(), model.open_orders().size());
+    d.same("keys", core.keys().size(), model.keys().size());
+    for (const auto& [name, key] : model.keys()) {
+        const trading::ApiKey* found = core.find_key(name);
+        d.same("key there", found != nullptr, true);
+        if (found != nullptr) {
+            d.same("key account", found->account, key.account);
+            d.same("key material", found->material, key.material);
+            d.same("key revoked", found->revoked, key.revoked);
+        }
+    }
+    for (std::uint32_t id = 0; id < instruments; ++id) {
+        d.same("status", core.instrument_status(id), model.status(id));
+        d.same("last price", core.last_price(id), model.last_price(id));
+    }
+    d.same("invariants", core.check_invariants(), std::string{});
+    d.same("anomalies", core.anomalies(), 0U);
+}
+
+}  // namespace
+
+TEST_CASE("core and reference model agree after each of many commands", "[simulation][T5][T2]") {
+    const std::uint64_t seed = from_environment("TENON_SEED", 20'261'122);
+    const std::uint64_t commands = from_environment("TENON_COMMANDS", 150'000);
+    std::cout << "seed " << seed << ", commands " << commands << std::endl;
+
+    const trading::CoreOptions options = small_bounds();
+    auto world = std::make_unique<CoreWorld>(options);
+    ReferenceModel model = model_of(*world, options);
+    const std::uint32_t assets = world->catalogue.asset_count();
+    const std::uint32_t instruments = world->catalogue.instrument_count();
+    CommandGenerator generator{seed, instruments, assets};
+    std::map<std::uint32_t, std::uint64_t> rejects;
+    std::uint64_t trades = 0;
+    std::string encoded;
+
+    for (std::uint64_t sequence = 1; sequence <= commands; ++sequence) {
+        trading::Command made;
+        made.sequence = sequence;
+        made.time_real_ns = static_cast<std::int64_t>(sequence * 1000);
+        made.body = generator.next();
+        encoded.clear();
+        trading::encode(made, encoded);
+        trading::Command command;
+        REQUIRE(trading::decode(encoded, command) == trading::DecodeStatus::ok);
+
+        const bool check_hash = sequence % 64 == 0;
+        const std::uint64_t before = check_hash ? world->core.state_hash() : 0;
+        world->output.clear();
+        const trading::Result result = world->core.apply(command, world->output);
+        const ModelOutcome expected = model.apply(command);
+        Differences d;
+        compare_outcome(d, world->output, result, expected);
+        compare_state(d, world->core, model, assets, instruments);
+        if (check_hash && result.reject != TENON_REJECT_NONE) {
+            d.same("hash after a refusal", world->core.state_hash(), before);
+        }
+        if (!d.text().empty()) {
+            FAIL(
+                "seed " << seed << ", command " << sequence << " (" << trading::name(command.kind())
+                        << "): " << d.text()
+            );
+        }
+        ++rejects[result.reject];
+        trades += expected.trades.size();
+
+        if (sequence % 5000 == 0) {  // go on in another core, from a snapshot
+            std::string snapshot;
+            world->core.snapshot_write(snapshot);
+            auto next = std::make_unique<CoreWorld>(options);
+            next->core.snapshot_read(snapshot);
+            REQUIRE(next->core.state_hash() == world->core.state_hash());
+            std::string again;
+            next->core.snapshot_write(again);
+            REQUIRE(again == snapshot);
+            world = std::move(next);
+        }
+    }
+    std::cout << "trades " << trades << ", outcomes:";
+    for (const auto& [reject, count] : rejects) {
+        std::cout << ' ' << reject << 'x' << count;
+    }
+    std::cout << std::endl;
+    // The campaign means something only when commands of all kinds came through.
+    CHECK(trades > commands / 20);
+    CHECK(rejects[TENON_REJECT_NONE] > commands / 4);
+    CHECK(rejects.size() >= 18);
+}
+
+TEST_CASE("the same commands give the same state and the same bytes", "[simulation][T5]") {
+    const std::uint64_t seed = from_environment("TENON_SEED", 20'261'122) + 1;
+    std::cout << "seed " << seed << std::endl;
+    std::string bytes[2];
+    for (std::string& out : bytes) {
+        trading::CoreOptions options = small_bounds();
+        options.hash_seed = out.data() == bytes[0].data() ? 1 : 2;  // changes no result
+        CoreWorld world{options};
+        CommandGenerator generator{
+            seed, world.catalogue.instrument_count(), world.catalogue.asset_count()};
+        for (int i = 0; i < 20'000; ++i) {
+            (void)world.apply(generator.next());
+        }
+        world.core.snapshot_write(out);
+    }
+    CHECK(bytes[0] == bytes[1]);
+}

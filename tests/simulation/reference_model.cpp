@@ -1,0 +1,648 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/simulation/reference_model.hpp"
+
+#include <tenon/plugin.hpp>
+
+#include <algorithm>
+
+namespace tenon::test {
+namespace {
+
+constexpr Int128 k_int64_max = INT64_MAX;
+constexpr Int128 k_owing_max = Int128{1} << 61;
+
+[[nodiscard]] Int128 ten_to(int n) {
+    Int128 power = 1;
+    while (n-- > 0) {
+        power *= 10;
+    }
+    return power;
+}
+
+[[nodiscard]] bool
+breaks(std::int64_t value, std::int64_t least, std::int64_t most, std::int64_t step) {
+    return (least != 0 && value < least) || (most != 0 && value > most) ||
+           (step != 0 && value % step != 0);
+}
+
+[[nodiscard]] bool may_owe(std::uint64_t account) {
+    return account == TENON_ACCOUNT_EXTERNAL || account == TENON_ACCOUNT_VENUES;
+}
+
+}  // namespace
+
+ReferenceModel::ReferenceModel(
+    std::vector<tenon_instrument> instruments,
+    std::vector<int> asset_scales,
+    const Bounds& bounds
+)
+    : instruments_{std::move(instruments)}, scales_{std::move(asset_scales)}, bounds_{bounds} {
+    accounts_ = {{1, "external"}, {2, "fees"}, {3, "venues"}};
+    for (const tenon_instrument& instrument : instruments_) {
+        status_[instrument.id] = instrument.status;
+    }
+}
+
+ModelOutcome ReferenceModel::apply(const trading::Command& command) {
+    sequence_ = command.sequence;
+    now_ns_ = command.time_real_ns;
+    outcome_ = {};
+    std::visit([this](const auto& body) { on(body); }, command.body);
+    if (outcome_.reject != TENON_REJECT_NONE) {
+        outcome_.orders.clear();
+        outcome_.trades.clear();
+    }
+    return outcome_;
+}
+
+ModelBalance ReferenceModel::balance(std::uint64_t account, std::uint32_t asset) const {
+    const auto found = balances_.find({account, asset});
+    return found == balances_.end() ? ModelBalance{} : found->second;
+}
+
+std::string ReferenceModel::text_of(const tenon_client_id& id) const {
+    return {id.text, id.length};
+}
+
+Int128 ReferenceModel::base_units(std::uint32_t instrument, Int128 quantity) const {
+    const tenon_instrument& rules = instruments_[instrument];
+    return quantity * ten_to(scales_[rules.base] - rules.quantity_scale);
+}
+
+// Saturates: beyond 64 bits it only matters that it is.
+Int128 ReferenceModel::quote_units(std::uint32_t instrument, Int128 price, Int128 quantity) const {
+    const tenon_instrument& rules = instruments_[instrument];
+    const Int128 product = price * quantity;
+    return product > k_int64_max
+               ? k_int64_max + 1
+               : product * ten_to(scales_[rules.quote] - rules.price_scale - rules.quantity_scale);
+}
+
+std::uint32_t ReferenceModel::judge_shape(const tenon_order_request& order) const {
+    if (order.type >= 4 && order.type <= 7) {
+        return TENON_REJECT_UNSUPPORTED;
+    }
+    const bool numbers = order.price >= 0 && order.quantity >= 0 && order.quote_quantity >= 0;
+    if (order.type < 1 || order.type > 7 || order.side > 1 || order.time_in_force > 3 || !numbers) {
+        return TENON_REJECT_INVALID;
+    }
+    bool good = false;
+    if (order.type == TENON_ORDER_MARKET) {
+        const int given = (order.quantity > 0 ? 1 : 0) + (order.quote_quantity > 0 ? 1 : 0);
+        good = order.price == 0 && given == 1 && order.time_in_force <= TENON_TIF_GTC;
+    } else {
+        good = order.price > 0 && order.quantity > 0 && order.quote_quantity == 0;
+        good = good && (order.type == TENON_ORDER_LIMIT ? order.time_in_force != 0
+                                                        : order.time_in_force <= TENON_TIF_GTC);
+    }
+    if (order.client_id.length > TENON_CLIENT_ID_MAX) {
+        return TENON_REJECT_INVALID;
+    }
+    for (const char c : text_of(order.client_id)) {
+        good = good && c > ' ' && c < 0x7f;
+    }
+    return good ? TENON_REJECT_NONE : TENON_REJECT_INVALID;
+}
+
+std::uint32_t ReferenceModel::judge_filters(const tenon_order_request& order) const {
+    const tenon_instrument& rules = instruments_[order.instrument];
+    const std::int64_t reference = last_price(order.instrument);
+    const bool market = order.type == TENON_ORDER_MARKET;
+    if (!market) {
+        if (breaks(order.price, rules.price_min, rules.price_max, rules.price_tick)) {
+            return TENON_REJECT_PRICE_FILTER;
+        }
+        const Int128 up = order.side == TENON_SIDE_BUY ? rules.bid_multiplier_up_ppm
+                                                       : rules.ask_multiplier_up_ppm;
+        const Int128 down = order.side == TENON_SIDE_BUY ? rules.bid_multiplier_down_ppm
+                                                         : rules.ask_multiplier_down_ppm;
+        const Int128 price = Int128{order.price} * 1'000'000;
+        if (reference != 0 &&
+            ((up != 0 && price > up * reference) || (down != 0 && price < down * reference))) {
+            return TENON_REJECT_PERCENT_PRICE;
+        }
+    }
+    if (order.quantity != 0 &&
+        breaks(order.quantity, rules.quantity_min, rules.quantity_max, rules.quantity_step)) {
+        return TENON_REJECT_LOT_SIZE;
+    }
+    if (market && order.quantity != 0 &&
+        breaks(
+            order.quantity,
+            rules.market_quantity_min,
+            rules.market_quantity_max,
+            rules.market_quantity_step
+        )) {
+        return TENON_REJECT_MARKET_LOT_SIZE;
+    }
+    if (base_units(order.instrument, order.quantity) > k_int64_max) {
+        return TENON_REJECT_OVERFLOW;
+    }
+    Int128 notional = order.quote_quantity;
+    if (order.quote_quantity == 0) {
+        const std::int64_t price = market ? reference : order.price;
+        if (price == 0) {
+            return TENON_REJECT_NONE;
+        }
+        notional = quote_units(order.instrument, price, order.quantity);
+    }
+    if (notional > k_int64_max) {
+        return TENON_REJECT_OVERFLOW;
+    }
+    const bool least = rules.notional_min != 0 && (!market || rules.notional_min_to_market != 0);
+    const bool most = rules.notional_max != 0 && (!market || rules.notional_max_to_market != 0);
+    const bool bad =
+        (least && notional < rules.notional_min) || (most && notional > rules.notional_max);
+    return bad ? TENON_REJECT_NOTIONAL : TENON_REJECT_NONE;
+}
+
+std::uint32_t ReferenceModel::judge_limits(const tenon_order_request& order) const {
+    const tenon_instrument& rules = instruments_[order.instrument];
+    std::size_t open = 0;
+    Int128 buying = 0;
+    for (const auto& [id, other] : open_) {
+        if (other.account == order.account && other.instrument == order.instrument) {
+            ++open;
+            if (other.side == TENON_SIDE_BUY && other.quote_quantity == 0) {
+                buying += other.quantity - other.filled;
+            }
+        }
+    }
+    if (rules.orders_max != 0 && order.type != TENON_ORDER_MARKET && open >= rules.orders_max) {
+        return TENON_REJECT_MAX_ORDERS;
+    }
+    if (rules.position_max != 0 && order.side == TENON_SIDE_BUY) {
+        const ModelBalance base = balance(order.account, rules.base);
+        const Int128 position =
+            Int128{base.free} + base.locked + base_units(order.instrument, buying + order.quantity);
+        if (position > base_units(order.instrument, rules.position_max)) {
+            return TENON_REJECT_MAX_POSITION;
+        }
+    }
+    if (order.client_id.length != 0 && client_id_taken(order.account, text_of(order.client_id))) {
+        return TENON_REJECT_DUPLICATE_ID;
+    }
+    return open_.size() >= bounds_.open_orders ? TENON_REJECT_CAPACITY : TENON_REJECT_NONE;
+}
+
+std::uint32_t ReferenceModel::judge_funds(const tenon_order_request& order, std::int64_t& locked)
+    const {
+    const tenon_instrument& rules = instruments_[order.instrument];
+    const bool buy = order.side == TENON_SIDE_BUY;
+    const bool market = order.type == TENON_ORDER_MARKET;
+    const std::int64_t free = balance(order.account, buy ? rules.quote : rules.base).free;
+    const std::int64_t reference = last_price(order.instrument);
+    Int128 needed = 0;
+    bool everything = false;
+    if (buy && !market) {
+        needed = quote_units(order.instrument, order.price, order.quantity);
+    } else if (!buy && order.quantity != 0) {
+        needed = base_units(order.instrument, order.quantity);
+    } else if (buy && order.quote_quantity != 0) {
+        needed = order.quote_quantity;
+    } else {
+        everything = true;
+        needed = 1;
+        if (reference != 0) {
+            const Int128 price_of_one = quote_units(order.instrument, reference, 1);
+            const Int128 by_reference =
+                buy ? quote_units(order.instrument, reference, order.quantity)
+                    : base_units(order.instrument, order.quote_quantity / price_of_one);
+            needed = std::max(needed, by_reference);
+        }
+    }
+    if (free < needed) {
+        return TENON_REJECT_BALANCE;
+    }
+    locked = everything ? free : static_cast<std::int64_t>(needed);
+    return TENON_REJECT_NONE;
+}
+
+bool ReferenceModel::client_id_taken(std::uint64_t account, const std::string& id) const {
+    for (const auto& [order_id, order] : open_) {
+        if (order.account == account && order.client_id == id) {
+            return true;
+        }
+    }
+    return std::find(closed_ids_.begin(), closed_ids_.end(), std::pair{account, id}) !=
+           closed_ids_.end();
+}
+
+void ReferenceModel::on(const trading::SubmitCommand& command) {
+    const tenon_order_request& request = command.order;
+    std::uint32_t& reject = outcome_.reject;
+    std::int64_t locked = 0;
+    if (request.account < TENON_ACCOUNT_FIRST || !accounts_.contains(request.account)) {
+        reject = TENON_REJECT_UNKNOWN_ACCOUNT;
+    } else if (request.instrument >= instruments_.size()) {
+        reject = TENON_REJECT_UNKNOWN_INSTRUMENT;
+    } else if (status_[request.instrument] != TENON_INSTRUMENT_TRADING) {
+        reject = TENON_REJECT_MARKET_CLOSED;
+    }
+    for (const auto judge :
+         {&ReferenceModel::judge_shape,
+          &ReferenceModel::judge_filters,
+          &ReferenceModel::judge_limits}) {
+        reject = reject == TENON_REJECT_NONE ? (this->*judge)(request) : reject;
+    }
+    reject = reject == TENON_REJECT_NONE ? judge_funds(request, locked) : reject;
+    if (reject != TENON_REJECT_NONE) {
+        return;
+    }
+    ModelOrder order;
+    order.id = next_order_;
+    order.account = request.account;
+    order.instrument = request.instrument;
+    order.side = request.side;
+    order.type = request.type;
+    order.time_in_force = request.time_in_force == 0 ? TENON_TIF_GTC : request.time_in_force;
+    order.status = TENON_STATUS_PENDING_NEW;
+    order.price = request.price;
+    order.quantity = request.quantity;
+    order.quote_quantity = request.quote_quantity;
+    order.created_ns = now_ns_;
+    order.locked = locked;
+    order.client_id = text_of(request.client_id);
+    const std::string made = "tnn-" + std::to_string(order.id);
+    for (int i = 0; order.client_id.empty() || (request.client_id.length == 0 &&
+                                                client_id_taken(order.account, order.client_id));
+         ++i) {
+        order.client_id = i == 0 ? made : made + "-" + std::to_string(i);
+    }
+    const std::vector<std::uint64_t> others = opposite(order);
+    if (order.type == TENON_ORDER_LIMIT_MAKER && !others.empty() &&
+        crosses(order, open_.at(others.front()))) {
+        reject = TENON_REJECT_WOULD_MATCH;
+        return;
+    }
+    ++next_order_;
+    const tenon_instrument& rules = instruments_[order.instrument];
+    ModelBalance& paying =
+        balances_[{order.account, order.side == TENON_SIDE_BUY ? rules.quote : rules.base}];
+    paying.free -= locked;
+    paying.locked += locked;
+    execute(open_[order.id] = order);
+}
+
+// Ids of what rests on the other side, the best price first, then the oldest.
+std::vector<std::uint64_t> ReferenceModel::opposite(const ModelOrder& order) const {
+    std::vector<std::uint64_t> ids;
+    for (const auto& [id, other] : open_) {
+        if (other.instrument == order.instrument && other.side != order.side) {
+            ids.push_back(id);
+        }
+    }
+    std::stable_sort(ids.begin(), ids.end(), [&](std::uint64_t a, std::uint64_t b) {
+        const std::int64_t pa = open_.at(a).price;
+        const std::int64_t pb = open_.at(b).price;
+        return order.side == TENON_SIDE_BUY ? pa < pb : pa > pb;
+    });
+    return ids;
+}
+
+bool ReferenceModel::crosses(const ModelOrder& order, const ModelOrder& resting) {
+    return order.type == TENON_ORDER_MARKET ||
+           (order.side == TENON_SIDE_BUY ? resting.price <= order.price
+                                         : resting.price >= order.price);
+}
+
+void ReferenceModel::execute(ModelOrder& order) {
+    change(order, TENON_STATUS_NEW);
+    outcome_.orders.push_back(order);
+    const std::vector<std::uint64_t> others = opposite(order);
+    if (order.time_in_force == TENON_TIF_FOK) {
+        Int128 there = 0;
+        for (const std::uint64_t id : others) {
+            const ModelOrder& other = open_.at(id);
+            there += crosses(order, other) ? other.quantity - other.filled : 0;
+        }
+        if (there < order.quantity) {
+            finish(order, TENON_STATUS_EXPIRED);
+            return;
+        }
+    }
+    const std::uint64_t id = order.id;
+    for (const std::uint64_t other : others) {
+        ModelOrder& maker = open_.at(other);
+        const std::int64_t quantity = crosses(order, maker) ? takes(order, maker) : 0;
+        if (quantity == 0) {
+            break;
+        }
+        trade(order, maker, quantity);
+        if (!open_.contains(id)) {
+            return;
+        }
+    }
+    if (order.type == TENON_ORDER_MARKET || order.time_in_force == TENON_TIF_IOC) {
+        finish(order, TENON_STATUS_EXPIRED);
+    }
+}
+
+std::int64_t ReferenceModel::takes(const ModelOrder& taker, const ModelOrder& maker) const {
+    const tenon_instrument& rules = instruments_[taker.instrument];
+    Int128 most = maker.quantity - maker.filled;
+    if (taker.quote_quantity == 0) {
+        most = std::min(most, Int128{taker.quantity} - taker.filled);
+    }
+    if (taker.type != TENON_ORDER_MARKET) {
+        return static_cast<std::int64_t>(most);
+    }
+    const Int128 price_of_one = quote_units(taker.instrument, maker.price, 1);
+    Int128 payable = taker.side == TENON_SIDE_BUY ? taker.locked / price_of_one
+                                                  : taker.locked / base_units(taker.instrument, 1);
+    if (taker.quote_quantity != 0) {
+        payable = std::min(payable, (taker.quote_quantity - taker.filled_quote) / price_of_one);
+    }
+    if (payable < most) {
+        const Int128 step =
+            std::max({std::int64_t{1}, rules.quantity_step, rules.market_quantity_step});
+        most = payable / step * step;
+    }
+    return static_cast<std::int64_t>(most);
+}
+
+void ReferenceModel::trade(ModelOrder& taker, ModelOrder& maker, std::int64_t quantity) {
+    const std::int64_t price = maker.price;
+    ++trades_so_far_[taker.instrument];
+    last_price_[taker.instrument] = price;
+    settle(taker, false, price, quantity);
+    settle(maker, true, price, quantity);
+}
+
+void ReferenceModel::settle(
+    ModelOrder& order,
+    bool maker,
+    std::int64_t price,
+    std::int64_t quantity
+) {
+    const tenon_instrument& rules = instruments_[order.instrument];
+    const bool buy = order.side == TENON_SIDE_BUY;
+    const auto base = static_cast<std::int64_t>(base_units(order.instrument, quantity));
+    const auto quote = static_cast<std::int64_t>(quote_units(order.instrument, price, quantity));
+    const std::int64_t paid = buy ? quote : base;
+    const std::int64_t received = buy ? base : quote;
+    std::int64_t unlocked = paid;
+    if (buy && order.type != TENON_ORDER_MARKET) {
+        unlocked = static_cast<std::int64_t>(quote_units(order.instrument, order.price, quantity));
+    }
+    const std::uint32_t ppm = maker ? rules.maker_fee_ppm : rules.taker_fee_ppm;
+    const auto fee = static_cast<std::int64_t>((Int128{received} * ppm + 500'000) / 1'000'000);
+    const std::uint32_t in = buy ? rules.base : rules.quote;
+    ModelBalance& from = balances_[{order.account, buy ? rules.quote : rules.base}];
+    from.locked -= unlocked;
+    from.free += unlocked - paid;
+    order.locked -= unlocked;
+    balances_[{order.account, in}].free += received - fee;
+    balances_[{TENON_ACCOUNT_FEES, in}].free += fee;
+
+    order.filled += quantity;
+    order.filled_quote += quote;
+    const bool quote_done = order.quote_quantity != 0 && order.filled_quote == order.quote_quantity;
+    if (quote_done) {
+        order.quantity = order.filled;
+    }
+    const bool done = quote_done || (order.quote_quantity == 0 && order.filled == order.quantity);
+    if (done) {
+        order.cancel_client_id.clear();
+    }
+    change(order, done ? TENON_STATUS_FILLED : TENON_STATUS_PARTIALLY_FILLED);
+    outcome_.orders.push_back(order);
+    outcome_.trades.push_back(
+        {trades_so_far_[order.instrument],
+         order.id,
+         order.account,
+         order.instrument,
+         in,
+         order.side,
+         maker,
+         price,
+         quantity,
+         quote,
+         fee}
+    );
+    if (done) {
+        close(order);
+    }
+}
+
+void ReferenceModel::finish(ModelOrder& order, int status) {
+    const tenon_instrument& rules = instruments_[order.instrument];
+    if (order.quote_quantity != 0) {
+        order.quantity = order.filled;
+        const Int128 step =
+            std::max({std::int64_t{1}, rules.quantity_step, rules.market_quantity_step});
+        const Int128 price_of_step =
+            quote_units(order.instrument, last_price(order.instrument), step);
+        if (order.filled > 0 && order.quote_quantity - order.filled_quote < price_of_step) {
+            status = TENON_STATUS_FILLED;
+        }
+    }
+    if (status != TENON_STATUS_CANCELED) {
+        order.cancel_client_id.clear();
+    }
+    change(order, status);
+    outcome_.orders.push_back(order);
+    close(order);
+}
+
+void ReferenceModel::change(ModelOrder& order, int status) {
+    order.status = status;
+    order.updated_ns = now_ns_;
+    order.update_sequence = sequence_;
+}
+
+void ReferenceModel::close(const ModelOrder& order) {
+    const tenon_instrument& rules = instruments_[order.instrument];
+    ModelBalance& paying =
+        balances_[{order.account, order.side == TENON_SIDE_BUY ? rules.quote : rules.base}];
+    paying.locked -= order.locked;
+    paying.free += order.locked;
+    closed_ids_.emplace_back(order.account, order.client_id);
+    if (closed_ids_.size() > bounds_.closed_ids) {
+        closed_ids_.pop_front();
+    }
+    open_.erase(order.id);
+}
+
+void ReferenceModel::on(const trading::CancelCommand& command) {
+    const tenon_cancel_request& request = command.request;
+    const std::string wanted = text_of(request.client_id);
+    if (!accounts_.contains(request.account)) {
+        outcome_.reject = TENON_REJECT_UNKNOWN_ACCOUNT;
+        return;
+    }
+    const auto odd = [&](const tenon_client_id& id) {
+        const std::string text = text_of(id);
+        return std::any_of(text.begin(), text.end(), [](char c) { return c <= ' ' || c > '~'; });
+    };
+    if ((request.order_id == 0 && wanted.empty()) || odd(request.client_id) ||
+        odd(request.cancel_client_id)) {
+        outcome_.reject = TENON_REJECT_INVALID;
+        return;
+    }
+    if (request.instrument != TENON_ANY_INSTRUMENT && request.instrument >= instruments_.size()) {
+        outcome_.reject = TENON_REJECT_UNKNOWN_INSTRUMENT;
+        return;
+    }
+    for (auto& [id, order] : open_) {
+        if (order.account == request.account &&
+            (request.instrument == TENON_ANY_INSTRUMENT || order.instrument == request.instrument
+            ) &&
+            (request.order_id == 0 || id == request.order_id) &&
+            (wanted.empty() || order.client_id == wanted)) {
+            const std::string given = text_of(request.cancel_client_id);
+            order.cancel_client_id = given.empty() ? "tnn-c" + std::to_string(sequence_) : given;
+            finish(order, TENON_STATUS_CANCELED);
+            return;
+        }
+    }
+    outcome_.reject = TENON_REJECT_UNKNOWN_ORDER;
+}
+
+void ReferenceModel::on(const trading::CancelAllCommand& command) {
+    if (!accounts_.contains(command.account)) {
+        outcome_.reject = TENON_REJECT_UNKNOWN_ACCOUNT;
+        return;
+    }
+    if (command.instrument != TENON_ANY_INSTRUMENT && command.instrument >= instruments_.size()) {
+        outcome_.reject = TENON_REJECT_UNKNOWN_INSTRUMENT;
+        return;
+    }
+    std::vector<std::uint64_t> ids;
+    for (const auto& [id, order] : open_) {
+        if (order.account == command.account && (command.instrument == TENON_ANY_INSTRUMENT ||
+                                                 order.instrument == command.instrument)) {
+            ids.push_back(id);
+        }
+    }
+    outcome_.reject = ids.empty() ? TENON_REJECT_UNKNOWN_ORDER : TENON_REJECT_NONE;
+    for (const std::uint64_t id : ids) {
+        ModelOrder& order = open_.at(id);
+        order.cancel_client_id = "tnn-c" + std::to_string(sequence_);
+        finish(order, TENON_STATUS_CANCELED);
+    }
+}
+
+void ReferenceModel::on(const trading::VenueApplyCommand& command) {
+    outcome_.reject =
+        view(command.venue) == "internal" ? TENON_REJECT_UNSUPPORTED : TENON_REJECT_INVALID;
+}
+
+void ReferenceModel::on(const trading::AccountOpenCommand& command) {
+    const std::string name{view(command.name)};
+    const bool good =
+        !name.empty() && name.size() <= 32 &&
+        name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789._-") == std::string::npos;
+    const bool taken = std::any_of(accounts_.begin(), accounts_.end(), [&](const auto& entry) {
+        return entry.second == name;
+    });
+    if (!good) {
+        outcome_.reject = TENON_REJECT_INVALID;
+    } else if (taken) {
+        outcome_.reject = TENON_REJECT_DUPLICATE_ACCOUNT;
+    } else if (accounts_.size() >= bounds_.accounts) {
+        outcome_.reject = TENON_REJECT_CAPACITY;
+    } else {
+        outcome_.account = next_account_;
+        accounts_[next_account_++] = name;
+    }
+}
+
+void ReferenceModel::on(const trading::TransferCommand& command) {
+    const tenon_ledger_entry& entry = command.entry;
+    const std::string reference{view(entry.reference)};
+    if (!reference.empty()) {
+        for (const auto& [known, moved] : references_) {
+            if (known == reference) {
+                const bool same = moved.from == entry.from && moved.to == entry.to &&
+                                  moved.asset == entry.asset && moved.amount == entry.amount;
+                outcome_.reject = same ? TENON_REJECT_NONE : TENON_REJECT_DUPLICATE_ID;
+                return;
+            }
+        }
+    }
+    std::uint32_t& reject = outcome_.reject;
+    if (entry.amount <= 0 || entry.from == entry.to || reference.size() > 64) {
+        reject = TENON_REJECT_INVALID;
+        return;
+    }
+    if (!accounts_.contains(entry.from) || !accounts_.contains(entry.to)) {
+        reject = TENON_REJECT_UNKNOWN_ACCOUNT;
+        return;
+    }
+    if (entry.asset >= scales_.size()) {
+        reject = TENON_REJECT_UNKNOWN_ASSET;
+        return;
+    }
+    const Int128 from_after = Int128{balance(entry.from, entry.asset).free} - entry.amount;
+    const Int128 to_after = Int128{balance(entry.to, entry.asset).free} + entry.amount;
+    if ((may_owe(entry.from) && from_after < -k_owing_max) ||
+        (may_owe(entry.to) && to_after > k_owing_max)) {
+        reject = TENON_REJECT_OVERFLOW;
+        return;
+    }
+    if (!may_owe(entry.from) && from_after < 0) {
+        reject = TENON_REJECT_BALANCE;
+        return;
+    }
+    balances_[{entry.from, entry.asset}].free -= entry.amount;
+    balances_[{entry.to, entry.asset}].free += entry.amount;
+    if (!reference.empty()) {
+        references_.emplace_back(reference, Moved{entry.from, entry.to, entry.asset, entry.amount});
+        if (references_.size() > bounds_.references) {
+            references_.pop_front();
+        }
+    }
+}
+
+void ReferenceModel::on(const trading::KeyAddCommand& command) {
+    const tenon_api_key& key = command.key;
+    const std::string name{view(key.key)};
+    bool good = !name.empty() && name.size() <= 64 && key.label.n <= 64 && key.permissions <= 3;
+    for (const char c : name) {
+        good = good && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'));
+    }
+    if (key.kind == TENON_KEY_HMAC_SHA256) {
+        good = good && key.material.n >= 1 && key.material.n <= 256;
+    } else {
+        good = good && key.kind == TENON_KEY_ED25519 && key.material.n == 32;
+    }
+    if (!good) {
+        outcome_.reject = TENON_REJECT_INVALID;
+    } else if (key.account < TENON_ACCOUNT_FIRST || !accounts_.contains(key.account)) {
+        outcome_.reject = TENON_REJECT_UNKNOWN_ACCOUNT;
+    } else if (keys_.contains(name)) {
+        outcome_.reject = TENON_REJECT_DUPLICATE_KEY;
+    } else if (keys_.size() >= bounds_.keys) {
+        outcome_.reject = TENON_REJECT_CAPACITY;
+    } else {
+        keys_[name] = {
+            key.account,
+            key.kind,
+            key.permissions,
+            std::string{view(key.material)},
+            std::string{view(key.label)},
+            false};
+    }
+}
+
+void ReferenceModel::on(const trading::KeyRevokeCommand& command) {
+    const auto found = keys_.find(std::string{view(command.key)});
+    if (found == keys_.end()) {
+        outcome_.reject = TENON_REJECT_UNKNOWN_KEY;
+    } else {
+        found->second.revoked = true;
+    }
+}
+
+void ReferenceModel::on(const trading::InstrumentStatusCommand& command) {
+    if (command.instrument >= instruments_.size()) {
+        outcome_.reject = TENON_REJECT_UNKNOWN_INSTRUMENT;
+    } else if (command.status < 1 || command.status > 3) {
+        outcome_.reject = TENON_REJECT_INVALID;
+    } else {
+        status_[command.instrument] = command.status;
+    }
+}
+
+}  // namespace tenon::test

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the core with an internal book must do, said as plainly as can be: maps, vectors, 128-bit
+// numbers everywhere, a scan of all orders for each match. Slow and obvious on purpose. It shares
+// no code with the core; its words are those of core.hpp, of abi/venue.h and of Binance's filters.
+#pragma once
+
+#include "plugins/trading/engine/core/command.hpp"
+
+#include <tenon/abi/instruments.h>
+#include <tenon/decimal.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tenon::test {
+
+struct ModelOrder {
+    std::uint64_t id = 0, account = 0;
+    std::uint32_t instrument = 0;
+    int side = 0, type = 0, time_in_force = 0, status = 0;
+    std::int64_t price = 0, quantity = 0, quote_quantity = 0, filled = 0, filled_quote = 0;
+    std::int64_t created_ns = 0, updated_ns = 0;
+    std::uint64_t update_sequence = 0;
+    std::string client_id, cancel_client_id;
+    std::int64_t locked = 0;
+};
+
+struct ModelTrade {
+    std::uint64_t trade_id = 0, order_id = 0, account = 0;
+    std::uint32_t instrument = 0, fee_asset = 0;
+    int side = 0;
+    bool maker = false;
+    std::int64_t price = 0, quantity = 0, quote = 0, fee = 0;
+};
+
+struct ModelOutcome {
+    std::uint32_t reject = TENON_REJECT_NONE;
+    std::uint64_t account = 0;
+    std::vector<ModelOrder> orders;  // every change of an order, in order
+    std::vector<ModelTrade> trades;  // taker's, then maker's, of each trade
+};
+
+struct ModelBalance {
+    std::int64_t free = 0, locked = 0;
+};
+
+struct ModelKey {
+    std::uint64_t account = 0;
+    std::uint32_t kind = 0, permissions = 0;
+    std::string material, label;
+    bool revoked = false;
+};
+
+class ReferenceModel {
+public:
+    struct Bounds {
+        std::size_t open_orders = 0, accounts = 0, keys = 0, closed_ids = 0, references = 0;
+    };
+
+    ReferenceModel(
+        std::vector<tenon_instrument> instruments,
+        std::vector<int> asset_scales,
+        const Bounds& bounds
+    );
+
+    ModelOutcome apply(const trading::Command& command);
+
+    [[nodiscard]] const std::map<std::uint64_t, ModelOrder>& open_orders() const { return open_; }
+
+    [[nodiscard]] ModelBalance balance(std::uint64_t account, std::uint32_t asset) const;
+
+    [[nodiscard]] const std::map<std::uint64_t, std::string>& accounts() const { return accounts_; }
+
+    [[nodiscard]] const std::map<std::string, ModelKey>& keys() const { return keys_; }
+
+    [[nodiscard]] std::uint32_t status(std::uint32_t instrument) const {
+        return status_.at(instrument);
+    }
+
+    [[nodiscard]] std::int64_t last_price(std::uint32_t instrument) const {
+        const auto found = last_price_.find(instrument);
+        return found == last_price_.end() ? 0 : found->second;
+    }
+
+private:
+    using Cell = std::pair<std::uint64_t, std::uint32_t>;  // account, asset
+
+    struct Moved {
+        std::uint64_t from = 0, to = 0;
+        std::uint32_t asset = 0;
+        std::int64_t amount = 0;
+    };
+
+    void on(const trading::SubmitCommand&);
+    void on(const trading::CancelCommand&);
+    void on(const trading::CancelAllCommand&);
+    void on(const trading::VenueApplyCommand&);
+    void on(const trading::AccountOpenCommand&);
+    void on(const trading::TransferCommand&);
+    void on(const trading::KeyAddCommand&);
+    void on(const trading::KeyRevokeCommand&);
+    void on(const trading::InstrumentStatusCommand&);
+
+    [[nodiscard]] Int128 base_units(std::uint32_t instrument, Int128 quantity) const;
+    [[nodiscard]] Int128 quote_units(std::uint32_t instrument, Int128 price, Int128 quantity) const;
+    [[nodiscard]] std::uint32_t judge_shape(const tenon_order_request& order) const;
+    [[nodiscard]] std::uint32_t judge_filters(const tenon_order_request& order) const;
+    [[nodiscard]] std::uint32_t judge_limits(const tenon_order_request& order) const;
+    [[nodiscard]] std::uint32_t judge_funds(const tenon_order_request& order, std::int64_t& locked)
+        const;
+    [[nodiscard]] bool client_id_taken(std::uint64_t account, const std::string& id) const;
+    [[nodiscard]] std::vector<std::uint64_t> opposite(const ModelOrder& order) const;
+    [[nodiscard]] static bool crosses(const ModelOrder& order, const ModelOrder& resting);
+    void execute(ModelOrder& order);
+    [[nodiscard]] std::int64_t takes(const ModelOrder& taker, const ModelOrder& maker) const;
+    void trade(ModelOrder& taker, ModelOrder& maker, std::int64_t quantity);
+    void settle(ModelOrder& order, bool maker, std::int64_t price, std::int64_t quantity);
+    void finish(ModelOrder& order, int status);
+    void change(ModelOrder& order, int status);
+    void close(const ModelOrder& order);
+    [[nodiscard]] std::string text_of(const tenon_client_id& id) const;
+
+    std::vector<tenon_instrument> instruments_;
+    std::vector<int> scales_;
+    Bounds bounds_;
+    std::map<std::uint64_t, std::string> accounts_;
+    std::map<Cell, ModelBalance> balances_;
+    std::map<std::uint64_t, ModelOrder> open_;
+    std::deque<std::pair<std::uint64_t, std::string>> closed_ids_;
+    std::deque<std::pair<std::string, Moved>> references_;
+    std::map<std::string, ModelKey> keys_;
+    std::map<std::uint32_t, std::uint32_t> status_;
+    std::map<std::uint32_t, std::int64_t> last_price_;
+    std::map<std::uint32_t, std::uint64_t> trades_so_far_;
+    std::uint64_t next_order_ = 1;
+    std::uint64_t next_account_ = TENON_ACCOUNT_FIRST;
+
+    std::uint64_t sequence_ = 0;
+    std::int64_t now_ns_ = 0;
+    ModelOutcome outcome_;
+};
+
+}  // namespace tenon::test
