@@ -13,6 +13,7 @@
 #pragma once
 
 #include <tenon/abi/host.h>
+#include <tenon/abi/instruments.h>
 #include <tenon/abi/storage.h>
 #include <tenon/abi/trading.h>
 #include <tenon/plugin.hpp>
@@ -81,6 +82,9 @@ struct ProjectionEvent {
 };
 
 struct ProjectionOptions {
+    // Where the reference rows of assets and instruments come from. Without it, ids that events
+    // name get placeholder rows.
+    Service<tenon_instruments_1> instruments;
     std::size_t batch_max = 2'000;   // events of one transaction (whole commands: may be exceeded)
     std::size_t queue_max = 50'000;  // events waiting in memory
     std::int64_t write_timeout_ns = 30'000'000'000;
