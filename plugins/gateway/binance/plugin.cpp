@@ -2,9 +2,12 @@
 // Registration: settings, routes, subscriptions.
 #include "plugins/gateway/binance/api.hpp"
 #include "plugins/gateway/binance/settings.hpp"
+#include "plugins/gateway/binance/streams.hpp"
 
 #include <tenon/plugin.hpp>
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <filesystem>
 #include <fstream>
@@ -22,6 +25,8 @@ namespace {
     }
     return {std::istreambuf_iterator<char>{in}, {}};
 }
+
+constexpr std::int64_t k_tick_ns = 100'000'000;
 
 class BinancePlugin : public Plugin {
 public:
@@ -51,6 +56,8 @@ public:
         services_.clock = host().service<tenon_clock_1>("tenon.clock/1");
         exec_ = host().service<tenon_exec_1>("tenon.exec/1");
         api_.emplace(services_, settings_.limits, weights_);
+        streams_.emplace(services_, api_->addresses(), settings_.streams);
+        streams_->on_first_connection([this] { arm_tick(); });
         count_with_metrics();
         check_call(
             services_.trading->subscribe(
@@ -58,6 +65,17 @@ public:
             ),
             "subscribe to executions"
         );
+        check_call(
+            services_.market_data->subscribe(
+                services_.market_data.self,
+                TENON_MD_BOOK | TENON_MD_TRADE | TENON_MD_BEST | TENON_MD_GAP | TENON_MD_AGG,
+                &*streams_,
+                &on_market,
+                &market_subscription_
+            ),
+            "subscribe to market data"
+        );
+        mount_streams();
         for (const std::string_view path :
              {"/api/v3/<tail>", "/sapi/<tail>", "/fapi/<tail>", "/dapi/<tail>"}) {
             std::uint64_t handle = 0;
@@ -72,7 +90,10 @@ public:
     }
 
     // Returns when nothing waits for the engine any more, or at the deadline.
-    void drain(std::int64_t deadline_ns) override { wait_until_idle(deadline_ns); }
+    void drain(std::int64_t deadline_ns) override {
+        call_on_reactor(exec_, 0, [&] { streams_->announce_shutdown(); });
+        wait_until_idle(deadline_ns);
+    }
 
     void stop() noexcept override {
         for (const std::uint64_t handle : mounts_) {
@@ -82,6 +103,18 @@ public:
         if (execution_subscription_ != 0) {
             services_.trading->unsubscribe(services_.trading.self, execution_subscription_);
             execution_subscription_ = 0;
+        }
+        if (market_subscription_ != 0) {
+            services_.market_data->unsubscribe(services_.market_data.self, market_subscription_);
+            market_subscription_ = 0;
+        }
+        if (exec_) {
+            (void)guard(nullptr, [&] {
+                call_on_reactor(exec_, 0, [&] {
+                    exec_->cancel_timer(exec_.self, tick_);
+                    tick_ = 0;
+                });
+            });
         }
     }
 
@@ -95,6 +128,102 @@ private:
         static_cast<Api*>(ctx)->on_execution(events, count);
     }
 
+    static void on_market(void* ctx, const tenon_md_event* event) noexcept {
+        (void)guard(nullptr, [&] { static_cast<Streams*>(ctx)->on_market(*event); });
+    }
+
+    template <bool combined>
+    static tenon_status on_open(
+        void* ctx,
+        std::uint64_t connection,
+        const tenon_http_request* request,
+        void** user
+    ) noexcept {
+        return guard(nullptr, [&] {
+            StreamConnection* made = nullptr;
+            const tenon_status status =
+                static_cast<Streams*>(ctx)->open(connection, *request, combined, &made);
+            *user = made;
+            return status;
+        });
+    }
+
+    static void on_text(void* ctx, std::uint64_t, void* user, tenon_str message) noexcept {
+        (void)guard(nullptr, [&] {
+            static_cast<Streams*>(ctx)->text(*static_cast<StreamConnection*>(user), view(message));
+        });
+    }
+
+    static void on_close(void* ctx, std::uint64_t, void* user) noexcept {
+        static_cast<Streams*>(ctx)->close(*static_cast<StreamConnection*>(user));
+    }
+
+    static tenon_status
+    on_api_open(void*, std::uint64_t, const tenon_http_request*, void** user) noexcept {
+        *user = nullptr;
+        return TENON_OK;
+    }
+
+    static void
+    on_api_text(void* ctx, std::uint64_t connection, void*, tenon_str message) noexcept {
+        const auto& http = static_cast<BinancePlugin*>(ctx)->services_.http;
+        (void)guard(nullptr, [&] {
+            tenon_ws_frame* const frame =
+                http->frame(http.self, str(websocket_api_answer(view(message))));
+            if (frame != nullptr) {
+                (void)http->ws_send(http.self, connection, frame);
+                http->frame_release(http.self, frame);
+            }
+        });
+    }
+
+    static void on_api_close(void*, std::uint64_t, void*) noexcept {}
+
+    static void on_tick(void* ctx) noexcept {
+        auto& plugin = *static_cast<BinancePlugin*>(ctx);
+        plugin.tick_ = 0;
+        const auto& clock = plugin.services_.clock;
+        (void)guard(nullptr, [&] { plugin.streams_->tick(clock->now_real_ns(clock.self)); });
+        plugin.publish_metrics();
+        if (plugin.streams_->connection_count() > 0) {
+            plugin.arm_tick();
+        }
+    }
+
+    // At the next tenth of a second of the clock.
+    void arm_tick() noexcept {
+        if (tick_ != 0) {
+            return;
+        }
+        const auto& clock = services_.clock;
+        const std::int64_t left = k_tick_ns - clock->now_real_ns(clock.self) % k_tick_ns;
+        tick_ = exec_->timer(exec_.self, clock->now_ns(clock.self) + left, &on_tick, this);
+    }
+
+    void mount_streams() {
+        static constexpr tenon_ws_handler k_raw{
+            sizeof(tenon_ws_handler), 0, &on_open<false>, &on_text, &on_close};
+        static constexpr tenon_ws_handler k_combined{
+            sizeof(tenon_ws_handler), 0, &on_open<true>, &on_text, &on_close};
+        static constexpr tenon_ws_handler k_api{
+            sizeof(tenon_ws_handler), 0, &on_api_open, &on_api_text, &on_api_close};
+        // ccxt takes a URL for spot when it has "/stream" in it: hence the aliases.
+        mount_ws("/ws", k_raw, &*streams_);
+        mount_ws("/ws/<tail>", k_raw, &*streams_);
+        mount_ws("/stream/ws", k_raw, &*streams_);
+        mount_ws("/stream/ws/<tail>", k_raw, &*streams_);
+        mount_ws("/stream", k_combined, &*streams_);
+        mount_ws("/ws-api/v3", k_api, this);
+    }
+
+    void mount_ws(std::string_view path, const tenon_ws_handler& handler, void* ctx) {
+        std::uint64_t handle = 0;
+        check_call(
+            services_.http->mount_ws(services_.http.self, str(path), &handler, ctx, &handle), path
+        );
+        mounts_.push_back(handle);
+    }
+
     static void check_call(tenon_status status, std::string_view what) {
         if (status != TENON_OK) {
             throw Error{status, std::string{what} + ": status " + std::to_string(status)};
@@ -102,7 +231,8 @@ private:
     }
 
     void count_with_metrics() {
-        const auto metrics = host().service<tenon_metrics_1>("tenon.metrics/1");
+        metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
+        const auto& metrics = metrics_;
         const auto counter = [&](std::string_view name, std::string_view help) {
             return metrics->counter(metrics.self, str(name), str(help), nullptr, 0);
         };
@@ -111,6 +241,28 @@ private:
             counter("tenon_binance_errors_total", "Requests answered with an error code"),
             counter("tenon_binance_refused_total", "Requests refused by a limit (429, 418)")
         );
+        const auto gauge = [&](std::string_view name, std::string_view help) {
+            return metrics->gauge(metrics.self, str(name), str(help), nullptr, 0);
+        };
+        connections_ = gauge("tenon_binance_connections", "Connections of market streams");
+        streams_listened_ = gauge("tenon_binance_streams", "Market streams that are listened to");
+        frames_ = counter("tenon_binance_frames_total", "Frames of market streams handed out");
+    }
+
+    // On every tick, the last one after the last connection went included.
+    void publish_metrics() noexcept {
+        if (connections_ != nullptr && streams_listened_ != nullptr && frames_ != nullptr) {
+            std::atomic_ref{*connections_}.store(
+                static_cast<std::int64_t>(streams_->connection_count()), std::memory_order_relaxed
+            );
+            std::atomic_ref{*streams_listened_}.store(
+                static_cast<std::int64_t>(streams_->topics().topic_count()),
+                std::memory_order_relaxed
+            );
+            std::atomic_ref{*frames_}.store(
+                streams_->topics().frames_sent(), std::memory_order_relaxed
+            );
+        }
     }
 
     void wait_until_idle(std::int64_t deadline_ns) {
@@ -139,6 +291,13 @@ private:
     std::optional<Api> api_;
     std::vector<std::uint64_t> mounts_;
     std::uint64_t execution_subscription_ = 0;
+    std::uint64_t market_subscription_ = 0;
+    std::uint64_t tick_ = 0;
+    Service<tenon_metrics_1> metrics_;
+    std::int64_t* connections_ = nullptr;
+    std::int64_t* streams_listened_ = nullptr;
+    std::uint64_t* frames_ = nullptr;
+    std::optional<Streams> streams_;
 };
 
 }  // namespace

@@ -22,7 +22,6 @@ Settings read_settings(std::string_view json) {
     read("refusals_before_ban", out.limits.refusals_before_ban);
     read("addresses_max", out.limits.addresses_max);
     read("streams_max", out.streams.streams_max);
-    read("messages_per_second", out.streams.messages_per_second);
     read("connection_hours_max", out.streams.connection_hours_max);
     if (const auto* const file = object.if_contains("weights_file")) {
         out.weights_file = file->as_string().c_str();

@@ -10,8 +10,7 @@
 namespace tenon::binance {
 
 struct StreamSettings {
-    std::uint32_t streams_max = 1'024;      // by connection
-    std::uint32_t messages_per_second = 5;  // from a connection
+    std::uint32_t streams_max = 1'024;  // by connection
     std::uint32_t connection_hours_max = 24;
 };
 

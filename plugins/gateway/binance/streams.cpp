@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/gateway/binance/streams.hpp"
+
+#include <algorithm>
+
+namespace tenon::binance {
+namespace {
+
+constexpr std::int64_t k_minute_ns = 60'000'000'000;
+constexpr std::uint16_t k_going_away = 1'001;
+
+template <class Each>
+void each_name(std::string_view names, Each&& each) {
+    while (!names.empty()) {
+        const std::size_t end = std::min(names.find('/'), names.size());
+        if (end > 0) {
+            each(names.substr(0, end));
+        }
+        names.remove_prefix(end == names.size() ? end : end + 1);
+    }
+}
+
+[[nodiscard]] std::string why_not(TopicError error, std::string_view name) {
+    std::string text = "Invalid request: ";
+    if (error == TopicError::unsupported) {
+        return text.append("stream '").append(name).append("' is not supported by this server yet");
+    }
+    text.append(error == TopicError::unknown_symbol ? "unknown symbol" : "unknown stream");
+    return text.append(" in '").append(name).append("'");
+}
+
+}  // namespace
+
+Streams::Streams(const Services& services, AddressLimits& addresses, const StreamSettings& settings)
+    : services_{services}, addresses_{addresses}, settings_{settings}, topics_{services} {}
+
+Streams::~Streams() = default;
+
+tenon_status Streams::open(
+    std::uint64_t id,
+    const tenon_http_request& request,
+    bool combined,
+    StreamConnection** connection
+) {
+    const std::int64_t now = services_.clock->now_real_ns(services_.clock.self);
+    if (!addresses_.admit_connection(view(request.remote), now)) {
+        return TENON_UNAVAILABLE;
+    }
+    Params params;
+    Params path;
+    std::string tail{"tail="};
+    tail.append(view(request.tail));
+    try {
+        params.parse(view(request.query), {});
+        path.parse(tail, {});
+    } catch (const ApiError&) {
+        return TENON_INVALID;
+    }
+    auto made = std::make_unique<StreamConnection>();
+    made->id = id;
+    made->combined = combined;
+    made->opened_real_ns = now;
+    const std::string_view unit = params.peek("timeUnit").value_or(std::string_view{});
+    made->micro = unit == "MICROSECOND" || unit == "microsecond";
+    subscribe_initial(*made, path.peek("tail").value_or(std::string_view{}));
+    subscribe_initial(*made, params.peek("streams").value_or(std::string_view{}));
+    if (made->topics.size() > settings_.streams_max) {
+        topics_.drop(*made);
+        return TENON_INVALID;
+    }
+    *connection = made.get();
+    connections_[id] = std::move(made);
+    if (connections_.size() == 1 && on_first_) {
+        on_first_();
+    }
+    return TENON_OK;
+}
+
+void Streams::subscribe_initial(StreamConnection& connection, std::string_view names) {
+    each_name(names, [&](std::string_view name) {
+        // A plus sign of "kline_1d@+08:00" that came as it is reads as a blank; no name has one.
+        std::string clean{name};
+        std::replace(clean.begin(), clean.end(), ' ', '+');
+        const ParsedTopic topic = parse_topic(clean, services_.instruments);
+        // One more than allowed is enough to know that it is too many.
+        if (topic.error == TopicError::none && connection.topics.size() <= settings_.streams_max) {
+            topics_.subscribe(connection, clean, topic.name);
+        }
+    });
+}
+
+void Streams::text(StreamConnection& connection, std::string_view message) {
+    const ControlRequest request = parse_control(message);
+    send(
+        connection.id,
+        request.error.empty() ? answer(connection, request)
+                              : control_error(request.error_code, request.error, request.id)
+    );
+}
+
+std::string Streams::answer(StreamConnection& connection, const ControlRequest& request) {
+    switch (request.method) {
+        case ControlMethod::subscribe:
+            return subscribe(connection, request);
+        case ControlMethod::unsubscribe:
+            for (const std::string& name : request.streams) {
+                topics_.unsubscribe(connection, name);
+            }
+            return control_result("null", request.id);
+        case ControlMethod::list_subscriptions: {
+            std::string list;
+            JsonWriter json{list};
+            json.raw("[");
+            for (const Topic* const topic : connection.topics) {
+                json.next().string(topic->text);
+            }
+            json.raw("]");
+            return control_result(list, request.id);
+        }
+        case ControlMethod::set_property:
+            connection.combined = request.combined;
+            return control_result("null", request.id);
+        case ControlMethod::get_property:
+            return control_result(connection.combined ? "true" : "false", request.id);
+    }
+    return control_result("null", request.id);
+}
+
+std::string Streams::subscribe(StreamConnection& connection, const ControlRequest& request) {
+    // All of them or none: a client must not guess which ones it got.
+    std::vector<TopicName> names;
+    names.reserve(request.streams.size());
+    for (const std::string& text : request.streams) {
+        const ParsedTopic topic = parse_topic(text, services_.instruments);
+        if (topic.error != TopicError::none) {
+            return control_error(2, why_not(topic.error, text), request.id);
+        }
+        names.push_back(topic.name);
+    }
+    if (connection.topics.size() + names.size() > settings_.streams_max) {
+        return control_error(
+            2,
+            "Invalid request: too many streams; a connection may listen to " +
+                std::to_string(settings_.streams_max),
+            request.id
+        );
+    }
+    for (std::size_t at = 0; at < names.size(); ++at) {
+        topics_.subscribe(connection, request.streams[at], names[at]);
+    }
+    return control_result("null", request.id);
+}
+
+void Streams::close(StreamConnection& connection) noexcept {
+    topics_.drop(connection);
+    connections_.erase(connection.id);
+}
+
+void Streams::tick(std::int64_t now_real_ns) {
+    topics_.tick(now_real_ns);
+    if (now_real_ns - last_age_check_ns_ >= k_minute_ns || now_real_ns < last_age_check_ns_) {
+        last_age_check_ns_ = now_real_ns;
+        close_old(now_real_ns);
+    }
+}
+
+void Streams::close_old(std::int64_t now_real_ns) {
+    const std::int64_t oldest =
+        now_real_ns - std::int64_t{settings_.connection_hours_max} * 60 * k_minute_ns;
+    std::vector<std::uint64_t> old;
+    for (const auto& [id, connection] : connections_) {
+        if (connection->opened_real_ns < oldest) {
+            old.push_back(id);
+        }
+    }
+    for (const std::uint64_t id : old) {
+        (void)services_.http->ws_close(
+            services_.http.self, id, k_going_away, str("the connection is too old")
+        );
+    }
+}
+
+void Streams::announce_shutdown() {
+    std::string text;
+    JsonWriter json{text};
+    json.raw("{")
+        .field("e", "serverShutdown")
+        .time_field("E", services_.clock->now_real_ns(services_.clock.self))
+        .raw("}");
+    std::vector<std::uint64_t> ids;
+    ids.reserve(connections_.size());
+    for (const auto& [id, connection] : connections_) {
+        ids.push_back(id);
+    }
+    for (const std::uint64_t id : ids) {
+        send(id, text);
+    }
+}
+
+void Streams::send(std::uint64_t connection, std::string_view text) {
+    tenon_ws_frame* const frame = services_.http->frame(services_.http.self, str(text));
+    if (frame != nullptr) {
+        (void)services_.http->ws_send(services_.http.self, connection, frame);
+        services_.http->frame_release(services_.http.self, frame);
+    }
+}
+
+}  // namespace tenon::binance

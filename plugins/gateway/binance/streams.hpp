@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// WebSocket connections of market streams: /ws, /ws/<stream>, /stream?streams=a/b, and their
+// control messages. An unknown name in a path or query means no initial stream (ccxt connects to
+// /ws/0); in a SUBSCRIBE it is an error.
+#pragma once
+
+#include "plugins/gateway/binance/control.hpp"
+#include "plugins/gateway/binance/settings.hpp"
+#include "plugins/gateway/binance/topics.hpp"
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+
+namespace tenon::binance {
+
+class Streams {
+public:
+    Streams(const Services& services, AddressLimits& addresses, const StreamSettings& settings);
+    ~Streams();
+    Streams(const Streams&) = delete;
+    Streams& operator=(const Streams&) = delete;
+
+    // `combined`: the path is /stream. TENON_OK | TENON_UNAVAILABLE (too many connections of this
+    // address) | TENON_INVALID (too many streams). *connection stays until close.
+    tenon_status open(
+        std::uint64_t id,
+        const tenon_http_request& request,
+        bool combined,
+        StreamConnection** connection
+    );
+    void text(StreamConnection& connection, std::string_view message);
+    void close(StreamConnection& connection) noexcept;
+
+    void on_market(const tenon_md_event& event) { topics_.on_market(event); }
+
+    // Every 100 ms while there are connections.
+    void tick(std::int64_t now_real_ns);
+    // Tells every client that the server is about to stop.
+    void announce_shutdown();
+
+    // Called when the first connection comes, and with it the need for ticks.
+    void on_first_connection(std::function<void()> fn) { on_first_ = std::move(fn); }
+
+    [[nodiscard]] std::size_t connection_count() const noexcept { return connections_.size(); }
+
+    [[nodiscard]] const Topics& topics() const noexcept { return topics_; }
+
+private:
+    void subscribe_initial(StreamConnection& connection, std::string_view names);
+    [[nodiscard]] std::string answer(StreamConnection& connection, const ControlRequest& request);
+    [[nodiscard]] std::string
+    subscribe(StreamConnection& connection, const ControlRequest& request);
+    void send(std::uint64_t connection, std::string_view text);
+    void close_old(std::int64_t now_real_ns);
+
+    Services services_;
+    AddressLimits& addresses_;
+    StreamSettings settings_;
+    Topics topics_;
+    std::unordered_map<std::uint64_t, std::unique_ptr<StreamConnection>> connections_;
+    std::function<void()> on_first_;
+    std::int64_t last_age_check_ns_ = 0;
+};
+
+}  // namespace tenon::binance

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names of market streams: "btcusdt@depth@100ms", "ethusdt@kline_1m", "!ticker@arr".
+#pragma once
+
+#include <tenon/abi/instruments.h>
+#include <tenon/plugin.hpp>
+
+#include <cstdint>
+#include <string_view>
+
+namespace tenon::binance {
+
+enum class TopicKind : std::uint8_t {
+    trade,
+    agg_trade,
+    book_ticker,
+    depth,
+    partial_depth,
+    kline,
+    ticker,
+    mini_ticker,
+    average_price,
+    all_tickers,
+    all_mini_tickers,
+    all_book_tickers
+};
+
+struct TopicName {
+    TopicKind kind = TopicKind::trade;
+    std::uint32_t instrument = 0;  // 0 for those of all markets
+    std::uint32_t interval = 0;    // kline
+    std::int64_t offset_ns = 0;    // kline: of the day's boundary
+    std::uint32_t levels = 0;      // partial depth
+    bool fast = false;             // depth: every 100 ms instead of every second
+
+    [[nodiscard]] bool of_all_markets() const noexcept { return kind >= TopicKind::all_tickers; }
+};
+
+// Why a name is no stream of this server: a stream that Binance has and this server does not is
+// told apart from a misspelt one.
+enum class TopicError : std::uint8_t { none, unknown_stream, unknown_symbol, unsupported };
+
+struct ParsedTopic {
+    TopicName name;
+    TopicError error = TopicError::none;
+};
+
+[[nodiscard]] ParsedTopic
+parse_topic(std::string_view text, Service<tenon_instruments_1> instruments);
+
+}  // namespace tenon::binance

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who listens to what, and what is sent when. A payload is written once for each form that somebody
+// listens in (raw or combined, milliseconds or microseconds), framed once, and shared by all. What
+// nobody listens to is not looked at.
+//
+// Sent as it happens: trade, aggTrade, bookTicker. Sent on tick(), every 100 ms or second, when
+// there is something new: the rest. Everything runs on reactor 0.
+#pragma once
+
+#include "plugins/gateway/binance/api.hpp"
+#include "plugins/gateway/binance/stream_render.hpp"
+#include "plugins/gateway/binance/topic_name.hpp"
+
+#include <array>
+#include <limits>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tenon::binance {
+
+struct StreamConnection;
+
+struct Topic {
+    static constexpr std::int64_t k_never = std::numeric_limits<std::int64_t>::min();
+
+    std::string text;  // the name as it was asked for
+    TopicName name;
+    std::vector<StreamConnection*> subscribers;  // NULL: left during a delivery
+    bool fresh = true;                           // somebody came: send at the next tick
+    std::uint64_t version_sent = 0;              // of the data
+    DepthDiff diff;                              // depth
+    std::int64_t open_sent_ns = k_never;         // kline: the candle sent last
+    bool closed_sent = false;                    // and whether as closed
+    std::vector<std::uint64_t> versions_sent;    // all markets: by instrument
+};
+
+struct StreamConnection {
+    std::uint64_t id = 0;
+    bool combined = false;
+    bool micro = false;
+    std::int64_t opened_real_ns = 0;
+    std::vector<Topic*> topics;
+};
+
+class Topics {
+public:
+    explicit Topics(const Services& services);
+    ~Topics();
+    Topics(const Topics&) = delete;
+    Topics& operator=(const Topics&) = delete;
+
+    // No effect when the connection listens already.
+    void subscribe(StreamConnection& connection, std::string_view text, const TopicName& name);
+    // No effect when it does not.
+    void unsubscribe(StreamConnection& connection, std::string_view text);
+    void drop(StreamConnection& connection) noexcept;
+
+    void on_market(const tenon_md_event& event);
+    void tick(std::int64_t now_real_ns);
+
+    [[nodiscard]] std::size_t topic_count() const noexcept { return topics_.size(); }
+
+    [[nodiscard]] std::uint64_t frames_sent() const noexcept { return frames_sent_; }
+
+private:
+    // Topics of an instrument that look at events.
+    struct Listeners {
+        std::vector<Topic*> trade, agg_trade, book_ticker, depth;
+    };
+
+    template <class Write>
+    void publish(Topic& topic, Write&& write);
+    template <class Write>
+    [[nodiscard]] tenon_ws_frame* frame(const Topic& topic, std::size_t form, Write&& write);
+
+    [[nodiscard]] std::vector<Topic*>* listeners_of(const TopicName& name);
+    void remove(Topic& topic, StreamConnection& connection) noexcept;
+    void forget_if_idle(Topic& topic) noexcept;
+    void sweep() noexcept;
+    void on_book(std::uint32_t instrument, const tenon_feed_event* feed);
+    void on_best(const tenon_md_event& event);
+    [[nodiscard]] Market market(const Topic& topic) const;
+    void tick_topic(Topic& topic, std::int64_t now_real_ns, bool second);
+    void send_depth(Topic& topic, std::int64_t now_real_ns);
+    void send_partial_depth(Topic& topic);
+    void send_kline(Topic& topic, std::int64_t now_real_ns);
+    void send_ticker(Topic& topic, std::int64_t now_real_ns);
+    void send_average(Topic& topic, std::int64_t now_real_ns);
+    void send_all(Topic& topic, std::int64_t now_real_ns);
+    [[nodiscard]] bool is_new(Topic& topic) const;
+
+    Services services_;
+    std::map<std::string, std::unique_ptr<Topic>, std::less<>> topics_;
+    std::vector<Listeners> listeners_;  // by instrument
+    std::vector<Topic*> all_book_tickers_;
+    std::vector<Topic*> timed_;
+    std::string buffer_;
+    std::int64_t last_second_ = -1;
+    std::uint64_t frames_sent_ = 0;
+    int delivering_ = 0;
+    bool left_during_delivery_ = false;
+};
+
+}  // namespace tenon::binance
