@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// GET /metrics. The text is put together on the blocking pool: the reactor only sends it.
+#include "plugins/monitor/metrics/process_metrics.hpp"
+
+#include <tenon/http.hpp>
+#include <tenon/in_flight.hpp>
+#include <tenon/plugin.hpp>
+
+#include <memory>
+#include <string>
+
+namespace tenon::monitor {
+namespace {
+
+constexpr std::string_view k_text_format = "text/plain; version=0.0.4; charset=utf-8";
+constexpr HttpAnswer k_busy{
+    503,
+    "application/json",
+    R"({"error":{"code":"busy","message":"too much is being collected"}})"};
+
+class MetricsPlugin final : public Plugin {
+public:
+    using Plugin::Plugin;
+
+    void configure(std::string_view, bool) override {}
+
+    void start() override {
+        exec_ = host().service<tenon_exec_1>("tenon.exec/1");
+        metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
+        routes_ =
+            std::make_unique<HttpRoutes>(host().require<tenon_http_routes_1>("tenon.http_routes/1")
+            );
+        routes_->mount("GET", "/metrics", [this](const tenon_http_request& request) {
+            collect(request.handle);
+        });
+    }
+
+    void stop() noexcept override {
+        if (routes_) {
+            routes_->clear();
+            in_flight_.wait();
+            routes_.reset();
+        }
+    }
+
+private:
+    void collect(std::uint64_t request) {
+        in_flight_.enter();
+        try {
+            run_blocking(exec_, [this, request] { finish(request, text()); });
+        } catch (const Error&) {
+            in_flight_.leave();
+            (void)routes_->respond(request, k_busy);
+        }
+    }
+
+    [[nodiscard]] std::string text() const {
+        StringSink sink;
+        if (metrics_->collect(metrics_.self, sink.sink()) != TENON_OK) {
+            return {};
+        }
+        return sink.text() + process_metrics_text(read_process_use());
+    }
+
+    // On the pool; the answer is given on the reactor, which alone may.
+    void finish(std::uint64_t request, std::string text) {
+        try {
+            post(exec_, 0, [this, request, body = std::move(text)] {
+                (void)routes_->respond(request, {body.empty() ? 500U : 200U, k_text_format, body});
+                in_flight_.leave();
+            });
+        } catch (const Error& e) {
+            host().log().warn("metrics not answered", {{"reason", e.what()}});
+            in_flight_.leave();
+        }
+    }
+
+    Service<tenon_exec_1> exec_;
+    Service<tenon_metrics_1> metrics_;
+    InFlight in_flight_;
+    std::unique_ptr<HttpRoutes> routes_;
+};
+
+}  // namespace
+}  // namespace tenon::monitor
+
+TENON_EXPORT_PLUGIN(tenon::monitor::MetricsPlugin)

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// The monitor's plugins as they are built, on the HTTP gateway.
+#include "tests/support/loaded_plugin.hpp"
+#include "tests/unit/gateway/http_fixture.hpp"
+
+#include <tenon/abi/probe.h>
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <string>
+
+using namespace tenon;
+using namespace tenon::test;
+using Catch::Contains;
+
+namespace {
+
+std::string get(Gateway& gateway, const std::string& path) {
+    Client client{gateway.port()};
+    client.send("GET " + path + " HTTP/1.1\r\nHost: test\r\n\r\n");
+    return client.response();
+}
+
+struct Bound {
+    explicit Bound(const std::string& config = "{}") : gateway{config} {
+        gateway.host().bind("tenon.http_routes/1", {gateway.routes().self, gateway.routes().table});
+    }
+
+    Gateway gateway;
+};
+
+// Passes shallow, fails deep.
+struct FakeProbe {
+    static tenon_status check(void* self, std::uint32_t deep, std::int64_t, tenon_err* err) {
+        auto& probe = *static_cast<FakeProbe*>(self);
+        ++probe.checks;
+        return deep != 0 ? fail(err, TENON_UNAVAILABLE, "the disk is slow") : TENON_OK;
+    }
+
+    tenon_probe_1 table{sizeof(tenon_probe_1), 0, &check};
+    std::atomic<int> checks{0};
+};
+
+}  // namespace
+
+TEST_CASE("metrics are served, the host's and the process's", "[monitor][metrics]") {
+    Bound bound;
+    LoadedPlugin metrics{bound.gateway.host(), "monitor-metrics", "{}"};
+    const std::string response = get(bound.gateway, "/metrics");
+    CHECK(status_of(response) == 200);
+    CHECK_THAT(response, Contains("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+    CHECK_THAT(response, Contains("tenon_http_connections 1\n"));
+    CHECK_THAT(response, Contains("tenon_process_open_fds "));
+    metrics.stop();
+    CHECK(status_of(get(bound.gateway, "/metrics")) == 404);
+}
+
+TEST_CASE("health and readiness are served", "[monitor][health]") {
+    Bound bound;
+    const std::string config =
+        R"({"probe_interval_ms":30000,"deep_every":10,"probe_timeout_ms":5000})";
+    const LoadedPlugin health{bound.gateway.host(), "monitor-health", config};
+    CHECK(status_of(get(bound.gateway, "/healthz")) == 200);
+    CHECK(status_of(get(bound.gateway, "/readyz")) == 200);
+    bound.gateway.host().set_ready(false);
+    CHECK(status_of(get(bound.gateway, "/readyz")) == 503);
+}
+
+TEST_CASE("a probe that fails degrades its component and heals again", "[monitor][health]") {
+    Bound bound;
+    FakeHost& host = bound.gateway.host();
+    FakeProbe probe;
+    host.bind("tenon.probe/1", {&probe, &probe.table}, "storage");
+    const std::string config = R"({"probe_interval_ms":1000,"deep_every":2,"probe_timeout_ms":50})";
+    LoadedPlugin health{host, "monitor-health", config};
+    const auto round = [&](int number, std::int32_t state) {
+        host.reactor().advance(1'100'000'000);
+        while (probe.checks < number || host.health_of("probe-storage") != state) {}
+    };
+    round(1, TENON_HEALTHY);
+    round(2, TENON_DEGRADED);
+    CHECK(host.metric("tenon_health_probe_failures_total") == 1);
+    round(3, TENON_HEALTHY);
+    health.stop();
+}
+
+TEST_CASE("the status page comes with a strict policy and all that it needs", "[console]") {
+    Bound bound;
+    const LoadedPlugin console{bound.gateway.host(), "console", "{}"};
+    const std::string page = get(bound.gateway, "/");
+    CHECK(status_of(page) == 200);
+    CHECK_THAT(page, Contains("Content-Security-Policy: default-src 'none'; style-src 'self'"));
+    CHECK_THAT(page, Contains("Version 0.0.0-test"));
+    CHECK_THAT(get(bound.gateway, "/console.css"), Contains("prefers-color-scheme:dark"));
+    CHECK_THAT(get(bound.gateway, "/favicon.svg"), Contains("image/svg+xml"));
+    CHECK(status_of(get(bound.gateway, "/favicon.ico")) == 204);
+}

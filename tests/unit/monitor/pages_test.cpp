@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/console/status_page.hpp"
+#include "plugins/monitor/health/readiness.hpp"
+#include "plugins/monitor/metrics/process_metrics.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <string>
+
+using namespace tenon;
+using Catch::Contains;
+
+namespace {
+
+const std::string k_down = R"({"state":"critical","ready":false,
+ "components":[{"plugin":"engine","component":"journal","state":"critical","reason":"disk <full>","since":1000},
+  {"plugin":"http","component":"listener","state":"healthy","reason":"","since":1000}],
+ "plugins":[{"name":"engine","id":"tenon.trading.engine","version":"0.1.0","state":"started","error":""},
+  {"name":"binance","id":"tenon.gateway.binance","version":"0.1.0","state":"failed","error":"no \"key\""}]})";
+const std::string k_up = R"({"state":"degraded","ready":true,"components":[],"plugins":[]})";
+
+}  // namespace
+
+TEST_CASE("health is 200 unless critical", "[monitor][health]") {
+    CHECK(monitor::healthz(k_up).status == 200);
+    CHECK(monitor::healthz(k_down).status == 503);
+    CHECK(monitor::healthz(k_down).body == k_down);
+}
+
+TEST_CASE("readiness names what is missing", "[monitor][health]") {
+    CHECK(monitor::readyz(k_up).status == 200);
+    CHECK(monitor::readyz(k_up).body == R"({"ready":true,"reasons":[]})");
+    const auto down = monitor::readyz(k_down);
+    CHECK(down.status == 503);
+    CHECK_THAT(down.body, Contains(R"(plugin binance is failed: no \"key\")"));
+    CHECK_THAT(down.body, Contains("engine/journal is critical: disk <full>"));
+    CHECK_THAT(down.body, !Contains("listener"));
+}
+
+TEST_CASE("the process's use is read and written with its unit", "[monitor][metrics]") {
+    const monitor::ProcessUse use = monitor::read_process_use();
+    CHECK(use.resident_bytes > 100'000);
+    CHECK(use.open_fds >= 3);
+    CHECK(use.threads >= 1);
+    CHECK(use.start_real_ms > 1'600'000'000'000);
+    const std::string text = monitor::process_metrics_text({12'034, 5, 6, 7, 1'700'000'000'120});
+    CHECK_THAT(
+        text,
+        Contains("# TYPE tenon_process_cpu_seconds_total counter\n"
+                 "tenon_process_cpu_seconds_total 12.034\n")
+    );
+    CHECK_THAT(text, Contains("tenon_process_start_time_seconds 1700000000.120\n"));
+}
+
+TEST_CASE("the status page shows states and lets no text become markup", "[console]") {
+    const std::string page = console::status_page(k_down, "1.0<", 61'000);
+    CHECK_THAT(page, Contains("Version 1.0&lt;"));
+    CHECK_THAT(page, Contains(R"(<span class="badge bad">critical</span> and not ready.)"));
+    CHECK_THAT(page, Contains("disk &lt;full&gt;"));
+    CHECK_THAT(page, Contains("no &quot;key&quot;"));
+    CHECK_THAT(page, Contains("<td>60 s</td>"));
+    CHECK_THAT(page, !Contains("<script"));
+    CHECK_THAT(page, !Contains("style="));
+    CHECK_THAT(console::status_page(k_up, "1", 0), Contains("and ready."));
+    CHECK_THROWS(console::status_page("{}", "1", 0));
+}
