@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/trading/engine/admin.hpp"
+
+#include "plugins/trading/engine/journal/journal_repair.hpp"
+
+#include <tenon/decimal.hpp>
+
+#include <boost/json.hpp>
+
+#include <array>
+#include <future>
+
+namespace tenon::engine {
+namespace {
+
+namespace json = boost::json;
+
+json::object parse_args(std::string_view args, std::initializer_list<std::string_view> known) {
+    if (args.empty()) {
+        return {};
+    }
+    boost::system::error_code failure;
+    json::value parsed = json::parse({args.data(), args.size()}, failure);
+    if (failure || !parsed.is_object()) {
+        throw Error{TENON_INVALID, "args: a JSON object expected"};
+    }
+    for (const auto& [key, value] : parsed.as_object()) {
+        if (std::find(known.begin(), known.end(), std::string_view{key}) == known.end()) {
+            throw Error{TENON_INVALID, "args/" + std::string{key} + ": not known"};
+        }
+    }
+    return parsed.as_object();
+}
+
+std::string text(const json::object& args, std::string_view key) {
+    const json::value* value = args.if_contains(key);
+    if (value == nullptr || !value->is_string() || value->as_string().empty()) {
+        throw Error{TENON_INVALID, "args/" + std::string{key} + ": text expected"};
+    }
+    return std::string{value->as_string()};
+}
+
+json::object report_of(const journal::JournalReport& report) {
+    json::object out{
+        {"ok", !report.damage.has_value()},
+        {"segments", report.segments},
+        {"records", report.records},
+        {"payload_bytes", report.payload_bytes},
+        {"first_sequence", report.first_sequence},
+        {"last_sequence", report.last_sequence},
+        {"torn_bytes", report.torn_bytes}};
+    if (report.damage) {
+        out["damage"] = {
+            {"file", report.damage->file},
+            {"offset", report.damage->offset},
+            {"message", report.damage->message},
+            {"lost_records_at_least", report.lost_records}};
+    }
+    return out;
+}
+
+std::string decimal(std::int64_t value, int scale) {
+    std::array<char, k_decimal_chars> out{};
+    return {out.data(), format_decimal(out.data(), value, scale, 0)};
+}
+
+}  // namespace
+
+Admin::Admin(const Host& host, Engine& engine)
+    : admin_{host.service<tenon_admin_1>("tenon.admin/1")}, engine_{engine} {
+    commands_ = {
+        {this,
+         "journal.check",
+         "journal check: read the whole journal",
+         &Admin::journal_check,
+         false},
+        {this,
+         "journal.repair",
+         "journal repair {\"confirm\":true}: cut a damaged journal after its last good record",
+         &Admin::journal_repair,
+         false},
+        {this,
+         "accounts.open",
+         "accounts open {\"account\"}: open an account",
+         &Admin::accounts_open,
+         true},
+        {this,
+         "accounts.list",
+         "accounts list: accounts and their balances",
+         &Admin::accounts_list,
+         true},
+        {this,
+         "accounts.fund",
+         "accounts fund {\"account\",\"asset\",\"amount\",\"reference\"}: book a deposit",
+         &Admin::accounts_fund,
+         true},
+        {this,
+         "accounts.debit",
+         "accounts debit {\"account\",\"asset\",\"amount\",\"reference\"}: book a withdrawal",
+         &Admin::accounts_debit,
+         true},
+        {this,
+         "accounts.transfer",
+         "accounts transfer {\"from\",\"to\",\"asset\",\"amount\",\"reference\"}: move funds",
+         &Admin::accounts_transfer,
+         true},
+        {this,
+         "trading.status",
+         "trading status: sequences, hash of the state, open orders",
+         &Admin::trading_status,
+         true}};
+}
+
+void Admin::add_commands() {
+    if (registered_) {
+        return;
+    }
+    registered_ = true;
+    for (Command& command : commands_) {
+        const tenon_status status = admin_->command(
+            admin_.self, str(command.name), str(command.usage), &command, &Admin::run
+        );
+        if (status != TENON_OK) {
+            throw Error{status, "the admin command " + std::string{command.name} + " is taken"};
+        }
+    }
+}
+
+void Admin::remove_commands() noexcept {
+    if (!registered_) {
+        return;
+    }
+    registered_ = false;
+    for (const Command& command : commands_) {
+        admin_->remove(admin_.self, str(command.name));
+    }
+}
+
+tenon_status Admin::run(void* ctx, tenon_str args, tenon_sink out, tenon_err* err) {
+    return guard(err, [&]() -> tenon_status {
+        const auto& command = *static_cast<Command*>(ctx);
+        if (command.needs_state && !command.admin->started_) {
+            throw Error{TENON_UNAVAILABLE, "the engine has not started"};
+        }
+        const std::string answer = (command.admin->*command.handler)(view(args));
+        return out.put(out.ctx, bytes(answer));
+    });
+}
+
+std::string Admin::journal_check(std::string_view args) {
+    (void)parse_args(args, {});
+    return json::serialize(
+        report_of(journal::check_journal(engine_.disk(), engine_.journal_folder()))
+    );
+}
+
+std::string Admin::journal_repair(std::string_view args) {
+    const json::object parsed = parse_args(args, {"confirm"});
+    if (started_) {
+        throw Error{
+            TENON_CONFLICT, "the journal is in use: a running engine has read it without damage"};
+    }
+    const json::value* confirm = parsed.if_contains("confirm");
+    const bool confirmed = confirm != nullptr && confirm->is_bool() && confirm->as_bool();
+    const auto result =
+        journal::repair_journal(engine_.disk(), engine_.journal_folder(), confirmed);
+    json::object out{
+        {"changed", result.changed},
+        {"lost_records", result.changed ? result.before.lost_records : 0},
+        {"before", report_of(result.before)}};
+    out["kept"] = json::value_from(result.kept);
+    return json::serialize(out);
+}
+
+std::uint64_t Admin::account_id(std::string_view name) const {
+    for (const trading::Account& account : engine_.mirror().accounts()) {
+        if (account.name == name) {
+            return account.id;
+        }
+    }
+    throw Error{TENON_NOT_FOUND, "there is no account \"" + std::string{name} + "\""};
+}
+
+std::string Admin::accounts_open(std::string_view args) {
+    const std::string name = text(parse_args(args, {"account"}), "account");
+    const tenon_trading_reply reply = send(trading::AccountOpenCommand{str(name)});
+    return json::serialize(json::object{{"account", name}, {"id", reply.account}});
+}
+
+std::string Admin::accounts_list(std::string_view args) {
+    (void)parse_args(args, {});
+    json::array accounts;
+    call_on_reactor(engine_.exec(), 0, [&] {
+        const auto instruments = engine_.instruments();
+        const std::uint32_t assets = instruments->asset_count(instruments.self);
+        for (const trading::Account& account : engine_.core().accounts()) {
+            json::object balances;
+            for (std::uint32_t id = 0; id < assets; ++id) {
+                if (!engine_.core().balance_used(account.id, id)) {
+                    continue;
+                }
+                const tenon_asset& asset = *instruments->asset(instruments.self, id);
+                const tenon_balance balance = engine_.core().balance(account.id, id);
+                balances[{asset.name.p, asset.name.n}] = {
+                    {"free", decimal(balance.free, asset.scale)},
+                    {"locked", decimal(balance.locked, asset.scale)}};
+            }
+            accounts.push_back(
+                {{"id", account.id},
+                 {"name", account.name},
+                 {"enabled", account.enabled},
+                 {"balances", std::move(balances)}}
+            );
+        }
+    });
+    return json::serialize(accounts);
+}
+
+std::string Admin::accounts_fund(std::string_view args) {
+    const auto parsed = parse_args(args, {"account", "asset", "amount", "reference"});
+    const std::string account = text(parsed, "account");
+    return move_funds(TENON_ACCOUNT_EXTERNAL, account_id(account), args, account);
+}
+
+std::string Admin::accounts_debit(std::string_view args) {
+    const auto parsed = parse_args(args, {"account", "asset", "amount", "reference"});
+    const std::string account = text(parsed, "account");
+    return move_funds(account_id(account), TENON_ACCOUNT_EXTERNAL, args, account);
+}
+
+std::string Admin::accounts_transfer(std::string_view args) {
+    const auto parsed = parse_args(args, {"from", "to", "asset", "amount", "reference"});
+    const std::string to = text(parsed, "to");
+    return move_funds(account_id(text(parsed, "from")), account_id(to), args, to);
+}
+
+std::string Admin::move_funds(
+    std::uint64_t from,
+    std::uint64_t to,
+    std::string_view args,
+    std::string_view account
+) {
+    const json::object parsed =
+        parse_args(args, {"account", "from", "to", "asset", "amount", "reference"});
+    const std::string name = text(parsed, "asset");
+    const std::string amount = text(parsed, "amount");
+    const std::string reference = text(parsed, "reference");
+    const auto instruments = engine_.instruments();
+    std::uint32_t asset = 0;
+    if (instruments->find_asset(instruments.self, str(name), &asset) != TENON_OK) {
+        throw Error{TENON_NOT_FOUND, "args/asset: there is no asset \"" + name + "\""};
+    }
+    const int scale = instruments->asset(instruments.self, asset)->scale;
+    const ParsedDecimal value = parse_decimal(amount, scale);
+    if (!value || value.value <= 0) {
+        throw Error{
+            TENON_INVALID,
+            "args/amount: found \"" + amount + "\", expected a decimal above 0 with at most " +
+                std::to_string(scale) + " decimals, as text"};
+    }
+    const tenon_ledger_entry entry{from, to, asset, 0, value.value, str(reference)};
+    const tenon_trading_reply reply = send(trading::TransferCommand{entry});
+    return json::serialize(json::object{
+        {"account", account},
+        {"asset", name},
+        {"amount", decimal(value.value, scale)},
+        {"reference", reference},
+        {"sequence", reply.sequence}});
+}
+
+std::string Admin::trading_status(std::string_view args) {
+    (void)parse_args(args, {});
+    json::object out;
+    call_on_reactor(engine_.exec(), 0, [&] {
+        const StatusCopy status = engine_.mirror().status();
+        const Projection* projection = engine_.projection();
+        out = {
+            {"accepting", status.accepting},
+            {"reason", status.reason},
+            {"sequence", status.sequence},
+            {"durable_sequence", status.durable_sequence},
+            {"projected_sequence", projection != nullptr ? projection->projected_sequence() : 0},
+            {"projection", projection != nullptr},
+            {"state_hash", std::to_string(engine_.core().state_hash())},
+            {"open_orders", engine_.core().open_order_count()},
+            {"accounts", engine_.core().accounts().size()},
+            {"venue_anomalies", engine_.core().anomalies()}};
+    });
+    return json::serialize(out);
+}
+
+tenon_trading_reply Admin::send(const trading::CommandBody& body) {
+    struct Answer {
+        std::promise<void> ready;
+        tenon_status status = TENON_OK;
+        tenon_trading_reply reply{};
+        std::string message;
+    } answer;
+
+    const tenon_trading_done done{
+        &answer,
+        [](void* ctx, tenon_status status, const tenon_trading_reply* reply, const tenon_err* err) {
+            auto& mine = *static_cast<Answer*>(ctx);
+            mine.status = status;
+            if (reply != nullptr) {
+                mine.reply = *reply;
+            } else if (err != nullptr) {
+                mine.message.assign(err->msg, err->len);
+            }
+            mine.ready.set_value();
+        }};
+    call_on_reactor(engine_.exec(), 0, [&] {
+        ErrorBuffer err;
+        check(engine_.run(body, Admission::order, done, &err), err, "refused");
+    });
+    answer.ready.get_future().wait();
+    if (answer.status != TENON_OK) {
+        throw Error{answer.status, answer.message};
+    }
+    if (answer.reply.reject != TENON_REJECT_NONE) {
+        throw Error{
+            TENON_CONFLICT,
+            "the engine refused it: " + std::string{reject_name(answer.reply.reject)}};
+    }
+    return answer.reply;
+}
+
+}  // namespace tenon::engine

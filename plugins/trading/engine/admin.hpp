@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Admin commands of the engine: journal.check, journal.repair, accounts.*, trading.status.
+// They run on the blocking pool; those of the journal work without a started engine.
+#pragma once
+
+#include "plugins/trading/engine/engine.hpp"
+
+#include <tenon/plugin.hpp>
+
+#include <atomic>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenon::engine {
+
+class Admin {
+public:
+    Admin(const Host& host, Engine& engine);
+
+    // [control] Both do nothing when it has been done.
+    void add_commands();
+    void remove_commands() noexcept;
+
+    // [control] Commands on the state are refused unless it is set.
+    void set_started(bool started) noexcept { started_ = started; }
+
+private:
+    using Handler = std::string (Admin::*)(std::string_view args);
+
+    struct Command {
+        Admin* admin;
+        const char* name;
+        const char* usage;
+        Handler handler;
+        bool needs_state;
+    };
+
+    static tenon_status run(void* ctx, tenon_str args, tenon_sink out, tenon_err* err);
+
+    std::string journal_check(std::string_view args);
+    std::string journal_repair(std::string_view args);
+    std::string accounts_open(std::string_view args);
+    std::string accounts_list(std::string_view args);
+    std::string accounts_fund(std::string_view args);
+    std::string accounts_debit(std::string_view args);
+    std::string accounts_transfer(std::string_view args);
+    std::string trading_status(std::string_view args);
+
+    [[nodiscard]] std::uint64_t account_id(std::string_view name) const;
+    std::string move_funds(
+        std::uint64_t from,
+        std::uint64_t to,
+        std::string_view args,
+        std::string_view account
+    );
+
+    // Sends a command from the pool and waits until it is durable. The reply's rows are not kept.
+    tenon_trading_reply send(const trading::CommandBody& body);
+
+    Service<tenon_admin_1> admin_;
+    Engine& engine_;
+    std::vector<Command> commands_;
+    std::atomic<bool> started_{false};
+    bool registered_ = false;
+};
+
+}  // namespace tenon::engine

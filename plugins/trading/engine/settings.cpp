@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/trading/engine/settings.hpp"
+
+#include <tenon/plugin.hpp>
+
+#include <boost/json.hpp>
+
+namespace tenon::engine {
+namespace {
+
+std::uint64_t number(const boost::json::object& json, std::string_view key) {
+    return json.at(key).to_number<std::uint64_t>();
+}
+
+void parse_demo(const boost::json::object& demo, Settings& settings) {
+    for (const auto& [key, value] : demo) {
+        if (key == "name" && value.is_string()) {
+            settings.demo_account = value.as_string();
+        } else if (key == "funds" && value.is_object()) {
+            for (const auto& [asset, amount] : value.as_object()) {
+                if (!amount.is_string()) {
+                    throw Error{
+                        TENON_INVALID,
+                        "demo_account/funds/" + std::string{asset} +
+                            ": found a value that is not text, expected a decimal in quotes"};
+                }
+                settings.demo_funds[std::string{asset}] = amount.as_string();
+            }
+        } else {
+            throw Error{
+                TENON_INVALID,
+                "demo_account/" + std::string{key} +
+                    ": expected \"name\" (text) or \"funds\" (object)"};
+        }
+    }
+    if (settings.demo_account.empty() && !demo.empty()) {
+        throw Error{TENON_INVALID, "demo_account/name: missing"};
+    }
+}
+
+}  // namespace
+
+Settings parse_settings(std::string_view json) {
+    const boost::json::value parsed = boost::json::parse({json.data(), json.size()});
+    const auto& object = parsed.as_object();
+    Settings settings;
+    settings.segment_bytes = number(object, "segment_mb") << 20;
+    settings.disk_reserve_bytes = number(object, "disk_reserve_mb") << 20;
+    settings.queue_max = number(object, "queue_max");
+    settings.snapshot_commands = number(object, "snapshot_commands");
+    settings.snapshot_bytes = number(object, "snapshot_mb") << 20;
+    settings.history_orders_max = number(object, "history_orders_max");
+    settings.history_trades_max = number(object, "history_trades_max");
+    settings.open_orders_max = static_cast<std::uint32_t>(number(object, "open_orders_max"));
+    settings.projection_queue_max = number(object, "projection_queue_max");
+    settings.projection_batch_max = number(object, "projection_batch_max");
+    if (const auto* demo = object.if_contains("demo_account"); demo != nullptr) {
+        parse_demo(demo->as_object(), settings);
+    }
+    return settings;
+}
+
+}  // namespace tenon::engine

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Settings of the engine plugin, as its manifest describes them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace tenon::engine {
+
+struct Settings {
+    std::uint64_t segment_bytes = std::uint64_t{64} << 20;
+    std::uint64_t disk_reserve_bytes = std::uint64_t{256} << 20;
+    std::size_t queue_max = 4096;  // commands of one batch
+    std::uint64_t snapshot_commands = 500'000;
+    std::uint64_t snapshot_bytes = std::uint64_t{256} << 20;
+    std::size_t history_orders_max = 200'000;
+    std::size_t history_trades_max = 200'000;
+    std::uint32_t open_orders_max = 1U << 20;
+    std::size_t projection_queue_max = 50'000;
+    std::size_t projection_batch_max = 2'000;
+    std::string demo_account;                       // empty: none
+    std::map<std::string, std::string> demo_funds;  // asset name -> decimal amount
+};
+
+// `json` passed the manifest's schema. Throws Error TENON_INVALID for what a schema can not say.
+[[nodiscard]] Settings parse_settings(std::string_view json);
+
+}  // namespace tenon::engine
