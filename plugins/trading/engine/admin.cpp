@@ -9,6 +9,7 @@
 
 #include <array>
 #include <future>
+#include <random>
 
 namespace tenon::engine {
 namespace {
@@ -64,6 +65,11 @@ std::string decimal(std::int64_t value, int scale) {
     return {out.data(), format_decimal(out.data(), value, scale, 0)};
 }
 
+std::string random_reference() {
+    std::random_device device;
+    return "admin:" + std::to_string(std::uint64_t{device()} << 32 | device());
+}
+
 }  // namespace
 
 Admin::Admin(const Host& host, Engine& engine)
@@ -91,17 +97,17 @@ Admin::Admin(const Host& host, Engine& engine)
          true},
         {this,
          "accounts.fund",
-         "accounts fund {\"account\",\"asset\",\"amount\",\"reference\"}: book a deposit",
+         "accounts fund {\"account\",\"asset\",\"amount\"[,\"reference\"]}: book a deposit",
          &Admin::accounts_fund,
          true},
         {this,
          "accounts.debit",
-         "accounts debit {\"account\",\"asset\",\"amount\",\"reference\"}: book a withdrawal",
+         "accounts debit {\"account\",\"asset\",\"amount\"[,\"reference\"]}: book a withdrawal",
          &Admin::accounts_debit,
          true},
         {this,
          "accounts.transfer",
-         "accounts transfer {\"from\",\"to\",\"asset\",\"amount\",\"reference\"}: move funds",
+         "accounts transfer {\"from\",\"to\",\"asset\",\"amount\"[,\"reference\"]}: move funds",
          &Admin::accounts_transfer,
          true},
         {this,
@@ -244,7 +250,9 @@ std::string Admin::move_funds(
         parse_args(args, {"account", "from", "to", "asset", "amount", "reference"});
     const std::string name = text(parsed, "asset");
     const std::string amount = text(parsed, "amount");
-    const std::string reference = text(parsed, "reference");
+    // A caller that may repeat itself gives a reference: it is booked once.
+    const std::string reference =
+        parsed.contains("reference") ? text(parsed, "reference") : random_reference();
     const auto instruments = engine_.instruments();
     std::uint32_t asset = 0;
     if (instruments->find_asset(instruments.self, str(name), &asset) != TENON_OK) {

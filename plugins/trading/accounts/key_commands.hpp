@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Admin commands keys.create, keys.list, keys.revoke. [io]
+// A secret is shown once, in the answer of keys.create; it is journalled sealed only.
+#pragma once
+
+#include <tenon/abi/trading.h>
+#include <tenon/plugin.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace tenon::accounts {
+
+// What a secret of a key is sealed with.
+[[nodiscard]] std::string seal_context(std::string_view key);
+
+class KeyCommands {
+public:
+    KeyCommands(
+        Service<tenon_trading_1> trading,
+        Service<tenon_secret_1> secrets,
+        Service<tenon_exec_1> exec,
+        std::int64_t timeout_ns
+    )
+        : trading_{trading}, secrets_{secrets}, exec_{exec}, timeout_ns_{timeout_ns} {}
+
+    // JSON in, JSON out; throw Error.
+    std::string create(std::string_view args);
+    std::string list(std::string_view args);
+    std::string revoke(std::string_view args);
+
+private:
+    using Send = std::function<tenon_status(tenon_trading_done done, tenon_err* err)>;
+
+    [[nodiscard]] std::uint64_t account_id(std::string_view name) const;
+    // Sends a command on the engine's reactor and waits until it is durable.
+    void send(Send command, std::string_view what) const;
+
+    Service<tenon_trading_1> trading_;
+    Service<tenon_secret_1> secrets_;
+    Service<tenon_exec_1> exec_;
+    std::int64_t timeout_ns_;
+};
+
+}  // namespace tenon::accounts
