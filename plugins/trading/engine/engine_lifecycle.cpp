@@ -57,6 +57,7 @@ void Engine::open_projection() {
         return;
     }
     ProjectionOptions options;
+    options.instruments = instruments_;
     options.batch_max = settings_.projection_batch_max;
     options.queue_max = settings_.projection_queue_max;
     projection_ = std::make_unique<Projection>(storage_, exec_, clock_, log_, options);
