@@ -91,10 +91,12 @@ public:
         storage_.read(now_ns() + options_.query_timeout_ns, [&](Session& session) {
             offset = read_offset(session);
         });
-        projected_.store(offset, std::memory_order_release);
         const std::lock_guard lock{mutex_};
+        written_ = std::max(written_, offset);
+        projected_.store(written_, std::memory_order_release);
         up_ = true;
-        return offset;
+        known_ = true;
+        return written_;
     }
 
     bool enqueue(std::span<const tenon_execution_event> events) {
@@ -126,6 +128,27 @@ public:
             submit_job();
         }
         return true;
+    }
+
+    void advance(std::uint64_t sequence) {
+        bool run = false;
+        {
+            const std::lock_guard lock{mutex_};
+            given_ = std::max(given_, sequence);
+            if (!known_ || queued_ != 0) {
+                return;  // the batch takes it along
+            }
+            publish_locked();
+            run = phase_ == Phase::idle && !stopped_ && given_ > written_ &&
+                  now_ns() - last_write_ns_ >= options_.offset_interval_ns;
+            if (run) {
+                phase_ = Phase::running;
+                offset_due_ = true;
+            }
+        }
+        if (run) {
+            submit_job();
+        }
     }
 
     [[nodiscard]] std::uint64_t projected() const noexcept {
@@ -160,6 +183,7 @@ public:
         }
         std::unique_lock lock{mutex_};
         ended_.wait(lock, [this] { return phase_ == Phase::idle; });
+        offset_due_ = known_ && given_ > written_;
         lock.unlock();
         while (now_ns() < deadline_ns && take_batch() && write_batch()) {}
     }
@@ -179,11 +203,17 @@ private:
 
     [[nodiscard]] std::int64_t now_ns() const { return clock_->now_ns(clock_.self); }
 
-    // [reactor 0 or the timer] The pool refuses when its queue is full: then later.
+    // What is written, and when nothing waits to be written, all that was given.
+    void publish_locked() {
+        const std::uint64_t all = queued_ == 0 ? std::max(written_, given_) : written_;
+        projected_.store(std::max(all, projected()), std::memory_order_release);
+    }
+
+    // The pool refuses when its queue is full: then later.
     void submit_job() {
         const auto run = [](void* self) noexcept { static_cast<Impl*>(self)->job(); };
         if (exec_->run_blocking(exec_.self, run, this) != TENON_OK) {
-            wait_on_reactor(options_.retry_first_ns);
+            retry_later(options_.retry_first_ns);
         }
     }
 
@@ -192,7 +222,7 @@ private:
         const tenon_status status = guard(nullptr, [&] {
             while (take_batch()) {
                 if (!write_batch()) {
-                    retry_later();
+                    retry_later(0);
                     return;
                 }
                 const std::lock_guard lock{mutex_};
@@ -217,7 +247,7 @@ private:
                 return;
             }
         }
-        retry_later();
+        retry_later(0);
     }
 
     void end_job(Phase phase) noexcept {
@@ -227,7 +257,7 @@ private:
     }
 
     // The reactor has the timers. It is gone only after stop().
-    void retry_later() {
+    void retry_later(std::int64_t at_least_ns) {
         {
             const std::lock_guard lock{mutex_};
             if (stopped_) {
@@ -237,7 +267,7 @@ private:
             }
         }
         try {
-            post(exec_, 0, [this] { wait_on_reactor(0); });
+            post(exec_, 0, [this, at_least_ns] { wait_on_reactor(at_least_ns); });
         } catch (const Error&) {
             end_job(Phase::idle);  // the next enqueue starts it again
         }
@@ -275,16 +305,19 @@ private:
                 batch_.push_back(std::move(queue_.front()));
                 queue_.pop_front();
             }
+            batch_through_ = queue_.empty() && known_ ? given_ : 0;
         }
-        return !batch_.empty();
+        return !batch_.empty() || std::exchange(offset_due_, false);
     }
 
     // [job]
     bool write_batch() {
         std::int64_t deadline = now_ns() + options_.write_timeout_ns;
         std::size_t events = 0;
+        std::uint64_t expected = 0;
         {
             const std::lock_guard lock{mutex_};
+            expected = written_;
             if (stopped_) {
                 deadline = std::min(deadline, stop_deadline_ns_);
             }
@@ -300,16 +333,19 @@ private:
                     writer_.forget();  // the first run was rolled back
                 }
                 const std::int64_t now = clock_->now_real_ns(clock_.self);
-                offset = writer_.write(session, batch_, projected(), now);
+                offset = writer_.write(session, batch_, {expected, batch_through_}, now);
             });
         } catch (const std::exception& e) {
             failed(e.what());
             return false;
         }
         batch_.clear();
-        projected_.store(offset, std::memory_order_release);
         const std::lock_guard lock{mutex_};
         queued_ -= events;
+        written_ = offset;
+        known_ = true;
+        last_write_ns_ = now_ns();
+        publish_locked();
         ++batches_;
         delay_ns_ = 0;
         if (!up_) {
@@ -345,7 +381,8 @@ private:
     // Of the job, or of stop() after the last job.
     ProjectionWriter writer_;
     std::vector<std::vector<ProjectionEvent>> batch_;
-    std::uint64_t timer_ = 0;  // of the reactor
+    std::uint64_t batch_through_ = 0;  // nothing up to here comes after the batch
+    std::uint64_t timer_ = 0;          // of the reactor
 
     mutable std::mutex mutex_;  // of all below
     std::condition_variable ended_;
@@ -355,6 +392,11 @@ private:
     bool stopped_ = false;
     std::int64_t stop_deadline_ns_ = 0;
     bool up_ = false;
+    bool known_ = false;         // the database's offset has been seen
+    bool offset_due_ = false;    // an offset without events is to be written
+    std::uint64_t given_ = 0;    // all commands up to here were given
+    std::uint64_t written_ = 0;  // the database's offset as seen last
+    std::int64_t last_write_ns_ = 0;
     std::uint64_t batches_ = 0, failures_ = 0;
     std::string reason_;
     std::int64_t delay_ns_ = 0, backoff_ns_ = 0;
@@ -380,6 +422,10 @@ std::uint64_t Projection::load_offset() {
 
 bool Projection::enqueue(std::span<const tenon_execution_event> events) {
     return impl_->enqueue(events);
+}
+
+void Projection::advance(std::uint64_t sequence) {
+    impl_->advance(sequence);
 }
 
 std::uint64_t Projection::projected_sequence() const noexcept {

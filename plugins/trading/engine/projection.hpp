@@ -91,6 +91,7 @@ struct ProjectionOptions {
     std::int64_t query_timeout_ns = 10'000'000'000;
     std::int64_t retry_first_ns = 100'000'000;
     std::int64_t retry_max_ns = 5'000'000'000;
+    std::int64_t offset_interval_ns = 5'000'000'000;  // between offsets without events
 };
 
 struct ProjectionState {
@@ -124,7 +125,12 @@ public:
     // takes a call of any size, so that a huge command can not block for ever.
     [[nodiscard]] bool enqueue(std::span<const tenon_execution_event> events);
 
-    // [any]
+    // [reactor] All events of commands up to `sequence` were given to enqueue; most commands of a
+    // quiet market have none, and without this the offset would stay behind them. Cheap; the offset
+    // goes to the database with the next batch, or by itself now and then.
+    void advance(std::uint64_t sequence);
+
+    // [any] Every event of commands up to here is in the database.
     [[nodiscard]] std::uint64_t projected_sequence() const noexcept;
     [[nodiscard]] ProjectionState state() const;
 

@@ -146,21 +146,21 @@ void ProjectionWriter::forget() noexcept {
 std::uint64_t ProjectionWriter::write(
     Session& session,
     std::span<const std::vector<ProjectionEvent>> batch,
-    std::uint64_t expected,
+    Offsets offsets,
     std::int64_t now_real_ns
 ) {
     const std::uint64_t found = read_offset(session);
-    if (found < expected) {
+    if (found < offsets.expected) {
         forget();
         throw Error{
             TENON_CONFLICT,
             "the database is at command " + std::to_string(found) + ", behind " +
-                std::to_string(expected) +
+                std::to_string(offsets.expected) +
                 " that was written: an older one was put in its place; a restart projects again"};
     }
     write_references(session);
     Newest newest;
-    std::uint64_t offset = found;
+    std::uint64_t offset = std::max(found, offsets.through);
     for (const auto& events : batch) {
         for (const ProjectionEvent& event : events) {
             if (event.sequence > found) {

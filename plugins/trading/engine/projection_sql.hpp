@@ -19,14 +19,18 @@ public:
     explicit ProjectionWriter(Service<tenon_instruments_1> instruments)
         : instruments_{instruments} {}
 
+    struct Offsets {
+        std::uint64_t expected = 0;  // in the database when this process saw it last; 0: never
+        std::uint64_t through = 0;   // no command up to here has events beyond the batch
+    };
+
     // In the session's transaction: writes what the database does not have yet and moves the
-    // offset. Returns the new offset. `expected` is the offset that this process saw last, 0: none;
-    // a database that is behind it was replaced by an older one: throws Error (TENON_CONFLICT),
-    // since the events between are not here.
+    // offset. Returns the new one. A database that is behind the expected offset was replaced by an
+    // older one: throws Error (TENON_CONFLICT), since the events between are not here.
     std::uint64_t write(
         Session& session,
         std::span<const std::vector<ProjectionEvent>> batch,
-        std::uint64_t expected,
+        Offsets offsets,
         std::int64_t now_real_ns
     );
 
