@@ -66,7 +66,7 @@ void resolve_secrets(
         if (properties == nullptr) {
             return;
         }
-        for (auto entry : value.get_object()) {
+        for (auto& entry : value.get_object()) {
             const json::value* declared = properties->get_object().if_contains(entry.key());
             if (declared != nullptr) {
                 resolve_secrets(declared->get_object(), entry.value(), folder);

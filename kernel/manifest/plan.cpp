@@ -508,6 +508,9 @@ Plan make_plan(
 ) {
     Plan plan;
     plan.deployment = read_deployment(deployment_file, overrides, plan.problems);
+    if (plan.deployment.document.empty()) {
+        return plan;  // not JSON: there is nothing to go by
+    }
     std::vector<fs::path>& path = plan.deployment.plugin_path;
     if (!plugin_path.empty()) {
         path = plugin_path;
