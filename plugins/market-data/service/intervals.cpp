@@ -33,11 +33,13 @@ constexpr std::array<std::int64_t, TENON_INTERVAL_COUNT> k_lengths{
 }
 
 [[nodiscard]] std::int64_t month_open(std::int64_t local_ns, std::int64_t steps) {
-    using namespace std::chrono;
-    const sys_days day{days{floor_to(local_ns, k_day_ns) / k_day_ns}};
-    const year_month_day date{day};
-    const year_month month = year_month{date.year(), date.month()} + months{steps};
-    return sys_days{month / 1}.time_since_epoch().count() * k_day_ns;
+    namespace chrono = std::chrono;
+    const chrono::sys_days day{chrono::days{floor_to(local_ns, k_day_ns) / k_day_ns}};
+    const chrono::year_month_day date{day};
+    const chrono::year_month month =
+        chrono::year_month{date.year(), date.month()} + chrono::months{steps};
+    const chrono::sys_days first{month / chrono::day{1}};
+    return first.time_since_epoch().count() * k_day_ns;
 }
 
 }  // namespace

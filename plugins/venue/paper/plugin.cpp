@@ -35,17 +35,23 @@ private:
 
     [[nodiscard]] std::optional<Rules> rules_of(std::uint32_t id) const;
     void make_metrics();
+    void make_venue();
     void go_live();
     void on_market(const tenon_md_event& event);
     void wake();
     void arm(std::int64_t deadline_ns);
     void publish();
 
-    static tenon_status attach(void* self, tenon_iface input, tenon_err*) noexcept {
-        PaperPlugin& mine = of(self);
-        mine.input_ = service_from<tenon_venue_input_1>(input);
-        mine.live_on_ = mine.live_on_ && mine.input_;
-        return TENON_OK;
+    // An engine that attaches brings the state with it: snapshot and journal.
+    static tenon_status attach(void* self, tenon_iface input, tenon_err* err) noexcept {
+        return guard(err, [&] {
+            PaperPlugin& mine = of(self);
+            mine.input_ = service_from<tenon_venue_input_1>(input);
+            mine.live_on_ = false;
+            if (mine.input_) {
+                mine.make_venue();
+            }
+        });
     }
 
     static void live(void* self) noexcept {
@@ -205,14 +211,7 @@ void PaperPlugin::make_metrics() {
     );
 }
 
-void PaperPlugin::start() {
-    exec_ = host().service<tenon_exec_1>("tenon.exec/1");
-    clock_ = host().service<tenon_clock_1>("tenon.clock/1");
-    health_ = host().service<tenon_health_1>("tenon.health/1");
-    instruments_ = host().require<tenon_instruments_1>("tenon.instruments/1");
-    market_ = host().require<tenon_market_data_1>("tenon.market_data/1");
-    make_metrics();
-    published_commands_ = published_dropped_ = 0;
+void PaperPlugin::make_venue() {
     const auto rules = [this](std::uint32_t id) { return rules_of(id); };
     venue_ = std::make_unique<PaperVenue>(rules);
     live_ = std::make_unique<PaperLive>(
@@ -225,6 +224,17 @@ void PaperPlugin::start() {
                           : TENON_UNAVAILABLE;
         }
     );
+    published_commands_ = published_dropped_ = 0;
+}
+
+void PaperPlugin::start() {
+    exec_ = host().service<tenon_exec_1>("tenon.exec/1");
+    clock_ = host().service<tenon_clock_1>("tenon.clock/1");
+    health_ = host().service<tenon_health_1>("tenon.health/1");
+    instruments_ = host().require<tenon_instruments_1>("tenon.instruments/1");
+    market_ = host().require<tenon_market_data_1>("tenon.market_data/1");
+    make_metrics();
+    make_venue();
     health_->set(health_.self, str("paper"), TENON_HEALTHY, str(""));
     const auto fn = [](void* ctx, const tenon_md_event* event) noexcept {
         (void)guard(nullptr, [&] { static_cast<PaperPlugin*>(ctx)->on_market(*event); });

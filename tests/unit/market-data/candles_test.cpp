@@ -18,9 +18,8 @@ namespace {
 
 [[nodiscard]] std::int64_t
 utc(int year, unsigned month, unsigned day, int hour = 0, int minute = 0, int second = 0) {
-    using namespace std::chrono;
-    const sys_days date{
-        year_month_day{std::chrono::year{year}, std::chrono::month{month}, std::chrono::day{day}}};
+    const std::chrono::sys_days date{std::chrono::year_month_day{
+        std::chrono::year{year}, std::chrono::month{month}, std::chrono::day{day}}};
     return date.time_since_epoch().count() * k_day_ns + hour * k_hour_ns + minute * k_minute_ns +
            second * k_second_ns;
 }
