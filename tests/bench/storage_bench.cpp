@@ -40,7 +40,6 @@ struct Outcome {
 using Client = std::function<bool(std::int64_t)>;
 
 Outcome measure(unsigned clients, const std::function<Client()>& make) {
-    std::atomic<bool> running{true};
     std::atomic<std::uint64_t> errors{0};
     std::vector<std::vector<float>> times(clients);
     std::vector<std::thread> threads;
@@ -48,8 +47,8 @@ Outcome measure(unsigned clients, const std::function<Client()>& make) {
     for (unsigned c = 0; c < clients; ++c) {
         threads.emplace_back([&, c] {
             const Client client = make();
-            for (std::int64_t i = 0; running.load(std::memory_order_relaxed); ++i) {
-                const auto start = Clock::now();
+            auto start = Clock::now();
+            for (std::int64_t i = 0; start - began < k_round; ++i, start = Clock::now()) {
                 if (client(i)) {
                     times[c].push_back(
                         std::chrono::duration<float, std::micro>(Clock::now() - start).count()
@@ -60,8 +59,6 @@ Outcome measure(unsigned clients, const std::function<Client()>& make) {
             }
         });
     }
-    std::this_thread::sleep_for(k_round);
-    running = false;
     for (auto& thread : threads) {
         thread.join();
     }
