@@ -218,6 +218,10 @@ void Engine::deliver(Batch& batch) {
     }
     if (durable) {
         publish();
+        // Also past commands without events. What is in the spool was not given yet.
+        if (projection_ && !spool_broken_ && spool_->empty() && !batch.output.results().empty()) {
+            projection_->advance(batch.output.results().back().sequence);
+        }
         for (const trading::VenueBinding& binding : core_->venues()) {
             if (binding.venue->durable != nullptr) {
                 binding.venue->durable(binding.venue.self);
