@@ -308,6 +308,7 @@ int Daemon::run(const std::string& listen, std::int64_t began_ns) {
     }
     runtime::notify_systemd("STOPPING=1");
     lifecycle.stop();
+    data_dir_->remove("runtime.json");
     if (lifecycle.lost()) {
         // A thread hangs in a plugin; nothing that it may touch can be freed.
         log(TENON_LOG_ERROR, "stopped", {{"clean", false}});

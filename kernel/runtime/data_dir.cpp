@@ -120,6 +120,11 @@ void DataDir::write(std::string_view name, std::string_view text) const {
     }
 }
 
+void DataDir::remove(std::string_view name) const noexcept {
+    std::error_code ec;
+    fs::remove(path_ / name, ec);
+}
+
 void probe_listen(const std::string& listen) {
     const Address address = split(listen);
     addrinfo hints{};

@@ -29,6 +29,7 @@ public:
     [[nodiscard]] bool fresh() const;
     // Replaces a file of the folder at once, mode 0600. Throws InUse.
     void write(std::string_view name, std::string_view text) const;
+    void remove(std::string_view name) const noexcept;
 
 private:
     std::filesystem::path path_;

@@ -12,11 +12,11 @@
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -27,11 +27,9 @@ namespace json = boost::json;
 
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr auto k_start_limit = 120s;  // a long journal may have to be replayed
-constexpr auto k_busy_limit = 15s;
-constexpr auto k_look_again = 10ms;
+constexpr std::chrono::seconds k_start_limit{120};  // a long journal may have to be replayed
+constexpr std::chrono::seconds k_busy_limit{15};
+constexpr int k_look_again_ms = 10;
 constexpr int k_folder_in_use = 4;  // tenond's exit code
 
 fs::path program_folder() {
@@ -168,12 +166,12 @@ void TemporaryServer::start(const Settings& settings) {
                 throw NoServer{"tenond did not start:\n" + said()};
             }
             // Somebody else's server starts or ends on this folder: speak to it, or follow it.
-            std::this_thread::sleep_for(k_look_again * 10);
+            (void)::poll(nullptr, 0, k_look_again_ms * 10);
             spawn(arguments);
         } else if (now > deadline) {
             throw NoServer{"tenond did not answer in time:\n" + said()};
         }
-        std::this_thread::sleep_for(k_look_again);
+        (void)::poll(nullptr, 0, k_look_again_ms);
     }
 }
 

@@ -18,8 +18,8 @@ Commands
   keys create --account A --permissions trade,read [--type hmac|ed25519] [--public-key K] [--label L]
   keys list, keys revoke --api-key K
   accounts open --account A, accounts list, accounts fund --account A --asset X --amount N
-  journal check, journal repair
-  migrate status, migrate up, migrate down --to N --confirm
+  journal check, journal repair --confirm
+  migrate status, migrate up, migrate verify, migrate down --to N --confirm
   log level [--plugin NAME] [--level trace|debug|info|warn|error|off]
   stop                            drain and stop the running server
   commands                        every command of the server and its plugins

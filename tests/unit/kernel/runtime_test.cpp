@@ -108,6 +108,7 @@ TEST_CASE("timers fire by deadline, and cancelled ones never", "[kernel][exec]")
         exec->cancel_timer(exec.self, cancelled);
     });
     state.done.get_future().wait();
+    running.on_reactor([] {});  // the timer's callback has returned
     CHECK(state.order == "abc");
 }
 
@@ -224,13 +225,13 @@ TEST_CASE("a callback that unwatches its neighbour silences it at once", "[kerne
 }
 
 TEST_CASE("blocking work runs off the reactor and its queue is bounded", "[kernel][exec]") {
-    Exec exec{1, 1, 0};
-
     struct State {
         std::promise<void> begun;
         std::promise<void> open;
         std::shared_future<void> gate{open.get_future()};
     } state;
+
+    Exec exec{1, 1, 0};  // whose threads end before the state does
 
     REQUIRE(exec.pool().run(
         [](void* s) {

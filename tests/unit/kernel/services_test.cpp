@@ -14,7 +14,10 @@
 #include <catch2/catch.hpp>
 
 #include <future>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 using namespace tenon::runtime;
 using tenon::test::TempDir;
@@ -247,6 +250,24 @@ TEST_CASE("addresses to listen on are checked", "[kernel][K1]") {
         CHECK_THROWS_AS(probe_listen(bad), std::invalid_argument);
     }
     CHECK_THROWS_AS(probe_listen("203.0.113.7:0"), InUse);
+}
+
+TEST_CASE("systemd is told over its socket, when it asked", "[kernel][K1]") {
+    const TempDir dir;
+    const std::string path = (dir.path() / "notify").string();
+    const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    notify_systemd("UNHEARD=1");
+    REQUIRE(::setenv("NOTIFY_SOCKET", path.c_str(), 1) == 0);
+    notify_systemd("READY=1");
+    ::unsetenv("NOTIFY_SOCKET");
+    char text[32] = {};
+    CHECK(::recv(fd, text, sizeof text, MSG_DONTWAIT) == 7);
+    CHECK(std::string{text} == "READY=1");
+    ::close(fd);
 }
 
 TEST_CASE("a control call that hangs is left behind", "[kernel][loader]") {

@@ -144,7 +144,7 @@ typedef struct tenon_services_1 {
 } tenon_services_1;
 
 /* ---- tenon.secret/1: sealing at rest ------------------------------------------------------------
- * libsodium secretbox (XChaCha20-Poly1305) under the server's master key, which comes from systemd's
+ * XChaCha20-Poly1305 (libsodium) under the server's master key, which comes from systemd's
  * LoadCredential (tenon-master-key) or from the file master.key, mode 0600, in the data folder. */
 typedef struct tenon_secret_1 {
     uint32_t size, flags;
