@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// An unmodified ccxt, pointed at a server by its URLs alone.
+// An unmodified ccxt, pointed at a server by its URLs alone. (ccxt's JavaScript asks for
+// loadHttpProxyAgent() before it opens a ws:// address without TLS.)
 import ccxt from 'ccxt';
 
-export function exchange(server, key = undefined, pro = false) {
+export async function exchange(server, key = undefined, pro = false) {
   const Exchange = pro ? ccxt.pro.binance : ccxt.binance;
-  return new Exchange({
+  const client = new Exchange({
     ...(key && { apiKey: key.api_key, secret: key.secret }),
     urls: {
       api: {
@@ -17,6 +18,8 @@ export function exchange(server, key = undefined, pro = false) {
     },
     options: { fetchMarkets: { types: ['spot'] } },
   });
+  if (pro) await client.loadHttpProxyAgent();
+  return client;
 }
 
 export { ccxt };

@@ -2,7 +2,7 @@
 // Row T6: ccxt pro follows the market streams.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { Server } from './server.mjs';
+import { eventually, Server } from './server.mjs';
 import { exchange } from './ccxt.mjs';
 
 const symbol = 'BTC/USDT';
@@ -11,7 +11,11 @@ let client;
 
 before(async () => {
   server = await new Server().start();
-  client = exchange(server, undefined, true);
+  client = await exchange(server, undefined, true);
+  await eventually('the replay has a trade of each symbol', async () => {
+    const tickers = await client.fetchTickers(['BTC/USDT', 'ETH/USDT']);
+    return tickers['BTC/USDT'].last > 0 && tickers['ETH/USDT'].last > 0;
+  });
 });
 
 after(async () => {
@@ -38,8 +42,10 @@ test('watchTrades gives trades with rising ids [T6]', async () => {
 });
 
 test('watchTicker and watchTickers give the day [T6]', async () => {
-  const ticker = await client.watchTicker(symbol);
-  assert.ok(ticker.last > 0 && ticker.bid > 0);
+  const mini = await client.watchTicker(symbol);
+  assert.ok(mini.low <= mini.last && mini.last <= mini.high);
+  const ticker = await client.watchTicker(symbol, { name: 'ticker' });
+  assert.ok(ticker.last > 0 && ticker.bid < ticker.ask);
   const tickers = await client.watchTickers([symbol, 'ETH/USDT']);
   assert.ok(Object.values(tickers).every((t) => t.last > 0));
 });

@@ -11,7 +11,7 @@ let client;
 
 before(async () => {
   server = await new Server().start();
-  client = exchange(server, server.key());
+  client = await exchange(server, server.key());
   await eventually('the replay has a book and a trade', async () => {
     const ticker = await client.fetchTicker(symbol);
     return ticker.last > 0 && ticker.bid > 0;
@@ -142,7 +142,7 @@ test('refusals become the exceptions that ccxt users catch [T3, T6]', async () =
     ccxt.ExchangeError,
   );
   await client.cancelAllOrders(symbol);
-  const stranger = exchange(server, { api_key: 'x'.repeat(64), secret: 'y' });
+  const stranger = await exchange(server, { api_key: 'x'.repeat(64), secret: 'y' });
   await assert.rejects(stranger.fetchBalance(), ccxt.AuthenticationError);
   await assert.rejects(client.publicGetTicker24hr({ symbol: 'NOPE' }), ccxt.BadSymbol);
 });

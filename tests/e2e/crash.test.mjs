@@ -28,7 +28,7 @@ test(`acknowledged orders, fills and balances survive ${kills} kills, seed ${see
   await server.start();
   const key = server.key();
   const acknowledged = new Map();
-  let client = exchange(server, key);
+  let client = await exchange(server, key);
   for (let kill = 0; kill < kills; kill += 1) {
     const bid = await eventually('a price', async () => (await client.fetchTicker(symbol)).bid);
     const stopAfter = 5 + Math.floor(next() * 40);
@@ -54,7 +54,7 @@ test(`acknowledged orders, fills and balances survive ${kills} kills, seed ${see
     await Promise.all([0, 1, 2, 3].map(trader));
     await killed;
     await server.start();
-    client = exchange(server, key);
+    client = await exchange(server, key);
     const orders = new Map((await client.fetchOrders(symbol, undefined, 1000)).map((o) => [o.clientOrderId, o]));
     const trades = await client.fetchMyTrades(symbol, undefined, 1000);
     for (const [id, told] of acknowledged) {
