@@ -133,7 +133,7 @@ test('cancel all closes every open order; all orders list them [T2]', async () =
 test('refusals become the exceptions that ccxt users catch [T3, T6]', async () => {
   const bid = (await client.fetchTicker(symbol)).bid;
   const price = client.priceToPrecision(symbol, bid * 0.8);
-  await assert.rejects(client.createOrder(symbol, 'limit', 'buy', 1000, price), ccxt.InsufficientFunds);
+  await assert.rejects(client.createOrder(symbol, 'limit', 'buy', 100, price), ccxt.InsufficientFunds);
   await assert.rejects(client.cancelOrder('999999999', symbol), ccxt.OrderNotFound);
   await assert.rejects(client.fetchOrder('999999999', symbol), ccxt.OrderNotFound);
   await client.createOrder(symbol, 'limit', 'buy', 0.001, price, { newClientOrderId: 'e2e-twice' });
