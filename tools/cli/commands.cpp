@@ -162,6 +162,13 @@ int run_verify(const Arguments& arguments) {
     return result.at("ok").as_bool() ? k_exit_ok : k_exit_failed;
 }
 
+// A check that ran and found something says "ok": false; scripts see it by the exit code.
+int finish(const Arguments& arguments, const json::value& answer) {
+    print(arguments, answer);
+    const json::value* ok = answer.is_object() ? answer.get_object().if_contains("ok") : nullptr;
+    return ok != nullptr && *ok == false ? k_exit_failed : k_exit_ok;
+}
+
 int send(const Arguments& arguments) {
     // Commands that make no sense without the server that they are about.
     constexpr std::array<std::string_view, 4> k_online{"status", "log.level", "stop", "help"};
@@ -169,17 +176,14 @@ int send(const Arguments& arguments) {
         arguments.words[0] == "commands" ? std::string{"help"} : arguments.command();
     if (std::find(k_online.begin(), k_online.end(), command) != k_online.end()) {
         AdminClient client = running_server(arguments);
-        print(arguments, client.run(command, arguments.options));
-        return k_exit_ok;
+        return finish(arguments, client.run(command, arguments.options));
     }
     if (auto client = AdminClient::connect(arguments.data_dir)) {
-        print(arguments, client->run(command, arguments.options));
-        return k_exit_ok;
+        return finish(arguments, client->run(command, arguments.options));
     }
     TemporaryServer server{
         {arguments.data_dir, arguments.deployment, arguments.plugin_path, arguments.overrides}};
-    print(arguments, server.client().run(command, arguments.options));
-    return k_exit_ok;
+    return finish(arguments, server.client().run(command, arguments.options));
 }
 
 int dispatch(const Arguments& arguments) {

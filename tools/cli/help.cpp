@@ -35,7 +35,8 @@ Options
   --json             the answer as JSON; errors as {"error":{"code":…,"message":…}}
 
 Exit codes
-  0 done   1 the command was refused or failed   2 wrong usage   3 the deployment is wrong
+  0 done   1 the command was refused or failed, or a check found something wrong   2 wrong usage
+  3 the deployment is wrong
   4 no server answers and none could be started
 )";
 }
