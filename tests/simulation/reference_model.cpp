@@ -328,9 +328,13 @@ void ReferenceModel::execute(ModelOrder& order) {
         if (quantity == 0) {
             break;
         }
+        const bool whole = quantity == maker.quantity - maker.filled;
         trade(order, maker, quantity);
         if (!open_.contains(id)) {
             return;
+        }
+        if (!whole) {
+            break;  // a better price is not passed over for a worse one
         }
     }
     if (order.type == TENON_ORDER_MARKET || order.time_in_force == TENON_TIF_IOC) {
