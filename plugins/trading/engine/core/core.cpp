@@ -65,11 +65,10 @@ const Result& Core::apply(const Command& command, Output& out) {
 }
 
 void Core::put_touched_balances() {
-    for (const std::uint64_t at : ledger_.touched()) {
-        const std::uint64_t account = at / ledger_.asset_count();
-        const auto asset = static_cast<std::uint32_t>(at % ledger_.asset_count());
+    for (const auto& [account, asset] : ledger_.touched()) {
+        const Balance& cell = ledger_.at(account, asset);
         const auto row = static_cast<std::uint32_t>(out_->balances_.size());
-        out_->balances_.push_back(balance(account, asset));
+        out_->balances_.push_back({account, asset, 0, cell.free, cell.locked});
         out_->events_.push_back({TENON_EVENT_BALANCE, row, Output::k_none, false});
     }
 }

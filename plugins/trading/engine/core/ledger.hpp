@@ -24,6 +24,11 @@ struct Balance {
 
 class Ledger {
 public:
+    struct Cell {
+        std::uint64_t account = 0;
+        std::uint32_t asset = 0;
+    };
+
     explicit Ledger(std::uint32_t asset_count) : assets_{asset_count} {
         cells_.resize(std::size_t{assets_} * TENON_ACCOUNT_FIRST);
         touched_.reserve(256);
@@ -48,8 +53,8 @@ public:
         ++mark_;
     }
 
-    // Cells changed since begin, as account * asset_count + asset, in the order of first change.
-    [[nodiscard]] const std::vector<std::uint64_t>& touched() const noexcept { return touched_; }
+    // Cells changed since begin, in the order of first change.
+    [[nodiscard]] const std::vector<Cell>& touched() const noexcept { return touched_; }
 
     void add_free(std::uint64_t account, std::uint32_t asset, std::int64_t amount) {
         Balance& cell = touch(account, asset);
@@ -91,11 +96,10 @@ public:
 
 private:
     Balance& touch(std::uint64_t account, std::uint32_t asset) {
-        const std::uint64_t at = account * assets_ + asset;
-        Balance& cell = cells_[at];
+        Balance& cell = cells_[account * assets_ + asset];
         if (cell.touched != mark_) {
             cell.touched = mark_;
-            touched_.push_back(at);
+            touched_.push_back({account, asset});
         }
         return cell;
     }
@@ -103,7 +107,7 @@ private:
     std::uint32_t assets_;
     std::uint64_t mark_ = 1;
     std::vector<Balance> cells_;
-    std::vector<std::uint64_t> touched_;
+    std::vector<Cell> touched_;
 };
 
 }  // namespace tenon::trading

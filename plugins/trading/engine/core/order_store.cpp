@@ -23,13 +23,13 @@ namespace {
 
 }  // namespace
 
-TagTable::TagTable() : entries_(1024), mask_{1023} {}
+TagTable::TagTable() : entries_(1024), mask_{1023}, shift_{22} {}
 
 void TagTable::insert(std::uint32_t tag, std::uint32_t reference) {
     if (used_ * 2 >= entries_.size()) {
         grow();
     }
-    std::uint32_t at = tag & mask_;
+    std::uint32_t at = tag >> shift_;
     while (entries_[at].reference != k_empty) {
         at = (at + 1) & mask_;
     }
@@ -41,9 +41,10 @@ void TagTable::grow() {
     std::vector<Entry> old(entries_.size() * 2);
     old.swap(entries_);
     mask_ = static_cast<std::uint32_t>(entries_.size() - 1);
+    --shift_;
     for (const Entry& entry : old) {
         if (entry.reference != k_empty) {
-            std::uint32_t at = entry.tag & mask_;
+            std::uint32_t at = entry.tag >> shift_;
             while (entries_[at].reference != k_empty) {
                 at = (at + 1) & mask_;
             }
@@ -53,7 +54,7 @@ void TagTable::grow() {
 }
 
 std::uint32_t TagTable::place_of(std::uint32_t tag, std::uint32_t reference) const noexcept {
-    std::uint32_t at = tag & mask_;
+    std::uint32_t at = tag >> shift_;
     while (entries_[at].tag != tag || entries_[at].reference != reference) {
         at = (at + 1) & mask_;
     }
@@ -69,7 +70,7 @@ void TagTable::erase(std::uint32_t tag, std::uint32_t reference) noexcept {
     for (std::uint32_t at = (hole + 1) & mask_; entries_[at].reference != k_empty;
          at = (at + 1) & mask_) {
         // An entry may fill the hole when its home is not between the hole and itself.
-        const std::uint32_t distance = (at - (entries_[at].tag & mask_)) & mask_;
+        const std::uint32_t distance = (at - (entries_[at].tag >> shift_)) & mask_;
         if (distance >= ((at - hole) & mask_)) {
             entries_[hole] = entries_[at];
             hole = at;
@@ -147,21 +148,18 @@ std::uint32_t OrderStore::insert(const tenon_order& order, std::int64_t locked) 
     if (at == k_no_slot) {
         at = static_cast<std::uint32_t>(slots_.size());
         slots_.emplace_back();
+        links_.emplace_back();
     } else {
-        free_ = slots_[at].next;
+        free_ = links_[at].next;
     }
-    OrderSlot& slot = slots_[at];
-    slot.order = order;
-    slot.locked = locked;
-    slot.client_tag = tag_of(order.account, order.client_id);
-    by_id_.insert(tag_of(order.order_id), at);
-    by_client_.insert(slot.client_tag, at);
-
+    slots_[at] = {order, locked};
     List& list = lists_[order.account];
-    slot.next = k_no_slot;
-    slot.previous = list.last;
-    (list.last == k_no_slot ? list.first : slots_[list.last].next) = at;
+    Link& link = links_[at];
+    link = {order.order_id, k_no_slot, list.last, tag_of(order.account, order.client_id), 0};
+    (list.last == k_no_slot ? list.first : links_[list.last].next) = at;
     list.last = at;
+    by_id_.insert(tag_of(order.order_id), at);
+    by_client_.insert(link.client_tag, at);
 
     Exposure& exposure = exposures_[order.account * instruments_ + order.instrument];
     ++exposure.open_orders;
@@ -171,17 +169,17 @@ std::uint32_t OrderStore::insert(const tenon_order& order, std::int64_t locked) 
 }
 
 void OrderStore::unlink(std::uint32_t at) noexcept {
-    OrderSlot& slot = slots_[at];
-    const tenon_order& order = slot.order;
+    Link& link = links_[at];
+    const tenon_order& order = slots_[at].order;
     by_id_.erase(tag_of(order.order_id), at);
     List& list = lists_[order.account];
-    (slot.previous == k_no_slot ? list.first : slots_[slot.previous].next) = slot.next;
-    (slot.next == k_no_slot ? list.last : slots_[slot.next].previous) = slot.previous;
+    (link.previous == k_no_slot ? list.first : links_[link.previous].next) = link.next;
+    (link.next == k_no_slot ? list.last : links_[link.next].previous) = link.previous;
 
     Exposure& exposure = exposures_[order.account * instruments_ + order.instrument];
     --exposure.open_orders;
     exposure.open_buy_quantity -= open_buy_quantity(order);
-    slot.next = free_;
+    link.next = free_;
     free_ = at;
     --size_;
 }
@@ -192,6 +190,8 @@ std::uint32_t OrderStore::place_for_closed() {
         const std::uint32_t oldest = closed_first_;
         by_client_.erase(closed_[oldest].tag, oldest | k_closed_bit);
         closed_first_ = closed_first_ + 1 == capacity ? 0 : closed_first_ + 1;
+        by_client_.prefetch(closed_[closed_first_].tag);  // the next to go
+        __builtin_prefetch(&closed_[(closed_first_ + 4) % capacity].tag);
         return oldest;
     }
     const std::uint32_t at = closed_first_ + closed_count_;
@@ -200,19 +200,20 @@ std::uint32_t OrderStore::place_for_closed() {
 }
 
 void OrderStore::close(std::uint32_t at) {
-    const OrderSlot& slot = slots_[at];
+    const tenon_order& order = slots_[at].order;
+    const std::uint32_t tag = links_[at].client_tag;
     if (closed_.empty()) {
-        by_client_.erase(slot.client_tag, at);
+        by_client_.erase(tag, at);
     } else {
         const std::uint32_t place = place_for_closed();
-        closed_[place] = {slot.order.account, slot.order.client_id, slot.client_tag, 0};
-        by_client_.replace(slot.client_tag, at, place | k_closed_bit);
+        closed_[place] = {order.account, order.client_id, tag, 0};
+        by_client_.replace(tag, at, place | k_closed_bit);
     }
     unlink(at);
 }
 
 void OrderStore::remove(std::uint32_t at) {
-    by_client_.erase(slots_[at].client_tag, at);
+    by_client_.erase(links_[at].client_tag, at);
     unlink(at);
 }
 
@@ -220,7 +221,7 @@ std::vector<std::uint32_t> OrderStore::sorted() const {
     std::vector<std::uint32_t> all;
     all.reserve(size_);
     for (std::uint64_t account = 0; account < lists_.size(); ++account) {
-        for (std::uint32_t at = lists_[account].first; at != k_no_slot; at = slots_[at].next) {
+        for (std::uint32_t at = lists_[account].first; at != k_no_slot; at = links_[at].next) {
             all.push_back(at);
         }
     }
@@ -241,6 +242,7 @@ void OrderStore::remember(std::uint64_t account, const tenon_client_id& id) {
 
 void OrderStore::reset() {
     slots_.clear();
+    links_.clear();
     free_ = k_no_slot;
     size_ = 0;
     lists_.assign(TENON_ACCOUNT_FIRST, {});

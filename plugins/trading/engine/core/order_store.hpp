@@ -17,9 +17,6 @@ inline constexpr std::uint32_t k_no_slot = 0xffffffffU;
 struct OrderSlot {
     tenon_order order{};
     std::int64_t locked = 0;  // what is left of the reservation, in units of the paying asset
-    std::uint32_t next = k_no_slot, previous = k_no_slot;  // of the account's list, ids ascending
-    std::uint32_t client_tag = 0;
-    std::uint32_t reserved = 0;
 };
 
 // What an account has open in an instrument.
@@ -46,7 +43,7 @@ public:
     // The first reference with that tag for which same(reference) holds, or k_empty.
     template <class Same>
     [[nodiscard]] std::uint32_t find(std::uint32_t tag, Same&& same) const noexcept {
-        for (std::uint32_t at = tag & mask_;; at = (at + 1) & mask_) {
+        for (std::uint32_t at = tag >> shift_;; at = (at + 1) & mask_) {
             const Entry& entry = entries_[at];
             if (entry.reference == k_empty) {
                 return k_empty;
@@ -63,7 +60,9 @@ public:
     void erase(std::uint32_t tag, std::uint32_t reference) noexcept;
     void clear() noexcept;
 
-    void prefetch(std::uint32_t tag) const noexcept { __builtin_prefetch(&entries_[tag & mask_]); }
+    void prefetch(std::uint32_t tag) const noexcept {
+        __builtin_prefetch(entries_.data() + (tag >> shift_));
+    }
 
 private:
     struct Entry {
@@ -76,6 +75,7 @@ private:
 
     std::vector<Entry> entries_;
     std::uint32_t mask_ = 0;
+    std::uint32_t shift_ = 0;  // 32 - log2(size)
     std::uint32_t used_ = 0;
 };
 
@@ -106,7 +106,7 @@ public:
     // k_no_slot when no open order has it.
     [[nodiscard]] std::uint32_t find(std::uint64_t order_id) const noexcept {
         return by_id_.find(tag_of(order_id), [&](std::uint32_t slot) {
-            return slots_[slot].order.order_id == order_id;
+            return links_[slot].order_id == order_id;
         });
     }
 
@@ -131,7 +131,7 @@ public:
     template <class Visit>
     void for_each_of(std::uint64_t account, Visit&& visit) const {
         if (account < lists_.size()) {
-            for (std::uint32_t at = lists_[account].first; at != k_no_slot; at = slots_[at].next) {
+            for (std::uint32_t at = lists_[account].first; at != k_no_slot; at = links_[at].next) {
                 visit(slots_[at]);
             }
         }
@@ -157,6 +157,15 @@ private:
         std::uint32_t first = k_no_slot, last = k_no_slot;
     };
 
+    // What finding and unlinking need of a slot, apart from the rest: neighbours in a list are
+    // touched with every order that comes and goes, and this stays in the cache.
+    struct Link {
+        std::uint64_t order_id = 0;
+        std::uint32_t next = k_no_slot, previous = k_no_slot;  // of the account, ids ascending
+        std::uint32_t client_tag = 0;
+        std::uint32_t reserved = 0;
+    };
+
     // References of by_client_: a slot, or a place in closed_ with this bit.
     static constexpr std::uint32_t k_closed_bit = 0x80000000U;
 
@@ -176,6 +185,7 @@ private:
     std::size_t size_ = 0;
     std::uint32_t free_ = k_no_slot;  // list through next
     std::vector<OrderSlot> slots_;
+    std::vector<Link> links_;          // by slot
     std::vector<List> lists_;          // by account
     std::vector<Exposure> exposures_;  // by account and instrument
     TagTable by_id_;
