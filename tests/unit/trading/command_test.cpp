@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/trading/engine/core/command.hpp"
+
+#include "tests/simulation/command_generator.hpp"
+
+#include <tenon/plugin.hpp>
+
+#include <catch2/catch.hpp>
+
+using namespace tenon;
+using trading::Command;
+using trading::decode;
+using trading::DecodeStatus;
+
+TEST_CASE("a command's bytes are those of the specification", "[core][T5]") {
+    Command command;
+    command.sequence = 7;
+    command.time_real_ns = 1;
+    command.body = trading::KeyRevokeCommand{str("ab")};
+    std::string bytes;
+    trading::encode(command, bytes);
+    const char expected[] =
+        "\x01\x08"
+        "\x07\0\0\0\0\0\0\0"
+        "\x01\0\0\0\0\0\0\0"
+        "\x02\0\0\0"
+        "ab";
+    CHECK(bytes == std::string(expected, sizeof expected - 1));
+}
+
+TEST_CASE("what is decoded encodes to the same bytes, whatever was cut or changed", "[core][T5]") {
+    constexpr std::uint64_t k_seed = 7;
+    test::CommandGenerator generator{k_seed, 2, 3};
+    std::mt19937_64 random{k_seed};
+    std::string bytes;
+    std::string again;
+    for (int i = 0; i < 20'000; ++i) {
+        Command command;
+        command.sequence = random();
+        command.time_real_ns = static_cast<std::int64_t>(random());
+        command.body = generator.next();
+        REQUIRE(trading::well_formed(command));
+        bytes.clear();
+        trading::encode(command, bytes);
+        Command read;
+        REQUIRE(decode(bytes, read) == DecodeStatus::ok);
+        again.clear();
+        trading::encode(read, again);
+        REQUIRE(again == bytes);
+
+        REQUIRE(decode(bytes.substr(0, random() % bytes.size()), read) != DecodeStatus::ok);
+        bytes[random() % bytes.size()] ^= static_cast<char>(1 + random() % 255);
+        if (decode(bytes, read) == DecodeStatus::ok) {
+            again.clear();
+            trading::encode(read, again);
+            REQUIRE(again == bytes);
+        }
+    }
+}
+
+TEST_CASE("what cannot be a command is told apart", "[core][T5]") {
+    Command command;
+    CHECK(decode("", command) == DecodeStatus::truncated);
+    CHECK(decode(std::string("\x02", 1), command) == DecodeStatus::bad_version);
+    std::string bytes(18, '\0');
+    bytes[0] = 1;
+    CHECK(decode(bytes, command) == DecodeStatus::unknown_kind);
+    bytes[1] = 99;
+    CHECK(decode(bytes, command) == DecodeStatus::unknown_kind);
+    bytes[1] = 3;
+    CHECK(decode(bytes, command) == DecodeStatus::truncated);
+    CHECK(decode(bytes + std::string(12, '\0'), command) == DecodeStatus::ok);
+    CHECK(decode(bytes + std::string(13, '\0'), command) == DecodeStatus::trailing);
+}

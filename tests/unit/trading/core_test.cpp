@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/simulation/core_world.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace tenon;
+using namespace tenon::test;
+
+namespace {
+
+constexpr std::uint8_t k_buy = TENON_SIDE_BUY;
+constexpr std::uint8_t k_sell = TENON_SIDE_SELL;
+
+// Two funded accounts: ann has USDT, bob has BTC.
+struct Market : CoreWorld {
+    explicit Market(const trading::CoreOptions& options = {}) : CoreWorld{options} {
+        ann = open("ann");
+        bob = open("bob");
+        deposit(ann, "USDT", "100000");
+        deposit(bob, "BTC", "2");
+    }
+
+    std::uint32_t place(const tenon_order_request& order) { return apply(submit(order)).reject; }
+
+    tenon_order_request market(std::uint64_t account, std::uint8_t side) const {
+        tenon_order_request order = limit(account, side, "1", "1");
+        order.type = TENON_ORDER_MARKET;
+        order.time_in_force = 0;
+        order.price = 0;
+        order.quantity = 0;
+        return order;
+    }
+
+    std::uint64_t ann = 0, bob = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a resting buy locks price times quantity and a cancel gives it back", "[core][T2][T3]") {
+    Market m;
+    REQUIRE(m.place(m.limit(m.ann, k_buy, "50000.00", "0.5")) == TENON_REJECT_NONE);
+    REQUIRE(m.reply().order_count == 1);
+    const tenon_order order = m.reply().orders[0];
+    CHECK(order.status == TENON_STATUS_NEW);
+    CHECK(m.balance(m.ann, "USDT") == "75000 locked 25000");
+
+    const auto& result = m.apply(cancel(m.ann, order.instrument, order.order_id));
+    CHECK(result.reject == TENON_REJECT_NONE);
+    CHECK(m.reply().orders[0].status == TENON_STATUS_CANCELED);
+    CHECK(m.reply().orders[0].cancel_client_id.length > 0);
+    CHECK(m.balance(m.ann, "USDT") == "100000");
+    CHECK(m.core.open_order_count() == 0);
+}
+
+TEST_CASE("a buyer pays the maker's price, fees come off what is received", "[core][T2][T3]") {
+    Market m;
+    REQUIRE(m.place(m.limit(m.bob, k_sell, "40000", "1")) == TENON_REJECT_NONE);
+    REQUIRE(m.place(m.limit(m.ann, k_buy, "50000", "0.5")) == TENON_REJECT_NONE);
+    const tenon_trading_reply reply = m.reply();
+    REQUIRE(reply.trade_count == 1);
+    CHECK(reply.orders[0].status == TENON_STATUS_FILLED);
+    CHECK(reply.trades[0].trade_id == 1);
+    CHECK(reply.trades[0].is_maker == 0);
+    CHECK(reply.trades[0].fee_asset == m.asset("BTC"));
+    CHECK(m.balance(m.ann, "USDT") == "80000");  // 0.5 * 40000, the rest of the lock back
+    CHECK(m.balance(m.ann, "BTC") == "0.499");   // taker 0.2 %
+    CHECK(m.balance(m.bob, "USDT") == "19980");  // maker 0.1 %
+    CHECK(m.balance(m.bob, "BTC") == "1 locked 0.5");
+    CHECK(m.balance(TENON_ACCOUNT_FEES, "BTC") == "0.001");
+    CHECK(m.balance(TENON_ACCOUNT_FEES, "USDT") == "20");
+    CHECK(m.core.check_invariants().empty());
+    CHECK(m.core.last_price(0) == 4'000'000);
+}
+
+TEST_CASE("each filter refuses with its own code and changes nothing", "[core][T3]") {
+    Market m;
+    REQUIRE(m.place(m.limit(m.bob, k_sell, "40000", "0.1")) == TENON_REJECT_NONE);
+    REQUIRE(m.place(m.limit(m.ann, k_buy, "40000", "0.1")) == TENON_REJECT_NONE);  // last price
+    const std::uint64_t before = m.core.state_hash();
+    const auto refused = [&](tenon_order_request order, auto&& change) {
+        change(order);
+        const std::uint32_t reject = m.place(order);
+        CHECK(m.core.state_hash() == before);
+        CHECK(m.reply().order_count == 0);
+        CHECK(m.output.event_count() == 0);
+        return reject;
+    };
+    const tenon_order_request good = m.limit(m.ann, k_buy, "40000", "0.1");
+    using Order = tenon_order_request;
+    CHECK(refused(good, [](Order& o) { o.price = 200'000'000; }) == TENON_REJECT_PRICE_FILTER);
+    CHECK(refused(good, [](Order& o) { o.price = 20'000'001; }) == TENON_REJECT_PERCENT_PRICE);
+    CHECK(refused(good, [](Order& o) { o.price = 799'999; }) == TENON_REJECT_PERCENT_PRICE);
+    CHECK(refused(good, [](Order& o) { o.quantity = 900'000'001; }) == TENON_REJECT_LOT_SIZE);
+    CHECK(refused(good, [](Order& o) { o.quantity = 12; }) == TENON_REJECT_NOTIONAL);
+    CHECK(refused(good, [](Order& o) { o.quantity = 30'000'000; }) == TENON_REJECT_NOTIONAL);
+    CHECK(refused(good, [](Order& o) { o.quantity = 1'000'000; }) == TENON_REJECT_BALANCE);
+    CHECK(refused(good, [](Order& o) { o.account = 99; }) == TENON_REJECT_UNKNOWN_ACCOUNT);
+    CHECK(refused(good, [](Order& o) { o.account = 2; }) == TENON_REJECT_UNKNOWN_ACCOUNT);
+    CHECK(refused(good, [](Order& o) { o.instrument = 9; }) == TENON_REJECT_UNKNOWN_INSTRUMENT);
+    CHECK(refused(good, [](Order& o) {
+              o.type = TENON_ORDER_STOP_LOSS;
+          }) == TENON_REJECT_UNSUPPORTED);
+    CHECK(refused(good, [](Order& o) { o.time_in_force = 0; }) == TENON_REJECT_INVALID);
+    CHECK(refused(m.market(m.ann, k_buy), [](Order& o) {
+              o.quantity = 12'000'001;
+          }) == TENON_REJECT_MARKET_LOT_SIZE);
+    CHECK(refused(m.market(m.ann, k_buy), [](Order& o) {
+              o.quote_quantity = 499'999'999;
+          }) == TENON_REJECT_NOTIONAL);
+    CHECK(refused(m.limit(m.bob, k_sell, "0.1", "1", "ETHBTC"), [](Order& o) {
+              o.quantity = INT64_MAX;
+          }) == TENON_REJECT_OVERFLOW);
+}
+
+TEST_CASE("a post-only order that would take is refused to the last bit", "[core][T2]") {
+    Market m;
+    REQUIRE(m.place(m.limit(m.bob, k_sell, "40000", "1")) == TENON_REJECT_NONE);
+    const std::uint64_t before = m.core.state_hash();
+    tenon_order_request order = m.limit(m.ann, k_buy, "40000", "0.5");
+    order.type = TENON_ORDER_LIMIT_MAKER;
+    order.client_id = client_id("post");
+    CHECK(m.place(order) == TENON_REJECT_WOULD_MATCH);
+    CHECK(m.core.state_hash() == before);
+    order.price -= 1;
+    CHECK(m.place(order) == TENON_REJECT_NONE);  // the id is still free, the order id too
+    CHECK(m.reply().orders[0].order_id == 2);
+}
+
+TEST_CASE("market orders spend no more than there is", "[core][T2]") {
+    Market m;
+    REQUIRE(m.place(m.limit(m.bob, k_sell, "40000", "1")) == TENON_REJECT_NONE);
+    REQUIRE(m.place(m.limit(m.bob, k_sell, "90000", "1")) == TENON_REJECT_NONE);
+
+    SECTION("by quote quantity, to the step") {
+        tenon_order_request order = m.market(m.ann, k_buy);
+        order.quote_quantity = 1'000'000'000;  // 10 USDT at 40000: 0.00025
+        REQUIRE(m.place(order) == TENON_REJECT_NONE);
+        CHECK(m.reply().orders[0].status == TENON_STATUS_FILLED);
+        CHECK(m.reply().orders[0].quantity == 25);
+        CHECK(m.balance(m.ann, "USDT") == "99990");
+    }
+    SECTION("by quantity, stopped by the funds") {
+        tenon_order_request order = m.market(m.ann, k_buy);
+        order.quantity = 200'000;  // 2 BTC: 40000 + 90000
+        REQUIRE(m.place(order) == TENON_REJECT_NONE);
+        CHECK(m.reply().orders[0].status == TENON_STATUS_EXPIRED);
+        CHECK(m.reply().orders[0].filled_quantity == 166'666);
+        CHECK(m.balance(m.ann, "USDT") == "0.6");
+    }
+    SECTION("on an empty book the order expires untouched") {
+        tenon_order_request order = m.market(m.ann, k_buy);
+        order.instrument = m.instrument("BTCUSDT");
+        m.apply(trading::CancelAllCommand{m.bob, TENON_ANY_INSTRUMENT});
+        order.quantity = 1000;
+        REQUIRE(m.place(order) == TENON_REJECT_NONE);
+        CHECK(m.reply().orders[0].status == TENON_STATUS_EXPIRED);
+        CHECK(m.balance(m.ann, "USDT") == "100000");
+    }
+    CHECK(m.core.check_invariants().empty());
+}
+
+TEST_CASE("fill-or-kill fills whole or not at all, immediate-or-cancel what it can", "[core][T2]") {
+    Market m;
+    REQUIRE(m.place(m.limit(m.bob, k_sell, "40000", "0.3")) == TENON_REJECT_NONE);
+    tenon_order_request order = m.limit(m.ann, k_buy, "40000", "0.5");
+    order.time_in_force = TENON_TIF_FOK;
+    REQUIRE(m.place(order) == TENON_REJECT_NONE);
+    CHECK(m.reply().orders[0].status == TENON_STATUS_EXPIRED);
+    CHECK(m.reply().trade_count == 0);
+    order.time_in_force = TENON_TIF_IOC;
+    REQUIRE(m.place(order) == TENON_REJECT_NONE);
+    CHECK(m.reply().orders[0].status == TENON_STATUS_EXPIRED);
+    CHECK(m.reply().orders[0].filled_quantity == 30'000);
+    CHECK(m.balance(m.ann, "USDT") == "88000");
+    CHECK(m.core.open_order_count() == 0);
+}
+
+TEST_CASE("a client id is taken while open and while remembered", "[core][T2]") {
+    trading::CoreOptions options;
+    options.closed_ids_remembered = 1;
+    Market m{options};
+    tenon_order_request order = m.limit(m.ann, k_buy, "40000", "0.1");
+    order.client_id = client_id("mine");
+    REQUIRE(m.place(order) == TENON_REJECT_NONE);
+    CHECK(m.place(order) == TENON_REJECT_DUPLICATE_ID);
+    const std::uint64_t id = m.core.open_order(m.ann, 0, 0, order.client_id)->order_id;
+    m.apply(cancel(m.ann, 0, id));
+    CHECK(m.place(order) == TENON_REJECT_DUPLICATE_ID);
+    order.client_id = client_id("other");
+    REQUIRE(m.place(order) == TENON_REJECT_NONE);
+    m.apply(cancel(m.ann, 0, id + 1));  // "other" pushes "mine" out
+    order.client_id = client_id("mine");
+    CHECK(m.place(order) == TENON_REJECT_NONE);
+    tenon_order_request his = m.limit(m.bob, k_sell, "50000", "0.1");
+    his.client_id = client_id("mine");
+    CHECK(m.place(his) == TENON_REJECT_NONE);  // ids are an account's own
+}
+
+TEST_CASE("a transfer with a known reference is done once", "[core][T13]") {
+    Market m;
+    tenon_ledger_entry entry{};
+    entry.from = TENON_ACCOUNT_EXTERNAL;
+    entry.to = m.bob;
+    entry.asset = m.asset("USDT");
+    entry.amount = 100'000'000;
+    entry.reference = str("pay-1");
+    CHECK(m.apply(trading::TransferCommand{entry}).reject == TENON_REJECT_NONE);
+    CHECK(m.apply(trading::TransferCommand{entry}).reject == TENON_REJECT_NONE);
+    CHECK(m.output.event_count() == 0);
+    CHECK(m.balance(m.bob, "USDT") == "1");
+    entry.amount = 1;
+    CHECK(m.apply(trading::TransferCommand{entry}).reject == TENON_REJECT_DUPLICATE_ID);
+    entry.reference = {};
+    entry.from = m.bob;
+    entry.to = m.ann;
+    entry.amount = 100'000'001;
+    CHECK(m.apply(trading::TransferCommand{entry}).reject == TENON_REJECT_BALANCE);
+    entry.from = TENON_ACCOUNT_EXTERNAL;
+    entry.amount = INT64_MAX;
+    CHECK(m.apply(trading::TransferCommand{entry}).reject == TENON_REJECT_OVERFLOW);
+    CHECK(m.core.check_invariants().empty());
+}
+
+TEST_CASE("orders of one account may meet and the balances stay right", "[core][T2]") {
+    Market m;
+    m.deposit(m.ann, "BTC", "1");
+    REQUIRE(m.place(m.limit(m.ann, k_sell, "40000", "1")) == TENON_REJECT_NONE);
+    REQUIRE(m.place(m.limit(m.ann, k_buy, "40000", "1")) == TENON_REJECT_NONE);
+    CHECK(m.balance(m.ann, "USDT") == "99960");  // the maker's fee
+    CHECK(m.balance(m.ann, "BTC") == "0.998");   // the taker's
+    CHECK(m.core.check_invariants().empty());
+}
+
+TEST_CASE("a halted instrument takes no order and lets orders be cancelled", "[core][T3]") {
+    Market m;
+    REQUIRE(m.place(m.limit(m.ann, k_buy, "40000", "0.1")) == TENON_REJECT_NONE);
+    m.apply(trading::InstrumentStatusCommand{0, TENON_INSTRUMENT_HALT});
+    CHECK(m.core.instrument_status(0) == TENON_INSTRUMENT_HALT);
+    CHECK(m.place(m.limit(m.ann, k_buy, "40000", "0.1")) == TENON_REJECT_MARKET_CLOSED);
+    CHECK(m.apply(cancel(m.ann, 0, 1)).reject == TENON_REJECT_NONE);
+}
+
+TEST_CASE("cancel all closes the account's orders in order of their ids", "[core][T2]") {
+    Market m;
+    for (const char* price : {"30000", "31000", "29000"}) {
+        REQUIRE(m.place(m.limit(m.ann, k_buy, price, "0.1")) == TENON_REJECT_NONE);
+    }
+    CHECK(m.apply(trading::CancelAllCommand{m.ann, 0}).reject == TENON_REJECT_NONE);
+    REQUIRE(m.reply().order_count == 3);
+    for (std::uint32_t i = 0; i < 3; ++i) {
+        CHECK(m.reply().orders[i].order_id == i + 1);
+        CHECK(m.reply().orders[i].status == TENON_STATUS_CANCELED);
+    }
+    CHECK(m.apply(trading::CancelAllCommand{m.ann, 0}).reject == TENON_REJECT_UNKNOWN_ORDER);
+}
+
+TEST_CASE("a damaged snapshot is refused with the place", "[core][T5]") {
+    Market m;
+    REQUIRE(m.place(m.limit(m.ann, k_buy, "40000", "0.1")) == TENON_REJECT_NONE);
+    std::string snapshot;
+    m.core.snapshot_write(snapshot);
+    for (std::size_t size = 0; size < snapshot.size(); ++size) {
+        CoreWorld other;
+        CHECK_THROWS_AS(other.core.snapshot_read(snapshot.substr(0, size)), Error);
+    }
+    CoreWorld same;
+    same.core.snapshot_read(snapshot);
+    CHECK(same.core.state_hash() == m.core.state_hash());
+    CHECK(same.core.sequence() == m.core.sequence());
+    CHECK_THROWS_WITH(same.core.snapshot_read(snapshot + "x"), Catch::Contains("left over"));
+}
