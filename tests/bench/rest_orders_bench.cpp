@@ -36,7 +36,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct Options {
-    std::string address, key, secret, symbol = "ETHBTC", price = "0.05000", quantity = "0.001";
+    std::string address, key, secret, symbol = "ETHBTC", price = "0.05000", quantity = "0.100";
     std::string sync_file;
     std::size_t connections = 64;
     int seconds = 5, rounds = 5;
@@ -150,9 +150,6 @@ int take_answer(std::string& in) {
         return 0;
     }
     const int status = std::stoi(in.substr(9, 3));
-    if (status != 200) {
-        std::fprintf(stderr, "%.*s\n", static_cast<int>(head + 4 + length), in.c_str());
-    }
     in.erase(0, head + 4 + length);
     return status;
 }
@@ -258,9 +255,13 @@ private:
             throw std::runtime_error{"the server closed a connection"};
         }
         connection.in.append(buffer.data(), static_cast<std::size_t>(n));
+        const std::string answer = connection.in;
         const int status = take_answer(connection.in);
         if (status == 0) {
             return false;
+        }
+        if (status != 200 && !round.statuses.contains(status)) {
+            std::fprintf(stderr, "%s\n", answer.c_str());
         }
         ++round.statuses[status];
         round.micros.push_back(
