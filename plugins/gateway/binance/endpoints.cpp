@@ -51,8 +51,6 @@ constexpr std::array k_endpoints{
         1,
         &rest::margin_pairs},
     Endpoint{"GET", "/sapi/v1/system/status", Security::none, 0, &rest::system_status},
-    Endpoint{"GET", "/sapi/v1/margin/allPairs", Security::none, 0, &rest::margin_pairs},
-    Endpoint{"GET", "/sapi/v1/margin/isolated/allPairs", Security::none, 0, &rest::margin_pairs},
 };
 
 }  // namespace

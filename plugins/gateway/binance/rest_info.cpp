@@ -240,10 +240,4 @@ void system_status(Api& api, Call& call) {
     );
 }
 
-// Spot only: there are no margin pairs. ccxt asks for them, signed, when it loads its markets with a
-// key; the signature decides nothing here, so no parameter is looked at.
-void margin_pairs(Api& api, Call& call) {
-    api.reply(call.to, "[]");
-}
-
 }  // namespace tenon::binance::rest

@@ -11,7 +11,6 @@ void ping(Api& api, Call& call);
 void time(Api& api, Call& call);
 void exchange_info(Api& api, Call& call);
 void system_status(Api& api, Call& call);
-void margin_pairs(Api& api, Call& call);
 
 // rest_market.cpp
 void depth(Api& api, Call& call);
