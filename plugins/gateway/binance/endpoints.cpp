@@ -43,6 +43,13 @@ constexpr std::array k_endpoints{
         0,
         &rest::capital_config},
     Endpoint{"GET", "/sapi/v1/asset/tradeFee", Security::user_data, 1, &rest::trade_fee},
+    Endpoint{"GET", "/sapi/v1/margin/allPairs", Security::user_data, 1, &rest::margin_pairs},
+    Endpoint{
+        "GET",
+        "/sapi/v1/margin/isolated/allPairs",
+        Security::user_data,
+        1,
+        &rest::margin_pairs},
     Endpoint{"GET", "/sapi/v1/system/status", Security::none, 0, &rest::system_status},
 };
 

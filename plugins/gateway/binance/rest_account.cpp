@@ -200,6 +200,12 @@ void rate_limit_order(Api& api, Call& call) {
     api.reply(call.to, json.text());
 }
 
+void margin_pairs(Api& api, Call& call) {
+    (void)call.params.symbol();
+    call.finish();
+    api.reply(call.to, "[]");
+}
+
 void trade_fee(Api& api, Call& call) {
     const auto symbol = call.params.symbol();
     call.finish();

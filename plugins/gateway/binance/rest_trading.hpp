@@ -24,6 +24,8 @@ void account_commission(Api& api, Call& call);
 void rate_limit_order(Api& api, Call& call);
 void capital_config(Api& api, Call& call);
 void trade_fee(Api& api, Call& call);
+// Spot only: there are none. ccxt asks while it loads its markets.
+void margin_pairs(Api& api, Call& call);
 
 // "commission" objects of an instrument: maker, taker, buyer, seller.
 void write_commission(

@@ -489,6 +489,7 @@ TEST_CASE("an account shows its balances and rates", "[binance][T6]") {
         coins.find(R"({"coin":"USDT","depositAllEnable":false,"free":"100000.00000000")") !=
         std::string::npos
     );
+    CHECK(f.ask("GET", "/sapi/v1/margin/allPairs").body == "[]");
     CHECK(
         f.ask("GET", "/sapi/v1/asset/tradeFee", "symbol=BTCUSDT").body ==
         R"([{"symbol":"BTCUSDT","makerCommission":"0.001","takerCommission":"0.001"}])"
