@@ -170,6 +170,10 @@ bool Engine::commit_batch() {
             );
         }
     }
+    if (failed_.empty()) {
+        // Now, since answers may bring commands that are not durable.
+        (void)guard(nullptr, [&] { maybe_snapshot(); });
+    }
     current_ ^= 1;
     delivering_ = true;
     (void)guard(nullptr, [&] { deliver(batch); });
@@ -178,7 +182,6 @@ bool Engine::commit_batch() {
     batch.waiting.clear();
     batch.tasks.clear();
     if (failed_.empty()) {
-        maybe_snapshot();
         prepare_segment();
     }
     return true;
@@ -218,6 +221,7 @@ void Engine::deliver(Batch& batch) {
     }
     if (durable) {
         publish();
+        advance_projection();
         // Also past commands without events. What is in the spool was not given yet.
         if (projection_ && !spool_broken_ && spool_->empty() && !batch.output.results().empty()) {
             projection_->advance(batch.output.results().back().sequence);
@@ -281,6 +285,13 @@ void Engine::project(std::span<const tenon_execution_event> events) {
         spool_broken_ = true;
         log_.error("the spool failed, the database will lack events", {{"reason", error.what()}});
         health_->set(health_.self, str("projection"), TENON_DEGRADED, str(error.what()));
+    }
+}
+
+// Commands without events count as projected, too, once nothing before them waits.
+void Engine::advance_projection() {
+    if (projection_ && !spool_broken_ && spool_->empty()) {
+        projection_->advance(writer_->durable_sequence());
     }
 }
 

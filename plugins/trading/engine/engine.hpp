@@ -149,6 +149,7 @@ private:
     void gather_events(const Batch& batch);
     void publish();
     void project(std::span<const tenon_execution_event> events);
+    void advance_projection();
     [[nodiscard]] std::string refusal(Admission admission) const;
     void remember(const trading::Output& output, const trading::Result& result);
 

@@ -28,6 +28,7 @@ void Engine::tick() {
     prepare_due_ = true;
     prepare_segment();
     pump_spool();
+    advance_projection();
     watch_projection();
     update_gauges();
     publish_status();

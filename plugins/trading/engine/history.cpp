@@ -168,6 +168,9 @@ void History::evict(std::uint64_t projected) {
 void History::evict_order() {
     const tenon_order& order = orders_.front();
     Book& book = books_.at(book_key(order.account, order.instrument));
+    if (is_closed(order.status)) {
+        evicted_sequence_ = std::max(evicted_sequence_, order.update_sequence);
+    }
     by_id_.erase(tag_of_id(order.order_id), first_reference_);
     if (find_client(order.account, order.client_id) == first_reference_) {
         by_client_.erase(tag_of_client(order.account, order.client_id), first_reference_);
@@ -184,6 +187,7 @@ void History::evict_order() {
 
 void History::evict_trade() {
     Book& book = *trade_order_.front().book;
+    evicted_sequence_ = std::max(evicted_sequence_, trade_order_.front().sequence);
     book.trades_from = book.trades.front().trade_id + 1;
     book.trades.pop_front();
     trade_order_.pop_front();

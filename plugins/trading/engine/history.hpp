@@ -48,6 +48,10 @@ public:
     // True while nothing is missing: what is not here does not exist.
     [[nodiscard]] bool complete() const noexcept { return complete_; }
 
+    // Of the newest row that left: below it SQL must have caught up before it can complete an
+    // answer.
+    [[nodiscard]] std::uint64_t evicted_sequence() const noexcept { return evicted_sequence_; }
+
     [[nodiscard]] std::size_t order_count() const noexcept { return orders_.size(); }
 
     [[nodiscard]] std::size_t trade_count() const noexcept { return trade_order_.size(); }
@@ -87,6 +91,7 @@ private:
     bool complete_;
     std::deque<tenon_order> orders_;  // in the order of their coming
     std::uint32_t first_reference_ = 0;
+    std::uint64_t evicted_sequence_ = 0;
     std::deque<OldestTrade> trade_order_;
     std::unordered_map<std::uint64_t, Book> books_;
     trading::TagTable by_id_, by_client_;

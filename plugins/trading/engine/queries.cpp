@@ -155,6 +155,17 @@ bool in_range(const tenon_order_query& query, const tenon_order& order) {
            (query.end_real_ns == 0 || order.created_real_ns <= query.end_real_ns);
 }
 
+// SQL can complete an answer only when it has what left the memory.
+template <class Row>
+bool sql_is_behind(Engine& engine, Found<Row>& found) {
+    if (engine.projection()->projected_sequence() >= engine.history().evicted_sequence()) {
+        return false;
+    }
+    found.status = TENON_UNAVAILABLE;
+    found.message = "older orders and trades are not in the database yet";
+    return true;
+}
+
 Found<tenon_order> look_for_order(
     Engine& engine,
     std::uint64_t account,
@@ -172,7 +183,7 @@ Found<tenon_order> look_for_order(
     } else if (engine.history().complete() || engine.projection() == nullptr) {
         found.status = TENON_NOT_FOUND;
         found.message = "there is no such order";
-    } else {
+    } else if (!sql_is_behind(engine, found)) {
         found.complete = [&engine, account, instrument, order_id, client_id](auto& rows) {
             const auto older =
                 engine.projection()->order(account, instrument, order_id, &client_id);
@@ -205,7 +216,7 @@ Found<tenon_order> look_for_orders(Engine& engine, const tenon_order_query& quer
         }
     });
     merge(found.rows, std::move(open), order_id_of, newest, query.limit);
-    if (engine.projection() != nullptr) {
+    if (engine.projection() != nullptr && !sql_is_behind(engine, found)) {
         found.complete = [&engine, query, newest](std::vector<tenon_order>& rows) {
             merge(rows, engine.projection()->orders(query), order_id_of, newest, query.limit);
         };
@@ -217,7 +228,7 @@ Found<tenon_trade> look_for_trades(Engine& engine, const tenon_trade_query& quer
     Found<tenon_trade> found;
     const bool newest = query.from_trade_id == 0 && query.start_real_ns == 0;
     const bool complete = engine.history().trades(query, found.rows);
-    if (!complete && engine.projection() != nullptr) {
+    if (!complete && engine.projection() != nullptr && !sql_is_behind(engine, found)) {
         found.complete = [&engine, query, newest](std::vector<tenon_trade>& rows) {
             merge(rows, engine.projection()->trades(query), trade_id_of, newest, query.limit);
         };

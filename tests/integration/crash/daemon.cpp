@@ -68,6 +68,9 @@ Daemon::~Daemon() {
     if (pipe_ >= 0) {
         ::close(pipe_);
     }
+    if (std::getenv("TENON_KEEP") != nullptr) {
+        return;
+    }
     std::error_code ignored;
     std::filesystem::remove_all(folder_, ignored);
 }
@@ -213,10 +216,25 @@ json::object Daemon::admin(const std::string& command, const json::object& args)
     }
     const json::object parsed = json::parse(answer).as_object();
     if (const json::value* error = parsed.if_contains("error"); error != nullptr) {
-        throw std::runtime_error{command + ": " + json::serialize(*error) + "\n" + log_tail()};
+        throw std::runtime_error{command + ": " + json::serialize(*error)};
     }
     const json::value& ok = parsed.at("ok");
     return ok.is_object() ? ok.as_object() : json::object{};
+}
+
+json::object Daemon::admin_when_available(const std::string& command) {
+    const auto deadline = steady_clock::now() + k_patience;
+    for (;;) {
+        try {
+            return admin(command, {});
+        } catch (const std::runtime_error& error) {
+            const bool later = std::string{error.what()}.find("UNAVAILABLE") != std::string::npos;
+            if (!later || steady_clock::now() > deadline) {
+                throw;
+            }
+        }
+        ::poll(nullptr, 0, 20);
+    }
 }
 
 void Daemon::start_load(std::uint64_t seed) {

@@ -35,6 +35,9 @@ public:
     // Throws std::runtime_error when the answer is an error.
     boost::json::object admin(const std::string& command, const boost::json::object& args);
 
+    // The same, again while the answer is UNAVAILABLE: old rows may still be on their way to SQL.
+    boost::json::object admin_when_available(const std::string& command);
+
     void start_load(std::uint64_t seed);
     // Reads until that many lines came.
     void collect(Acknowledged& into, std::uint64_t lines);
