@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starts a tenond on a free port with a data folder of its own, for tests with real clients.
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -58,10 +58,15 @@ export class Server {
   get http() { return `http://${this.address}`; }
   get ws() { return `ws://${this.address}`; }
 
-  // Runs a `tenon` command against this server's data folder and gives its JSON.
+  // Runs a `tenon` command against this server's data folder and gives its JSON. Exit 1 with an
+  // answer means that a check found something wrong, which is what the answer says.
   tenon(...words) {
-    const out = execFileSync(tenon, [...words, '--data-dir', this.dataDir, '--json'], { encoding: 'utf8' });
-    return JSON.parse(out);
+    const run = spawnSync(tenon, [...words, '--data-dir', this.dataDir, '--json'], { encoding: 'utf8' });
+    const answer = run.stdout ? JSON.parse(run.stdout) : undefined;
+    if (run.status !== 0 && (answer === undefined || answer.error)) {
+      throw new Error(`tenon ${words.join(' ')}: exit ${run.status}: ${run.stdout}${run.stderr}`);
+    }
+    return answer;
   }
 
   key(account = 'demo', permissions = 'trade,read') {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// One file, long because the model is meant to be read from top to bottom against the rules.
 #include "tests/simulation/reference_model.hpp"
 
 #include <tenon/plugin.hpp>
