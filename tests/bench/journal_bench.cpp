@@ -47,9 +47,9 @@ public:
         writer_->prepare();
         for (int i = 0; i < 4; ++i) {
             const std::uint64_t account = world_.open("bench" + std::to_string(i));
-            world_.deposit(account, "USDT", "90000000000");
+            world_.deposit(account, "USDT", "1000000000");
             world_.deposit(account, "BTC", "1000000000");
-            world_.deposit(account, "ETH", "10000000000");
+            world_.deposit(account, "ETH", "1000000000");
             accounts_.push_back(account);
         }
         instrument_ = world_.instrument("ETHBTC");

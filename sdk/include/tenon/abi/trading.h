@@ -231,7 +231,7 @@ typedef struct tenon_trading_status {
     uint64_t sequence;             /* last applied command */
     uint64_t durable_sequence;
     uint64_t projected_sequence;   /* last one in SQL */
-    uint64_t state_hash;           /* of the applied state */
+    uint64_t state_hash;           /* of the applied state; 0: not computed here, it costs a walk */
     uint64_t open_orders, accounts;
     tenon_str reason;              /* borrowed until the next turn */
 } tenon_trading_status;
@@ -255,7 +255,7 @@ typedef struct tenon_trading_1 {
     /* [reactor, any of them] Queries see everything that was acknowledged before the call. Rows are
      * borrowed during `row`, which may return a failure to stop. TENON_OK: all rows were given before
      * the return; TENON_PENDING: rows come later on the caller's reactor, then done fires (storage or
-     * another reactor had to be asked). */
+     * another reactor had to be asked). order: TENON_NOT_FOUND when there is none, also by done. */
     tenon_status (*order)(void* self, uint64_t account, uint32_t instrument, uint64_t order_id,
                           const tenon_client_id* client_id, /* when order_id is 0 */
                           void* ctx, tenon_status (*row)(void* ctx, const tenon_order*), tenon_done,
