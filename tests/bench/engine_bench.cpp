@@ -187,14 +187,14 @@ double round_of(const Recording& recording) {
     for (const trading::CommandBody& body : recording.prefill) {
         (void)world.apply(body);
     }
-    trading::Command command;
-    command.sequence = world.core.sequence();
+    std::vector<trading::Command> commands;
+    commands.reserve(recording.commands.size());
+    for (const trading::CommandBody& body : recording.commands) {
+        commands.push_back({world.core.sequence() + commands.size() + 1, 1, body});
+    }
     std::size_t in_batch = 0;
     const auto begin = std::chrono::steady_clock::now();
-    for (const trading::CommandBody& body : recording.commands) {
-        ++command.sequence;
-        command.time_real_ns += 1000;
-        command.body = body;
+    for (const trading::Command& command : commands) {
         (void)world.core.apply(command, world.output);
         if (++in_batch == k_batch) {
             world.output.clear();

@@ -213,6 +213,13 @@ private:
         std::uint32_t asset = 0;
     };
 
+    // What the checks of a submit find out.
+    struct Admission {
+        tenon_client_id client_id{};
+        std::uint32_t client_tag = 0;
+        std::int64_t funds = 0;
+    };
+
     // One side of a trade: an open order, or the market (slot k_no_slot).
     struct TradeSide {
         std::uint32_t slot = k_no_slot;
@@ -238,11 +245,8 @@ private:
     void run(const CancelCommand&);
     void run(const CancelAllCommand&);
     void run(const VenueApplyCommand&);
-    [[nodiscard]] std::uint32_t check_submit(
-        const SubmitCommand& command,
-        tenon_client_id& client_id,
-        std::int64_t& funds
-    ) const;
+    [[nodiscard]] std::uint32_t check_submit(const SubmitCommand& command, Admission& admission)
+        const;
     [[nodiscard]] std::uint32_t find_funds(
         const tenon_order_request& order,
         std::int64_t reference_price,

@@ -7,14 +7,41 @@
 #include <tenon/decimal.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstddef>
 
 namespace tenon::trading {
 namespace {
 
+// True when each of the eight bytes is above ' ' and below DEL: for bytes without their top bit no
+// borrow or carry leaves a byte that is in range, and one out of range reaches a top bit.
+[[nodiscard]] bool printable(std::uint64_t bytes) noexcept {
+    constexpr std::uint64_t k_ones = 0x0101010101010101ULL;
+    constexpr std::uint64_t k_tops = k_ones << 7;
+    const std::uint64_t low = (bytes | k_tops) - '!' * k_ones;
+    const std::uint64_t high = (bytes & ~k_tops) + k_ones;
+    return ((bytes | ~low | high) & k_tops) == 0;
+}
+
+// The same of a whole id; its last eight bytes may be looked at twice.
 [[nodiscard]] bool printable(const tenon_client_id& id) noexcept {
-    return id.length <= TENON_CLIENT_ID_MAX &&
-           std::all_of(id.text, id.text + id.length, [](char c) { return c > ' ' && c < 0x7f; });
+    constexpr std::size_t k_word = sizeof(std::uint64_t);
+    if (id.length > TENON_CLIENT_ID_MAX) {
+        return false;
+    }
+    if (id.length < k_word) {
+        return std::all_of(id.text, id.text + id.length, [](char c) {
+            return c > ' ' && c < 0x7f;
+        });
+    }
+    bool good = true;
+    for (std::size_t at = 0; at < id.length; at += k_word) {
+        std::uint64_t bytes = 0;
+        std::memcpy(&bytes, id.text + std::min(at, id.length - k_word), k_word);
+        good = good && printable(bytes);
+    }
+    return good;
 }
 
 [[nodiscard]] bool closed_position(
@@ -31,9 +58,21 @@ namespace {
 }  // namespace
 
 tenon_client_id normal(const tenon_client_id& id) noexcept {
+    constexpr std::size_t k_word = sizeof(std::uint64_t);
+    constexpr std::size_t k_words = sizeof id / k_word;
+    static_assert(sizeof id == k_words * k_word && offsetof(tenon_client_id, text) == 1);
+    std::array<std::uint64_t, k_words> words{};
+    std::memcpy(words.data(), &id, sizeof id);
+    const std::size_t length = std::min<std::size_t>(id.length, TENON_CLIENT_ID_MAX);
+    for (std::size_t i = 0; i < k_words; ++i) {
+        // Bytes of this word that belong to the length and the text.
+        const std::size_t end = length + 1;
+        const std::size_t kept = std::clamp(end, i * k_word, (i + 1) * k_word) - i * k_word;
+        words[i] &= kept == k_word ? ~std::uint64_t{0} : (std::uint64_t{1} << (kept * 8)) - 1;
+    }
     tenon_client_id out{};
-    out.length = std::min<std::uint8_t>(id.length, TENON_CLIENT_ID_MAX);
-    std::memcpy(out.text, id.text, out.length);
+    std::memcpy(&out, words.data(), sizeof out);
+    out.length = static_cast<std::uint8_t>(length);
     return out;
 }
 
@@ -99,11 +138,7 @@ std::uint32_t Core::find_funds(
     return free >= needed ? TENON_REJECT_NONE : TENON_REJECT_BALANCE;
 }
 
-std::uint32_t Core::check_submit(
-    const SubmitCommand& command,
-    tenon_client_id& client_id,
-    std::int64_t& funds
-) const {
+std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admission) const {
     const tenon_order_request& order = command.order;
     const Account* account = find_account(order.account);
     if (account == nullptr || order.account < TENON_ACCOUNT_FIRST) {
@@ -125,6 +160,9 @@ std::uint32_t Core::check_submit(
     if (!printable(order.client_id) || command.evidence.n > k_evidence_bytes_max) {
         return TENON_REJECT_INVALID;
     }
+    const bool make_id = order.client_id.length == 0;
+    admission.client_id = make_id ? make_client_id(order.account) : normal(order.client_id);
+    admission.client_tag = orders_.client_tag(order.account, admission.client_id);
     const std::int64_t reference = reference_price(command);
     if (const std::uint32_t reject = check_filters(*instrument, order, reference);
         reject != TENON_REJECT_NONE) {
@@ -142,25 +180,20 @@ std::uint32_t Core::check_submit(
         )) {
         return TENON_REJECT_MAX_POSITION;
     }
-    if (order.client_id.length == 0) {
-        client_id = make_client_id(order.account);
-    } else {
-        client_id = normal(order.client_id);
-        if (orders_.client_id_taken(order.account, client_id)) {
-            return TENON_REJECT_DUPLICATE_ID;
-        }
+    if (!make_id &&
+        orders_.client_id_taken(order.account, admission.client_id, admission.client_tag)) {
+        return TENON_REJECT_DUPLICATE_ID;
     }
     if (orders_.size() >= options_.open_orders_max) {
         return TENON_REJECT_CAPACITY;
     }
-    return find_funds(order, reference, funds);
+    return find_funds(order, reference, admission.funds);
 }
 
 void Core::run(const SubmitCommand& command) {
     const tenon_order_request& request = command.order;
-    tenon_client_id client_id{};
-    std::int64_t funds = 0;
-    if (const std::uint32_t reject = check_submit(command, client_id, funds);
+    Admission admission;
+    if (const std::uint32_t reject = check_submit(command, admission);
         reject != TENON_REJECT_NONE) {
         refuse(reject);
         return;
@@ -179,13 +212,14 @@ void Core::run(const SubmitCommand& command) {
     order.created_real_ns = time_real_ns_;
     order.updated_real_ns = time_real_ns_;
     order.update_sequence = sequence_;
-    order.client_id = client_id;
+    order.client_id = admission.client_id;
+    const std::int64_t funds = admission.funds;
 
     const Instrument& instrument = table_[request.instrument];
     const std::uint32_t paying =
         request.side == TENON_SIDE_BUY ? instrument.rules.quote : instrument.rules.base;
     ledger_.lock(request.account, paying, funds);
-    const std::uint32_t slot = orders_.insert(order, funds);
+    const std::uint32_t slot = orders_.insert(order, funds, admission.client_tag);
     subject_ = slot;
 
     const tenon_venue_order venue_order{
@@ -261,6 +295,7 @@ void Core::run(const CancelCommand& command) {
         cancel_id = make_cancel_id();
     }
     subject_ = orders_.find(order->order_id);
+    orders_.prefetch(subject_);
     const std::uint64_t order_id = order->order_id;
     cancel_open(subject_, cancel_id);
     if (!subject_has_row_ && orders_.find(order_id) != k_no_slot) {

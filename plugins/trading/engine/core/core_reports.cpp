@@ -64,7 +64,7 @@ void Core::on_report(const tenon_venue_report& report) {
         on_trade(report);
         return;
     }
-    const std::uint32_t slot = orders_.find(report.order_id);
+    const std::uint32_t slot = orders_.find(report.order_id, subject_);
     if (slot == k_no_slot) {
         return;
     }
@@ -146,11 +146,15 @@ bool Core::venues_can_trade(const Fill& fill, bool venues_buy) const noexcept {
 }
 
 void Core::on_trade(const tenon_venue_report& report) {
-    const TradeSide taker{report.order_id == 0 ? k_no_slot : orders_.find(report.order_id), false};
+    const TradeSide taker{
+        report.order_id == 0 ? k_no_slot : orders_.find(report.order_id, subject_), false};
     const TradeSide maker{
         report.maker_order_id == 0 ? k_no_slot : orders_.find(report.maker_order_id), true};
     const bool has_taker = taker.slot != k_no_slot;
     const bool has_maker = maker.slot != k_no_slot;
+    if (has_maker) {
+        orders_.prefetch(maker.slot);
+    }
     const Instrument* instrument = table_.find(report.instrument);
     Fill fill{instrument, 0, report.price, report.quantity, 0, 0};
 

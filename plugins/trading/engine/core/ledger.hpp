@@ -15,7 +15,7 @@ namespace tenon::trading {
 // Bound of what EXTERNAL and VENUES may owe or hold.
 inline constexpr std::int64_t k_system_balance_max = std::int64_t{1} << 61;
 
-struct Balance {
+struct alignas(32) Balance {
     std::int64_t free = 0;
     std::int64_t locked = 0;
     std::uint64_t touched = 0;  // mark of the command that changed it last; not state

@@ -139,11 +139,16 @@ std::uint32_t OrderStore::find_client(std::uint64_t account, const tenon_client_
     return (found & k_closed_bit) != 0 ? k_no_slot : found;
 }
 
-bool OrderStore::client_id_taken(std::uint64_t account, const tenon_client_id& id) const noexcept {
-    return lookup(tag_of(account, id), account, id) != TagTable::k_empty;
+bool OrderStore::client_id_taken(
+    std::uint64_t account,
+    const tenon_client_id& id,
+    std::uint32_t client_tag
+) const noexcept {
+    return lookup(client_tag, account, id) != TagTable::k_empty;
 }
 
-std::uint32_t OrderStore::insert(const tenon_order& order, std::int64_t locked) {
+std::uint32_t
+OrderStore::insert(const tenon_order& order, std::int64_t locked, std::uint32_t client_tag) {
     std::uint32_t at = free_;
     if (at == k_no_slot) {
         at = static_cast<std::uint32_t>(slots_.size());
@@ -155,7 +160,7 @@ std::uint32_t OrderStore::insert(const tenon_order& order, std::int64_t locked) 
     slots_[at] = {order, locked};
     List& list = lists_[order.account];
     Link& link = links_[at];
-    link = {order.order_id, k_no_slot, list.last, tag_of(order.account, order.client_id), 0};
+    link = {order.order_id, k_no_slot, list.last, client_tag, 0};
     (list.last == k_no_slot ? list.first : links_[list.last].next) = at;
     list.last = at;
     by_id_.insert(tag_of(order.order_id), at);
@@ -179,6 +184,7 @@ void OrderStore::unlink(std::uint32_t at) noexcept {
     Exposure& exposure = exposures_[order.account * instruments_ + order.instrument];
     --exposure.open_orders;
     exposure.open_buy_quantity -= open_buy_quantity(order);
+    link.order_id = 0;
     link.next = free_;
     free_ = at;
     --size_;

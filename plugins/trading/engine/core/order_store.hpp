@@ -14,7 +14,8 @@ namespace tenon::trading {
 
 inline constexpr std::uint32_t k_no_slot = 0xffffffffU;
 
-struct OrderSlot {
+// On its own cache lines.
+struct alignas(64) OrderSlot {
     tenon_order order{};
     std::int64_t locked = 0;  // what is left of the reservation, in units of the paying asset
 };
@@ -89,9 +90,32 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
-    // Takes an order whose id and client id are not there; its client id has no bytes after its
-    // length but zeros.
-    std::uint32_t insert(const tenon_order& order, std::int64_t locked);
+    // What stands for an account's client id in the tables; asked for early, it is looked up while
+    // the caller does something else. The id has no bytes after its length but zeros.
+    [[nodiscard]] std::uint32_t client_tag(std::uint64_t account, const tenon_client_id& id)
+        const noexcept {
+        const std::uint32_t tag = tag_of(account, id);
+        by_client_.prefetch(tag);
+        return tag;
+    }
+
+    // Takes an order whose id and client id are not there.
+    std::uint32_t insert(const tenon_order& order, std::int64_t locked, std::uint32_t client_tag);
+
+    std::uint32_t insert(const tenon_order& order, std::int64_t locked) {
+        return insert(order, locked, tag_of(order.account, order.client_id));
+    }
+
+    // The order is about to change and perhaps to leave.
+    void prefetch(std::uint32_t slot) const noexcept {
+        constexpr std::size_t k_line = 64;
+        const auto* bytes = reinterpret_cast<const char*>(&slots_[slot]);
+        for (std::size_t at = 0; at < sizeof(OrderSlot); at += k_line) {
+            __builtin_prefetch(bytes + at);
+        }
+        by_client_.prefetch(links_[slot].client_tag);
+    }
+
     // The order is closed: it leaves, its client id stays taken.
     void close(std::uint32_t slot);
     // The order never was: it leaves, and its client id is free.
@@ -110,12 +134,29 @@ public:
         });
     }
 
+    // The same, trying a slot first that probably holds it; k_no_slot: none.
+    [[nodiscard]] std::uint32_t find(std::uint64_t order_id, std::uint32_t probably)
+        const noexcept {
+        if (order_id != 0 && probably < links_.size() && links_[probably].order_id == order_id) {
+            return probably;
+        }
+        return find(order_id);
+    }
+
     [[nodiscard]] std::uint32_t find_client(std::uint64_t account, const tenon_client_id& id)
         const noexcept;
 
     // True for the client id of an open order and of a remembered closed one.
+    [[nodiscard]] bool client_id_taken(
+        std::uint64_t account,
+        const tenon_client_id& id,
+        std::uint32_t client_tag
+    ) const noexcept;
+
     [[nodiscard]] bool client_id_taken(std::uint64_t account, const tenon_client_id& id)
-        const noexcept;
+        const noexcept {
+        return client_id_taken(account, id, tag_of(account, id));
+    }
 
     [[nodiscard]] const Exposure& exposure(std::uint64_t account, std::uint32_t instrument)
         const noexcept {
