@@ -59,6 +59,7 @@ void Engine::open_projection() {
     ProjectionOptions options;
     options.instruments = instruments_;
     options.batch_max = settings_.projection_batch_max;
+    options.batch_interval_ns = settings_.projection_interval_ms * 1'000'000;
     options.queue_max = settings_.projection_queue_max;
     projection_ = std::make_unique<Projection>(storage_, exec_, clock_, log_, options);
     spool_ = std::make_unique<Spool>(*disk_, data_folder_ + "/projection.spool");

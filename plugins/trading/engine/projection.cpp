@@ -119,13 +119,10 @@ public:
             const std::lock_guard lock{mutex_};
             queued_ += copies.size();
             queue_.push_back(std::move(copies));
-            run = phase_ == Phase::idle;
-            if (run) {
-                phase_ = Phase::running;
-            }
+            run = phase_ == Phase::idle && !stopped_;
         }
         if (run) {
-            submit_job();
+            wait_on_reactor(options_.batch_interval_ns);
         }
         return true;
     }
@@ -226,7 +223,7 @@ private:
                     return;
                 }
                 const std::lock_guard lock{mutex_};
-                if (stopped_) {
+                if (stopped_ || queued_ < options_.batch_max) {
                     break;
                 }
             }
@@ -247,7 +244,7 @@ private:
                 return;
             }
         }
-        retry_later(0);
+        retry_later(options_.batch_interval_ns);
     }
 
     void end_job(Phase phase) noexcept {

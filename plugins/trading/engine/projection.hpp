@@ -87,6 +87,9 @@ struct ProjectionOptions {
     Service<tenon_instruments_1> instruments;
     std::size_t batch_max = 2'000;   // events of one transaction (whole commands: may be exceeded)
     std::size_t queue_max = 50'000;  // events waiting in memory
+    // A batch that is not full waits this long for more events: each transaction costs syncs of
+    // the disk that the journal shares. 0: it does not wait.
+    std::int64_t batch_interval_ns = 100'000'000;
     std::int64_t write_timeout_ns = 30'000'000'000;
     std::int64_t query_timeout_ns = 10'000'000'000;
     std::int64_t retry_first_ns = 100'000'000;

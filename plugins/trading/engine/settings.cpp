@@ -54,6 +54,8 @@ Settings parse_settings(std::string_view json) {
     settings.open_orders_max = static_cast<std::uint32_t>(number(object, "open_orders_max"));
     settings.projection_queue_max = number(object, "projection_queue_max");
     settings.projection_batch_max = number(object, "projection_batch_max");
+    settings.projection_interval_ms =
+        static_cast<std::int64_t>(number(object, "projection_interval_ms"));
     if (const auto* demo = object.if_contains("demo_account"); demo != nullptr) {
         parse_demo(demo->as_object(), settings);
     }

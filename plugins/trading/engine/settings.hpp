@@ -20,7 +20,8 @@ struct Settings {
     std::size_t history_trades_max = 200'000;
     std::uint32_t open_orders_max = 1U << 20;
     std::size_t projection_queue_max = 50'000;
-    std::size_t projection_batch_max = 2'000;
+    std::size_t projection_batch_max = 10'000;
+    std::int64_t projection_interval_ms = 100;
     std::string demo_account;                       // empty: none
     std::map<std::string, std::string> demo_funds;  // asset name -> decimal amount
 };
