@@ -4,6 +4,7 @@
 #include <tenon/byte_codec.hpp>
 #include <tenon/plugin.hpp>
 
+#include <algorithm>
 #include <array>
 
 namespace tenon::trading {
@@ -17,7 +18,7 @@ namespace {
     const std::string_view text = in.get_text(TENON_CLIENT_ID_MAX);
     tenon_client_id id{};
     id.length = static_cast<std::uint8_t>(text.size());
-    std::memcpy(id.text, text.data(), text.size());
+    std::copy(text.begin(), text.end(), id.text);  // may be empty, with no bytes behind it
     return id;
 }
 

@@ -6,6 +6,7 @@
 #include <tenon/byte_codec.hpp>
 #include <tenon/decimal.hpp>
 
+#include <algorithm>
 #include <map>
 
 namespace tenon::trading {
@@ -21,7 +22,7 @@ constexpr std::size_t k_symbol_bytes_max = 64;
     const std::string_view text = in.get_text(TENON_CLIENT_ID_MAX);
     tenon_client_id id{};
     id.length = static_cast<std::uint8_t>(text.size());
-    std::memcpy(id.text, text.data(), text.size());
+    std::copy(text.begin(), text.end(), id.text);  // may be empty, with no bytes behind it
     return id;
 }
 
