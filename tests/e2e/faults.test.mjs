@@ -3,7 +3,8 @@
 import { afterEach, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { closeSync, copyFileSync, openSync, readFileSync, readdirSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, copyFileSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { eventually, Server } from './server.mjs';
@@ -144,6 +145,31 @@ test('damage in the middle of the journal stops the start with file and offset; 
   copyFileSync(`${server.dataDir}.seg`, segment);
   await server.start();
   assert.equal((await order(key, 'd-29')).body.status, 'NEW');
+});
+
+test('the wall clock steps back by an hour: orders go on, their times never go back [T5]', async () => {
+  const offset = join(tmpdir(), `tenon-clock-${process.pid}`);
+  undo.push(() => rmSync(offset, { force: true }));
+  writeFileSync(offset, '+0');
+  const key = await started({ env: {
+    LD_PRELOAD: '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1', FAKETIME_TIMESTAMP_FILE: offset, FAKETIME_NO_CACHE: '1',
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+  } });
+  const serverTime = async () => (await (await fetch(`${server.http}/api/v3/time`)).json()).serverTime;
+  const before = (await limitBuy(server, key, '30000', 'before')).body;
+  assert.ok(before.transactTime > 0);
+  writeFileSync(offset, '-3600');
+  await eventually('the server sees the step', async () => (await serverTime()) < Date.now() - 3_000_000);
+  const after_ = await limitBuy(server, key, '30000', 'after', { timestamp: await serverTime() });
+  assert.equal(after_.status, 200, JSON.stringify(after_.body));
+  assert.ok(after_.body.transactTime >= before.transactTime);
+  await server.kill();
+  await server.start();
+  for (const id of ['before', 'after']) {
+    const found = await call(server, key, 'GET', '/api/v3/order',
+      { symbol: 'BTCUSDT', origClientOrderId: id, timestamp: await serverTime() });
+    assert.equal(found.body.status, 'NEW');
+  }
 });
 
 test('rubbish on the port does no harm [K1]', async () => {

@@ -28,9 +28,10 @@ export async function eventually(what, probe, seconds = 30) {
 }
 
 export class Server {
-  constructor({ deployment = 'conservative', set = [] } = {}) {
+  constructor({ deployment = 'conservative', set = [], env = {} } = {}) {
     this.deployment = join(source, `etc/deployments/${deployment}.json`);
     this.set = set;
+    this.env = env;
     this.dataDir = mkdtempSync(join(tmpdir(), 'tenon-e2e-'));
     this.log = '';
   }
@@ -39,7 +40,8 @@ export class Server {
     rmSync(join(this.dataDir, 'listen'), { force: true });
     const options = this.set.flatMap((value) => ['--set', value]);
     this.child = spawn(tenond, ['--deployment', this.deployment, '--data-dir', this.dataDir,
-      '--listen', '127.0.0.1:0', ...options], { stdio: ['ignore', 'pipe', 'pipe'] });
+      '--listen', '127.0.0.1:0', ...options],
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.env } });
     this.exited = once(this.child, 'exit');
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream.on('data', (chunk) => { this.log = (this.log + chunk).slice(-200_000); });

@@ -3,7 +3,7 @@
 import { createHmac } from 'node:crypto';
 
 export async function call(server, key, method, path, params = {}) {
-  const query = new URLSearchParams({ ...params, recvWindow: 60000, timestamp: Date.now() }).toString();
+  const query = new URLSearchParams({ recvWindow: 60000, timestamp: Date.now(), ...params }).toString();
   const signature = createHmac('sha256', key.secret).update(query).digest('hex');
   const response = await fetch(`${server.http}${path}?${query}&signature=${signature}`,
     { method, headers: { 'X-MBX-APIKEY': key.api_key } });
