@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands a second of the trading core with the internal venue on one core, journal off.
 //
-// usage: tenon_engine_bench [rounds [commands]]
+// usage: engine_bench [rounds [commands]]
 //
 // 1,000 accounts, one instrument with all filters and fees, 1,000 price levels with about ten
 // orders each. The commands are recorded once from a seeded mix and then applied to a fresh core in
@@ -215,7 +215,7 @@ int main(int argc, char** argv) {
     const int rounds = argc > 1 ? std::atoi(argv[1]) : 7;
     const std::size_t count = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1'000'000;
     if (rounds < 1 || count == 0) {
-        std::fprintf(stderr, "usage: tenon_engine_bench [rounds [commands]]\n");
+        std::fprintf(stderr, "usage: engine_bench [rounds [commands]]\n");
         return 2;
     }
     const Recording recording = record(count);

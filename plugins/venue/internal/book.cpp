@@ -68,6 +68,7 @@ void Book::submit(
     std::int64_t now_real_ns,
     tenon_venue_reports out
 ) {
+    ids_.prefetch(order.order_id);
     const auto put = [&](std::uint32_t kind, std::uint32_t reject = 0) {
         const tenon_venue_report report = report_of(kind, order, reject);
         out.put(out.ctx, &report);
@@ -190,11 +191,14 @@ void Book::rest(std::uint8_t side, std::int64_t price, const RestingOrder& order
     }
     const std::uint32_t place = level_for(side, price);
     Level& level = levels_[place];
+    if (level.last != k_none) {
+        __builtin_prefetch(&nodes_[level.last]);
+    }
+    ids_.insert(order.order_id, at);
     nodes_[at] = {order.order_id, order.quantity, k_none, level.last, place};
     (level.last == k_none ? level.first : nodes_[level.last].next) = at;
     level.last = at;
     level.quantity += order.quantity;
-    ids_.insert(order.order_id, at);
     ++resting_;
 }
 

@@ -140,6 +140,11 @@ std::uint32_t Core::find_funds(
 
 std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admission) const {
     const tenon_order_request& order = command.order;
+    const bool make_id = order.client_id.length == 0;
+    admission.client_id = normal(order.client_id);
+    admission.client_tag = orders_.client_tag(order.account, admission.client_id);
+    orders_.prefetch_insert(next_order_id_, order.account);
+    ledger_.prefetch(order.account);
     const Account* account = find_account(order.account);
     if (account == nullptr || order.account < TENON_ACCOUNT_FIRST) {
         return TENON_REJECT_UNKNOWN_ACCOUNT;
@@ -160,9 +165,6 @@ std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admiss
     if (!printable(order.client_id) || command.evidence.n > k_evidence_bytes_max) {
         return TENON_REJECT_INVALID;
     }
-    const bool make_id = order.client_id.length == 0;
-    admission.client_id = make_id ? make_client_id(order.account) : normal(order.client_id);
-    admission.client_tag = orders_.client_tag(order.account, admission.client_id);
     const std::int64_t reference = reference_price(command);
     if (const std::uint32_t reject = check_filters(*instrument, order, reference);
         reject != TENON_REJECT_NONE) {
@@ -180,8 +182,10 @@ std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admiss
         )) {
         return TENON_REJECT_MAX_POSITION;
     }
-    if (!make_id &&
-        orders_.client_id_taken(order.account, admission.client_id, admission.client_tag)) {
+    if (make_id) {
+        admission.client_id = make_client_id(order.account);
+        admission.client_tag = orders_.client_tag(order.account, admission.client_id);
+    } else if (orders_.client_id_taken(order.account, admission.client_id, admission.client_tag)) {
         return TENON_REJECT_DUPLICATE_ID;
     }
     if (orders_.size() >= options_.open_orders_max) {

@@ -35,16 +35,24 @@ public:
     }
 
     // Makes room for the next account id.
-    void add_account() { cells_.resize(cells_.size() + assets_); }
-
-    [[nodiscard]] std::uint64_t account_end() const noexcept {
-        return assets_ == 0 ? TENON_ACCOUNT_FIRST : cells_.size() / assets_;
+    void add_account() {
+        cells_.resize(cells_.size() + assets_);
+        ++accounts_;
     }
+
+    [[nodiscard]] std::uint64_t account_end() const noexcept { return accounts_; }
 
     [[nodiscard]] std::uint32_t asset_count() const noexcept { return assets_; }
 
     [[nodiscard]] const Balance& at(std::uint64_t account, std::uint32_t asset) const noexcept {
         return cells_[account * assets_ + asset];
+    }
+
+    // A hint: the account's balances are about to be used.
+    void prefetch(std::uint64_t account) const noexcept {
+        if (account < account_end()) {
+            __builtin_prefetch(&cells_[account * assets_]);
+        }
     }
 
     // Forgets what was touched.
@@ -91,6 +99,7 @@ public:
 
     void reset() {
         cells_.assign(std::size_t{assets_} * TENON_ACCOUNT_FIRST, Balance{});
+        accounts_ = TENON_ACCOUNT_FIRST;
         touched_.clear();
     }
 
@@ -105,6 +114,7 @@ private:
     }
 
     std::uint32_t assets_;
+    std::uint64_t accounts_ = TENON_ACCOUNT_FIRST;
     std::uint64_t mark_ = 1;
     std::vector<Balance> cells_;
     std::vector<Cell> touched_;

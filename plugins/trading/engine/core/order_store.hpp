@@ -106,13 +106,21 @@ public:
         return insert(order, locked, tag_of(order.account, order.client_id));
     }
 
+    // Hints: what a command will touch is fetched while the checks run.
+    // An order of that account and id is about to come.
+    void prefetch_insert(std::uint64_t order_id, std::uint64_t account) const noexcept {
+        by_id_.prefetch(tag_of(order_id));
+        if (free_ != k_no_slot) {
+            prefetch_slot(free_);
+        }
+        if (account < lists_.size()) {
+            __builtin_prefetch(&lists_[account]);
+        }
+    }
+
     // The order is about to change and perhaps to leave.
     void prefetch(std::uint32_t slot) const noexcept {
-        constexpr std::size_t k_line = 64;
-        const auto* bytes = reinterpret_cast<const char*>(&slots_[slot]);
-        for (std::size_t at = 0; at < sizeof(OrderSlot); at += k_line) {
-            __builtin_prefetch(bytes + at);
-        }
+        prefetch_slot(slot);
         by_client_.prefetch(links_[slot].client_tag);
     }
 
@@ -130,6 +138,7 @@ public:
     // k_no_slot when no open order has it.
     [[nodiscard]] std::uint32_t find(std::uint64_t order_id) const noexcept {
         return by_id_.find(tag_of(order_id), [&](std::uint32_t slot) {
+            __builtin_prefetch(&slots_[slot]);
             return links_[slot].order_id == order_id;
         });
     }
@@ -209,6 +218,15 @@ private:
 
     // References of by_client_: a slot, or a place in closed_ with this bit.
     static constexpr std::uint32_t k_closed_bit = 0x80000000U;
+
+    void prefetch_slot(std::uint32_t slot) const noexcept {
+        constexpr std::size_t k_line = 64;
+        const auto* bytes = reinterpret_cast<const char*>(&slots_[slot]);
+        for (std::size_t at = 0; at < sizeof(OrderSlot); at += k_line) {
+            __builtin_prefetch(bytes + at);
+        }
+        __builtin_prefetch(&links_[slot]);
+    }
 
     [[nodiscard]] static std::uint32_t tag_of(std::uint64_t order_id) noexcept {
         return static_cast<std::uint32_t>((order_id * 0x9e3779b97f4a7c15ULL) >> 32);
