@@ -201,20 +201,21 @@ std::optional<std::int64_t> Params::decimal(std::string_view name) {
 
 std::optional<std::int64_t> Params::time_ns(std::string_view name, bool last) {
     constexpr std::int64_t k_first_micros = 100'000'000'000'000;
+    // The year 2116: beyond it a shift by a candle or a time zone could leave 64 bits.
+    constexpr std::int64_t k_latest_ns = std::numeric_limits<std::int64_t>::max() / 2;
     const auto number = integer(name);
     if (!number) {
         return std::nullopt;
     }
     const std::int64_t unit = *number >= k_first_micros ? 1'000 : 1'000'000;
-    const auto ns = checked_multiply(*number, unit);
-    if (!ns) {
-        return std::numeric_limits<std::int64_t>::max();
-    }
-    return *ns + (last ? unit - 1 : 0);
+    const std::int64_t ns = checked_multiply(*number, unit).value_or(k_latest_ns);
+    return std::min(ns, k_latest_ns) + (last ? unit - 1 : 0);
 }
 
 std::optional<std::int64_t> Params::time_from(std::string_view name) {
-    return time_ns(name, false);
+    const auto ns = time_ns(name, false);
+    // 0 is an open end to the services, and to a client the first of all times.
+    return ns ? std::optional{std::max<std::int64_t>(*ns, 1)} : std::nullopt;
 }
 
 std::optional<std::int64_t> Params::time_to(std::string_view name) {

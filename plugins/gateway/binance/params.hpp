@@ -43,7 +43,7 @@ public:
     // A number with at most k_precision decimals, at that scale: -1100, -1108, -1111.
     [[nodiscard]] std::optional<std::int64_t> decimal(std::string_view name);
     // Milliseconds or (from 10^14 on) microseconds since the epoch, as nanoseconds: the first and
-    // the last nanosecond that the number can mean.
+    // the last nanosecond that the number can mean; never 0, and times past 2116 count as 2116.
     [[nodiscard]] std::optional<std::int64_t> time_from(std::string_view name);
     [[nodiscard]] std::optional<std::int64_t> time_to(std::string_view name);
     // A page length: absent `fallback`, 0 is -1130, more than `max` counts as max.

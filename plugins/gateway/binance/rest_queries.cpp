@@ -82,7 +82,9 @@ void run(Api& api, const Call& call, bool single, Query&& query) {
 }
 
 void check_day(const std::optional<std::int64_t>& start, const std::optional<std::int64_t>& end) {
-    if (start && end && *end - *start > k_day_ns) {
+    // The end is the last nanosecond of its unit: exactly 24 hours are still one day.
+    constexpr std::int64_t k_millisecond_ns = 1'000'000;
+    if (start && end && *end - *start >= k_day_ns + k_millisecond_ns) {
         throw ApiError{-1127, "More than 24 hours between startTime and endTime."};
     }
 }
@@ -175,6 +177,10 @@ void my_trades(Api& api, Call& call) {
     check_day(start, end);
     if ((order_id || from_id) && (start || end)) {
         throw errors::combination();
+    }
+    if (order_id && *order_id == 0) {
+        api.reply(call.to, "[]");  // no order has this id, and to the service it means any order
+        return;
     }
     query.order_id = static_cast<std::uint64_t>(order_id.value_or(0));
     query.from_trade_id =

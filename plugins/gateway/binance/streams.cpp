@@ -2,6 +2,7 @@
 #include "plugins/gateway/binance/streams.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace tenon::binance {
 namespace {
@@ -18,15 +19,6 @@ void each_name(std::string_view names, Each&& each) {
         }
         names.remove_prefix(end == names.size() ? end : end + 1);
     }
-}
-
-[[nodiscard]] std::string why_not(TopicError error, std::string_view name) {
-    std::string text = "Invalid request: ";
-    if (error == TopicError::unsupported) {
-        return text.append("stream '").append(name).append("' is not supported by this server yet");
-    }
-    text.append(error == TopicError::unknown_symbol ? "unknown symbol" : "unknown stream");
-    return text.append(" in '").append(name).append("'");
 }
 
 }  // namespace
@@ -127,15 +119,24 @@ std::string Streams::answer(StreamConnection& connection, const ControlRequest& 
 }
 
 std::string Streams::subscribe(StreamConnection& connection, const ControlRequest& request) {
-    // All of them or none: a client must not guess which ones it got.
-    std::vector<TopicName> names;
+    std::vector<std::pair<std::string_view, TopicName>> names;
     names.reserve(request.streams.size());
     for (const std::string& text : request.streams) {
         const ParsedTopic topic = parse_topic(text, services_.instruments);
-        if (topic.error != TopicError::none) {
-            return control_error(2, why_not(topic.error, text), request.id);
+        // What Binance has and this server does not is refused, and all else with it: a client must
+        // not guess which streams it got.
+        if (topic.error == TopicError::unsupported) {
+            return control_error(
+                2,
+                "Invalid request: stream '" + text + "' is not supported by this server yet",
+                request.id
+            );
         }
-        names.push_back(topic.name);
+        // A name that means nothing is accepted and stays silent, as at Binance: one mistake in a
+        // list must not cost a client the others.
+        if (topic.error == TopicError::none) {
+            names.emplace_back(text, topic.name);
+        }
     }
     if (connection.topics.size() + names.size() > settings_.streams_max) {
         return control_error(
@@ -145,8 +146,8 @@ std::string Streams::subscribe(StreamConnection& connection, const ControlReques
             request.id
         );
     }
-    for (std::size_t at = 0; at < names.size(); ++at) {
-        topics_.subscribe(connection, request.streams[at], names[at]);
+    for (const auto& [text, name] : names) {
+        topics_.subscribe(connection, text, name);
     }
     return control_result("null", request.id);
 }

@@ -440,6 +440,32 @@ TEST_CASE("orders are found by id, and queries may come later", "[binance][T6]")
     );
 }
 
+TEST_CASE("exactly a day, and the time 0, are times like others", "[binance][T6]") {
+    Fixture f;
+    CHECK(
+        f.ask(
+             "GET",
+             "/api/v3/allOrders",
+             "symbol=BTCUSDT&startTime=1700000000000&endTime=1700086400000"
+        )
+            .status == 200
+    );
+    CHECK(f.ask("GET", "/api/v3/allOrders", "symbol=BTCUSDT&startTime=0").status == 200);
+    CHECK(f.orders_asked.start_real_ns == 1);
+    for (const std::string time : {"9223372036854775", "9223372036854775807", "9223372036854"}) {
+        CAPTURE(time);
+        CHECK(f.ask("GET", "/api/v3/allOrders", "symbol=BTCUSDT&endTime=" + time).status == 200);
+        CHECK(f.orders_asked.end_real_ns > FakeBinanceWorld::k_now_ns);
+        CHECK(f.orders_asked.end_real_ns < 5'000'000'000'000'000'000);
+    }
+}
+
+TEST_CASE("own trades of order 0 are none, not all", "[binance][T6]") {
+    Fixture f;
+    f.own_trades = {tenon_trade{}};
+    CHECK(f.ask("GET", "/api/v3/myTrades", "symbol=BTCUSDT&orderId=0").body == "[]");
+}
+
 TEST_CASE("own trades carry their fee", "[binance][T6]") {
     Fixture f;
     tenon_trade trade{};
