@@ -316,6 +316,8 @@ Pending& Api::hold(const Call& call) {
     free_.pop_back();
     pending.api = this;
     pending.to = call.to;
+    pending.remote.assign(call.to.remote);
+    pending.to.remote = pending.remote;
     pending.account = call.account;
     pending.single = false;
     pending.omit_zero = false;

@@ -73,6 +73,7 @@ struct Call {
 struct Pending {
     Api* api = nullptr;
     ReplyTo to;
+    std::string remote;  // what `to` has a view of: an answer may outlive its connection
     std::uint64_t account = 0;
     ResponseType response = ResponseType::full;
     CommandKind command = CommandKind::new_order;

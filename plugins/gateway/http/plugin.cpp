@@ -90,8 +90,8 @@ public:
     void stop() noexcept override {
         if (server_) {
             remove_listen_file();
+            // The server stays, empty: answers that come late find no connection.
             (void)guard(nullptr, [&] { server_->stop(); });
-            server_.reset();
         }
     }
 

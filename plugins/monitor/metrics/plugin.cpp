@@ -6,6 +6,7 @@
 #include <tenon/in_flight.hpp>
 #include <tenon/plugin.hpp>
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,9 @@ constexpr HttpAnswer k_busy{
     503,
     "application/json",
     R"({"error":{"code":"busy","message":"too much is being collected"}})"};
+
+// Scrapes at a time. Anybody may ask, and the pool has work of others to do.
+constexpr std::uint32_t k_scrapes_max = 4;
 
 class MetricsPlugin final : public Plugin {
 public:
@@ -45,13 +49,31 @@ public:
 
 private:
     void collect(std::uint64_t request) {
-        in_flight_.enter();
+        if (scrapes_.load() == k_scrapes_max) {
+            (void)routes_->respond(request, k_busy);
+            return;
+        }
+        enter();
         try {
-            run_blocking(exec_, [this, request] { finish(request, text()); });
+            run_blocking(exec_, [this, request] {
+                std::string body;
+                (void)guard(nullptr, [&] { body = text(); });
+                finish(request, std::move(body));
+            });
         } catch (const Error&) {
-            in_flight_.leave();
+            leave();
             (void)routes_->respond(request, k_busy);
         }
+    }
+
+    void enter() {
+        in_flight_.enter();
+        ++scrapes_;
+    }
+
+    void leave() noexcept {
+        --scrapes_;
+        in_flight_.leave();
     }
 
     [[nodiscard]] std::string text() const {
@@ -67,17 +89,18 @@ private:
         try {
             post(exec_, 0, [this, request, body = std::move(text)] {
                 (void)routes_->respond(request, {body.empty() ? 500U : 200U, k_text_format, body});
-                in_flight_.leave();
+                leave();
             });
         } catch (const Error& e) {
             host().log().warn("metrics not answered", {{"reason", e.what()}});
-            in_flight_.leave();
+            leave();
         }
     }
 
     Service<tenon_exec_1> exec_;
     Service<tenon_metrics_1> metrics_;
     InFlight in_flight_;
+    std::atomic<std::uint32_t> scrapes_{0};  // what in_flight_ counts; it cannot be asked
     std::unique_ptr<HttpRoutes> routes_;
 };
 

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include <filesystem>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -297,6 +298,27 @@ TEST_CASE("draining closes idle connections and refuses new ones", "[http]") {
     CHECK(client.read_to_end().empty());
     CHECK_THROWS(Client{gateway.port()});
     CHECK_FALSE(std::filesystem::exists(gateway.data_dir() + "/listen"));
+}
+
+TEST_CASE("an answer that comes after the stop finds no connection", "[http]") {
+    Gateway gateway;
+    std::promise<std::uint64_t> asked;
+    gateway.mount("GET", "/late", [&](const tenon_http_request& request) {
+        asked.set_value(request.handle);
+    });
+    Client client{gateway.port()};
+    client.send("GET /late HTTP/1.1\r\nHost: test\r\n\r\n");
+    const std::uint64_t handle = asked.get_future().get();
+    gateway.stop();
+    gateway.on_reactor([&] {
+        tenon_http_response response{};
+        response.size = sizeof response;
+        response.status = 200;
+        const auto routes = gateway.routes();
+        CHECK(routes->respond(routes.self, handle, &response) == TENON_NOT_FOUND);
+        CHECK(routes->ws_close(routes.self, handle, 1000, {}) == TENON_NOT_FOUND);
+        CHECK(routes->ws_queued(routes.self, handle) == 0);
+    });
 }
 
 TEST_CASE("the same path and method cannot be mounted twice", "[http]") {

@@ -56,6 +56,26 @@ TEST_CASE("metrics are served, the host's and the process's", "[monitor][metrics
     CHECK(status_of(get(bound.gateway, "/metrics")) == 404);
 }
 
+TEST_CASE("a flood of scrapes leaves the pool to others", "[monitor][metrics]") {
+    Bound bound;
+    const LoadedPlugin metrics{bound.gateway.host(), "monitor-metrics", "{}"};
+    Client client{bound.gateway.port()};
+    constexpr int k_scrapes = 12;
+    std::string flood;
+    for (int i = 0; i < k_scrapes; ++i) {
+        flood += "GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n";
+    }
+    client.send(flood);
+    int served = 0;
+    for (int i = 0; i < k_scrapes; ++i) {
+        const int status = status_of(client.response());
+        served += status == 200 ? 1 : 0;
+        CHECK((status == 200 || status == 503));
+    }
+    CHECK(served == 4);
+    CHECK(status_of(get(bound.gateway, "/metrics")) == 200);
+}
+
 TEST_CASE("health and readiness are served", "[monitor][health]") {
     Bound bound;
     const std::string config =
