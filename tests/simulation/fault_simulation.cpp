@@ -92,6 +92,9 @@ public:
         REQUIRE(durable <= commands_.size());
         if (request.projected) {
             REQUIRE(base <= *request.projected);
+        } else if (request.projection) {
+            // What the database lacks is not known, and the journal is there as a whole.
+            REQUIRE(base == 0);
         }
         commands_.resize(static_cast<std::size_t>(durable));
         compare(durable);

@@ -50,8 +50,10 @@ private:
     void load_base() {
         for (const std::uint64_t sequence : candidates()) {
             const bool beyond = request_.projected && sequence > *request_.projected;
-            // The journal from its beginning is better than a snapshot that skips events.
-            if (request_.projection && beyond && journal_reaches_back()) {
+            const bool unknown = !request_.projected;
+            // The journal from its beginning is better than a snapshot that may skip events: as
+            // long as it is whole, no snapshot may have been covered by the database.
+            if (request_.projection && (beyond || unknown) && journal_reaches_back()) {
                 break;
             }
             if (load_snapshot(sequence)) {

@@ -3,7 +3,8 @@
 //
 // Which snapshot: the newest one that passes its check and is not beyond what the projection has
 // written, so that the replay gives the projection the events it misses. When the database does not
-// answer, the oldest one, which earlier runs kept for that. A snapshot that does not pass its check
+// answer, the whole journal while it is there from its beginning, then the oldest snapshot, which
+// earlier runs kept for that. A snapshot that does not pass its check
 // is passed over with a warning; without any, the whole journal is replayed. Snapshots met on the
 // way prove the replay: their hash must be that of the state. [control]
 #pragma once
