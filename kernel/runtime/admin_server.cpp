@@ -76,11 +76,18 @@ AdminServer::~AdminServer() {
             mine.close(*mine.clients_.begin()->second);
         }
     };
-    // Commands that run hold a pointer to this object until their answer was posted.
-    for (int left = running_.load(); left != 0; left = running_.load()) {
-        running_.wait(left);
-    }
+    // Commands that run hold a pointer to this object until their answer was posted. One may begin
+    // until the clients are gone, so they are waited for again; the last call is for its answer.
+    const auto wait = [this] {
+        for (int left = running_.load(); left != 0; left = running_.load()) {
+            running_.wait(left);
+        }
+    };
+    wait();
     (void)exec_->call(0, end, this);
+    wait();
+    const auto nothing = [](void*) {};
+    (void)exec_->call(0, nothing, nullptr);
     ::close(listener_);
 }
 
