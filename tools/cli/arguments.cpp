@@ -14,14 +14,13 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::array<std::string_view, 1> k_lists{"permissions"};
-constexpr std::array<std::string_view, 1> k_numbers{"to"};
 
 template <class List>
 bool has(const List& list, std::string_view word) {
     return std::find(list.begin(), list.end(), word) != list.end();
 }
 
-json::value typed(const std::string& name, const std::string& text) {
+json::value typed(const std::string& name, const std::string& text, bool migrate) {
     if (has(k_lists, name)) {
         json::array items;
         for (std::size_t at = 0; at <= text.size();) {
@@ -33,7 +32,8 @@ json::value typed(const std::string& name, const std::string& text) {
         }
         return items;
     }
-    if (has(k_numbers, name)) {
+    // A version for `migrate`; elsewhere an account's name.
+    if (name == "to" && migrate) {
         std::int64_t number = 0;
         const char* const end = text.data() + text.size();
         const auto [last, ec] = std::from_chars(text.data(), end, number);
@@ -105,7 +105,8 @@ private:
             if (!value && at_ < in_->size() && !(*in_)[at_].starts_with("--")) {
                 value = (*in_)[at_++];
             }
-            add(out_.options, name, value ? typed(name, *value) : json::value(true));
+            const bool migrate = !out_.words.empty() && out_.words.front() == "migrate";
+            add(out_.options, name, value ? typed(name, *value, migrate) : json::value(true));
         }
     }
 

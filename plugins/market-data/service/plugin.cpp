@@ -300,7 +300,7 @@ void MarketDataPlugin::start() {
             throw Error{status, "feed " + feed.name + " refuses to be listened to"};
         }
     }
-    log_.info("market data started", {{"feeds", feeds_.size()}});
+    log_.info("market_data_started", {{"feeds", feeds_.size()}});
 }
 
 void MarketDataPlugin::stop() noexcept {
@@ -377,7 +377,7 @@ void MarketDataPlugin::on_feed(const Feed& feed, const tenon_feed_event& event) 
             );
         }
         published_gaps_ = market_->gaps();
-        log_.warn("book lost its place", {{"instrument", instrument->symbol}});
+        log_.warn("book_lost_place", {{"instrument", instrument->symbol}});
     }
     if (event.kind == TENON_FEED_TRADE) {
         arm_aggregates();

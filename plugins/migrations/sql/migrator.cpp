@@ -165,7 +165,7 @@ void Migrator::apply(Session& session, const Migration& migration) {
             options_.host
         )
         .run();
-    log_.info("migration applied", {{"migration", what}, {"ms", took / 1'000'000}});
+    log_.info("migration_applied", {{"migration", what}, {"ms", took / 1'000'000}});
 }
 
 void Migrator::up() {
@@ -194,7 +194,7 @@ void Migrator::revert(Session& session, const Applied& applied) {
     }
     check_foreign_keys(session, storage_.dialect(), "taking back " + what);
     session.prepare("DELETE FROM schema_history WHERE version = ?").bind(1, applied.version).run();
-    log_.warn("migration taken back", {{"migration", what}});
+    log_.warn("migration_taken_back", {{"migration", what}});
 }
 
 void Migrator::down(std::uint32_t to, bool confirm) {

@@ -49,7 +49,7 @@ public:
             migrator_->verify();
         }
         host().log().info(
-            "schema ready", {{"version", migrator_->version()}, {"latest", migrator_->latest()}}
+            "schema_ready", {{"version", migrator_->version()}, {"latest", migrator_->latest()}}
         );
         add_commands();
     }

@@ -94,7 +94,7 @@ Connection::~Connection() {
         sqlite3_finalize(statement);
     }
     if (sqlite3_close(db_) != SQLITE_OK) {
-        telemetry_.log.error("database connection leaked", {{"reason", sqlite3_errmsg(db_)}});
+        telemetry_.log.error("database_connection_leaked", {{"reason", sqlite3_errmsg(db_)}});
         sqlite3_close_v2(db_);
     }
 }
@@ -432,7 +432,7 @@ bool Connection::make_idle() noexcept {
     try {
         rollback();
     } catch (const Error& e) {
-        telemetry_.log.warn("database connection dropped", {{"reason", e.what()}});
+        telemetry_.log.warn("database_connection_dropped", {{"reason", e.what()}});
         return false;
     }
     for (sqlite3_stmt* s = sqlite3_next_stmt(db_, nullptr); s != nullptr;
@@ -449,7 +449,7 @@ bool Connection::is_alive() noexcept {
         (void)pragma_value("SELECT count(*) FROM sqlite_schema");
         return true;
     } catch (const Error& e) {
-        telemetry_.log.warn("database connection failed its check", {{"reason", e.what()}});
+        telemetry_.log.warn("database_connection_check_failed", {{"reason", e.what()}});
         return false;
     }
 }

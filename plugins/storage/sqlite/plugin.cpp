@@ -57,7 +57,7 @@ public:
             holder_.database.get()
         );
         telemetry_.log.info(
-            "database open",
+            "database_open",
             {{"file", settings.file},
              {"readers", settings.pool_size},
              {"synchronous", settings.synchronous}}

@@ -109,7 +109,7 @@ void Prepared::finish() noexcept {
     if (bound > 0 && spent_ns_ >= bound) {
         Telemetry::count(telemetry.slow_queries);
         (void)guard(nullptr, [&] {
-            telemetry.log.warn("slow query", {{"ms", spent_ns_ / k_ms}, {"statement", sql_}});
+            telemetry.log.warn("slow_query", {{"ms", spent_ns_ / k_ms}, {"statement", sql_}});
         });
     }
 }

@@ -417,7 +417,7 @@ void Writer::lend(Request& request) noexcept {
     last_write_ns_ = telemetry_.now_ns();
     if (returned_unusable_) {
         lock.unlock();
-        telemetry_.log.warn("write session came back unusable, opening a new one");
+        telemetry_.log.warn("write_session_unusable");
         (void)guard(nullptr, [&] { reopen(false); });
     }
 }
@@ -446,7 +446,7 @@ void Writer::tidy() noexcept {
     } catch (const DatabaseError& e) {
         health(TENON_DEGRADED, e.what());
     } catch (const std::exception& e) {
-        telemetry_.log.error("database maintenance failed", {{"reason", e.what()}});
+        telemetry_.log.error("database_maintenance_failed", {{"reason", e.what()}});
     }
 }
 
@@ -467,7 +467,7 @@ void Writer::checkpoint(bool idle) noexcept {
         next_checkpoint_ns_ = done.busy ? now + k_tick_ms * k_ms : 0;
         if (done.busy && frames > 4 * bound && !wal_warned_) {
             wal_warned_ = true;
-            telemetry_.log.warn("a long read keeps the WAL from shrinking", {{"frames", frames}});
+            telemetry_.log.warn("wal_kept_by_read", {{"frames", frames}});
         }
         wal_warned_ = wal_warned_ && done.busy;
     } catch (const DatabaseError& e) {

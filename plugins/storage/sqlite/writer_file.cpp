@@ -43,14 +43,14 @@ void Writer::recover_file(FileState state) {
         rescue();
     } else {
         // A WAL of the old database beside the new file would be played into it.
-        telemetry_.log.warn("database file was replaced", {{"file", settings_.file}});
+        telemetry_.log.warn("database_file_replaced", {{"file", settings_.file}});
         reopen(identity_.wal_is_ours());
     }
 }
 
 // The deleted file lives on as long as it is open: its content goes back to where it was.
 void Writer::rescue() {
-    telemetry_.log.error("database file was deleted", {{"file", settings_.file}});
+    telemetry_.log.error("database_file_deleted", {{"file", settings_.file}});
     const std::string copy = settings_.file + ".rescue";
     remove_wal(copy);
     ::unlink(copy.c_str());
@@ -66,7 +66,7 @@ void Writer::rescue() {
     }
     sync_folder_of(settings_.file);
     reopen(false);
-    telemetry_.log.warn("database file written anew", {{"file", settings_.file}});
+    telemetry_.log.warn("database_file_rewritten", {{"file", settings_.file}});
     health(
         TENON_DEGRADED,
         settings_.file + " was deleted while open; it has been written anew, nothing is lost"

@@ -108,7 +108,7 @@ private:
             return guard(nullptr, [&] { static_cast<AccountsPlugin*>(ctx)->follow(*key); });
         };
         check(trading_->keys(trading_.self, this, row, &err), err, "keys");
-        log_.info("keys loaded", {{"count", store_.size()}});
+        log_.info("keys_loaded", {{"count", store_.size()}});
     }
 
     void follow(const tenon_api_key& key) {
@@ -144,7 +144,7 @@ private:
     // A key whose secret does not open is refused; the others go on.
     void unreadable(std::string_view reason) {
         ++unreadable_;
-        log_.error("a key's secret cannot be opened", {{"count", unreadable_}, {"reason", reason}});
+        log_.error("key_secret_unreadable", {{"count", unreadable_}, {"reason", reason}});
         const auto health = host().service<tenon_health_1>("tenon.health/1");
         const std::string text =
             std::to_string(unreadable_) + " keys cannot be opened: " + std::string{reason};

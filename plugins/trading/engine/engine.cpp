@@ -192,7 +192,7 @@ void Engine::poison(const std::string& reason) {
         return;
     }
     failed_ = reason;
-    log_.error("the engine takes no more commands", {{"reason", reason}});
+    log_.error("engine_failed", {{"reason", reason}});
     health_->set(health_.self, str("journal"), TENON_CRITICAL, str(reason));
     publish_status();
 }
@@ -202,6 +202,12 @@ void Engine::deliver(Batch& batch) {
     const bool durable = failed_.empty();
     if (durable) {
         gather_events(batch);
+        // Before the answers: these may bring commands that are not durable.
+        for (const trading::VenueBinding& binding : core_->venues()) {
+            if (binding.venue->durable != nullptr) {
+                binding.venue->durable(binding.venue.self);
+            }
+        }
     }
     ErrorBuffer doubt;
     if (!durable) {
@@ -225,11 +231,6 @@ void Engine::deliver(Batch& batch) {
         // Also past commands without events. What is in the spool was not given yet.
         if (projection_ && !spool_broken_ && spool_->empty() && !batch.output.results().empty()) {
             projection_->advance(batch.output.results().back().sequence);
-        }
-        for (const trading::VenueBinding& binding : core_->venues()) {
-            if (binding.venue->durable != nullptr) {
-                binding.venue->durable(binding.venue.self);
-            }
         }
     }
     for (const auto& task : batch.tasks) {
@@ -277,13 +278,13 @@ void Engine::project(std::span<const tenon_execution_event> events) {
     }
     try {
         if (spool_->empty()) {
-            log_.warn("the projection is behind, events go to the spool");
+            log_.warn("spool_begun");
         }
         spool_->append(events);
     } catch (const Error& error) {
         // The journal has them: the next start projects them.
         spool_broken_ = true;
-        log_.error("the spool failed, the database will lack events", {{"reason", error.what()}});
+        log_.error("spool_failed", {{"reason", error.what()}});
         health_->set(health_.self, str("projection"), TENON_DEGRADED, str(error.what()));
     }
 }

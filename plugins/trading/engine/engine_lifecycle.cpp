@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::int64_t k_stop_projection_ns = 5'000'000'000;
 constexpr std::uint64_t k_evict_every = 1024;
+// Fingerprint and demo account.
+constexpr std::size_t k_start_bytes = 8192;
 
 std::uint64_t random_seed() {
     std::random_device device;
@@ -53,7 +55,7 @@ void Engine::start() {
 void Engine::open_projection() {
     projected_at_start_.reset();
     if (!storage_) {
-        log_.info("there is no storage: orders and trades are kept in memory only");
+        log_.info("storage_absent");
         return;
     }
     ProjectionOptions options;
@@ -66,7 +68,7 @@ void Engine::open_projection() {
     try {
         projected_at_start_ = projection_->load_offset();
     } catch (const Error& error) {
-        log_.warn("the database does not answer, it will catch up", {{"reason", error.what()}});
+        log_.warn("database_silent", {{"reason", error.what()}});
         health_->set(health_.self, str("projection"), TENON_DEGRADED, str(error.what()));
     }
 }
@@ -123,7 +125,7 @@ tenon_status Engine::venue_command(void* self, tenon_bytes evidence) {
         post(engine.exec_, 0, [&input, bytes = std::string{view(evidence)}] {
             const trading::VenueApplyCommand body{str(input.name), tenon::bytes(bytes)};
             if (input.engine->run(body, Admission::relief, {}, nullptr) != TENON_PENDING) {
-                input.engine->log_.warn("a venue's report was not taken", {{"venue", input.name}});
+                input.engine->log_.warn("venue_report_refused", {{"venue", input.name}});
             }
         });
         return TENON_OK;
@@ -154,7 +156,7 @@ void Engine::recover_state() {
     snapshot_sequence_ = recovered.base_sequence;
     open_journal(recovered);
     log_.info(
-        "state recovered",
+        "state_recovered",
         {{"sequence", writer_->durable_sequence()},
          {"snapshot", recovered.base_sequence},
          {"replayed", recovered.replayed},
@@ -252,7 +254,8 @@ void Engine::open_journal(const Recovered& recovered) {
         static_cast<std::size_t>(std::min<std::uint64_t>(4U << 20, settings_.segment_bytes / 4));
     writer_ =
         std::make_unique<journal::JournalWriter>(*disk_, journal_folder_, options, recovered.end);
-    if (recovered.end.segment == 0 && writer_->wants_segment()) {
+    // The first segment, or the next one when the last has no room for what the start writes.
+    if ((recovered.end.segment == 0 || !writer_->fits(k_start_bytes)) && writer_->wants_segment()) {
         writer_->prepare();
     }
     append_fingerprint(recovered.fingerprint);
@@ -370,7 +373,9 @@ void Engine::stop() noexcept {
 
 // After a clean stop the next start replays nothing, if the database is up to date.
 void Engine::final_snapshot() noexcept {
-    if (!writer_ || !failed_.empty() || writer_->durable_sequence() <= snapshot_sequence_) {
+    // A start that failed may leave commands that were applied and never written.
+    if (!writer_ || !failed_.empty() || writer_->pending_bytes() != 0 ||
+        writer_->durable_sequence() <= snapshot_sequence_) {
         return;
     }
     (void)guard(nullptr, [this] {
@@ -379,11 +384,15 @@ void Engine::final_snapshot() noexcept {
             journal::SnapshotInfo info;
             call_on_reactor(exec_, 0, [&] {
                 core_->snapshot_write(payload);
-                info = {writer_->durable_sequence(), core_->time_real_ns(), core_->state_hash()};
+                info = {
+                    writer_->durable_sequence(),
+                    core_->time_real_ns(),
+                    core_->state_hash(),
+                    core_->instruments_fingerprint()};
             });
             snapshot_job(info, payload);
         } catch (const Error& error) {
-            log_.warn("no snapshot was written at the stop", {{"reason", error.what()}});
+            log_.warn("final_snapshot_failed", {{"reason", error.what()}});
         }
     });
 }

@@ -47,7 +47,7 @@ void Engine::watch_disk() {
     if (low != disk_low_) {
         disk_low_ = low;
         log_.warn(
-            low ? "the disk is nearly full, orders are refused" : "the disk has room again",
+            low ? "disk_low" : "disk_room_again",
             {{"free_bytes", free_bytes_}, {"reserve_bytes", reserve}}
         );
     }
@@ -101,7 +101,7 @@ void Engine::prepare_segment() {
         try {
             writer_->prepare();
         } catch (const Error& error) {
-            log_.warn("the next journal segment could not be made", {{"reason", error.what()}});
+            log_.warn("segment_prepare_failed", {{"reason", error.what()}});
         }
     });
     if (!queued) {
@@ -124,7 +124,7 @@ void Engine::pump_spool() {
         }
     } catch (const Error& error) {
         spool_broken_ = true;
-        log_.error("the spool failed, the database will lack events", {{"reason", error.what()}});
+        log_.error("spool_failed", {{"reason", error.what()}});
         health_->set(health_.self, str("projection"), TENON_DEGRADED, str(error.what()));
     }
 }
@@ -140,13 +140,16 @@ void Engine::maybe_snapshot() {
     auto payload = std::make_shared<std::string>();
     core_->snapshot_write(*payload);
     const journal::SnapshotInfo info{
-        writer_->durable_sequence(), core_->time_real_ns(), core_->state_hash()};
+        writer_->durable_sequence(),
+        core_->time_real_ns(),
+        core_->state_hash(),
+        core_->instruments_fingerprint()};
     snapshot_running_ = true;
     const bool queued = jobs_.run([this, info, payload] {
         try {
             snapshot_job(info, *payload);
         } catch (const Error& error) {
-            log_.warn("a snapshot could not be written", {{"reason", error.what()}});
+            log_.warn("snapshot_failed", {{"reason", error.what()}});
         }
         snapshot_running_ = false;
     });
@@ -163,7 +166,7 @@ void Engine::snapshot_job(const journal::SnapshotInfo& info, const std::string& 
     journal::write_snapshot(
         *disk_, snapshot_folder_, info, std::as_bytes(std::span{payload.data(), payload.size()})
     );
-    log_.info("snapshot written", {{"sequence", info.sequence}, {"bytes", payload.size()}});
+    log_.info("snapshot_written", {{"sequence", info.sequence}, {"bytes", payload.size()}});
     housekeeping();
 }
 
@@ -176,7 +179,7 @@ void Engine::housekeeping() {
         const std::size_t removed =
             journal::remove_segments_below(*disk_, journal_folder_, *oldest + 1);
         if (removed != 0) {
-            log_.info("journal segments removed", {{"count", removed}, {"below", *oldest + 1}});
+            log_.info("segments_removed", {{"count", removed}, {"below", *oldest + 1}});
         }
     }
 }

@@ -346,7 +346,7 @@ private:
         ++batches_;
         delay_ns_ = 0;
         if (!up_) {
-            log_.info("projection writes again", {{"sequence", offset}, {"queued", queued_}});
+            log_.info("projection_writes_again", {{"sequence", offset}, {"queued", queued_}});
         }
         up_ = true;
         reason_.clear();
@@ -358,7 +358,7 @@ private:
         writer_.forget();  // what it wrote last was rolled back
         const std::lock_guard lock{mutex_};
         if (reason_ != why) {
-            log_.warn("projection cannot write, trading goes on", {{"reason", why}});
+            log_.warn("projection_write_failed", {{"reason", why}});
         }
         reason_ = why;
         up_ = false;

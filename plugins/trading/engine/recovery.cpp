@@ -59,7 +59,7 @@ private:
             if (load_snapshot(sequence)) {
                 if (request_.projection && beyond) {
                     log_.warn(
-                        "events are missing in the database",
+                        "projection_events_missing",
                         {{"from", *request_.projected + 1}, {"to", sequence}}
                     );
                 }
@@ -82,13 +82,14 @@ private:
             if (error.code() != TENON_CORRUPT) {
                 throw;
             }
-            log_.warn("a damaged snapshot is passed over", {{"reason", error.what()}});
+            log_.warn("snapshot_damaged", {{"reason", error.what()}});
             return false;
         }
         result_.core = request_.make_core();
         result_.core->snapshot_read(text_of(snapshot.payload));
         compare_hash(snapshot.info);
         result_.base_sequence = sequence;
+        result_.fingerprint = snapshot.info.instruments;
         return true;
     }
 
@@ -125,6 +126,15 @@ private:
             verify_at(record.sequence);
         }
         result_.end = reader.end();
+        // Numbers given a second time would be passed over by the next recovery.
+        if (result_.end.next_sequence <= result_.base_sequence) {
+            throw Error{
+                TENON_CORRUPT,
+                "the journal ends with record " + std::to_string(result_.end.next_sequence - 1) +
+                    ", before its snapshot of command " + std::to_string(result_.base_sequence) +
+                    ": put the missing segments back, or take the later snapshots out of " +
+                    request_.snapshot_folder + " to go on from an older state"};
+        }
     }
 
     void apply(const journal::Record& record) {
@@ -153,7 +163,7 @@ private:
             if (std::string_view{error.what()}.find("snapshot damaged") != 0) {
                 throw;
             }
-            log_.warn("a damaged snapshot is passed over", {{"reason", error.what()}});
+            log_.warn("snapshot_damaged", {{"reason", error.what()}});
         }
     }
 

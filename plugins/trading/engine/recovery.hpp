@@ -44,10 +44,11 @@ struct Recovered {
     std::uint64_t base_sequence = 0;
     std::uint64_t replayed = 0;
     std::uint64_t hashes_compared = 0;
-    std::uint64_t fingerprint = 0;  // last one in the journal; 0: none was read
+    std::uint64_t fingerprint = 0;  // of the base and the journal; 0: not known
 };
 
-// Throws journal::Damage; Error TENON_CORRUPT when a record can not be decoded or a hash differs;
+// Throws journal::Damage; Error TENON_CORRUPT when a record can not be decoded, a hash differs, or
+// the journal ends before the snapshot;
 // TENON_CONFLICT when commands to be replayed were written under other instruments.
 [[nodiscard]] Recovered
 recover(journal::Disk& disk, const RecoveryRequest& request, const Log& log);

@@ -24,7 +24,7 @@ public:
         if (!dry_run) {
             catalogue_ = std::move(read);
             host().log().info(
-                "instruments.read",
+                "instruments_read",
                 {{"assets", catalogue_.asset_count()},
                  {"instruments", catalogue_.instrument_count()}}
             );

@@ -201,7 +201,7 @@ void ReplayPlugin::start() {
     }
     call_on_reactor(exec_, 0, [this] { run(); });
     log_.info(
-        "replay started",
+        "replay_started",
         {{"symbols", served_.size()}, {"speed", settings_.speed}, {"paused", settings_.paused}}
     );
 }
@@ -293,7 +293,7 @@ void ReplayPlugin::publish_statistics() {
             health_.self, str(symbol), reason.empty() ? TENON_HEALTHY : TENON_DEGRADED, str(reason)
         );
         if (!reason.empty()) {
-            log_.warn("recording damaged", {{"symbol", symbol}, {"reason", reason}});
+            log_.warn("recording_damaged", {{"symbol", symbol}, {"reason", reason}});
         }
     }
     troubles_.clear();

@@ -21,8 +21,6 @@ TEST_CASE("words are the command, options its arguments", "[cli][K4]") {
          "trade,read",
          "--public-key=a=b",
          "--confirm",
-         "--to",
-         "3",
          "--json",
          "--data-dir",
          "d"}
@@ -34,11 +32,21 @@ TEST_CASE("words are the command, options its arguments", "[cli][K4]") {
             {"account", "demo"},
             {"permissions", json::array{"trade", "read"}},
             {"public_key", "a=b"},
-            {"confirm", true},
-            {"to", 3}}
+            {"confirm", true}}
     );
     CHECK(arguments.json);
     CHECK(arguments.data_dir == "d");
+}
+
+TEST_CASE("--to is a version for migrate and a name elsewhere", "[cli][K4]") {
+    const Arguments migrate = parse_arguments({"migrate", "down", "--to", "3"});
+    CHECK(migrate.options == json::object{{"to", 3}});
+    const Arguments transfer = parse_arguments({"accounts", "transfer", "--to", "3"});
+    CHECK(transfer.options == json::object{{"to", "3"}});
+    CHECK(
+        parse_arguments({"accounts", "transfer", "--to", "bob"}).options ==
+        json::object{{"to", "bob"}}
+    );
 }
 
 TEST_CASE("money stays text, and a repeated option is a list", "[cli][K4]") {
@@ -50,7 +58,7 @@ TEST_CASE("money stays text, and a repeated option is a list", "[cli][K4]") {
 TEST_CASE("wrong usage is refused", "[cli][K4]") {
     CHECK_THROWS_AS(parse_arguments({"x", "-y"}), UsageError);
     CHECK_THROWS_AS(parse_arguments({"x", "--data-dir"}), UsageError);
-    CHECK_THROWS_AS(parse_arguments({"x", "--to", "three"}), UsageError);
+    CHECK_THROWS_AS(parse_arguments({"migrate", "down", "--to", "three"}), UsageError);
 }
 
 TEST_CASE("answers are readable and cannot steer a terminal", "[cli][K4]") {

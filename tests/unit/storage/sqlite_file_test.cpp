@@ -114,7 +114,7 @@ TEST_CASE("a deleted file is written anew with everything in it", "[sqlite][S1][
     }
     insert(backend, 100, "after");
     CHECK(backend.host.health_of("database") == TENON_DEGRADED);
-    CHECK(has_log(backend, "database file was deleted"));
+    CHECK(has_log(backend, "database_file_deleted"));
     CHECK(rows(backend) == 101);
     for (int i = 200; i < 210; ++i) {
         insert(backend, i, "after");
@@ -141,7 +141,7 @@ TEST_CASE("a file that comes back by rename is taken as what it is", "[sqlite][S
         stranger.run("INSERT INTO t VALUES (1, ''), (2, ''), (3, '')");
     }
     fs::rename(other, backend.settings.file);
-    REQUIRE(eventually(backend, [&] { return has_log(backend, "database file was replaced"); }));
+    REQUIRE(eventually(backend, [&] { return has_log(backend, "database_file_replaced"); }));
     REQUIRE(eventually(backend, [&] { return rows(backend) == 3; }));
     insert(backend, 4);
     CHECK(rows(backend) == 4);

@@ -66,6 +66,7 @@ void write_snapshot(
     store(header, 24, info.time_real_ns);
     store(header, 32, info.hash);
     store(header, 40, static_cast<std::uint64_t>(payload.size()));
+    store(header, 48, info.instruments);
     store(header, k_crc_offset, file_crc(header, payload));
     const std::string temporary = folder + "/" + k_temporary;
     {
@@ -112,7 +113,8 @@ Snapshot read_snapshot(Disk& disk, const std::string& folder, std::uint64_t sequ
     snapshot.info = {
         load<std::uint64_t>(header, 16),
         load<std::int64_t>(header, 24),
-        load<std::uint64_t>(header, 32)};
+        load<std::uint64_t>(header, 32),
+        load<std::uint64_t>(header, 48)};
     if (snapshot.info.sequence != sequence) {
         throw damaged("the sequence is not that of the name");
     }

@@ -13,7 +13,8 @@
 //                 time u64        of that command, nanoseconds since the epoch
 //                 hash u64        of the state
 //                 length u64      bytes of payload
-//                 reserved byte{12}
+//                 instruments u64 fingerprint of the list it was made under; 0: not known
+//                 reserved u32    0
 //                 crc u32         CRC-32C of the 60 bytes before and of the payload
 //                 payload byte{length}
 //
@@ -38,6 +39,7 @@ struct SnapshotInfo {
     std::uint64_t sequence = 0;
     std::int64_t time_real_ns = 0;
     std::uint64_t hash = 0;
+    std::uint64_t instruments = 0;  // fingerprint of the list; 0: not known
 };
 
 struct Snapshot {
