@@ -131,7 +131,7 @@ private:
 
     // How the database is from now on.
     void weather() {
-        database_.fault_in = one_in(3) ? 0 : 2 + below(8);
+        database_.fault_in = folded_ == 0 ? 2 : one_in(3) ? 0 : 2 + below(8);
         if (one_in(4)) {
             database_.down_until_ns = exec_.now_ns + milliseconds(5'000);
         }
@@ -402,14 +402,16 @@ private:
 
 TEST_CASE("whatever disk and database do, SQL has each durable event once", "[simulation][T5]") {
     const std::uint64_t seed = number_of("TENON_SIMULATION_SEED", 20'261'122);
-    const std::uint64_t runs = number_of("TENON_SIMULATION_RUNS", 4);
+    const std::uint64_t runs = number_of("TENON_SIMULATION_RUNS", 12);
     WARN("seed " << seed << ", runs " << runs << " (TENON_SIMULATION_SEED, TENON_SIMULATION_RUNS)");
     std::uint64_t commands = 0, rows = 0, removed = 0;
     std::array<std::uint64_t, 7> faults{};
     for (std::uint64_t run = 0; run < runs; ++run) {
         INFO("seed " << seed + run);
         Simulation simulation{seed + run};
-        for (int life = 0; life < 30; ++life) {
+        // Long ones, and many beginnings: a first transaction that fails is a case of its own.
+        const int lives = run % 4 == 0 ? 40 : 4;
+        for (int life = 0; life < lives; ++life) {
             INFO("life " << life);
             simulation.life();
         }
@@ -421,9 +423,9 @@ TEST_CASE("whatever disk and database do, SQL has each durable event once", "[si
             faults[i] += simulation.faults()[i];
         }
     }
-    CHECK(commands > runs * 500);
-    CHECK((runs < 4 || removed > 0));
-    CHECK(rows > runs * 300);
+    CHECK(commands > runs * 150);
+    CHECK((runs < 12 || removed > 0));
+    CHECK(rows > runs * 150);
     INFO("faults of a kind " << Catch::Detail::stringify(faults));
-    CHECK((runs < 4 || *std::min_element(faults.begin(), faults.end()) > 0));
+    CHECK((runs < 12 || *std::min_element(faults.begin(), faults.end()) > 0));
 }
