@@ -87,25 +87,17 @@ public:
                 step();
             }
         }
+        if (alive() && one_in(3)) {
+            catch_up();
+        }
         end();
         compare();
     }
 
-    // Everything durable arrives once the database is well.
+    // The last life.
     void heal() {
-        database_.fault_in = 0;
-        database_.down_until_ns = 0;
         recover();
-        for (int i = 0; i < 10'000 && offset() < acknowledged_; ++i) {
-            exec_.now_ns += 10 * k_ms;
-            exec_.turn();
-            exec_.run_jobs();
-            tick();
-        }
-        CHECK(offset() == acknowledged_);
-        CHECK(projection_->projected_sequence() == acknowledged_);
-        CHECK(projection_->state().queued == 0);
-        CHECK(spool_->empty());
+        catch_up();
         end();
         compare();
     }
@@ -127,6 +119,23 @@ private:
 
     [[nodiscard]] Service<tenon_instruments_1> instruments() {
         return {&oracle_.catalogue, &instruments::Catalogue::k_table};
+    }
+
+    // Everything durable arrives once the database is well, whatever went wrong before.
+    void catch_up() {
+        database_.fault_in = 0;
+        database_.down_until_ns = 0;
+        exec_.refuse_jobs = false;
+        for (int i = 0; i < 10'000 && offset() < acknowledged_; ++i) {
+            exec_.now_ns += 10 * k_ms;
+            exec_.turn();
+            exec_.run_jobs();
+            tick();
+        }
+        CHECK(offset() == acknowledged_);
+        CHECK(projection_->projected_sequence() == acknowledged_);
+        CHECK(projection_->state().queued == 0);
+        CHECK(spool_->empty());
     }
 
     // How the database is from now on.
@@ -357,6 +366,14 @@ private:
                 "SELECT o.order_id FROM orders o LEFT JOIN trades t USING "
                 "(order_id) GROUP BY o.order_id HAVING max(o.filled_quantity) "
                 "<> coalesce(sum(t.quantity), 0)"
+            ));
+            REQUIRE(none(
+                session,
+                "SELECT 1 FROM balances WHERE asset NOT IN (SELECT id FROM assets) "
+                "OR account NOT IN (SELECT id FROM accounts)"
+            ));
+            REQUIRE(none(
+                session, "SELECT 1 FROM orders WHERE instrument NOT IN (SELECT id FROM instruments)"
             ));
             REQUIRE(none(
                 session,
