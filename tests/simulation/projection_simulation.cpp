@@ -126,7 +126,9 @@ private:
         database_.fault_in = 0;
         database_.down_until_ns = 0;
         exec_.refuse_jobs = false;
-        for (int i = 0; i < 10'000 && offset() < acknowledged_; ++i) {
+        for (int i = 0;
+             i < 10'000 && (offset() < acknowledged_ || projection_->state().queued != 0);
+             ++i) {
             exec_.now_ns += 10 * k_ms;
             exec_.turn();
             exec_.run_jobs();
