@@ -276,9 +276,7 @@ private:
     std::array<std::string, 2> requests_;
 };
 
-}  // namespace
-
-int main(int argc, char** argv) try {
+int run(int argc, char** argv) {
     const Options options = parse(argc, argv);
     Generator generator{options};
     bool clean = true;
@@ -309,8 +307,15 @@ int main(int argc, char** argv) try {
         std::fflush(stdout);
     }
     return clean ? 0 : 1;
+}
 
-} catch (const std::exception& e) {
-    std::fprintf(stderr, "rest_orders_bench: %s\n", e.what());
-    return 2;
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run(argc, argv);
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "rest_orders_bench: %s\n", e.what());
+        return 2;
+    }
 }
