@@ -3,12 +3,14 @@
 // epoll.
 //
 //   rest_orders_bench --address HOST:PORT --key KEY --secret SECRET [--symbol ETHBTC]
-//       [--connections 64] [--seconds 5] [--rounds 5] [--sync-file FILE]
+//       [--connections 64] [--seconds 5] [--rounds 5] [--sync-file FILE] [--ed25519
+//       PRIVATE_KEY.pem]
 //
 // Buys and sells alternate at one price, so that orders match each other. Requests are signed
 // before each round, so that the generator's own cost stays small. With --sync-file each round
 // first times pwrite + fdatasync of 512 bytes on a preallocated file: the yardstick of one client's
-// acknowledgement. Prints a JSON line a round; exit 1 when any answer was not 200.
+// acknowledgement. With --ed25519 the key's secret is that private key. Prints a JSON line a round;
+// exit 1 when any answer was not 200.
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
@@ -23,6 +25,7 @@
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/pem.h>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -37,7 +40,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Options {
     std::string address, key, secret, symbol = "ETHBTC", price = "0.05000", quantity = "0.100";
-    std::string sync_file;
+    std::string sync_file, ed25519;
     std::size_t connections = 64;
     int seconds = 5, rounds = 5;
 };
@@ -60,6 +63,7 @@ Options parse(int argc, char** argv) {
     text("--price", options.price);
     text("--quantity", options.quantity);
     text("--sync-file", options.sync_file);
+    text("--ed25519", options.ed25519);
     if (given.contains("--connections")) {
         options.connections = std::stoul(given["--connections"]);
     }
@@ -69,8 +73,9 @@ Options parse(int argc, char** argv) {
     if (given.contains("--rounds")) {
         options.rounds = std::stoi(given["--rounds"]);
     }
-    if (options.address.empty() || options.key.empty() || options.secret.empty()) {
-        throw std::invalid_argument{"--address, --key and --secret are needed"};
+    if (options.address.empty() || options.key.empty() ||
+        options.secret.empty() == options.ed25519.empty()) {
+        throw std::invalid_argument{"--address, --key and one of --secret, --ed25519 are needed"};
     }
     return options;
 }
@@ -96,6 +101,40 @@ std::string hmac_hex(const std::string& secret, const std::string& text) {
     return hex;
 }
 
+// Base64 of the Ed25519 signature, percent-encoded for a form.
+std::string ed25519_text(const std::string& file, const std::string& text) {
+    std::FILE* in = std::fopen(file.c_str(), "re");
+    EVP_PKEY* key = in == nullptr ? nullptr : PEM_read_PrivateKey(in, nullptr, nullptr, nullptr);
+    if (in != nullptr) {
+        std::fclose(in);
+    }
+    EVP_MD_CTX* context = EVP_MD_CTX_new();
+    std::array<unsigned char, 64> signature{};
+    std::size_t length = signature.size();
+    const bool signed_well = key != nullptr &&
+                             EVP_DigestSignInit(context, nullptr, nullptr, nullptr, key) == 1 &&
+                             EVP_DigestSign(
+                                 context,
+                                 signature.data(),
+                                 &length,
+                                 reinterpret_cast<const unsigned char*>(text.data()),
+                                 text.size()
+                             ) == 1;
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(key);
+    if (!signed_well) {
+        throw std::runtime_error{"cannot sign with " + file};
+    }
+    std::array<unsigned char, 96> base64{};
+    const int chars = EVP_EncodeBlock(base64.data(), signature.data(), 64);
+    std::string encoded;
+    for (int i = 0; i < chars; ++i) {
+        const char c = static_cast<char>(base64[static_cast<std::size_t>(i)]);
+        encoded += c == '+' ? "%2B" : c == '/' ? "%2F" : c == '=' ? "%3D" : std::string(1, c);
+    }
+    return encoded;
+}
+
 std::string signed_order(const Options& options, bool buy) {
     const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
                          std::chrono::system_clock::now().time_since_epoch()
@@ -105,7 +144,8 @@ std::string signed_order(const Options& options, bool buy) {
                        "&type=LIMIT&timeInForce=GTC&quantity=" + options.quantity +
                        "&price=" + options.price +
                        "&newOrderRespType=ACK&recvWindow=60000&timestamp=" + std::to_string(now);
-    body += "&signature=" + hmac_hex(options.secret, body);
+    body += "&signature=" + (options.ed25519.empty() ? hmac_hex(options.secret, body)
+                                                     : ed25519_text(options.ed25519, body));
     return "POST /api/v3/order HTTP/1.1\r\nHost: localhost\r\nX-MBX-APIKEY: " + options.key +
            "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " +
            std::to_string(body.size()) + "\r\n\r\n" + body;
