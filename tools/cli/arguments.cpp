@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <string_view>
 
 namespace tenon::cli {
 
@@ -70,7 +71,7 @@ public:
             const std::string& word = (*in_)[at_++];
             if (word == "-h") {
                 out_.help = true;
-            } else if (word.starts_with("--") && word.size() > 2) {
+            } else if (is_option(word)) {
                 option(word.substr(2));
             } else if (word.starts_with('-')) {
                 throw UsageError{"unknown option " + word};
@@ -82,6 +83,11 @@ public:
     }
 
 private:
+    // Not a PEM key, which starts with dashes too.
+    static bool is_option(std::string_view word) {
+        return word.size() > 2 && word.starts_with("--") && word[2] != '-';
+    }
+
     void option(std::string name) {
         std::optional<std::string> value;
         if (const auto equals = name.find('='); equals != std::string::npos) {
@@ -102,7 +108,7 @@ private:
             out_.overrides.push_back(needed(name, value));
         } else {
             std::replace(name.begin(), name.end(), '-', '_');
-            if (!value && at_ < in_->size() && !(*in_)[at_].starts_with("--")) {
+            if (!value && at_ < in_->size() && !is_option((*in_)[at_])) {
                 value = (*in_)[at_++];
             }
             const bool migrate = !out_.words.empty() && out_.words.front() == "migrate";

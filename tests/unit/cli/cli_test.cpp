@@ -49,6 +49,13 @@ TEST_CASE("--to is a version for migrate and a name elsewhere", "[cli][K4]") {
     );
 }
 
+TEST_CASE("a key in PEM is a value, though it starts with dashes", "[cli][K4]") {
+    const std::string pem = "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----";
+    const Arguments arguments =
+        parse_arguments({"keys", "create", "--public-key", pem, "--type", "ed25519"});
+    CHECK(arguments.options == json::object{{"public_key", pem}, {"type", "ed25519"}});
+}
+
 TEST_CASE("money stays text, and a repeated option is a list", "[cli][K4]") {
     const Arguments arguments =
         parse_arguments({"x", "--amount", "0.10", "--amount", "-5", "--flag"});
