@@ -16,6 +16,7 @@
 #include "tests/simulation/core_world.hpp"
 #include "tests/simulation/projection_model.hpp"
 #include "tests/simulation/simulated_database.hpp"
+#include "tests/simulation/simulation_support.hpp"
 #include "tests/support/memory_disk.hpp"
 
 #include <catch2/catch.hpp>
@@ -23,9 +24,15 @@
 #include <cstdlib>
 
 using namespace tenon;
+using test::as_bytes;
 using test::CommandGenerator;
 using test::CoreWorld;
+using test::k_journal;
+using test::k_second_ns;
+using test::k_snapshots;
 using test::MemoryDisk;
+using test::number_of;
+using test::options;
 using test::ProjectionModel;
 using test::SimulatedDatabase;
 using test::SimulatedExec;
@@ -34,24 +41,6 @@ using test::SqliteBackend;
 namespace {
 
 constexpr std::int64_t k_ms = 1'000'000;
-constexpr std::int64_t k_second_ns = 1'000 * k_ms;
-const std::string k_journal = "journal";
-const std::string k_snapshots = "snapshots";
-
-std::uint64_t number_of(const char* name, std::uint64_t otherwise) {
-    const char* text = std::getenv(name);
-    return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
-std::span<const std::byte> as_bytes(const std::string& text) {
-    return std::as_bytes(std::span{text.data(), text.size()});
-}
-
-trading::CoreOptions options() {
-    trading::CoreOptions out;
-    out.hash_seed = 99;
-    return out;
-}
 
 // Many lives of one engine on one disk, with one database.
 class Simulation {

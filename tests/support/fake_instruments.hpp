@@ -55,6 +55,9 @@ public:
         return instruments_.back();
     }
 
+    // To set filters and fees before use.
+    [[nodiscard]] tenon_instrument& at(std::uint32_t id) { return instruments_.at(id); }
+
     [[nodiscard]] tenon_iface iface() noexcept { return {this, &k_table}; }
 
     [[nodiscard]] Service<tenon_instruments_1> service() noexcept { return {this, &k_table}; }

@@ -101,53 +101,6 @@ struct FakeBinanceWorld::Tables {
 
     static constexpr tenon_clock_1 k_clock{sizeof(tenon_clock_1), 0, &now, &now};
 
-    // ---- instruments
-    static std::uint32_t asset_count(void* self) {
-        return static_cast<std::uint32_t>(world(self).assets.size());
-    }
-
-    static std::uint32_t instrument_count(void* self) {
-        return static_cast<std::uint32_t>(world(self).instruments.size());
-    }
-
-    static const tenon_asset* asset(void* self, std::uint32_t id) {
-        return id < world(self).assets.size() ? &world(self).assets[id] : nullptr;
-    }
-
-    static const tenon_instrument* instrument(void* self, std::uint32_t id) {
-        return id < world(self).instruments.size() ? &world(self).instruments[id] : nullptr;
-    }
-
-    static tenon_status find_asset(void* self, tenon_str name, std::uint32_t* id) {
-        for (const tenon_asset& item : world(self).assets) {
-            if (view(item.name) == view(name)) {
-                *id = item.id;
-                return TENON_OK;
-            }
-        }
-        return TENON_NOT_FOUND;
-    }
-
-    static tenon_status find_instrument(void* self, tenon_str symbol, std::uint32_t* id) {
-        for (const tenon_instrument& item : world(self).instruments) {
-            if (view(item.symbol) == view(symbol)) {
-                *id = item.id;
-                return TENON_OK;
-            }
-        }
-        return TENON_NOT_FOUND;
-    }
-
-    static constexpr tenon_instruments_1 k_instruments{
-        sizeof(tenon_instruments_1),
-        0,
-        &asset_count,
-        &instrument_count,
-        &asset,
-        &instrument,
-        &find_asset,
-        &find_instrument};
-
     // ---- market data
     static tenon_status book(void* self, std::uint32_t id, std::uint32_t depth, tenon_book* out) {
         auto& w = world(self);
@@ -409,26 +362,12 @@ struct FakeBinanceWorld::Tables {
     static constexpr tenon_auth_1 k_auth{sizeof(tenon_auth_1), 0, &identify, &verify};
 };
 
-FakeBinanceWorld::FakeBinanceWorld() {
-    assets = {
-        {sizeof(tenon_asset), 0, str("BTC"), 8, 0},
-        {sizeof(tenon_asset), 1, str("ETH"), 8, 0},
-        {sizeof(tenon_asset), 2, str("USDT"), 8, 0}};
-    tenon_instrument i{};
-    i.size = sizeof i;
-    i.symbol = str("BTCUSDT");
-    i.venue = str("paper");
-    i.base = 0;
-    i.quote = 2;
-    i.price_scale = 2;
-    i.quantity_scale = 5;
-    i.status = TENON_INSTRUMENT_TRADING;
+// Filters and fees as Binance lists BTCUSDT.
+static void list(tenon_instrument& i) {
     i.price_min = 1;
     i.price_max = 100'000'000;
-    i.price_tick = 1;
     i.quantity_min = 1;
     i.quantity_max = 900'000'000;
-    i.quantity_step = 1;
     i.market_quantity_max = 10'000'000;
     i.notional_min = 500'000'000;
     i.notional_max = 900'000'000'000'000;
@@ -441,12 +380,11 @@ FakeBinanceWorld::FakeBinanceWorld() {
     i.ask_multiplier_down_ppm = 200'000;
     i.maker_fee_ppm = 1'000;
     i.taker_fee_ppm = 1'000;
-    instruments.push_back(i);
-    i.id = 1;
-    i.symbol = str("ETHUSDT");
-    i.base = 1;
-    i.quantity_scale = 4;
-    instruments.push_back(i);
+}
+
+FakeBinanceWorld::FakeBinanceWorld() {
+    list(instruments.at(0));
+    list(instruments.at(1));
 
     bids = {{6'100'010, 150'000}, {6'100'000, 200'000}};
     asks = {{6'100'020, 50'000}, {6'100'050, 70'000}};
@@ -494,7 +432,7 @@ FakeBinanceWorld::FakeBinanceWorld() {
         28'457};
 
     services_.http = {this, &Tables::k_http};
-    services_.instruments = {this, &Tables::k_instruments};
+    services_.instruments = instruments.service();
     services_.market_data = {this, &Tables::k_market_data};
     services_.trading = {this, &Tables::k_trading};
     services_.auth = {this, &Tables::k_auth};

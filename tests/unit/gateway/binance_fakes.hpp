@@ -5,6 +5,7 @@
 #pragma once
 
 #include "plugins/gateway/binance/api.hpp"
+#include "tests/support/fake_instruments.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -43,8 +44,7 @@ public:
     std::int64_t now_ns = k_now_ns;
 
     // ---- instruments; change before use
-    std::vector<tenon_instrument> instruments;
-    std::vector<tenon_asset> assets;
+    FakeInstruments instruments;
 
     // ---- market data, of every instrument alike; absent when not set
     bool has_data = true;
