@@ -3,7 +3,7 @@
 // thread-local destructors and unique symbols of C++ make that unsafe.
 #pragma once
 
-#include "kernel/manifest/plugin_manifest.hpp"
+#include "sdk/manifest/plugin_manifest.hpp"
 
 #include <tenon/abi/base.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/loader/secret_reference.hpp"
 
-#include "kernel/manifest/json_file.hpp"
+#include "sdk/manifest/json_file.hpp"
 
 #include <tenon/plugin.hpp>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/manifest/deployment.hpp"
 
-#include "kernel/manifest/json_file.hpp"
-#include "kernel/manifest/schema.hpp"
+#include "sdk/manifest/json_file.hpp"
+#include "sdk/manifest/schema.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>

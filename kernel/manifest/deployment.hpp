@@ -3,7 +3,7 @@
 // which providers, with which permissions; and how the kernel itself logs and runs.
 #pragma once
 
-#include "kernel/manifest/problem.hpp"
+#include "sdk/manifest/problem.hpp"
 
 #include <boost/json/object.hpp>
 

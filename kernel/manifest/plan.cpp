@@ -2,7 +2,7 @@
 #include "kernel/manifest/plan.hpp"
 
 #include "kernel/manifest/bindings.hpp"
-#include "kernel/manifest/schema.hpp"
+#include "sdk/manifest/schema.hpp"
 
 #include <algorithm>
 #include <set>

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "kernel/manifest/deployment.hpp"
-#include "kernel/manifest/plugin_manifest.hpp"
+#include "sdk/manifest/plugin_manifest.hpp"
 
 #include <map>
 #include <string>

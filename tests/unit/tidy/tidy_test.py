@@ -35,12 +35,9 @@ BANNED = [
 # Where real time and real waiting are the point.
 CLOCK_ALLOWED = ("kernel/runtime/", "kernel/main", "tests/", "tools/")
 
-
-def plugin_of(path):
-    parts = path.parts
-    if parts[0] != "plugins":
-        return None
-    return "/".join(parts[1:-1])
+# What a plugin's author must not be made to install. sdk/manifest and sdk/conformance are parts of programs.
+THIRD_PARTIES = ("boost/", "spdlog/", "fmt/", "soci/", "sodium", "openssl/", "sqlite3", "sdk/")
+KERNEL_MAX_LINES = 5000
 
 
 def check_includes(path, number, line):
@@ -51,8 +48,10 @@ def check_includes(path, number, line):
     top = path.parts[0]
     if top == "kernel" and included.startswith(("plugins/", "tools/", "tests/")):
         breach(path, number, f"the kernel includes {included}")
-    if top == "sdk" and included.startswith(("kernel/", "plugins/", "boost/", "spdlog/", "fmt/", "sqlite3")):
+    if top == "sdk" and included.startswith(("kernel/", "plugins/", "tools/", "tests/")):
         breach(path, number, f"the SDK includes {included}")
+    if path.as_posix().startswith("sdk/include/") and included.startswith(THIRD_PARTIES):
+        breach(path, number, f"a header for plugins includes {included}")
     if path.as_posix().startswith("sdk/include/tenon/abi/") and included.startswith("tenon/"):
         breach(path, number, f"a contract includes {included}")
     if top == "plugins":
@@ -94,6 +93,12 @@ for path in files:
                     continue
                 breach(path, number, f"banned: {line.strip()[:60]} (use {instead})")
 
+kernel_lines = sum(bool(line.strip()) and not line.strip().startswith("//")
+                   for path in files if path.parts[0] == "kernel" and path.suffix in CODE
+                   for line in (root / path).read_text().split("\n"))
+if kernel_lines >= KERNEL_MAX_LINES:
+    breach("kernel", kernel_lines, f"{kernel_lines} lines of code, fewer than {KERNEL_MAX_LINES} expected")
+
 for manifest in (p for p in files if p.name == "plugin.json" and p.parts[0] == "plugins"):
     folder = root / manifest.parent
     for needed in ("README.md", "CMakeLists.txt"):
@@ -113,5 +118,6 @@ for path in files:
     if path.suffix in {".cpp", ".c"} and path.name not in listed:
         breach(path, 1, "in no CMakeLists.txt")
 
-print("\n".join(breaches) if breaches else f"tidy: {len(files)} files, nothing to say")
+print("\n".join(breaches) if breaches else
+      f"tidy: {len(files)} files, {kernel_lines} lines of code in the kernel, nothing to say")
 sys.exit(1 if breaches else 0)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/manifest/plugin_manifest.hpp"
+#include "sdk/manifest/plugin_manifest.hpp"
 
-#include "kernel/manifest/json_file.hpp"
-#include "kernel/manifest/schema.hpp"
+#include "sdk/manifest/json_file.hpp"
+#include "sdk/manifest/schema.hpp"
 
 #include <tenon/abi/base.h>
 

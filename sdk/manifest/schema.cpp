@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/manifest/schema.hpp"
+#include "sdk/manifest/schema.hpp"
 
 #include <boost/json/array.hpp>
 

@@ -7,7 +7,7 @@
 // combinations: a keyword that is not in the list is an error of the schema, never ignored.
 #pragma once
 
-#include "kernel/manifest/problem.hpp"
+#include "sdk/manifest/problem.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>

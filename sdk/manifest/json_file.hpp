@@ -3,7 +3,7 @@
 // because the parser would silently keep the last one.
 #pragma once
 
-#include "kernel/manifest/problem.hpp"
+#include "sdk/manifest/problem.hpp"
 
 #include <boost/json/value.hpp>
 

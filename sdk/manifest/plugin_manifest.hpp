@@ -3,7 +3,7 @@
 // never changed by an operator. Reading one opens no library.
 #pragma once
 
-#include "kernel/manifest/problem.hpp"
+#include "sdk/manifest/problem.hpp"
 
 #include <boost/json/object.hpp>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/manifest/plugin_manifest.hpp"
+#include "sdk/manifest/plugin_manifest.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/manifest/problem.hpp"
+#include "sdk/manifest/problem.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
