@@ -352,8 +352,9 @@ int check_only(const manifest::Plan& plan) {
 
 fs::path default_plugin_path() {
     std::error_code ec;
-    const fs::path self = fs::read_symlink("/proc/self/exe", ec);
-    return (self.parent_path() / ".." / "plugins").lexically_normal();
+    const fs::path above = fs::read_symlink("/proc/self/exe", ec).parent_path() / "..";
+    const fs::path installed = (above / "lib/tenon/plugins").lexically_normal();
+    return fs::is_directory(installed, ec) ? installed : (above / "plugins").lexically_normal();
 }
 
 int run_daemon(const DaemonOptions& options) {

@@ -42,7 +42,8 @@ public:
 [[nodiscard]] DaemonOptions parse_daemon_options(const std::vector<std::string>& arguments);
 [[nodiscard]] std::string daemon_help();
 
-// The folder `plugins` beside the folder of this program.
+// Seen from the folder of this program: ../lib/tenon/plugins of an installed server when it is
+// there, else ../plugins of a build.
 [[nodiscard]] std::filesystem::path default_plugin_path();
 
 // Runs to the end and gives the exit code. Call with all signals that it handles still unblocked

@@ -1,8 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-# Writes OUT: MANIFEST with the "library" block of LIBRARY.
+# Writes OUT: MANIFEST with the "library" block of LIBRARY: file, SHA-256, platform with the oldest
+# glibc that will do, C++ runtime. tenon_add_plugin runs it; a plugin built otherwise can, too:
+#   cmake -DMANIFEST=plugin.json -DLIBRARY=out/x.so -DOUT=out/plugin.json [-DCXX_RUNTIME=name]
+#         -P stamp-manifest.cmake
+# Without readelf (binutils or LLVM) the platform is this machine's and the runtime is left out.
+foreach(argument MANIFEST LIBRARY OUT)
+  if("${${argument}}" STREQUAL "")
+    message(FATAL_ERROR "stamp-manifest: -D${argument}=… is missing")
+  endif()
+endforeach()
 file(READ "${MANIFEST}" json)
 file(SHA256 "${LIBRARY}" hash)
 get_filename_component(file "${LIBRARY}" NAME)
+
+cmake_host_system_information(RESULT machine QUERY OS_PLATFORM)
+set(libc glibc)
+find_program(TENON_READELF NAMES readelf llvm-readelf llvm-readelf-14)
+if(TENON_READELF)
+  execute_process(COMMAND ${TENON_READELF} -W -h -d -V "${LIBRARY}"
+    OUTPUT_VARIABLE elf ERROR_QUIET COMMAND_ERROR_IS_FATAL ANY)
+  if(elf MATCHES "Machine: +[^\n]*X86-64")
+    set(machine x86_64)
+  elseif(elf MATCHES "Machine: +[^\n]*AArch64")
+    set(machine aarch64)
+  endif()
+  string(REGEX MATCHALL "GLIBC_2\\.[0-9]+" versions "${elf}")
+  set(newest "")
+  foreach(version ${versions})
+    string(REPLACE "GLIBC_" "" version "${version}")
+    if(NOT newest OR version VERSION_GREATER newest)
+      set(newest "${version}")
+    endif()
+  endforeach()
+  set(libc "glibc${newest}")
+  if("${CXX_RUNTIME}" STREQUAL "")
+    if(elf MATCHES "Shared library: \\[libstdc\\+\\+")
+      set(CXX_RUNTIME "libstdc++")
+    elseif(elf MATCHES "Shared library: \\[libc\\+\\+")
+      set(CXX_RUNTIME "libc++")
+    else()
+      set(CXX_RUNTIME "none")
+    endif()
+  endif()
+endif()
+set(runtime "")
+if(NOT "${CXX_RUNTIME}" STREQUAL "")
+  set(runtime ",\"cxx_runtime\":\"${CXX_RUNTIME}\"")
+endif()
 string(JSON json SET "${json}" library
-  "{\"file\":\"${file}\",\"sha256\":\"${hash}\",\"platform\":\"linux-x86_64-glibc\"}")
+  "{\"file\":\"${file}\",\"sha256\":\"${hash}\",\"platform\":\"linux-${machine}-${libc}\"${runtime}}")
 file(WRITE "${OUT}" "${json}\n")
