@@ -32,11 +32,11 @@ const tenon_entry* open_library(const manifest::PluginManifest& manifest) {
         refuse("L02", "the library has no symbol " TENON_ENTRY_SYMBOL);
     }
     const tenon_entry* entry = entry_point();
-    if (entry == nullptr || entry->magic != TENON_MAGIC || entry->size < sizeof(tenon_entry) ||
-        entry->create == nullptr) {
+    if (entry == nullptr || entry->magic != TENON_MAGIC || !TENON_HAS(entry, tenon_entry, create)) {
         refuse("L03", "the entry is not one of this host's: wrong magic, size or no create");
     }
-    if (entry->abi_major != TENON_ABI_MAJOR || entry->abi_minor != TENON_ABI_MINOR) {
+    // A newer or older minor version is no obstacle: each side reads what the other's sizes cover.
+    if (entry->abi_major != TENON_ABI_MAJOR) {
         refuse(
             "L04",
             "built for ABI " + abi_text(entry->abi_major, entry->abi_minor) + ", this host has " +

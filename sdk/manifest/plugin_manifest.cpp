@@ -167,17 +167,16 @@ private:
         if (const json::value* entry = abi.if_contains("entry"); entry != nullptr && *entry != 1) {
             report_.add("M06", "/abi/entry", "unknown entry revision", shown(*entry), "1");
         }
-        const std::string host =
-            std::to_string(TENON_ABI_MAJOR) + "." + std::to_string(TENON_ABI_MINOR);
         const std::string wanted = text_at(abi, "min");
-        if (abi.contains("min") && wanted != host) {
-            // Before 1.0 nothing is promised from one minor version to the next.
+        if (abi.contains("min") && !host_provides_abi(wanted)) {
+            const std::string host =
+                std::to_string(TENON_ABI_MAJOR) + "." + std::to_string(TENON_ABI_MINOR);
             report_.add(
                 "M06",
                 "/abi/min",
                 "needs ABI " + wanted + ", this host provides " + host,
                 "\"" + wanted + "\"",
-                "\"" + host + "\""
+                std::to_string(TENON_ABI_MAJOR) + ".0 .. " + host
             );
         }
         out_->drafts = texts_at(abi, "draft");

@@ -74,6 +74,8 @@ discover(const std::vector<std::filesystem::path>& plugin_path, Report& report);
 [[nodiscard]] bool is_version_range(std::string_view range);
 [[nodiscard]] bool version_fits(std::string_view version, std::string_view range);
 // "tenon.storage/1".
+// "1.2": the host's ABI has that major version and at least that minor one.
+[[nodiscard]] bool host_provides_abi(std::string_view wanted);
 [[nodiscard]] bool is_interface_id(std::string_view text);
 
 // Interfaces of the kernel: always there, whether required or not.

@@ -8,6 +8,7 @@
 #include <tenon/abi/base.h>
 #include <tenon/abi/host.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -112,6 +113,26 @@ tenon_status guard(tenon_err* err, Body&& body) noexcept {
     } catch (...) {
         return fail(err, TENON_INTERNAL, "unknown exception");
     }
+}
+
+// A zeroed struct of the ABI that says how long it is.
+template <class Struct>
+[[nodiscard]] Struct sized() noexcept {
+    Struct value{};
+    value.size = sizeof(Struct);
+    return value;
+}
+
+// Gives a struct to a caller whose own may be shorter: no byte beyond the caller's `size`.
+template <class Struct>
+tenon_status copy_out(const Struct& value, Struct* out) noexcept {
+    if (out == nullptr || out->size < sizeof(std::uint32_t)) {
+        return TENON_INVALID;
+    }
+    const std::uint32_t room = out->size;
+    std::memcpy(out, &value, std::min<std::size_t>(room, value.size));
+    out->size = room;
+    return TENON_OK;
 }
 
 // An interface table with its object. `service->call(service.self, …)`.
@@ -365,6 +386,13 @@ public:
     }
 
 protected:
+    // Offers a contract by its facet (tenon::CacheTier, …), which this plugin or a member of it
+    // derives from.
+    template <class Facet>
+    void provide(Facet* facet) {
+        provide(Facet::k_id, facet, Facet::table(*facet));
+    }
+
     // `id` is a literal; table and self live as long as the plugin.
     void provide(std::string_view id, void* self, const void* table) {
         provided_.push_back({id, {self, table}});

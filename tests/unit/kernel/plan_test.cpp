@@ -107,7 +107,7 @@ TEST_CASE("M06: another ABI is named beside this host's", "[kernel][K3]") {
     const auto plan = scene.plan(R"({"one":{"id":"test.a"}})");
     CHECK(has(plan, "M06", "/abi/entry"));
     CHECK(has(plan, "M06", "/abi/min"));
-    CHECK(contains(text_of(plan), "needs ABI 1.3, this host provides 0.1"));
+    CHECK(contains(text_of(plan), "needs ABI 1.3, this host provides 1.0"));
 }
 
 TEST_CASE("M07: a library for another platform is refused", "[kernel][K3]") {
@@ -264,7 +264,7 @@ TEST_CASE("M14: enemies do not run beside each other", "[kernel][K3]") {
 
 TEST_CASE("M15: drafts need the operator's consent", "[kernel][K3]") {
     Scene scene;
-    scene.plugin("a", R"({"abi":{"entry":1,"min":"0.1","draft":["test.new/1"]}})");
+    scene.plugin("a", R"({"abi":{"entry":1,"min":"1.0","draft":["test.new/1"]}})");
     CHECK(has(scene.plan(R"({"one":{"id":"test.a"}})"), "M15", "/plugins/one"));
     CHECK(scene.plan(R"({"one":{"id":"test.a"}})", "\"allow_draft\":true,").good());
 }

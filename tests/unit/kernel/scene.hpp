@@ -61,7 +61,7 @@ public:
             {"manifest_version", 1},
             {"id", "test." + name},
             {"version", "1.2.3"},
-            {"abi", {{"entry", 1}, {"min", "0.1"}}},
+            {"abi", {{"entry", 1}, {"min", "1.0"}}},
             {"library", {{"file", name + ".so"}}}};
         const json::value replaced = json::parse(extra);
         for (const auto& entry : replaced.as_object()) {

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every contract compiles as C11, alone and twice. */
 #include <tenon/abi/auth.h>
+#include <tenon/abi/backup.h>
 #include <tenon/abi/base.h>
+#include <tenon/abi/cache.h>
+#include <tenon/abi/cache_tier.h>
 #include <tenon/abi/feed.h>
 #include <tenon/abi/host.h>
 #include <tenon/abi/http.h>
@@ -10,11 +13,15 @@
 #include <tenon/abi/migrations.h>
 #include <tenon/abi/probe.h>
 #include <tenon/abi/storage.h>
+#include <tenon/abi/throttle.h>
 #include <tenon/abi/trading.h>
 #include <tenon/abi/venue.h>
 
 #include <tenon/abi/auth.h>
+#include <tenon/abi/backup.h>
 #include <tenon/abi/base.h>
+#include <tenon/abi/cache.h>
+#include <tenon/abi/cache_tier.h>
 
 #define SIZE_FIRST(T) _Static_assert(offsetof(T, size) == 0, #T " starts with its size")
 SIZE_FIRST(tenon_err);

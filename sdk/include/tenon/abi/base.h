@@ -22,7 +22,26 @@
  * Asynchronous calls: TENON_PENDING means that `done` fires exactly once, later, never before the
  * call returned; any other status means that it never fires.
  *
- * The ABI is 0.x: host and plugin must have the same major and minor. */
+ * Versions, on three axes
+ *   - The entry symbol (tenon_plugin_entry_v1): a new one only for a new world.
+ *   - The interface id and its revision ("tenon.storage/1"): any change to an existing slot is a new
+ *     revision, and the host serves the old one beside it for at least two minor releases.
+ *   - `size`: tables and structs grow at their end. Slots appended after 1.0 are optional: NULL is
+ *     legal. A removed slot stays in its place and answers TENON_UNSUPPORTED.
+ * So an older plugin in a newer host and a newer plugin in an older host both load, unless the
+ * manifest's `abi.min` or `requires` says otherwise.
+ *
+ * Arrays of structs that start with `size` are stepped through with TENON_AT, since the writer's
+ * struct may be longer than the reader's. Structs without `size` never change.
+ *
+ * States, and what is legal in them
+ *   created     host calls query, configure, destroy.            The plugin may call log, clock.
+ *   configured  configure, start, destroy.           Also config, secret, environment, services (to
+ *                                                    look up), metrics.
+ *   started     every interface, drain, stop; configure when the schema has live settings. Everything.
+ *   draining    work in flight ends; new work is answered TENON_UNAVAILABLE.             Everything.
+ *   stopped     start, destroy.                                                          Log, clock.
+ *   quarantined destroy, after every caller is fenced off.                                  Nothing. */
 #ifndef TENON_ABI_BASE_H
 #define TENON_ABI_BASE_H
 
@@ -34,12 +53,19 @@ extern "C" {
 #endif
 
 #define TENON_MAGIC 0x314e4e54u /* "TNN1", little endian */
-#define TENON_ABI_MAJOR 0u
-#define TENON_ABI_MINOR 1u
+#define TENON_ABI_MAJOR 1u
+#define TENON_ABI_MINOR 0u
 
 /* True when the table or struct behind `p` is long enough to hold slot `m` and the slot is set. */
 #define TENON_HAS(p, T, m) \
     ((p)->size >= offsetof(T, m) + sizeof((p)->m) && (p)->m)
+
+/* True when the struct behind `p` is long enough to hold member `m`, whatever its value. */
+#define TENON_HOLDS(p, T, m) ((p)->size >= offsetof(T, m) + sizeof((p)->m))
+
+/* Element `i` of an array of structs that start with `size`; `array` is not NULL. */
+#define TENON_AT(T, array, i) \
+    ((const T*)(const void*)((const char*)(const void*)(array) + (size_t)(i) * (array)->size))
 
 typedef struct tenon_str   { const char* p; size_t n; } tenon_str;   /* UTF-8, borrowed, no NUL */
 typedef struct tenon_bytes { const void* p; size_t n; } tenon_bytes;
@@ -47,6 +73,7 @@ typedef struct tenon_bytes { const void* p; size_t n; } tenon_bytes;
 typedef int32_t tenon_status;
 #define TENON_OK            0
 #define TENON_PENDING       1   /* done fires exactly once, later */
+#define TENON_LIMITED       2   /* not now: a budget is used up; nothing was done */
 #define TENON_NOT_FOUND   (-1)
 #define TENON_INVALID     (-2)  /* the caller's mistake; the message says which */
 #define TENON_UNSUPPORTED (-3)

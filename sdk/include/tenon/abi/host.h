@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Services of the kernel, reached through tenon_host.query: log, clock, environment, exec, metrics,
- * health, services, secret, admin. All of them are valid until the plugin's destroy returned. */
+ * health, services, secret, admin, config, bus, audit. All of them are valid until the plugin's destroy returned. */
 #ifndef TENON_ABI_HOST_H
 #define TENON_ABI_HOST_H
 
@@ -167,6 +167,68 @@ typedef struct tenon_admin_1 {
     /* [control] After it returns the handler does not run again. */
     void (*remove)(void* self, tenon_str name);
 } tenon_admin_1;
+
+/* ---- tenon.config/1: this instance's configuration in force ------------------------------------ */
+typedef struct tenon_config_1 {
+    uint32_t size, flags;
+    /* [any] 1 at start, one more with each reload that was applied to the deployment. */
+    uint64_t (*generation)(void* self);
+    /* [any] The whole validated configuration as JSON, defaults filled in. Secrets are references. */
+    tenon_status (*get)(void* self, tenon_sink out);
+    /* [any] One setting by its JSON pointer, as JSON. TENON_OK | TENON_NOT_FOUND. */
+    tenon_status (*value)(void* self, tenon_str pointer, tenon_sink out);
+    /* [control] `fn` is called on the control thread after a reload has been applied to this
+     * instance, after its configure. handle > 0. */
+    tenon_status (*on_change)(void* self, void* ctx, void (*fn)(void* ctx, uint64_t generation),
+                              uint64_t* handle);
+    void (*remove_on_change)(void* self, uint64_t handle);                          /* [control] */
+} tenon_config_1;
+
+/* ---- tenon.bus/1: events between plugins of one server ------------------------------------------
+ * Not durable. A topic is "area.event" ("cache.invalidated"); `type` names the layout of the bytes and
+ * its revision ("tenon.cache_key/1"). Each subscriber has its own bounded queue and gets messages of
+ * one publisher in the order of publishing; when its queue was full, the next message that it gets
+ * says how many it missed. */
+#define TENON_BUS_DATA_MAX 65536u
+
+typedef struct tenon_bus_message {
+    uint32_t    size, reserved;
+    tenon_str   topic, type;
+    tenon_bytes data;
+    tenon_str   source;        /* instance that published */
+    int64_t     time_real_ns;
+    uint64_t    missed;        /* messages lost to this subscriber right before this one */
+} tenon_bus_message;
+
+typedef struct tenon_bus_1 {
+    uint32_t size, flags;
+    /* [any] Copied. TENON_OK (also without subscribers) | TENON_INVALID (topic, or too long). */
+    tenon_status (*publish)(void* self, tenon_str topic, tenon_str type, tenon_bytes data);
+    /* [control] `topic` exactly, or every one under it when it ends in ".*" ("cache.*"; "*" is all).
+     * `fn` runs on that reactor; the message is borrowed during the call. handle > 0. */
+    tenon_status (*subscribe)(void* self, tenon_str topic, uint32_t reactor, void* ctx,
+                              void (*fn)(void* ctx, const tenon_bus_message*), uint64_t* handle);
+    /* [control] After it returns fn does not run again. */
+    void (*unsubscribe)(void* self, uint64_t handle);
+} tenon_bus_1;
+
+/* ---- tenon.audit/1: who did what ----------------------------------------------------------------
+ * DATA_DIR/audit.log: one JSON object a line, each with the hash of the line before it, so that a
+ * changed or missing line is found (`tenon audit verify`). Never put a secret in. */
+typedef struct tenon_audit_event {
+    uint32_t  size, reserved;
+    tenon_str actor;      /* "key:abcd…", "user:anna", "cli:uid 0", "system" */
+    tenon_str action;     /* "order.kill_switch", "config.reload" */
+    tenon_str subject;    /* what it was done to; may be empty */
+    tenon_str detail;     /* a JSON value, or empty */
+} tenon_audit_event;
+
+typedef struct tenon_audit_1 {
+    uint32_t size, flags;
+    /* [io] On disk when it returns. TENON_OK | TENON_INVALID | TENON_UNAVAILABLE (disk; the caller
+     * decides whether it goes on unrecorded). */
+    tenon_status (*record)(void* self, const tenon_audit_event*, tenon_err*);
+} tenon_audit_1;
 
 #ifdef __cplusplus
 }

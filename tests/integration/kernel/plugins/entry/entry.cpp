@@ -5,8 +5,11 @@
 #ifndef WRONG_MAGIC
 #define WRONG_MAGIC TENON_MAGIC
 #endif
-#ifndef WRONG_MINOR
-#define WRONG_MINOR TENON_ABI_MINOR
+#ifndef WRONG_MAJOR
+#define WRONG_MAJOR TENON_ABI_MAJOR
+#endif
+#ifndef OTHER_MINOR
+#define OTHER_MINOR TENON_ABI_MINOR
 #endif
 #ifndef WRONG_ID
 #define WRONG_ID "test.kernel.entry"
@@ -21,8 +24,8 @@ tenon_status create(const tenon_host*, tenon_plugin**, tenon_err*) {
 const tenon_entry k_entry{
     WRONG_MAGIC,
     sizeof(tenon_entry),
-    TENON_ABI_MAJOR,
-    WRONG_MINOR,
+    WRONG_MAJOR,
+    OTHER_MINOR,
     0,
     {WRONG_ID, sizeof WRONG_ID - 1},
     {"0.1.0", 5},
