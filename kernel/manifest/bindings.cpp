@@ -139,7 +139,7 @@ private:
     }
 
     void missing(const PlannedPlugin& plugin, const Requirement& requirement) {
-        std::vector<std::string> offered;
+        std::vector<std::string> offered = host_interfaces();
         for (const PlannedPlugin& other : plan_->plugins) {
             for (const Provision& provision : other.manifest.provides) {
                 offered.push_back(provision.interface_id);

@@ -42,8 +42,8 @@ private:
             if (!instance.enabled || instance.id.empty()) {
                 continue;
             }
-            std::vector<const PluginManifest*> matches;
-            for (const PluginManifest& manifest : found) {
+            std::vector<PluginManifest*> matches;
+            for (PluginManifest& manifest : found) {
                 if (manifest.id == instance.id) {
                     matches.push_back(&manifest);
                 }
@@ -83,12 +83,12 @@ private:
         );
     }
 
-    void used_manifest(const std::vector<const PluginManifest*>& matches) {
-        const PluginManifest& used = *matches.front();
+    void used_manifest(const std::vector<PluginManifest*>& matches) {
+        PluginManifest& used = *matches.front();
         plan_->problems.insert(plan_->problems.end(), used.problems.begin(), used.problems.end());
         Report report{used.file.string(), plan_->problems};
         if (!used.library.empty()) {
-            check_library(used, plan_->deployment.plugin_path, report);
+            used.sha256 = check_library(used, plan_->deployment.plugin_path, report);
         }
         for (std::size_t i = 1; i < matches.size(); ++i) {
             report.add(

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <gnu/libc-version.h>
 #include <sodium/crypto_hash_sha256.h>
 #include <sys/stat.h>
 
@@ -24,7 +25,11 @@ namespace {
 namespace json = boost::json;
 namespace fs = std::filesystem;
 
+#if defined(__aarch64__)
+constexpr std::string_view k_platform = "linux-aarch64-glibc";
+#else
 constexpr std::string_view k_platform = "linux-x86_64-glibc";
+#endif
 
 constexpr std::string_view k_schema = R"({
 "type":"object","required":["manifest_version","id","version","abi"],"properties":{
@@ -54,7 +59,8 @@ constexpr std::string_view k_schema = R"({
    "instances":{"type":"string","enum":["one","many"]},
    "reload":{"type":"string","enum":["live","replace","restart"]},
    "start_timeout_ms":{"type":"integer","minimum":1,"maximum":3600000},
-   "drain_timeout_ms":{"type":"integer","minimum":0,"maximum":3600000}}},
+   "drain_timeout_ms":{"type":"integer","minimum":0,"maximum":3600000},
+   "stop_timeout_ms":{"type":"integer","minimum":1,"maximum":3600000}}},
  "metrics":{"type":"array","items":{"type":"string"}},
  "roles":{"type":"array","items":{"type":"string"}},
  "health":{"type":"object","properties":{"critical":{"type":"boolean"},
@@ -88,6 +94,17 @@ std::vector<std::string> texts_at(const json::object& object, std::string_view k
         }
     }
     return out;
+}
+
+// "linux-x86_64-glibc", or with the version of glibc that the library needs: "…-glibc2.31".
+bool runs_here(std::string_view platform) {
+    if (!platform.starts_with(k_platform)) {
+        return false;
+    }
+    const std::string_view needed = platform.substr(k_platform.size());
+    const auto have = abi_version(::gnu_get_libc_version());
+    const auto wanted = abi_version(needed);
+    return needed.empty() || (have && wanted && abi_serves(*have, *wanted));
 }
 
 // ^[a-z0-9-]+(\.[a-z0-9-]+)+$
@@ -167,19 +184,41 @@ private:
         if (const json::value* entry = abi.if_contains("entry"); entry != nullptr && *entry != 1) {
             report_.add("M06", "/abi/entry", "unknown entry revision", shown(*entry), "1");
         }
+        constexpr AbiVersion k_host{TENON_ABI_MAJOR, TENON_ABI_MINOR};
+        const std::string host = std::to_string(k_host.major) + "." + std::to_string(k_host.minor);
         const std::string wanted = text_at(abi, "min");
-        if (abi.contains("min") && !host_provides_abi(wanted)) {
-            const std::string host =
-                std::to_string(TENON_ABI_MAJOR) + "." + std::to_string(TENON_ABI_MINOR);
+        const auto min = abi_version(wanted);
+        if (!min) {
+            report_.add(
+                "M06",
+                "/abi/min",
+                "not an ABI version",
+                "\"" + wanted + "\"",
+                "MAJOR.MINOR, as in " + host
+            );
+        } else if (!abi_serves(k_host, *min)) {
             report_.add(
                 "M06",
                 "/abi/min",
                 "needs ABI " + wanted + ", this host provides " + host,
                 "\"" + wanted + "\"",
-                std::to_string(TENON_ABI_MAJOR) + ".0 .. " + host
+                "from " + std::to_string(k_host.major) + ".0 to " + host
             );
         }
         out_->drafts = texts_at(abi, "draft");
+        for (std::size_t i = 0; i < out_->drafts.size(); ++i) {
+            interface_id(out_->drafts[i], pointer_to("/abi/draft", i));
+        }
+        // A draft changes without notice, so no later host will do either.
+        if (!out_->drafts.empty() && min && *min != k_host) {
+            report_.add(
+                "M15",
+                "/abi/min",
+                "uses draft interfaces, which bind it to one host ABI",
+                "\"" + wanted + "\"",
+                "\"" + host + "\""
+            );
+        }
     }
 
     void platform() {
@@ -192,13 +231,13 @@ private:
         out_->library = folder / file;
         out_->sha256 = text_at(library, "sha256");
         out_->platform = text_at(library, "platform");
-        if (!out_->platform.empty() && !out_->platform.starts_with(k_platform)) {
+        if (!out_->platform.empty() && !runs_here(out_->platform)) {
             report_.add(
                 "M07",
                 "/library/platform",
                 "built for another platform",
                 out_->platform,
-                std::string{k_platform}
+                std::string{k_platform} + " with a version up to " + ::gnu_get_libc_version()
             );
         }
     }
@@ -211,7 +250,10 @@ private:
             out_->provides.push_back(
                 {text_at(item, "interface"), score == nullptr ? 0 : score->get_int64()}
             );
-            interface_id(out_->provides.back().interface_id, "/provides", i);
+            interface_id(
+                out_->provides.back().interface_id,
+                pointer_to(pointer_to("/provides", i), "interface")
+            );
         }
         const json::value* requires_list = root_->if_contains("requires");
         for (std::size_t i = 0; requires_list != nullptr && i < requires_list->get_array().size();
@@ -225,16 +267,18 @@ private:
             if (requirement.as.empty()) {
                 requirement.as = requirement.interface_id;
             }
-            interface_id(requirement.interface_id, "/requires", i);
+            interface_id(
+                requirement.interface_id, pointer_to(pointer_to("/requires", i), "interface")
+            );
             out_->requirements.push_back(std::move(requirement));
         }
     }
 
-    void interface_id(const std::string& id, std::string_view list, std::size_t index) {
+    void interface_id(const std::string& id, std::string pointer) {
         if (!is_interface_id(id)) {
             report_.add(
                 "M03",
-                pointer_to(pointer_to(list, index), "interface"),
+                std::move(pointer),
                 "not an interface id",
                 "\"" + id + "\"",
                 "NAME/REVISION, as in tenon.storage/1"
@@ -245,11 +289,13 @@ private:
     void lifecycle() {
         const json::object& lifecycle = object_at(*root_, "lifecycle");
         out_->single_instance = text_at(lifecycle, "instances") == "one";
-        if (const json::value* ms = lifecycle.if_contains("start_timeout_ms"); ms != nullptr) {
-            out_->start_timeout_ms = ms->to_number<std::int64_t>();
-        }
-        if (const json::value* ms = lifecycle.if_contains("drain_timeout_ms"); ms != nullptr) {
-            out_->drain_timeout_ms = ms->to_number<std::int64_t>();
+        for (const auto& [key, to] :
+             {std::pair{"start_timeout_ms", &out_->start_timeout_ms},
+              std::pair{"drain_timeout_ms", &out_->drain_timeout_ms},
+              std::pair{"stop_timeout_ms", &out_->stop_timeout_ms}}) {
+            if (const json::value* ms = lifecycle.if_contains(key); ms != nullptr) {
+                *to = ms->to_number<std::int64_t>();
+            }
         }
     }
 
@@ -258,7 +304,7 @@ private:
     Report report_;
 };
 
-std::string sha256_of(const fs::path& file, std::string& error) {
+std::string hash_file(const fs::path& file, std::string& error) {
     std::ifstream in{file, std::ios::binary};
     if (!in) {
         error = std::strerror(errno);
@@ -338,7 +384,7 @@ PluginManifest read_plugin_manifest(const fs::path& file) {
     return manifest;
 }
 
-void check_library(
+std::string check_library(
     const PluginManifest& manifest,
     const std::vector<fs::path>& plugin_path,
     Report& report
@@ -355,11 +401,11 @@ void check_library(
             manifest.library.string() + ": " + std::strerror(errno),
             "a file beside plugin.json"
         );
-        return;
+        return {};
     }
     if (!S_ISREG(info.st_mode)) {
         report.add("M09", pointer, "not a regular file", manifest.library.string(), "a library");
-        return;
+        return {};
     }
     if (!is_inside(manifest.library, plugin_path)) {
         report.add(
@@ -375,19 +421,18 @@ void check_library(
             "writable by its owner alone (chmod go-w)"
         );
     }
-    if (!manifest.sha256.empty()) {
-        std::string error;
-        const std::string found = sha256_of(manifest.library, error);
-        if (found != manifest.sha256) {
-            report.add(
-                "M08",
-                "/library/sha256",
-                "the library is not the one of the manifest",
-                found.empty() ? error : found,
-                manifest.sha256
-            );
-        }
+    std::string error;
+    std::string found = hash_file(manifest.library, error);
+    if (!manifest.sha256.empty() && found != manifest.sha256) {
+        report.add(
+            "M08",
+            "/library/sha256",
+            "the library is not the one of the manifest",
+            found.empty() ? error : found,
+            manifest.sha256
+        );
     }
+    return found;
 }
 
 std::vector<PluginManifest> discover(const std::vector<fs::path>& plugin_path, Report& report) {

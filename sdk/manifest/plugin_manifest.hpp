@@ -47,7 +47,8 @@ struct PluginManifest {
     bool critical = false;
     std::int64_t start_timeout_ms = 30'000;
     std::int64_t drain_timeout_ms = 10'000;
-    Problems problems;  // M01 to M07, M19; reported when a deployment uses the plugin
+    std::int64_t stop_timeout_ms = 30'000;
+    Problems problems;  // M01 to M07, M15, M19; reported when a deployment uses the plugin
 
     [[nodiscard]] const Requirement* requirement(std::string_view interface_id) const;
     [[nodiscard]] bool offers(std::string_view interface_id) const;
@@ -57,8 +58,8 @@ struct PluginManifest {
 [[nodiscard]] PluginManifest read_plugin_manifest(const std::filesystem::path& file);
 
 // Rules M08 and M09: the library beside the manifest is a regular file, inside one of the folders,
-// writable by its owner alone, and has the stamped hash.
-void check_library(
+// writable by its owner alone, and has the stamped hash. Gives the hash that it has, or "".
+std::string check_library(
     const PluginManifest& manifest,
     const std::vector<std::filesystem::path>& plugin_path,
     Report& report
@@ -74,11 +75,26 @@ discover(const std::vector<std::filesystem::path>& plugin_path, Report& report);
 [[nodiscard]] bool is_version_range(std::string_view range);
 [[nodiscard]] bool version_fits(std::string_view version, std::string_view range);
 // "tenon.storage/1".
-// "1.2": the host's ABI has that major version and at least that minor one.
-[[nodiscard]] bool host_provides_abi(std::string_view wanted);
 [[nodiscard]] bool is_interface_id(std::string_view text);
 
+struct AbiVersion {
+    std::uint32_t major = 0;
+    std::uint32_t minor = 0;
+
+    bool operator==(const AbiVersion&) const = default;
+};
+
+// "1.3".
+[[nodiscard]] std::optional<AbiVersion> abi_version(std::string_view text);
+
+// True when a host of this ABI has all that a plugin with this minimum needs. An older or a newer
+// minor version than the plugin was built with does, as tables only grow.
+[[nodiscard]] constexpr bool abi_serves(AbiVersion host, AbiVersion min) {
+    return host.major == min.major && min.minor <= host.minor;
+}
+
 // Interfaces of the kernel: always there, whether required or not.
+[[nodiscard]] const std::vector<std::string>& host_interfaces();
 [[nodiscard]] bool is_host_interface(std::string_view interface_id);
 
 }  // namespace tenon::manifest

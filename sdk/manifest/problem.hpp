@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is wrong with a manifest: code (M01 to M19), file, JSON pointer, what was found, what was
+// What is wrong with a manifest: code (M01 to M20), file, JSON pointer, what was found, what was
 // expected. Problems are collected, never thrown: an operator gets all of them at once.
 #pragma once
 

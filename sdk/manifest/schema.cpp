@@ -411,6 +411,25 @@ void validate(
     Validator{rules, report}.value(schema, value, pointer);
 }
 
+void check_descriptions(const json::object& schema, const std::string& pointer, Report& report) {
+    if (const json::value* items = schema.if_contains("items"); items != nullptr) {
+        check_descriptions(items->get_object(), pointer_to(pointer, "items"), report);
+    }
+    const json::value* properties = schema.if_contains("properties");
+    if (properties == nullptr) {
+        return;
+    }
+    for (const auto& property : properties->get_object()) {
+        const json::object& declared = property.value().get_object();
+        const std::string at = pointer_to(pointer_to(pointer, "properties"), property.key());
+        const json::value* text = declared.if_contains("description");
+        if (text == nullptr || text->get_string().empty()) {
+            report.add("M20", at, "a property without a description", "none", "what it means");
+        }
+        check_descriptions(declared, at, report);
+    }
+}
+
 bool is_secret_reference(std::string_view text) {
     return text.starts_with("file:") || text.starts_with("env:") || text.starts_with("credential:");
 }

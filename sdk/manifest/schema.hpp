@@ -37,6 +37,13 @@ void validate(
     Report& report
 );
 
+// M20, for authors: every property of the schema says what it means.
+void check_descriptions(
+    const boost::json::object& schema,
+    const std::string& pointer,
+    Report& report
+);
+
 // True for "file:PATH", "env:NAME" and "credential:NAME": where a secret is to be found.
 [[nodiscard]] bool is_secret_reference(std::string_view text);
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sdk/manifest/plugin_manifest.hpp"
 
-#include <tenon/abi/base.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -86,19 +84,6 @@ bool version_fits(std::string_view version, std::string_view range) {
     return have->part[0] == low->part[0] && (!young || have->part[1] == low->part[1]);
 }
 
-bool host_provides_abi(std::string_view wanted) {
-    std::uint32_t major = 0;
-    std::uint32_t minor = 0;
-    const char* end = wanted.data() + wanted.size();
-    const auto dot = std::from_chars(wanted.data(), end, major);
-    if (dot.ec != std::errc{} || dot.ptr == end || *dot.ptr != '.') {
-        return false;
-    }
-    const auto rest = std::from_chars(dot.ptr + 1, end, minor);
-    return rest.ec == std::errc{} && rest.ptr == end && major == TENON_ABI_MAJOR &&
-           minor <= TENON_ABI_MINOR;
-}
-
 bool is_interface_id(std::string_view text) {
     const auto slash = text.find('/');
     if (slash == std::string_view::npos || slash == 0 || slash + 1 == text.size()) {
@@ -120,8 +105,16 @@ bool is_interface_id(std::string_view text) {
            });
 }
 
-bool is_host_interface(std::string_view interface_id) {
-    static constexpr std::array k_host{
+std::optional<AbiVersion> abi_version(std::string_view text) {
+    const auto version = numbers(text);
+    if (!version || version->count != 2) {
+        return std::nullopt;
+    }
+    return AbiVersion{version->part[0], version->part[1]};
+}
+
+const std::vector<std::string>& host_interfaces() {
+    static const std::vector<std::string> k_host{
         "tenon.log/1",
         "tenon.clock/1",
         "tenon.environment/1",
@@ -134,7 +127,12 @@ bool is_host_interface(std::string_view interface_id) {
         "tenon.config/1",
         "tenon.bus/1",
         "tenon.audit/1"};
-    return std::find(k_host.begin(), k_host.end(), interface_id) != k_host.end();
+    return k_host;
+}
+
+bool is_host_interface(std::string_view interface_id) {
+    const std::vector<std::string>& all = host_interfaces();
+    return std::find(all.begin(), all.end(), interface_id) != all.end();
 }
 
 }  // namespace tenon::manifest

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "sdk/manifest/schema.hpp"
 #include "tests/unit/kernel/scene.hpp"
 
 #include <catch2/catch.hpp>
@@ -108,12 +109,33 @@ TEST_CASE("M06: another ABI is named beside this host's", "[kernel][K3]") {
     CHECK(has(plan, "M06", "/abi/entry"));
     CHECK(has(plan, "M06", "/abi/min"));
     CHECK(contains(text_of(plan), "needs ABI 1.3, this host provides 1.0"));
+    for (const char* min : {"0.1", "2.0", "1", "1.0.0", "one"}) {
+        scene.plugin("a", std::string{R"({"abi":{"entry":1,"min":")"} + min + "\"}}");
+        CHECK(has(scene.plan(R"({"one":{"id":"test.a"}})"), "M06", "/abi/min"));
+    }
+}
+
+TEST_CASE("M06: a host serves plugins of its minor version and of older ones", "[kernel][K2]") {
+    using tenon::manifest::abi_serves;
+    CHECK(abi_serves({1, 3}, {1, 0}));
+    CHECK(abi_serves({1, 3}, {1, 3}));
+    CHECK_FALSE(abi_serves({1, 3}, {1, 4}));
+    CHECK_FALSE(abi_serves({2, 3}, {1, 3}));
+    CHECK_FALSE(abi_serves({1, 3}, {2, 0}));
 }
 
 TEST_CASE("M07: a library for another platform is refused", "[kernel][K3]") {
     Scene scene;
     scene.plugin("a", R"({"library":{"file":"a.so","platform":"linux-aarch64-musl"}})");
     CHECK(has(scene.plan(R"({"one":{"id":"test.a"}})"), "M07", "/library/platform"));
+    scene.plugin("a", R"({"library":{"file":"a.so","platform":"linux-x86_64-glibc9.99"}})");
+    const auto newer = scene.plan(R"({"one":{"id":"test.a"}})");
+    CHECK(has(newer, "M07", "/library/platform"));
+    CHECK(contains(text_of(newer), "found linux-x86_64-glibc9.99"));
+#if defined(__x86_64__)
+    scene.plugin("a", R"({"library":{"file":"a.so","platform":"linux-x86_64-glibc2.31"}})");
+    CHECK(scene.plan(R"({"one":{"id":"test.a"}})").good());
+#endif
 }
 
 TEST_CASE("M08: a library that was changed is refused", "[kernel][K3]") {
@@ -184,6 +206,10 @@ TEST_CASE("M11: a missing provider is told with near misses", "[kernel][K3]") {
     const auto version = scene.plan(R"({"two":{"id":"test.b","version":"^1.3"}})");
     CHECK(has(version, "M11", "/plugins/two/version"));
     CHECK(scene.plan(R"({"two":{"id":"test.b","version":"^1.2"}})").good());
+    scene.plugin("d", R"({"requires":[{"interface":"tenon.log/9"}]})");
+    const auto service = scene.plan(R"({"one":{"id":"test.d"}})");
+    CHECK(has(service, "M11", "/plugins/one"));
+    CHECK(contains(text_of(service), "found \"tenon.log/1\""));
     // A disabled provider provides nothing.
     scene.plugin("c", R"({"requires":[{"interface":"test.store/1"}]})");
     CHECK(
@@ -262,11 +288,17 @@ TEST_CASE("M14: enemies do not run beside each other", "[kernel][K3]") {
     );
 }
 
-TEST_CASE("M15: drafts need the operator's consent", "[kernel][K3]") {
+TEST_CASE("M15: drafts need the operator's consent and this very host", "[kernel][K3]") {
     Scene scene;
     scene.plugin("a", R"({"abi":{"entry":1,"min":"1.0","draft":["test.new/1"]}})");
     CHECK(has(scene.plan(R"({"one":{"id":"test.a"}})"), "M15", "/plugins/one"));
     CHECK(scene.plan(R"({"one":{"id":"test.a"}})", "\"allow_draft\":true,").good());
+    // Consent does not make up for another ABI than the draft was tried with.
+    scene.plugin("a", R"({"abi":{"entry":1,"min":"1.1","draft":["test.new/1"]}})");
+    const auto other = scene.plan(R"({"one":{"id":"test.a"}})", "\"allow_draft\":true,");
+    CHECK(has(other, "M15", "/abi/min"));
+    scene.plugin("a", R"({"abi":{"entry":1,"min":"1.0","draft":["new"]}})");
+    CHECK(has(scene.plan(R"({"one":{"id":"test.a"}})"), "M03", "/abi/draft/0"));
 }
 
 TEST_CASE("M16: permissions are granted by name or all at once", "[kernel][K3]") {
@@ -324,6 +356,24 @@ TEST_CASE("M19: a schema with an unknown keyword is refused", "[kernel][K3]") {
     CHECK(has(plan, "M19", "/config_schema/properties/x/pattern"));
     CHECK(has(plan, "M19", "/config_schema/properties/y/type"));
     CHECK(has(plan, "M19", "/config_schema/additionalProperties"));
+}
+
+TEST_CASE("M20: an author is told of every setting without a description", "[kernel][K3]") {
+    Scene scene;
+    const auto folder = scene.plugin("a", R"({"config_schema":{"type":"object","properties":{
+        "x":{"type":"string"},"y":{"type":"array","description":"ys","items":{
+            "type":"object","properties":{"z":{"type":"integer","description":""}}}}}}})");
+    const auto manifest = tenon::manifest::read_plugin_manifest(folder / "plugin.json");
+    REQUIRE(manifest.schema_usable);
+    tenon::manifest::Problems problems;
+    tenon::manifest::Report report{"plugin.json", problems};
+    tenon::manifest::check_descriptions(manifest.config_schema, "/config_schema", report);
+    REQUIRE(problems.size() == 2);
+    CHECK(problems[0].code == "M20");
+    CHECK(problems[0].pointer == "/config_schema/properties/x");
+    CHECK(problems[1].pointer == "/config_schema/properties/y/items/properties/z");
+    // It does not keep a server from starting.
+    CHECK(scene.plan(R"({"one":{"id":"test.a"}})").good());
 }
 
 TEST_CASE("the faults of a plugin that is not used do not matter", "[kernel][K3]") {
