@@ -107,26 +107,6 @@ bool runs_here(std::string_view platform) {
     return needed.empty() || (have && wanted && abi_serves(*have, *wanted));
 }
 
-// ^[a-z0-9-]+(\.[a-z0-9-]+)+$
-bool is_plugin_id(std::string_view id) {
-    bool dot = false;
-    bool part = false;
-    for (const char c : id) {
-        if (c == '.') {
-            if (!part) {
-                return false;
-            }
-            dot = true;
-            part = false;
-        } else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-') {
-            part = true;
-        } else {
-            return false;
-        }
-    }
-    return dot && part;
-}
-
 class Reader {
 public:
     Reader(PluginManifest& out, const json::object& root)

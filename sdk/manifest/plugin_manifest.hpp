@@ -74,6 +74,8 @@ discover(const std::vector<std::filesystem::path>& plugin_path, Report& report);
 // `range` is "1.2.3" (exactly) or "^1.2" (same leading non-zero part, not lower).
 [[nodiscard]] bool is_version_range(std::string_view range);
 [[nodiscard]] bool version_fits(std::string_view version, std::string_view range);
+// "org.example.cache": ^[a-z0-9-]+(\.[a-z0-9-]+)+$
+[[nodiscard]] bool is_plugin_id(std::string_view text);
 // "tenon.storage/1".
 [[nodiscard]] bool is_interface_id(std::string_view text);
 

@@ -84,6 +84,25 @@ bool version_fits(std::string_view version, std::string_view range) {
     return have->part[0] == low->part[0] && (!young || have->part[1] == low->part[1]);
 }
 
+bool is_plugin_id(std::string_view id) {
+    bool dot = false;
+    bool part = false;
+    for (const char c : id) {
+        if (c == '.') {
+            if (!part) {
+                return false;
+            }
+            dot = true;
+            part = false;
+        } else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-') {
+            part = true;
+        } else {
+            return false;
+        }
+    }
+    return dot && part;
+}
+
 bool is_interface_id(std::string_view text) {
     const auto slash = text.find('/');
     if (slash == std::string_view::npos || slash == 0 || slash + 1 == text.size()) {

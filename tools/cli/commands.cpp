@@ -5,6 +5,7 @@
 #include "tools/cli/admin_client.hpp"
 #include "tools/cli/arguments.hpp"
 #include "tools/cli/output.hpp"
+#include "tools/cli/plugin_new.hpp"
 #include "tools/cli/verify.hpp"
 
 #include <boost/json/array.hpp>
@@ -162,6 +163,17 @@ int run_verify(const Arguments& arguments) {
     return result.at("ok").as_bool() ? k_exit_ok : k_exit_failed;
 }
 
+int make_plugin(const Arguments& arguments) {
+    std::string told;
+    const json::object made = plugin_new(arguments, told);
+    if (arguments.json) {
+        print(arguments, made);
+    } else {
+        (void)std::fputs(told.c_str(), stdout);
+    }
+    return k_exit_ok;
+}
+
 // A check that ran and found something says "ok": false; scripts see it by the exit code.
 int finish(const Arguments& arguments, const json::value& answer) {
     print(arguments, answer);
@@ -197,6 +209,9 @@ int dispatch(const Arguments& arguments) {
     }
     if (word == "list" && arguments.words.size() == 1) {
         return list(arguments);
+    }
+    if (word == "plugin" && arguments.words.size() > 1 && arguments.words[1] == "new") {
+        return make_plugin(arguments);
     }
     if (word == "verify" && arguments.words.size() == 1) {
         return run_verify(arguments);

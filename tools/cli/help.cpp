@@ -21,6 +21,9 @@ Commands
   journal check, journal repair --confirm
   migrate status, migrate up, migrate verify, migrate down --to N --confirm
   log level [--plugin NAME] [--level trace|debug|info|warn|error|off]
+  plugin new KIND NAME [--language c|c++] [--dir DIR] [--id ID]
+                                  a project of a plugin, ready to build; KIND is cache-tier, throttle,
+                                  storage, venue, feed, migrations, backup, gateway, monitor or plain
   stop                            drain and stop the running server
   commands                        every command of the server and its plugins
 
