@@ -5,6 +5,7 @@
 #include "tools/cli/admin_client.hpp"
 #include "tools/cli/arguments.hpp"
 #include "tools/cli/output.hpp"
+#include "tools/cli/plugin_check.hpp"
 #include "tools/cli/plugin_new.hpp"
 #include "tools/cli/verify.hpp"
 
@@ -224,6 +225,9 @@ int dispatch(const Arguments& arguments) {
 int run(const std::vector<std::string>& raw) {
     const bool as_json = std::find(raw.begin(), raw.end(), "--json") != raw.end();
     try {
+        if (is_plugin_check(raw)) {
+            run_plugin_check(raw);
+        }
         return dispatch(parse_arguments(raw));
     } catch (const UsageError& e) {
         return fail(as_json, k_exit_usage, "USAGE", std::string{e.what()} + " (see tenon --help)");

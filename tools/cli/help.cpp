@@ -19,6 +19,7 @@ Commands
   keys list, keys revoke --api-key K
   accounts open --account A, accounts list, accounts fund --account A --asset X --amount N
   journal check, journal repair --confirm
+  plugin check FILE.so...         conformance of a plugin (plugin check --help)
   migrate status, migrate up, migrate verify, migrate down --to N --confirm
   log level [--plugin NAME] [--level trace|debug|info|warn|error|off]
   plugin new KIND NAME [--language c|c++] [--dir DIR] [--id ID]

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// The groups of checks that are for every plugin; all.cpp puts them in order.
+#pragma once
+
+#include "sdk/conformance/check.hpp"
+
+namespace tenon::conformance {
+
+[[nodiscard]] std::span<const Check> load_checks();
+[[nodiscard]] std::span<const Check> lifecycle_checks();
+
+}  // namespace tenon::conformance

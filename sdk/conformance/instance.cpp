@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sdk/conformance/instance.hpp"
+
+#include "sdk/conformance/check.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <semaphore>
+
+namespace tenon::conformance {
+namespace {
+
+Answer answered(tenon_status status, const ErrorBuffer& err) {
+    Answer answer;
+    answer.status = status;
+    answer.err_code = err.code;
+    answer.err_size = err.size;
+    if (status < 0) {
+        answer.message.assign(err.msg, std::min<std::size_t>(err.len, sizeof err.msg));
+    }
+    return answer;
+}
+
+}  // namespace
+
+std::string status_text(tenon_status status) {
+    static constexpr std::string_view k_names[] = {
+        "TENON_OK",
+        "TENON_NOT_FOUND",
+        "TENON_INVALID",
+        "TENON_UNSUPPORTED",
+        "TENON_UNAVAILABLE",
+        "TENON_TIMEOUT",
+        "TENON_CONFLICT",
+        "TENON_DENIED",
+        "TENON_CORRUPT",
+        "TENON_INTERNAL",
+        "TENON_IN_DOUBT"};
+    if (status == TENON_PENDING) {
+        return "TENON_PENDING";
+    }
+    const bool known = status <= 0 && status >= TENON_IN_DOUBT;
+    return known ? std::string{k_names[-status]} : "status " + std::to_string(status);
+}
+
+std::string Answer::text() const {
+    return status_text(status) + (message.empty() ? "" : ": " + message);
+}
+
+Instance::Instance(Reactor& reactor, const tenon_entry* entry, HostOptions options)
+    : entry_{entry}, host_{reactor, std::move(options)} {}
+
+Instance::~Instance() {
+    if (plugin_ != nullptr) {
+        if (state() == State::started || state() == State::draining) {
+            stop();
+        }
+        destroy();
+    }
+}
+
+Answer Instance::create() {
+    ErrorBuffer err;
+    host_.set_state(State::creating);
+    tenon_status status = TENON_INTERNAL;
+    {
+        const PluginScope scope;
+        status = entry_->create(host_.raw(), &plugin_, &err);
+    }
+    Answer answer = answered(status, err);
+    if (status == TENON_OK && (plugin_ == nullptr || plugin_->vt == nullptr)) {
+        return {TENON_INTERNAL, "create answered TENON_OK and gave no plugin", 0, err.size};
+    }
+    if (status == TENON_OK) {
+        host_.set_state(State::created);
+    } else {
+        plugin_ = nullptr;
+    }
+    return answer;
+}
+
+Answer Instance::configure(std::string_view json, bool dry_run) {
+    ErrorBuffer err;
+    const State before = state();
+    if (before == State::created || before == State::stopped) {
+        host_.set_state(State::configured);
+    }
+    tenon_status status = TENON_INTERNAL;
+    {
+        const PluginScope scope;
+        status = plugin_->vt->configure(plugin_, str(json), dry_run ? 1 : 0, &err);
+    }
+    if (status != TENON_OK || dry_run) {
+        host_.set_state(before);
+    }
+    return answered(status, err);
+}
+
+Answer Instance::start() {
+    ErrorBuffer err;
+    const State before = state();
+    host_.set_state(State::started);
+    tenon_status status = TENON_INTERNAL;
+    {
+        const PluginScope scope;
+        status = plugin_->vt->start(plugin_, &err);
+    }
+    if (status != TENON_OK) {
+        host_.set_state(before);
+    }
+    return answered(status, err);
+}
+
+Answer Instance::drain(std::int64_t deadline_ns) {
+    // Shared with the callback, which may come late.
+    struct Wait {
+        std::binary_semaphore done{0};
+        Answer answer;
+    };
+
+    const auto wait = std::make_shared<Wait>();
+    auto* held = new std::shared_ptr<Wait>{wait};
+    const auto fire = [](void* ctx, tenon_status status, const tenon_err* err) {
+        const std::unique_ptr<std::shared_ptr<Wait>> mine{static_cast<std::shared_ptr<Wait>*>(ctx)};
+        (*mine)->answer.status = status;
+        if (err != nullptr) {
+            (*mine)->answer.message.assign(
+                err->msg, std::min<std::size_t>(err->len, sizeof err->msg)
+            );
+        }
+        (*mine)->done.release();
+    };
+    host_.set_state(State::draining);
+    tenon_status status = TENON_INTERNAL;
+    {
+        const PluginScope scope;
+        status = plugin_->vt->drain(plugin_, deadline_ns, {held, fire});
+    }
+    if (status != TENON_PENDING) {
+        delete held;
+        return {status, "", 0, 0};
+    }
+    const auto left = std::chrono::nanoseconds{deadline_ns - host_.reactor().now_ns()};
+    if (!wait->done.try_acquire_for(left + std::chrono::seconds{1})) {
+        return {TENON_TIMEOUT, "drain answered TENON_PENDING and its done never fired", 0, 0};
+    }
+    return wait->answer;
+}
+
+void Instance::stop() {
+    const PluginScope scope;
+    plugin_->vt->stop(plugin_);
+    host_.set_state(State::stopped);
+}
+
+void Instance::destroy() {
+    host_.set_state(State::destroying);
+    const PluginScope scope;
+    plugin_->vt->destroy(plugin_);
+    plugin_ = nullptr;
+    host_.set_state(State::destroyed);
+}
+
+tenon_status Instance::query(std::string_view interface_id, tenon_iface* out) const {
+    const PluginScope scope;
+    return plugin_->vt->query(plugin_, str(interface_id), out);
+}
+
+tenon_iface Instance::iface(std::string_view interface_id) {
+    tenon_iface iface{};
+    if (query(interface_id, &iface) != TENON_OK || iface.vt == nullptr) {
+        throw Abandoned{"the plugin does not give " + std::string{interface_id}};
+    }
+    return iface;
+}
+
+}  // namespace tenon::conformance
