@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/daemon.hpp"
 
-#include "kernel/loader/lifecycle.hpp"
+#include "kernel/loader/reload.hpp"
 #include "kernel/manifest/plan.hpp"
 #include "kernel/registry/admin_commands.hpp"
 #include "kernel/registry/health.hpp"
@@ -20,10 +20,13 @@
 #include <boost/json/serialize.hpp>
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <mutex>
+#include <optional>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -40,6 +43,12 @@ void print(const manifest::Problems& problems) {
     for (const manifest::Problem& problem : problems) {
         (void)std::fprintf(stderr, "%s\n", manifest::to_text(problem).c_str());
     }
+}
+
+manifest::Plan read_plan(const DaemonOptions& options) {
+    return manifest::make_plan(
+        options.deployment, options.overrides, options.plugin_path, {default_plugin_path()}
+    );
 }
 
 // A descriptor that closes itself.
@@ -84,15 +93,19 @@ private:
     }
 
     void record(const std::string& listen);
+    void record_deployment();
+    void count_reload(std::string_view result);
     void add_commands();
     void add_metrics();
     [[nodiscard]] std::string set_log_level(std::string_view args_json);
     [[nodiscard]] std::string list_plugins() const;
+    [[nodiscard]] json::object reload(bool dry_run);
+    void hang_up();
     void wait_for_stop();
     void beat();
 
     const DaemonOptions* options_;
-    const manifest::Plan plan_;
+    manifest::Plan plan_;  // settings and deployment: guarded by control_
     runtime::DataDir* data_dir_;
     Descriptor stop_event_;
     runtime::LogRouter log_;
@@ -102,12 +115,20 @@ private:
     registry::AdminCommands commands_;
     runtime::SecretBox secret_;
     runtime::Exec exec_;
+    std::mutex control_;                    // reloads and the stop, one at a time
+    std::optional<loader::Reload> reload_;  // guarded by control_; empty when the server stops
+    std::atomic<std::int64_t> generation_{1};
+    std::atomic<bool> hung_up_{false};  // a SIGHUP that nobody has seen to
 };
+
+void Daemon::record_deployment() {
+    const json::object document = manifest::portable_document(plan_.deployment);
+    data_dir_->write("deployment.json", json::serialize(document) + "\n");
+}
 
 // What the tools need to know of this run.
 void Daemon::record(const std::string& listen) {
-    const json::object document = manifest::portable_document(plan_.deployment);
-    data_dir_->write("deployment.json", json::serialize(document) + "\n");
+    record_deployment();
     const json::object run{
         {"pid", static_cast<std::int64_t>(::getpid())},
         {"version", TENON_VERSION},
@@ -115,6 +136,66 @@ void Daemon::record(const std::string& listen) {
         {"deployment_file", plan_.deployment.file.string()},
         {"started_at_ms", runtime::realtime_ns() / 1'000'000}};
     data_dir_->write("runtime.json", json::serialize(run) + "\n");
+}
+
+// With control_ held.
+json::object Daemon::reload(bool dry_run) {
+    if (!dry_run) {
+        const std::string now = std::to_string(runtime::monotonic_ns() / 1000);
+        runtime::notify_systemd("RELOADING=1\nMONOTONIC_USEC=" + now);
+    }
+    const loader::Reload::Outcome outcome = reload_->run(dry_run);
+    const bool good = !manifest::has_errors(outcome.problems);
+    if (outcome.applied && !outcome.changes.empty()) {
+        ++generation_;
+        if (guard(nullptr, [this] { record_deployment(); }) != TENON_OK) {
+            log(TENON_LOG_ERROR, "deployment_not_recorded");
+        }
+    }
+    json::array changes;
+    for (const manifest::Difference& change : outcome.changes) {
+        changes.push_back(json::object{
+            {"pointer", change.pointer},
+            {"live", change.live},
+            {"old", change.before},
+            {"new", change.after}});
+    }
+    if (!dry_run) {
+        const std::string_view result = !good             ? "refused"
+                                        : changes.empty() ? "unchanged"
+                                                          : "applied";
+        for (const manifest::Problem& problem : outcome.problems) {
+            log(TENON_LOG_WARN, "config_problem", {{"problem", manifest::to_text(problem)}});
+        }
+        log(good ? TENON_LOG_INFO : TENON_LOG_ERROR,
+            "config_reload",
+            {{"result", result},
+             {"generation", generation_.load()},
+             {"changes", json::serialize(changes)},
+             {"problems", outcome.problems.size()}});
+        count_reload(result);
+        runtime::notify_systemd("READY=1");
+    }
+    return {
+        {"ok", good},
+        {"reloaded", outcome.applied},
+        {"dry_run", dry_run},
+        {"generation", generation_.load()},
+        {"changes", std::move(changes)},
+        {"problems", manifest::to_json(outcome.problems)}};
+}
+
+// Sees to a SIGHUP, unless another reload is under way, which then sees to it at its end.
+void Daemon::hang_up() {
+    while (hung_up_.load()) {
+        const std::unique_lock lock{control_, std::try_to_lock};
+        if (!lock) {
+            return;
+        }
+        if (hung_up_.exchange(false) && reload_) {
+            (void)reload(false);
+        }
+    }
 }
 
 std::string Daemon::set_log_level(std::string_view args_json) {
@@ -194,6 +275,21 @@ void Daemon::add_commands() {
         }
         return json::serialize(list);
     });
+    add("reload",
+        "reload [--dry-run]: read the deployment again and apply what can change live",
+        [this](std::string_view args) {
+            const json::value parsed = json::parse(args);
+            const bool dry_run = parsed.get_object().contains("dry_run");
+            std::unique_lock lock{control_, std::try_to_lock};
+            if (!lock || !reload_) {
+                throw Error{
+                    TENON_UNAVAILABLE, "another reload, the start or the stop is under way"};
+            }
+            const json::object answer = reload(dry_run);
+            lock.unlock();
+            hang_up();
+            return json::serialize(answer);
+        });
     add("stop", "stop: drain and stop the server", [this](std::string_view) {
         (void)::eventfd_write(stop_event_.fd, 1);
         return std::string{R"({"stopping":true})"};
@@ -218,6 +314,10 @@ void Daemon::add_metrics() {
             std::atomic_ref<std::int64_t>{*dropped}.store(
                 static_cast<std::int64_t>(mine.log_.dropped())
             );
+            std::int64_t* generation = mine.metrics_.gauge(
+                "tenon_config_generation", "How often the configuration changed, from 1", {}
+            );
+            std::atomic_ref<std::int64_t>{*generation}.store(mine.generation_.load());
             std::int64_t* queued = mine.metrics_.gauge(
                 "tenon_exec_blocking_queue_depth", "Tasks that wait for the blocking pool", {}
             );
@@ -227,6 +327,14 @@ void Daemon::add_metrics() {
         });
     };
     (void)metrics_.on_collect(collect, this);
+}
+
+void Daemon::count_reload(std::string_view result) {
+    const tenon_label label{str("result"), str(result)};
+    std::uint64_t* total = metrics_.counter(
+        "tenon_config_reloads_total", "Reloads of the configuration by their result", {label}
+    );
+    std::atomic_ref<std::uint64_t>{*total}.fetch_add(1);
 }
 
 // A sign of life, sent only while reactor 0 turns.
@@ -262,7 +370,11 @@ void Daemon::wait_for_stop() {
             continue;
         }
         if (info.ssi_signo == SIGHUP) {
-            log(TENON_LOG_WARN, "signal_ignored", {{"signal", "SIGHUP"}});
+            hung_up_ = true;
+            const auto see_to_it = [](void* self) {
+                (void)guard(nullptr, [&] { static_cast<Daemon*>(self)->hang_up(); });
+            };
+            (void)exec_.pool().run(see_to_it, this);
             continue;
         }
         log(TENON_LOG_INFO,
@@ -292,6 +404,10 @@ int Daemon::run(const std::string& listen, std::int64_t began_ns) {
     const bool started = lifecycle.start();
     int exit_code = k_exit_ok;
     if (started || options_->no_listen) {
+        {
+            const std::lock_guard lock{control_};
+            reload_.emplace(plan_, lifecycle, log_, [this] { return read_plan(*options_); });
+        }
         const runtime::AdminServer admin{exec_, commands_, data_dir_->path()};
         log(TENON_LOG_INFO,
             "ready",
@@ -307,6 +423,8 @@ int Daemon::run(const std::string& listen, std::int64_t began_ns) {
         exit_code = k_exit_plugin;
     }
     runtime::notify_systemd("STOPPING=1");
+    const std::unique_lock lock{control_};
+    reload_.reset();
     lifecycle.stop();
     data_dir_->remove("runtime.json");
     if (lifecycle.lost()) {
@@ -359,9 +477,7 @@ fs::path default_plugin_path() {
 
 int run_daemon(const DaemonOptions& options) {
     const std::int64_t began_ns = runtime::monotonic_ns();
-    manifest::Plan plan = manifest::make_plan(
-        options.deployment, options.overrides, options.plugin_path, {default_plugin_path()}
-    );
+    manifest::Plan plan = read_plan(options);
     if (options.check) {
         return check_only(plan);
     }

@@ -7,8 +7,10 @@
 
 #include <tenon/plugin.hpp>
 
+#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <algorithm>
 #include <array>
 #include <semaphore>
 
@@ -169,6 +171,7 @@ void Lifecycle::configure(Entry& entry) {
     attempt(entry, "configure", manifest.start_timeout_ms, [plugin, text](tenon_err* err) {
         return plugin->vt->configure(plugin, str(text), 0, err);
     });
+    entry.given = text;
     for (const manifest::Provision& provision : manifest.provides) {
         tenon_iface iface{};
         if (plugin->vt->query(plugin, str(provision.interface_id), &iface) != TENON_OK ||
@@ -181,6 +184,39 @@ void Lifecycle::configure(Entry& entry) {
     }
     slot.set_offered(true);
     set_state(entry, PluginState::configured);
+}
+
+std::map<std::string, boost::json::value, std::less<>> Lifecycle::settings() const {
+    std::map<std::string, boost::json::value, std::less<>> out;
+    for (const Entry& entry : entries_) {
+        out[entry.slot->name()] = entry.given.empty()
+                                      ? boost::json::value(entry.slot->plan().config)
+                                      : boost::json::parse(entry.given);
+    }
+    return out;
+}
+
+const Lifecycle::Entry& Lifecycle::find(std::string_view name) const {
+    return *std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+        return entry.slot->name() == name;
+    });
+}
+
+bool Lifecycle::started(std::string_view name) const {
+    const Entry& entry = find(name);
+    return entry.state == PluginState::started && !entry.quarantined;
+}
+
+void Lifecycle::reconfigure(std::string_view name, const std::string& config, bool dry_run) {
+    auto& entry = const_cast<Entry&>(find(name));
+    tenon_plugin* plugin = entry.slot->plugin();
+    const std::int64_t limit_ms = entry.slot->plan().manifest.start_timeout_ms;
+    attempt(entry, "configure", limit_ms, [plugin, config, dry_run](tenon_err* err) {
+        return plugin->vt->configure(plugin, str(config), dry_run ? 1 : 0, err);
+    });
+    if (!dry_run) {
+        entry.given = config;
+    }
 }
 
 void Lifecycle::start_one(Entry& entry) {

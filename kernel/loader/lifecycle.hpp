@@ -12,6 +12,7 @@
 #include "kernel/manifest/plan.hpp"
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +33,12 @@ public:
     // After the reactors have stopped.
     void destroy();
 
+    // For a reload, serialised with start and stop by the caller. The settings of every instance as
+    // it was given them, secrets included; `reconfigure` throws Error.
+    [[nodiscard]] std::map<std::string, boost::json::value, std::less<>> settings() const;
+    [[nodiscard]] bool started(std::string_view name) const;
+    void reconfigure(std::string_view name, const std::string& config, bool dry_run);
+
     // True when a call was left behind: end the process without unwinding.
     [[nodiscard]] bool lost() const { return control_.lost(); }
 
@@ -40,11 +47,13 @@ private:
         std::unique_ptr<PluginSlot> slot;
         registry::PluginState state = registry::PluginState::planned;
         bool quarantined = false;
+        std::string given;  // the settings that it has, as JSON
     };
 
     // The body of one control call: fills the error and returns a status.
     using Step = std::function<tenon_status(tenon_err*)>;
 
+    [[nodiscard]] const Entry& find(std::string_view name) const;
     void load(Entry& entry);
     void configure(Entry& entry);
     void start_one(Entry& entry);

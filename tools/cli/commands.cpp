@@ -182,6 +182,47 @@ int finish(const Arguments& arguments, const json::value& answer) {
     return ok != nullptr && *ok == false ? k_exit_failed : k_exit_ok;
 }
 
+// One line for each change and each problem, as `tenond --check` has them.
+int reload(const Arguments& arguments) {
+    const json::value answer = running_server(arguments).run("reload", arguments.options);
+    if (arguments.json) {
+        print(arguments, answer);
+        return answer.at("ok").as_bool() ? k_exit_ok : k_exit_deployment;
+    }
+    for (const json::value& change : answer.at("changes").as_array()) {
+        (void)std::printf(
+            "%s: %s -> %s\n",
+            change.at("pointer").as_string().c_str(),
+            json::serialize(change.at("old")).c_str(),
+            json::serialize(change.at("new")).c_str()
+        );
+    }
+    for (const json::value& item : answer.at("problems").as_array()) {
+        const auto text = [&](std::string_view key) {
+            return std::string{item.at(key).as_string()};
+        };
+        const manifest::Problem problem{
+            text("code"),
+            text("file"),
+            text("pointer"),
+            text("message"),
+            text("found"),
+            text("expected"),
+            text("severity") == "warning"};
+        (void)std::fprintf(stderr, "%s\n", manifest::to_text(problem).c_str());
+    }
+    const bool good = answer.at("ok").as_bool();
+    const char* const done = answer.at("changes").as_array().empty() ? "nothing changed"
+                             : answer.at("dry_run").as_bool()        ? "would be applied"
+                                                                     : "applied";
+    (void)std::printf(
+        "%s; generation %s\n",
+        good ? done : "refused; the old configuration goes on",
+        json::serialize(answer.at("generation")).c_str()
+    );
+    return good ? k_exit_ok : k_exit_deployment;
+}
+
 int send(const Arguments& arguments) {
     // Commands that make no sense without the server that they are about.
     constexpr std::array<std::string_view, 4> k_online{"status", "log.level", "stop", "help"};
@@ -216,6 +257,9 @@ int dispatch(const Arguments& arguments) {
     }
     if (word == "verify" && arguments.words.size() == 1) {
         return run_verify(arguments);
+    }
+    if (word == "reload" && arguments.words.size() == 1) {
+        return reload(arguments);
     }
     return send(arguments);
 }

@@ -25,12 +25,14 @@ Commands
   plugin new KIND NAME [--language c|c++] [--dir DIR] [--id ID]
                                   a project of a plugin, ready to build; KIND is cache-tier, throttle,
                                   storage, venue, feed, migrations, backup, gateway, monitor or plain
+  reload [--dry-run]              read the deployment again; what can change live is applied, or all
+                                  of it is refused (SIGHUP does the same)
   stop                            drain and stop the running server
   commands                        every command of the server and its plugins
 
 Any other words are sent to the server as they are: `tenon a b --x y` runs its command a.b with
 {"x":"y"}. When no server runs on the data folder, one is started without a listener for the length of
-the command; status, verify, log level, stop and commands want a running one.
+the command; status, verify, log level, reload, stop and commands want a running one.
 
 Options
   --data-dir DIR     the server's folder (default ./data)

@@ -95,7 +95,7 @@ TEST_CASE("plugins start, answer commands and stop in reverse", "[kernel][K1][K4
     REQUIRE(::stat((bench.data() / "admin.sock").c_str(), &info) == 0);
     CHECK((info.st_mode & 0777U) == 0600U);
     server.signal(SIGHUP);
-    REQUIRE(server.says("event=signal_ignored"));
+    REQUIRE(server.says("event=config_reload result=unchanged"));
     server.signal(SIGTERM);
     const Result end = server.wait();
     CHECK(end.code == 0);

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// A new configuration for a server that runs: the deployment is read again, and what its plugins
+// can take live is applied, all of it or none.
+//
+// Besides M01 to M19, of the new deployment, a reload is refused with
+//   R01  a setting changed that its plugin does not take live ("x-reload": "live")
+//   R02  a plugin was added or removed
+//   R03  a plugin's id, version or library changed
+//   R04  a plugin's bindings, grants or on_failure changed
+//   R05  a setting of the kernel changed that is no log level
+//   R06  a plugin refuses its new settings; nothing was changed
+//   R07  a plugin failed while it took them; all plugins were given their old ones back
+//   R08  a plugin whose settings changed is not running
+// All but R06 and R07 need a restart. It starts and stops no plugin.
+#pragma once
+
+#include "kernel/loader/lifecycle.hpp"
+#include "kernel/manifest/plan.hpp"
+#include "sdk/manifest/difference.hpp"
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace tenon::loader {
+
+// Settings by instance, secrets resolved.
+using Settings = std::map<std::string, boost::json::value, std::less<>>;
+
+// What changes from one plan to another, in pointers of the deployment. Adds R01 to R05 to the
+// problems; a pointer that has a problem already gets no second one.
+[[nodiscard]] std::vector<manifest::Difference> compare(
+    const manifest::Plan& running,
+    const manifest::Plan& fresh,
+    const Settings& before,
+    const Settings& after,
+    manifest::Problems& problems
+);
+
+class Reload {
+public:
+    struct Outcome {
+        bool applied = false;  // false: refused, or a dry run
+        std::vector<manifest::Difference> changes;
+        manifest::Problems problems;  // warnings too
+    };
+
+    // `read` makes the new plan; `running` is brought up to date. All outlive this object.
+    Reload(
+        manifest::Plan& running,
+        Lifecycle& lifecycle,
+        runtime::LogRouter& log,
+        std::function<manifest::Plan()> read
+    )
+        : running_{&running}, lifecycle_{&lifecycle}, log_{&log}, read_{std::move(read)} {}
+
+    // Not while plugins start or stop. With dry_run nothing changes.
+    [[nodiscard]] Outcome run(bool dry_run);
+
+private:
+    bool configure(
+        const std::string& name,
+        const Settings& settings,
+        bool dry_run,
+        std::string_view code,
+        manifest::Report& report
+    );
+    void take(manifest::Plan& fresh);
+
+    manifest::Plan* running_;
+    Lifecycle* lifecycle_;
+    runtime::LogRouter* log_;
+    std::function<manifest::Plan()> read_;
+};
+
+}  // namespace tenon::loader
