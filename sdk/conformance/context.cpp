@@ -51,6 +51,16 @@ Context::Context(
       random_{mixed(options.seed, check.name)} {}
 
 Context::~Context() {
+    if (keep_running_) {
+        for (auto& instance : instances_) {
+            (void)instance.release();
+        }
+        for (Companion& companion : companions_) {
+            (void)companion.instance.release();
+        }
+        (void)reactor_.release();
+        return;
+    }
     while (!instances_.empty()) {
         instances_.pop_back();
     }

@@ -90,6 +90,9 @@ public:
     [[nodiscard]] Instance& configured_with(std::string_view json);
     [[nodiscard]] Instance& started_with(std::string_view json);
 
+    // Leaves instances and reactor as they are at the end: for checks of the process's exit.
+    void keep_running() { keep_running_ = true; }
+
     // ---- Time and threads. ----
     [[nodiscard]] Reactor& reactor();
     // Runs on reactor 0 and waits for it; exceptions come back.
@@ -142,6 +145,7 @@ private:
     Random random_;
     Library library_;
     bool opened_ = false;
+    bool keep_running_ = false;
     mutable std::mutex mutex_;
     Result result_;
     std::vector<Bound> bound_;

@@ -11,11 +11,12 @@
 namespace tenon::conformance {
 namespace {
 
-Answer answered(tenon_status status, const ErrorBuffer& err) {
+Answer answered(tenon_status status, const tenon_err& err) {
     Answer answer;
     answer.status = status;
     answer.err_code = err.code;
     answer.err_size = err.size;
+    answer.err_len = err.len;
     if (status < 0) {
         answer.message.assign(err.msg, std::min<std::size_t>(err.len, sizeof err.msg));
     }
@@ -60,19 +61,29 @@ Instance::~Instance() {
     }
 }
 
+template <class Call>
+Answer Instance::answer_of(Call call) {
+    ErrorBuffer own;
+    tenon_err* const err = no_error_ ? nullptr : error_ != nullptr ? error_ : &own;
+    const PluginScope scope;
+    try {
+        const tenon_status status = call(err);
+        // What a check's own buffer holds is for the check to read.
+        return err == &own ? answered(status, own) : Answer{status, "", 0, 0, 0, false};
+    } catch (...) {
+        return {TENON_INTERNAL, "an exception came out of the call", TENON_INTERNAL, 0, 0, true};
+    }
+}
+
 Answer Instance::create() {
-    ErrorBuffer err;
     host_.set_state(State::creating);
-    tenon_status status = TENON_INTERNAL;
-    {
-        const PluginScope scope;
-        status = entry_->create(host_.raw(), &plugin_, &err);
+    Answer answer =
+        answer_of([this](tenon_err* err) { return entry_->create(host_.raw(), &plugin_, err); });
+    if (answer.ok() && (plugin_ == nullptr || plugin_->vt == nullptr)) {
+        answer.status = TENON_INTERNAL;
+        answer.message = "create answered TENON_OK and gave no plugin";
     }
-    Answer answer = answered(status, err);
-    if (status == TENON_OK && (plugin_ == nullptr || plugin_->vt == nullptr)) {
-        return {TENON_INTERNAL, "create answered TENON_OK and gave no plugin", 0, err.size};
-    }
-    if (status == TENON_OK) {
+    if (answer.ok()) {
         host_.set_state(State::created);
     } else {
         plugin_ = nullptr;
@@ -81,35 +92,34 @@ Answer Instance::create() {
 }
 
 Answer Instance::configure(std::string_view json, bool dry_run) {
-    ErrorBuffer err;
+    return configure(str(json), dry_run);
+}
+
+Answer Instance::configure(tenon_str json, bool dry_run) {
     const State before = state();
     if (before == State::created || before == State::stopped) {
         host_.set_state(State::configured);
     }
-    tenon_status status = TENON_INTERNAL;
-    {
-        const PluginScope scope;
-        status = plugin_->vt->configure(plugin_, str(json), dry_run ? 1 : 0, &err);
+    if (!dry_run) {
+        host_.set_config(std::string{view(json)}, false);
     }
-    if (status != TENON_OK || dry_run) {
+    Answer answer = answer_of([&](tenon_err* err) {
+        return plugin_->vt->configure(plugin_, json, dry_run ? 1 : 0, err);
+    });
+    if (!answer.ok() || dry_run) {
         host_.set_state(before);
     }
-    return answered(status, err);
+    return answer;
 }
 
 Answer Instance::start() {
-    ErrorBuffer err;
     const State before = state();
     host_.set_state(State::started);
-    tenon_status status = TENON_INTERNAL;
-    {
-        const PluginScope scope;
-        status = plugin_->vt->start(plugin_, &err);
-    }
-    if (status != TENON_OK) {
+    Answer answer = answer_of([this](tenon_err* err) { return plugin_->vt->start(plugin_, err); });
+    if (!answer.ok()) {
         host_.set_state(before);
     }
-    return answered(status, err);
+    return answer;
 }
 
 Answer Instance::drain(std::int64_t deadline_ns) {
@@ -139,11 +149,12 @@ Answer Instance::drain(std::int64_t deadline_ns) {
     }
     if (status != TENON_PENDING) {
         delete held;
-        return {status, "", 0, 0};
+        return {status, "", 0, 0, 0, false};
     }
     const auto left = std::chrono::nanoseconds{deadline_ns - host_.reactor().now_ns()};
     if (!wait->done.try_acquire_for(left + std::chrono::seconds{1})) {
-        return {TENON_TIMEOUT, "drain answered TENON_PENDING and its done never fired", 0, 0};
+        return {
+            TENON_TIMEOUT, "drain answered TENON_PENDING and its done never fired", 0, 0, 0, false};
     }
     return wait->answer;
 }

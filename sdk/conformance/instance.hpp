@@ -18,6 +18,8 @@ struct Answer {
     std::string message;         // of the tenon_err, when it failed
     std::int32_t err_code = 0;   // as written into the tenon_err
     std::uint32_t err_size = 0;  // must be what the caller set
+    std::uint32_t err_len = 0;   // as written, whether it fits or not
+    bool threw = false;          // an exception came out
 
     [[nodiscard]] bool ok() const { return status == TENON_OK; }
 
@@ -36,11 +38,17 @@ public:
 
     Answer create();
     Answer configure(std::string_view json, bool dry_run = false);
+    Answer configure(tenon_str json, bool dry_run);
     Answer start();
     // TENON_PENDING is waited for until the deadline has passed for a second.
     Answer drain(std::int64_t deadline_ns);
     void stop();
     void destroy();
+
+    // Takes the next tenon_err of create, configure and start in place of one of the full size.
+    void set_error_buffer(tenon_err* err) { error_ = err; }
+
+    void give_no_error_buffer() { no_error_ = true; }
 
     // The interface, which the plugin must give; Abandoned when not.
     template <class Table>
@@ -58,9 +66,14 @@ public:
     [[nodiscard]] State state() const noexcept { return host_.state(); }
 
 private:
+    template <class Call>
+    Answer answer_of(Call call);
+
     const tenon_entry* entry_;
     Host host_;
     tenon_plugin* plugin_ = nullptr;
+    tenon_err* error_ = nullptr;
+    bool no_error_ = false;
 };
 
 }  // namespace tenon::conformance

@@ -141,8 +141,7 @@ std::string human_report(const std::vector<Finished>& results, const Options& op
         text += manifest.library.string() + "  " + manifest.id + " " + manifest.version + "\n";
         for (const Finished& finished : plugin) {
             const Outcome outcome = finished.result.outcome;
-            if (!options.verbose && (outcome == Outcome::pass || outcome == Outcome::skip) &&
-                finished.result.notes.empty()) {
+            if (!options.verbose && (outcome == Outcome::pass || outcome == Outcome::skip)) {
                 continue;
             }
             text += "  " + padded(to_text(outcome), 8) + padded(finished.check->name, 32) +

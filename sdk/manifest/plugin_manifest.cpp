@@ -121,6 +121,7 @@ public:
         out_->before = texts_at(object_at(*root_, "order"), "before");
         out_->conflicts = texts_at(*root_, "conflicts");
         out_->permissions = texts_at(*root_, "permissions");
+        out_->metrics = texts_at(*root_, "metrics");
         out_->critical = flag_at(object_at(*root_, "health"), "critical");
         lifecycle();
         if (const json::value* schema = root_->if_contains("config_schema"); schema != nullptr) {

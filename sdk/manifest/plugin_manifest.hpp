@@ -41,6 +41,7 @@ struct PluginManifest {
     std::vector<std::string> conflicts;
     std::vector<std::string> permissions;
     std::vector<std::string> drafts;
+    std::vector<std::string> metrics;
     boost::json::object config_schema;
     bool schema_usable = false;
     bool single_instance = false;

@@ -4,7 +4,16 @@
 namespace tenon::conformance {
 
 std::vector<std::span<const Check>> groups() {
-    return {load_checks(), lifecycle_checks()};
+    return {
+        static_checks(),
+        load_checks(),
+        lifecycle_checks(),
+        query_checks(),
+        skew_checks(),
+        config_checks(),
+        errors_checks(),
+        memory_checks(),
+        fuzz_checks()};
 }
 
 }  // namespace tenon::conformance

@@ -47,6 +47,7 @@ struct HostOptions {
     std::set<std::string, std::less<>> without;                     // services that are missing
     std::set<std::string, std::less<>> declared;                    // the manifest's requires
     bool longer_tables = false;  // size beyond what is known, filled with 0xA5
+    bool poisoned_tail = false;  // 0xA5 behind the size that is given
     std::uint32_t flags = 0;     // in every table
     std::int64_t fail_call = 0;  // this call of those that may fail does; from 1, 0 is none
 };
@@ -101,6 +102,14 @@ public:
     void collect();
     // Runs an admin command on this thread; an Error when it fails or is unknown.
     [[nodiscard]] std::string admin(const std::string& name, std::string_view args_json);
+
+    // The same with a sink and an error of one's own; TENON_NOT_FOUND when it is unknown.
+    tenon_status run_command(
+        const std::string& name,
+        std::string_view args_json,
+        tenon_sink out,
+        tenon_err* err
+    );
 
     [[nodiscard]] const Account& account() const noexcept { return account_; }
 
