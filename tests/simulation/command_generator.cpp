@@ -110,7 +110,7 @@ trading::CancelCommand CommandGenerator::cancel() {
 }
 
 trading::TransferCommand CommandGenerator::transfer() {
-    tenon_ledger_entry entry{};
+    auto entry = tenon::sized<tenon_ledger_entry>();
     entry.from = one_in(4) ? account() : TENON_ACCOUNT_EXTERNAL;
     entry.to = one_in(8) ? 1 + below(4) : account();
     entry.asset = static_cast<std::uint32_t>(one_in(100) ? assets_ : below(assets_));

@@ -70,7 +70,7 @@ void CoreWorld::deposit(
     std::string_view asset_name,
     std::string_view amount
 ) {
-    tenon_ledger_entry entry{};
+    auto entry = tenon::sized<tenon_ledger_entry>();
     entry.from = TENON_ACCOUNT_EXTERNAL;
     entry.to = account;
     entry.asset = asset(asset_name);

@@ -285,7 +285,7 @@ void Api::reply_error(const ReplyTo& to, const ApiError& error) {
 void Api::on_execution(const tenon_execution_event* events, std::uint32_t count) noexcept {
     (void)guard(nullptr, [&] {
         for (std::uint32_t at = 0; at < count; ++at) {
-            const tenon_execution_event& event = *TENON_AT(tenon_execution_event, events, at);
+            const tenon_execution_event& event = tenon::at(events, at);
             if (event.kind == TENON_EVENT_INSTRUMENT) {
                 ++status_version_;
             } else if (event.kind == TENON_EVENT_BALANCE && event.balance != nullptr) {

@@ -257,7 +257,7 @@ void write_placed(
     if (type == ResponseType::full) {
         json.key("fills").raw("[");
         for (std::uint32_t at = 0; at < reply.trade_count; ++at) {
-            const tenon_trade& trade = reply.trades[at];
+            const tenon_trade& trade = tenon::at(reply.trades, at);
             const tenon_asset* const fee = instruments->asset(instruments.self, trade.fee_asset);
             json.next()
                 .raw("{")

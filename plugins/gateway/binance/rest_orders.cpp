@@ -83,7 +83,7 @@ void on_canceled(
             json.raw("[");
         }
         for (std::uint32_t at = 0; at < reply->order_count; ++at) {
-            const tenon_order& order = reply->orders[at];
+            const tenon_order& order = tenon::at(reply->orders, at);
             write_canceled(
                 json,
                 market_of(api.services().instruments, order.instrument),

@@ -3,6 +3,8 @@
 
 #include "plugins/market-data/service/intervals.hpp"
 
+#include <tenon/structs.hpp>
+
 #include <algorithm>
 #include <limits>
 
@@ -46,7 +48,7 @@ void merge(WindowStatistics& into, const tenon_candle& bar) {
 
 [[nodiscard]] tenon_candle
 flat(std::int64_t open_ns, std::int64_t next_open_ns, std::int64_t price) {
-    tenon_candle candle{};
+    auto candle = sized<tenon_candle>();
     candle.open_real_ns = open_ns;
     candle.close_real_ns = next_open_ns - 1;
     candle.open = candle.high = candle.low = candle.close = price;

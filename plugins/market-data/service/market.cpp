@@ -200,7 +200,7 @@ void Market::on_trade(Instrument& instrument, const tenon_feed_event& event) {
         return;
     }
     instrument.last_trade_id = event.trade_id;
-    tenon_public_trade trade{};
+    auto trade = sized<tenon_public_trade>();
     trade.trade_id = event.trade_id;
     trade.price = event.price;
     trade.quantity = event.quantity;

@@ -35,6 +35,8 @@ std::optional<tenon_agg_trade> Tape::add(const tenon_public_trade& trade) {
     const auto done = complete();
     next_id_ = next_id_ == 0 ? trade.trade_id : next_id_ + 1;
     open_ = tenon_agg_trade{
+        sizeof(tenon_agg_trade),
+        trade.instrument,
         next_id_,
         trade.trade_id,
         trade.trade_id,
@@ -42,7 +44,7 @@ std::optional<tenon_agg_trade> Tape::add(const tenon_public_trade& trade) {
         trade.quantity,
         trade.time_real_ns,
         trade.buyer_is_maker,
-        trade.instrument};
+        0};
     return done;
 }
 

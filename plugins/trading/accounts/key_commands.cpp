@@ -215,7 +215,7 @@ std::string KeyCommands::create(std::string_view args) {
         );
         material = sealed.text();
     }
-    tenon_api_key record{};
+    auto record = sized<tenon_api_key>();
     record.key = str(key);
     record.account = owner;
     record.kind = public_key ? TENON_KEY_ED25519 : TENON_KEY_HMAC_SHA256;

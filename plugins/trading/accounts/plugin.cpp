@@ -96,8 +96,9 @@ private:
     static void on_events(void* ctx, const tenon_execution_event* events, std::uint32_t count) {
         auto& self = *static_cast<AccountsPlugin*>(ctx);
         for (std::uint32_t i = 0; i < count; ++i) {
-            if (events[i].kind == TENON_EVENT_KEY && events[i].key != nullptr) {
-                (void)guard(nullptr, [&] { self.follow(*events[i].key); });
+            const tenon_execution_event& event = tenon::at(events, i);
+            if (event.kind == TENON_EVENT_KEY && event.key != nullptr) {
+                (void)guard(nullptr, [&] { self.follow(*event.key); });
             }
         }
     }

@@ -266,7 +266,7 @@ std::string Admin::move_funds(
             "args/amount: found \"" + amount + "\", expected a decimal above 0 with at most " +
                 std::to_string(scale) + " decimals, as text"};
     }
-    const tenon_ledger_entry entry{from, to, asset, 0, value.value, str(reference)};
+    const tenon_ledger_entry entry{sizeof entry, asset, from, to, value.value, str(reference)};
     const tenon_trading_reply reply = send(trading::TransferCommand{entry});
     return json::serialize(json::object{
         {"account", account},

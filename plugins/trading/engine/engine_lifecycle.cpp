@@ -175,8 +175,7 @@ void Engine::recovery_base(const trading::Core& core, std::uint64_t sequence) {
         (projected_at_start_ && *projected_at_start_ >= sequence)) {
         return;
     }
-    tenon_execution_event event{};
-    event.size = sizeof event;
+    auto event = sized<tenon_execution_event>();
     event.sequence = sequence;
     event.time_real_ns = core.time_real_ns();
     std::vector<tenon_account> accounts;
@@ -186,10 +185,10 @@ void Engine::recovery_base(const trading::Core& core, std::uint64_t sequence) {
     const std::uint32_t assets = instruments_->asset_count(instruments_.self);
     for (const trading::Account& account : core.accounts()) {
         accounts.push_back(
-            {account.id,
-             str(account.name),
+            {sizeof(tenon_account),
              account.enabled ? 1U : 0U,
-             0,
+             account.id,
+             str(account.name),
              account.created_real_ns,
              account.updated_real_ns}
         );
@@ -204,15 +203,15 @@ void Engine::recovery_base(const trading::Core& core, std::uint64_t sequence) {
     }
     for (const trading::ApiKey& key : core.keys()) {
         keys.push_back(
-            {str(key.key),
+            {sizeof(tenon_api_key),
+             key.revoked ? 1U : 0U,
+             str(key.key),
              key.account,
              key.kind,
              key.permissions,
              bytes(key.material),
              str(key.label),
-             key.created_real_ns,
-             key.revoked ? 1U : 0U,
-             0}
+             key.created_real_ns}
         );
     }
     events_.clear();
@@ -329,7 +328,7 @@ void Engine::fund_demo_account() {
         }
         const std::string reference = "demo:" + settings_.demo_account + ":" + name;
         const tenon_ledger_entry entry{
-            TENON_ACCOUNT_EXTERNAL, id, asset, 0, parsed.value, str(reference)};
+            sizeof entry, asset, TENON_ACCOUNT_EXTERNAL, id, parsed.value, str(reference)};
         (void)run(trading::TransferCommand{entry}, Admission::order, {}, nullptr);
     }
     (void)commit_batch();

@@ -31,8 +31,8 @@ namespace tenon::engine {
 
 // An order after a change; the trade that changed it when has_trade.
 struct ProjectedOrder {
-    tenon_order order{};
-    tenon_trade trade{};
+    tenon_order order = sized<tenon_order>();
+    tenon_trade trade = sized<tenon_trade>();
     bool has_trade = false;
 };
 

@@ -33,7 +33,7 @@ tenon_client_id client_id_of(std::string_view text) {
 }
 
 tenon_order order_of(const Statement& row) {
-    tenon_order order{};
+    auto order = sized<tenon_order>();
     order.order_id = row.as<std::uint64_t>(0);
     order.account = row.as<std::uint64_t>(1);
     order.instrument = row.as<std::uint32_t>(2);
@@ -56,7 +56,7 @@ tenon_order order_of(const Statement& row) {
 }
 
 tenon_trade trade_of(const Statement& row) {
-    tenon_trade trade{};
+    auto trade = sized<tenon_trade>();
     trade.trade_id = row.as<std::uint64_t>(0);
     trade.order_id = row.as<std::uint64_t>(1);
     trade.account = row.as<std::uint64_t>(2);

@@ -196,10 +196,10 @@ tenon_status accounts(
     return with(self, err, [&](TradingService& service) -> tenon_status {
         for (const trading::Account& account : service.engine().mirror().accounts()) {
             const tenon_account out{
+                sizeof(tenon_account),
+                account.enabled ? 1U : 0U,
                 account.id,
                 str(account.name),
-                account.enabled ? 1U : 0U,
-                0,
                 account.created_real_ns,
                 account.updated_real_ns};
             if (const tenon_status status = row(ctx, &out); status != TENON_OK) {
@@ -215,15 +215,15 @@ keys(void* self, void* ctx, tenon_status (*row)(void* ctx, const tenon_api_key*)
     return with(self, err, [&](TradingService& service) -> tenon_status {
         for (const trading::ApiKey& key : service.engine().mirror().keys()) {
             const tenon_api_key out{
+                sizeof(tenon_api_key),
+                key.revoked ? 1U : 0U,
                 str(key.key),
                 key.account,
                 key.kind,
                 key.permissions,
                 bytes(key.material),
                 str(key.label),
-                key.created_real_ns,
-                key.revoked ? 1U : 0U,
-                0};
+                key.created_real_ns};
             if (const tenon_status status = row(ctx, &out); status != TENON_OK) {
                 return status;
             }

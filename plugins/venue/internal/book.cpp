@@ -10,7 +10,7 @@ namespace {
 
 [[nodiscard]] tenon_venue_report
 report_of(std::uint32_t kind, const tenon_venue_order& order, std::uint32_t reject = 0) noexcept {
-    return {kind, reject, order.order_id, 0, 0, 0, order.instrument, 0};
+    return {sizeof(tenon_venue_report), kind, reject, order.instrument, order.order_id, 0, 0, 0};
 }
 
 [[nodiscard]] constexpr std::uint8_t opposite(std::uint8_t side) noexcept {
@@ -144,14 +144,14 @@ void Book::trade(
     Node& maker = nodes_[at];
     const tenon_venue_order& order = taker.order;
     const tenon_venue_report report{
+        sizeof report,
         TENON_REPORT_TRADE,
         0,
+        order.instrument,
         order.order_id,
         maker.order_id,
         level.price,
-        quantity,
-        order.instrument,
-        0};
+        quantity};
     if (taker.quantity != INT64_MAX) {
         taker.quantity -= quantity;
     }
@@ -258,7 +258,7 @@ void Book::cancel(std::uint64_t order_id, tenon_venue_reports out) {
     level.quantity -= nodes_[at].quantity;
     remove(at);
     const tenon_venue_report report{
-        TENON_REPORT_CANCELED, 0, order_id, 0, 0, 0, rules_.instrument, 0};
+        sizeof report, TENON_REPORT_CANCELED, 0, rules_.instrument, order_id, 0, 0, 0};
     out.put(out.ctx, &report);
 }
 

@@ -78,13 +78,13 @@ void InternalVenue::submit(
     Book* const found = book(order.instrument);
     if (found == nullptr) {
         const tenon_venue_report report{
+            sizeof report,
             TENON_REPORT_REJECTED,
             TENON_REJECT_UNKNOWN_INSTRUMENT,
+            order.instrument,
             order.order_id,
             0,
             0,
-            0,
-            order.instrument,
             0};
         out.put(out.ctx, &report);
         return;

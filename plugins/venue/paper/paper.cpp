@@ -16,7 +16,7 @@ void report(
     std::uint32_t kind,
     std::uint32_t reject = TENON_REJECT_NONE
 ) {
-    tenon_venue_report made{};
+    auto made = sized<tenon_venue_report>();
     made.kind = kind;
     made.reject = reject;
     made.order_id = order.order_id;
@@ -226,7 +226,7 @@ std::int64_t PaperVenue::walk(
         }
         appetite.eat(level.price, taken);
         market.taken[makers][level.price] += taken;
-        tenon_venue_report trade{};
+        auto trade = sized<tenon_venue_report>();
         trade.kind = TENON_REPORT_TRADE;
         trade.order_id = order.order_id;
         trade.price = level.price;
@@ -244,7 +244,7 @@ void PaperVenue::rest(const tenon_venue_order& order, std::int64_t remaining, st
 }
 
 void PaperVenue::cancel(std::uint64_t order_id, tenon_venue_reports out) {
-    tenon_venue_order order{};
+    auto order = sized<tenon_venue_order>();
     order.order_id = order_id;
     if (const auto waiting = waiting_.find(order_id); waiting != waiting_.end()) {
         order.instrument = waiting->second.order.instrument;
@@ -319,7 +319,7 @@ void PaperVenue::meet(std::uint32_t instrument, const Item& item, tenon_venue_re
             }
             order.remaining -= fill;
             given += fill;
-            tenon_venue_report trade{};
+            auto trade = sized<tenon_venue_report>();
             trade.kind = TENON_REPORT_TRADE;
             trade.maker_order_id = order.order_id;
             trade.price = item.side == TENON_SIDE_BUY ? -level->first : level->first;

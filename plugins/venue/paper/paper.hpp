@@ -20,6 +20,7 @@
 #include "plugins/venue/paper/evidence.hpp"
 
 #include <tenon/abi/venue.h>
+#include <tenon/structs.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -53,7 +54,7 @@ using RestingSide = std::map<std::int64_t, std::vector<Resting>>;
 }
 
 struct Waiting {
-    tenon_venue_order order{};
+    tenon_venue_order order = sized<tenon_venue_order>();
     std::int64_t due_real_ns = 0;
 };
 

@@ -25,7 +25,7 @@ void put(Writer& out, const tenon_venue_order& order) {
 }
 
 [[nodiscard]] tenon_venue_order get_order(Reader& in) {
-    tenon_venue_order order{};
+    auto order = sized<tenon_venue_order>();
     in.get(order.order_id);
     in.get(order.account);
     in.get(order.instrument);

@@ -7,6 +7,7 @@
 
 #include <tenon/abi/base.h>
 #include <tenon/abi/host.h>
+#include <tenon/structs.hpp>
 
 #include <algorithm>
 #include <array>
@@ -113,26 +114,6 @@ tenon_status guard(tenon_err* err, Body&& body) noexcept {
     } catch (...) {
         return fail(err, TENON_INTERNAL, "unknown exception");
     }
-}
-
-// A zeroed struct of the ABI that says how long it is.
-template <class Struct>
-[[nodiscard]] Struct sized() noexcept {
-    Struct value{};
-    value.size = sizeof(Struct);
-    return value;
-}
-
-// Gives a struct to a caller whose own may be shorter: no byte beyond the caller's `size`.
-template <class Struct>
-tenon_status copy_out(const Struct& value, Struct* out) noexcept {
-    if (out == nullptr || out->size < sizeof(std::uint32_t)) {
-        return TENON_INVALID;
-    }
-    const std::uint32_t room = out->size;
-    std::memcpy(out, &value, std::min<std::size_t>(room, value.size));
-    out->size = room;
-    return TENON_OK;
 }
 
 // An interface table with its object. `service->call(service.self, …)`.

@@ -388,10 +388,22 @@ FakeBinanceWorld::FakeBinanceWorld() {
 
     bids = {{6'100'010, 150'000}, {6'100'000, 200'000}};
     asks = {{6'100'020, 50'000}, {6'100'050, 70'000}};
-    trades = {{28'457, 6'100'010, 100'000, 6'100'010'000'000, k_now_ns, 1, 0}};
-    agg_trades = {{26'129, 27'781, 27'782, 6'100'010, 100'000, k_now_ns, 1, 0}};
+    trades = {
+        {sizeof(tenon_public_trade),
+         0,
+         28'457,
+         6'100'010,
+         100'000,
+         6'100'010'000'000,
+         k_now_ns,
+         1,
+         0}};
+    agg_trades = {
+        {sizeof(tenon_agg_trade), 0, 26'129, 27'781, 27'782, 6'100'010, 100'000, k_now_ns, 1, 0}};
     candles = {
-        {1'732'233'540'000'000'000,
+        {sizeof(tenon_candle),
+         0,
+         1'732'233'540'000'000'000,
          1'732'233'599'999'999'999,
          6'100'000,
          6'100'100,
@@ -404,8 +416,8 @@ FakeBinanceWorld::FakeBinanceWorld() {
          3,
          10,
          12,
-         0,
-         TENON_INTERVAL_1M}};
+         TENON_INTERVAL_1M,
+         0}};
     ticker = {
         sizeof ticker,
         0,
@@ -467,7 +479,7 @@ void FakeBinanceWorld::finish_query() {
 }
 
 tenon_order FakeBinanceWorld::order(std::uint64_t id, std::string_view client) const {
-    tenon_order order{};
+    auto order = tenon::sized<tenon_order>();
     order.order_id = id;
     order.account = k_account;
     order.side = TENON_SIDE_BUY;

@@ -50,7 +50,7 @@ TEST_CASE("an order is answered when the engine has it on disk", "[binance][T6]"
     order.status = TENON_STATUS_PARTIALLY_FILLED;
     order.filled_quantity = 40'000;
     order.filled_quote = 2'400'000'000'000;
-    tenon_trade fill{};
+    auto fill = tenon::sized<tenon_trade>();
     fill.trade_id = 56;
     fill.price = 6'000'000;
     fill.quantity = 40'000;
@@ -350,9 +350,9 @@ TEST_CASE("orders per account are limited and a fill gives room", "[binance][T3]
     CHECK(world.answers[second].headers.at("retry-after") == "10");
     tenon_order order = world.order(1, "a");
     order.filled_quantity = 5;
-    tenon_trade trade{};
+    auto trade = tenon::sized<tenon_trade>();
     trade.quantity = 5;
-    tenon_execution_event event{};
+    auto event = tenon::sized<tenon_execution_event>();
     event.kind = TENON_EVENT_ORDER;
     event.time_real_ns = world.now_ns;
     event.order = &order;
@@ -468,7 +468,7 @@ TEST_CASE("own trades of order 0 are none, not all", "[binance][T6]") {
 
 TEST_CASE("own trades carry their fee", "[binance][T6]") {
     Fixture f;
-    tenon_trade trade{};
+    auto trade = tenon::sized<tenon_trade>();
     trade.trade_id = 28;
     trade.order_id = 100;
     trade.side = TENON_SIDE_BUY;

@@ -3,6 +3,8 @@
 
 #include "plugins/market-data/service/intervals.hpp"
 
+#include <tenon/structs.hpp>
+
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -31,7 +33,16 @@ utc(int year, unsigned month, unsigned day, int hour = 0, int minute = 0, int se
     std::int64_t quantity = 1,
     std::uint32_t buyer_is_maker = 0
 ) {
-    return {id, price, quantity, price * quantity, time_ns, buyer_is_maker, 0};
+    return {
+        sizeof(tenon_public_trade),
+        0,
+        id,
+        price,
+        quantity,
+        price * quantity,
+        time_ns,
+        buyer_is_maker,
+        0};
 }
 
 [[nodiscard]] std::vector<tenon_candle>
@@ -142,7 +153,7 @@ TEST_CASE("every interval equals a naive fold of random trades", "[market_data][
         const auto rows = all(candles, {interval, 0, 0, offset, 5000}, time);
         std::size_t next = 0;
         for (const tenon_candle& row : rows) {
-            tenon_candle naive{};
+            auto naive = tenon::sized<tenon_candle>();
             for (; next < trades.size() && trades[next].time_real_ns <= row.close_real_ns; ++next) {
                 const auto& one = trades[next];
                 naive.open = naive.trade_count == 0 ? one.price : naive.open;

@@ -37,13 +37,15 @@ struct Naive {
         if (event.kind == TENON_FEED_TRADE) {
             // Scales 2 and 5 make 7 decimals, the quote asset has 8.
             trades.push_back(
-                {event.trade_id,
+                {sizeof(tenon_public_trade),
+                 event.instrument,
+                 event.trade_id,
                  event.price,
                  event.quantity,
                  event.price * event.quantity * 10,
                  event.event_real_ns,
                  event.buyer_is_maker,
-                 event.instrument}
+                 0}
             );
         }
     }

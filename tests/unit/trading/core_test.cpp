@@ -198,7 +198,7 @@ TEST_CASE("a client id is taken while open and while remembered", "[core][T2]") 
 
 TEST_CASE("a transfer with a known reference is done once", "[core][T13]") {
     Market m;
-    tenon_ledger_entry entry{};
+    auto entry = tenon::sized<tenon_ledger_entry>();
     entry.from = TENON_ACCOUNT_EXTERNAL;
     entry.to = m.bob;
     entry.asset = m.asset("USDT");

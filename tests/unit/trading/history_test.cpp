@@ -51,9 +51,9 @@ struct Filled {
     Filled(const Filled&) = delete;
     Filled& operator=(const Filled&) = delete;
 
-    tenon_order order{};
-    tenon_trade trade{};
-    tenon_execution_event event{};
+    tenon_order order = tenon::sized<tenon_order>();
+    tenon_trade trade = tenon::sized<tenon_trade>();
+    tenon_execution_event event = tenon::sized<tenon_execution_event>();
 };
 
 void add(History& history, std::uint64_t first, std::uint64_t last) {
@@ -162,9 +162,8 @@ TEST_CASE("the spool gives events back in order, with their texts", "[spool][T5]
     const std::string name = "somebody";
     for (std::uint64_t id = 1; id <= 2000; ++id) {
         const Filled filled{id};
-        const tenon_account account{id, tenon::str(name), 1, 0, 5, 6};
-        tenon_execution_event other{};
-        other.size = sizeof other;
+        const tenon_account account{sizeof account, 1, id, tenon::str(name), 5, 6};
+        auto other = tenon::sized<tenon_execution_event>();
         other.kind = TENON_EVENT_ACCOUNT;
         other.sequence = id;
         other.index = 1;

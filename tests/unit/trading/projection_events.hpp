@@ -212,8 +212,7 @@ private:
     }
 
     tenon_execution_event& add(std::uint32_t kind) {
-        tenon_execution_event event{};
-        event.size = sizeof event;
+        auto event = tenon::sized<tenon_execution_event>();
         event.kind = kind;
         event.sequence = sequence_;
         event.index = static_cast<std::uint32_t>(commands_.back().size());
@@ -223,7 +222,7 @@ private:
     }
 
     void open_account(std::uint64_t id) {
-        tenon_account account{};
+        auto account = tenon::sized<tenon_account>();
         account.id = id;
         account.name = text("account-" + std::to_string(id));
         account.enabled = 1;
@@ -234,7 +233,7 @@ private:
     }
 
     void add_key(std::uint64_t account) {
-        tenon_api_key key{};
+        auto key = tenon::sized<tenon_api_key>();
         key.key = text(std::string(64, 'k'));
         key.account = account;
         key.kind = TENON_KEY_HMAC_SHA256;
@@ -247,7 +246,7 @@ private:
     }
 
     void set_balance(std::uint64_t account, std::uint32_t asset) {
-        tenon_balance balance{};
+        auto balance = tenon::sized<tenon_balance>();
         balance.account = account;
         balance.asset = asset;
         balance.free = pick(0, 1'000'000);
@@ -261,7 +260,7 @@ private:
         const auto account =
             static_cast<std::uint64_t>(pick(TENON_ACCOUNT_FIRST, TENON_ACCOUNT_FIRST + 2));
         const auto asset = static_cast<std::uint32_t>(pick(0, 2));
-        tenon_ledger_entry entry{};
+        auto entry = tenon::sized<tenon_ledger_entry>();
         entry.from = TENON_ACCOUNT_EXTERNAL;
         entry.to = account;
         entry.asset = asset;
@@ -302,7 +301,7 @@ private:
     }
 
     void new_order() {
-        tenon_order order{};
+        auto order = tenon::sized<tenon_order>();
         order.order_id = ++order_id_;
         order.account =
             static_cast<std::uint64_t>(pick(TENON_ACCOUNT_FIRST, TENON_ACCOUNT_FIRST + 2));
@@ -343,7 +342,7 @@ private:
             publish(order, nullptr);
             return;
         }
-        tenon_trade trade{};
+        auto trade = tenon::sized<tenon_trade>();
         trade.trade_id = ++trade_ids_[order.instrument];
         trade.order_id = order.order_id;
         trade.account = order.account;

@@ -16,7 +16,7 @@ namespace {
 // Says what it is told to say: in submit, or when a command with evidence comes.
 struct ScriptedVenue {
     std::vector<tenon_venue_report> in_submit, in_apply;
-    tenon_venue_order seen{};
+    tenon_venue_order seen = sized<tenon_venue_order>();
     std::int64_t reference = 0;
     int cancels = 0;
 
@@ -69,7 +69,7 @@ struct World {
               {&catalogue, &instruments::Catalogue::k_table},
               {{"internal", {&venue, &ScriptedVenue::k_table}}}} {
         (void)apply(trading::AccountOpenCommand{str("ann")});
-        tenon_ledger_entry entry{};
+        auto entry = tenon::sized<tenon_ledger_entry>();
         entry.from = TENON_ACCOUNT_EXTERNAL;
         entry.to = TENON_ACCOUNT_FIRST;
         entry.amount = 100'000 * k_unit;
@@ -98,10 +98,12 @@ struct World {
         return apply(trading::VenueApplyCommand{str("internal"), bytes("go")}).reject;
     }
 
-    static tenon_venue_report report(std::uint32_t kind) { return {kind, 0, 1, 0, 0, 0, 0, 0}; }
+    static tenon_venue_report report(std::uint32_t kind) {
+        return {sizeof(tenon_venue_report), kind, 0, 0, 1, 0, 0, 0};
+    }
 
     static tenon_venue_report market_sells(std::int64_t price, std::int64_t quantity) {
-        return {TENON_REPORT_TRADE, 0, 1, 0, price, quantity, 0, 0};
+        return {sizeof(tenon_venue_report), TENON_REPORT_TRADE, 0, 0, 1, 0, price, quantity};
     }
 
     [[nodiscard]] tenon_balance usdt() const { return core.balance(TENON_ACCOUNT_FIRST, 0); }

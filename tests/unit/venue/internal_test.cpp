@@ -21,7 +21,7 @@ struct VenueWorld {
           venue{{&catalogue, &instruments::Catalogue::k_table}, "internal"} {}
 
     tenon_venue_order limit(std::uint8_t side, std::int64_t price, std::int64_t quantity) {
-        tenon_venue_order order{};
+        auto order = tenon::sized<tenon_venue_order>();
         order.order_id = ++last_id;
         order.instrument = k_instrument;
         order.side = side;

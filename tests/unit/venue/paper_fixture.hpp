@@ -59,7 +59,7 @@ inline tenon_venue_order limit_order(
     std::int64_t quantity,
     std::uint8_t time_in_force = TENON_TIF_GTC
 ) {
-    tenon_venue_order order{};
+    auto order = tenon::sized<tenon_venue_order>();
     order.order_id = id;
     order.account = 16;
     order.side = side;
@@ -77,7 +77,7 @@ inline tenon_venue_order market_order(
     std::int64_t quantity,
     std::int64_t quote_quantity = 0
 ) {
-    tenon_venue_order order{};
+    auto order = tenon::sized<tenon_venue_order>();
     order.order_id = id;
     order.account = 16;
     order.side = side;

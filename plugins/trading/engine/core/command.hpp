@@ -31,6 +31,7 @@
 
 #include <tenon/abi/instruments.h>
 #include <tenon/abi/trading.h>
+#include <tenon/structs.hpp>
 
 #include <cstdint>
 #include <string>
@@ -76,12 +77,12 @@ struct AccountOpenCommand {
 };
 
 struct TransferCommand {
-    tenon_ledger_entry entry{};
+    tenon_ledger_entry entry = sized<tenon_ledger_entry>();
 };
 
 // created_real_ns and revoked of the key are ignored: the core sets them.
 struct KeyAddCommand {
-    tenon_api_key key{};
+    tenon_api_key key = sized<tenon_api_key>();
 };
 
 struct KeyRevokeCommand {

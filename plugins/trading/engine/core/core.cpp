@@ -68,7 +68,7 @@ void Core::put_touched_balances() {
     for (const auto& [account, asset] : ledger_.touched()) {
         const Balance& cell = ledger_.at(account, asset);
         const auto row = static_cast<std::uint32_t>(out_->balances_.size());
-        out_->balances_.push_back({account, asset, 0, cell.free, cell.locked});
+        out_->balances_.push_back({sizeof(tenon_balance), asset, account, cell.free, cell.locked});
         out_->events_.push_back({TENON_EVENT_BALANCE, row, Output::k_none, false});
     }
 }
@@ -90,7 +90,7 @@ tenon_status Core::evidence(
     if (!TENON_HAS(venue.table, tenon_venue_1, evidence)) {
         return TENON_OK;
     }
-    tenon_venue_order order{};
+    auto order = sized<tenon_venue_order>();
     order.order_id = next_order_id_;
     order.account = request.account;
     order.instrument = request.instrument;
@@ -140,7 +140,7 @@ const ApiKey* Core::find_key(std::string_view key) const noexcept {
 }
 
 tenon_balance Core::balance(std::uint64_t account, std::uint32_t asset) const noexcept {
-    tenon_balance row{};
+    auto row = sized<tenon_balance>();
     row.account = account;
     row.asset = asset;
     if (account < ledger_.account_end() && asset < ledger_.asset_count()) {

@@ -202,7 +202,7 @@ void Core::run(const SubmitCommand& command) {
         refuse(reject);
         return;
     }
-    tenon_order order{};
+    auto order = sized<tenon_order>();
     order.order_id = next_order_id_;
     order.account = request.account;
     order.instrument = request.instrument;
@@ -227,12 +227,14 @@ void Core::run(const SubmitCommand& command) {
     subject_ = slot;
 
     const tenon_venue_order venue_order{
+        sizeof venue_order,
+        order.instrument,
         order.order_id,
         order.account,
-        order.instrument,
         order.side,
         order.type,
         order.time_in_force,
+        0,
         0,
         order.price,
         order.quantity,

@@ -247,7 +247,7 @@ void Core::settle(const TradeSide& side, const Fill& fill) {
         order.cancel_client_id = {};
     }
 
-    tenon_trade trade{};
+    auto trade = sized<tenon_trade>();
     trade.trade_id = fill.trade_id;
     trade.order_id = order.order_id;
     trade.account = order.account;

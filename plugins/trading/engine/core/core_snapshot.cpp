@@ -61,7 +61,7 @@ void write_order(ByteWriter& out, const OrderSlot& slot) {
 }
 
 [[nodiscard]] tenon_order read_order(ByteReader& in, std::int64_t& locked) noexcept {
-    tenon_order order{};
+    auto order = sized<tenon_order>();
     order.order_id = in.get<std::uint64_t>();
     order.account = in.get<std::uint64_t>();
     order.instrument = in.get<std::uint32_t>();

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <tenon/abi/trading.h>
+#include <tenon/structs.hpp>
 
 #include <cstdint>
 #include <vector>
@@ -16,7 +17,7 @@ inline constexpr std::uint32_t k_no_slot = 0xffffffffU;
 
 // On its own cache lines.
 struct alignas(64) OrderSlot {
-    tenon_order order{};
+    tenon_order order = sized<tenon_order>();
     std::int64_t locked = 0;  // what is left of the reservation, in units of the paying asset
 };
 

@@ -52,8 +52,7 @@ tenon_trading_reply Output::reply(const Result& result) const noexcept {
 
 tenon_execution_event Output::event(const Result& result, std::uint32_t index) const noexcept {
     const Event& row = events_[result.events.first + index];
-    tenon_execution_event event{};
-    event.size = sizeof event;
+    auto event = sized<tenon_execution_event>();
     event.kind = row.kind;
     event.sequence = result.sequence;
     event.index = index;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <tenon/abi/trading.h>
+#include <tenon/structs.hpp>
 
 #include <cstdint>
 #include <string>
@@ -74,17 +75,17 @@ private:
 
     // A row made of a struct of the contract, and the texts that its pointers will be set to.
     struct LedgerRow {
-        tenon_ledger_entry entry{};
+        tenon_ledger_entry entry = sized<tenon_ledger_entry>();
         Text reference;
     };
 
     struct AccountRow {
-        tenon_account account{};
+        tenon_account account = sized<tenon_account>();
         Text name;
     };
 
     struct KeyRow {
-        tenon_api_key key{};
+        tenon_api_key key = sized<tenon_api_key>();
         Text name, label, material;
     };
 

@@ -24,24 +24,27 @@ typedef struct tenon_book {
 } tenon_book;
 
 typedef struct tenon_public_trade {
+    uint32_t size, instrument;
     uint64_t trade_id;
     int64_t  price, quantity, quote_amount, time_real_ns;
-    uint32_t buyer_is_maker, instrument;
+    uint32_t buyer_is_maker, reserved;
 } tenon_public_trade;
 
 /* Trades of one taker order: same price, side and millisecond, consecutive. */
 typedef struct tenon_agg_trade {
+    uint32_t size, instrument;
     uint64_t agg_id, first_trade_id, last_trade_id;
     int64_t  price, quantity, time_real_ns;
-    uint32_t buyer_is_maker, instrument;
+    uint32_t buyer_is_maker, reserved;
 } tenon_agg_trade;
 
 typedef struct tenon_candle {
+    uint32_t size, instrument;
     int64_t  open_real_ns, close_real_ns; /* [open, close], close is the last nanosecond */
     int64_t  open, high, low, close;
     int64_t  volume, quote_volume, taker_buy_volume, taker_buy_quote_volume;
     uint64_t trade_count, first_trade_id, last_trade_id; /* ids 0 when no trade */
-    uint32_t instrument, interval;
+    uint32_t interval, reserved;
 } tenon_candle;
 
 /* Intervals of candles, in the order of their length. */

@@ -91,37 +91,36 @@ typedef struct tenon_cancel_request {
 } tenon_cancel_request;
 
 typedef struct tenon_order {
+    uint32_t size, instrument;
     uint64_t order_id;
     uint64_t account;
-    uint32_t instrument;
     uint8_t  side, type, time_in_force, status;
+    uint32_t reject;          /* TENON_REJECT_*, when REJECTED */
     int64_t  price, quantity, quote_quantity;
     int64_t  filled_quantity, filled_quote; /* filled_quote in units of the quote asset */
     int64_t  created_real_ns, updated_real_ns;
     uint64_t update_sequence; /* of the command that changed it last */
-    uint32_t reject;          /* TENON_REJECT_*, when REJECTED */
-    uint32_t reserved;
     tenon_client_id client_id;
     tenon_client_id cancel_client_id; /* of the cancel that closed it, else length 0 */
 } tenon_order;
 
 typedef struct tenon_trade {
+    uint32_t size, instrument;
     uint64_t trade_id;       /* per instrument, from 1, no gaps */
     uint64_t order_id;
     uint64_t account;
-    uint32_t instrument;
     uint8_t  side, is_maker, reserved8[2];
+    uint32_t fee_asset;
     int64_t  price, quantity;
     int64_t  quote_amount;   /* price * quantity, in units of the quote asset */
     int64_t  fee;            /* in units of fee_asset, >= 0 */
-    uint32_t fee_asset, reserved;
     int64_t  time_real_ns;
     uint64_t sequence;       /* of the command that caused it */
 } tenon_trade;
 
 typedef struct tenon_balance {
+    uint32_t size, asset;
     uint64_t account;
-    uint32_t asset, reserved;
     int64_t  free, locked;   /* units of the asset */
 } tenon_balance;
 
@@ -131,9 +130,9 @@ typedef struct tenon_balance {
 #define TENON_ACCOUNT_FIRST    16u /* first id of a user's account */
 
 typedef struct tenon_account {
+    uint32_t  size, enabled;
     uint64_t  id;
     tenon_str name;          /* unique, [a-z0-9._-]{1,32} */
-    uint32_t  enabled, reserved;
     int64_t   created_real_ns, updated_real_ns;
 } tenon_account;
 
@@ -144,13 +143,13 @@ typedef struct tenon_account {
 
 /* An API key. `material` is the sealed secret (HMAC) or the public key (Ed25519, 32 bytes). */
 typedef struct tenon_api_key {
+    uint32_t    size, revoked;
     tenon_str   key;         /* what clients send; 64 characters [A-Za-z0-9] */
     uint64_t    account;
     uint32_t    kind, permissions;
     tenon_bytes material;    /* at most 256 bytes */
     tenon_str   label;
     int64_t     created_real_ns;
-    uint32_t    revoked, reserved;
 } tenon_api_key;
 
 typedef struct tenon_trading_reply {
@@ -158,10 +157,10 @@ typedef struct tenon_trading_reply {
     uint32_t reject;              /* TENON_REJECT_*; not NONE: nothing changed */
     uint64_t sequence;            /* of the command */
     int64_t  time_real_ns;        /* of the command */
-    const tenon_order* orders;    /* the order after the command; cancel_all: all that it closed */
+    const tenon_order* orders;    /* TENON_AT; the order after the command; cancel_all: all that it closed */
     uint32_t order_count;
     uint32_t trade_count;
-    const tenon_trade* trades;    /* fills of the order in this command */
+    const tenon_trade* trades;    /* TENON_AT; fills of the order in this command */
     uint64_t account;             /* account_open: the new id */
 } tenon_trading_reply;
 
@@ -181,8 +180,8 @@ typedef struct tenon_trading_done {
 #define TENON_EVENT_INSTRUMENT 6 /* trading status changed */
 
 typedef struct tenon_ledger_entry {
+    uint32_t  size, asset;
     uint64_t  from, to;
-    uint32_t  asset, reserved;
     int64_t   amount;        /* > 0 */
     tenon_str reference;     /* at most 64 bytes; not empty: idempotent by it */
 } tenon_ledger_entry;
@@ -279,7 +278,7 @@ typedef struct tenon_trading_1 {
     tenon_status (*status)(void* self, tenon_trading_status* out);
 
     /* [control] Events of durable commands, in order, on the engine's reactor; borrowed during the
-     * call. After unsubscribe returned it does not run again. handle > 0. */
+     * call; step through them with TENON_AT. After unsubscribe returned it does not run again. handle > 0. */
     tenon_status (*subscribe)(void* self, void* ctx,
                               void (*fn)(void* ctx, const tenon_execution_event* events,
                                          uint32_t count),

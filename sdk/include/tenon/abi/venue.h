@@ -22,9 +22,10 @@ extern "C" {
 #endif
 
 typedef struct tenon_venue_order {
+    uint32_t size, instrument;
     uint64_t order_id, account;
-    uint32_t instrument;
     uint8_t  side, type, time_in_force, reserved8;
+    uint32_t reserved;
     int64_t  price, quantity, quote_quantity;
     /* What was set aside for the order, in units of the asset it pays with (quote for a buy, base
      * for a sell). Fills never take more: a market order stops before the fill that would. */
@@ -38,11 +39,11 @@ typedef struct tenon_venue_order {
 #define TENON_REPORT_EXPIRED  5 /* the rest will not be executed (IOC, FOK, market without book) */
 
 typedef struct tenon_venue_report {
-    uint32_t kind, reject;
+    uint32_t size, kind;
+    uint32_t reject, instrument;
     uint64_t order_id;         /* TRADE: the taker, 0 when the market took */
     uint64_t maker_order_id;   /* TRADE: 0 when the market made */
     int64_t  price, quantity;  /* TRADE */
-    uint32_t instrument, reserved;
 } tenon_venue_report;
 
 /* Order of reports of one call: ACCEPTED first, then trades as they happened, then what ends it. An

@@ -86,10 +86,10 @@ private:
                 for (std::uint32_t asset = 0; asset < 2; ++asset) {
                     const std::string reference = name + ":" + std::to_string(asset);
                     const tenon_ledger_entry entry{
+                        sizeof entry,
+                        asset,
                         TENON_ACCOUNT_EXTERNAL,
                         k_first + static_cast<std::uint64_t>(i),
-                        asset,
-                        0,
                         1'000'000'000'000'000,
                         str(reference)};
                     (void)trading_->transfer(trading_.self, &entry, ignore, nullptr);
@@ -151,7 +151,7 @@ private:
             text += '\n';
         };
         for (std::uint32_t i = 0; i < reply.order_count; ++i) {
-            const tenon_order& order = reply.orders[i];
+            const tenon_order& order = tenon::at(reply.orders, i);
             last_order_ = std::max(last_order_, order.order_id);
             add({static_cast<std::int64_t>(order.order_id),
                  order.filled_quantity,
@@ -160,7 +160,7 @@ private:
                 "O");
         }
         for (std::uint32_t i = 0; i < reply.trade_count; ++i) {
-            const tenon_trade& trade = reply.trades[i];
+            const tenon_trade& trade = tenon::at(reply.trades, i);
             add({static_cast<std::int64_t>(trade.trade_id),
                  static_cast<std::int64_t>(trade.order_id),
                  trade.price,
