@@ -155,7 +155,8 @@ void Lifecycle::load(Entry& entry) {
             return library->create(host, made.get(), err);
         }
     );
-    if (*made == nullptr || (*made)->vt == nullptr || (*made)->vt->size < sizeof(tenon_plugin_vt)) {
+    if (*made == nullptr || (*made)->vt == nullptr ||
+        !TENON_HAS((*made)->vt, tenon_plugin_vt, query)) {
         throw Error{TENON_INVALID, "L07 create gave no plugin"};
     }
     slot.set_plugin(*made);
