@@ -92,6 +92,13 @@ public:
     Api(const Api&) = delete;
     Api& operator=(const Api&) = delete;
 
+    // Other limits from now on; what is used up stays used up.
+    void set(const LimitSettings& limits) noexcept {
+        limit_settings_ = limits;
+        addresses_.set(limits);
+        orders_.set(limits);
+    }
+
     // Answers every request below its prefixes.
     void handle(const tenon_http_request& request) noexcept;
     // Follows orders, for the counts of unfilled ones and the accounts' last change.

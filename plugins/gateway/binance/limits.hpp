@@ -36,6 +36,9 @@ class AddressLimits {
 public:
     explicit AddressLimits(const LimitSettings& settings) : settings_{settings} {}
 
+    // Counts go on: what is used up stays used up.
+    void set(const LimitSettings& settings) noexcept { settings_ = settings; }
+
     // Counts one request and takes `weight`, if there is room for it. With take false the weight is
     // only required to be there: what succeeds for nothing is charged when it fails.
     [[nodiscard]] Admission
@@ -78,6 +81,8 @@ private:
 class OrderLimits {
 public:
     explicit OrderLimits(const LimitSettings& settings) : settings_{settings} {}
+
+    void set(const LimitSettings& settings) noexcept { settings_ = settings; }
 
     struct Counts {
         std::uint32_t ten_seconds = 0, day = 0;

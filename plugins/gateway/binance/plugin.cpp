@@ -41,10 +41,18 @@ public:
             );
         }
         const Weights check{weights};
-        if (!dry_run) {
-            settings_ = std::move(settings);
-            weights_ = std::move(weights);
+        if (dry_run) {
+            return;
         }
+        if (started_) {
+            // The weights' file alone is not live.
+            call_on_reactor(exec_, 0, [&] {
+                api_->set(settings.limits);
+                streams_->set(settings.streams);
+            });
+        }
+        settings_ = std::move(settings);
+        weights_ = std::move(weights);
     }
 
     void start() override {
@@ -87,6 +95,7 @@ public:
             );
             mounts_.push_back(handle);
         }
+        started_ = true;
     }
 
     // Returns when nothing waits for the engine any more, or at the deadline.
@@ -96,6 +105,7 @@ public:
     }
 
     void stop() noexcept override {
+        started_ = false;
         for (const std::uint64_t handle : mounts_) {
             services_.http->unmount(services_.http.self, handle);
         }
@@ -286,6 +296,7 @@ private:
 
     Settings settings_;
     std::string weights_;
+    bool started_ = false;  // touched by control calls alone
     Services services_;
     Service<tenon_exec_1> exec_;
     std::optional<Api> api_;

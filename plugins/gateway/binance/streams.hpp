@@ -21,6 +21,9 @@ public:
     Streams(const Streams&) = delete;
     Streams& operator=(const Streams&) = delete;
 
+    // For connections and subscriptions from now on; the age also for those that are.
+    void set(const StreamSettings& settings) noexcept { settings_ = settings; }
+
     // `combined`: the path is /stream. TENON_OK | TENON_UNAVAILABLE (too many connections of this
     // address) | TENON_INVALID (too many streams). *connection stays until close.
     tenon_status open(

@@ -39,9 +39,13 @@ public:
 
     void configure(std::string_view json, bool dry_run) override {
         Settings settings = parse_settings(json);
-        if (!dry_run) {
-            settings_ = std::move(settings);
+        if (dry_run) {
+            return;
         }
+        if (server_) {
+            call_on_reactor(exec_, 0, [&] { server_->set(settings); });
+        }
+        settings_ = std::move(settings);
     }
 
     void start() override {

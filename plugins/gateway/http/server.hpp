@@ -39,6 +39,11 @@ public:
     // [control] `listen` empty: no listener, only mounted routes. Throws Error. Returns the address
     // listened on, or nothing.
     std::string start(std::string_view listen);
+
+    // [reactor] Sizes of readers and buffers hold for connections made later, limits and timeouts
+    // for all; a timer that is running already is not brought forward.
+    void set(const Settings& settings) { shared_.settings = settings; }
+
     // [control] Stops listening; connections end after the answers that are due.
     void drain();
 

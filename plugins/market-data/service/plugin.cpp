@@ -222,10 +222,16 @@ void MarketDataPlugin::configure(std::string_view json, bool dry_run) {
     for (const auto& name : parsed.at("quiet_feeds").as_array()) {
         quiet.emplace_back(name.as_string());
     }
-    if (!dry_run) {
-        settings_ = settings;
-        stale_after_ns_ = parsed.at("stale_after_s").to_number<std::int64_t>() * k_second;
-        quiet_feeds_ = std::move(quiet);
+    const auto stale_after_ns = parsed.at("stale_after_s").to_number<std::int64_t>() * k_second;
+    if (dry_run) {
+        return;
+    }
+    settings_ = settings;
+    quiet_feeds_ = std::move(quiet);
+    if (market_) {
+        call_on_reactor(exec_, 0, [&] { stale_after_ns_ = stale_after_ns; });
+    } else {
+        stale_after_ns_ = stale_after_ns;
     }
 }
 

@@ -143,9 +143,10 @@ private:
         in_flight_.leave();
     }
 
-    std::int64_t interval_ns_ = 0;
-    std::int64_t timeout_ns_ = 0;
-    std::uint64_t deep_every_ = 1;
+    // Set by configure while rounds are run; each round takes what it finds.
+    std::atomic<std::int64_t> interval_ns_{0};
+    std::atomic<std::int64_t> timeout_ns_{0};
+    std::atomic<std::uint64_t> deep_every_{1};
     std::uint64_t round_ = 0;
     std::uint64_t timer_ = 0;
     std::uint64_t* failures_ = nullptr;

@@ -232,9 +232,10 @@ DatabaseError Connection::failure(int code, std::string_view what) const {
         error = DatabaseError{
             cancelled ? TENON_UNAVAILABLE : TENON_TIMEOUT,
             std::string{what} +
-                (cancelled ? ": the database is stopping"
-                           : ": longer than " + std::to_string(settings_.query_timeout_ms) +
-                                 " ms, interrupted"),
+                (cancelled
+                     ? ": the database is stopping"
+                     : ": longer than " + std::to_string(std::int64_t{settings_.query_timeout_ms}) +
+                           " ms, interrupted"),
             false,
             error.extended()};
     }

@@ -19,6 +19,13 @@ public:
     Database(const Database&) = delete;
     Database& operator=(const Database&) = delete;
 
+    // [any] Takes over what may change live.
+    void take(const Settings& settings) noexcept {
+        settings_.query_timeout_ms = settings.query_timeout_ms;
+        settings_.slow_query_ms = settings.slow_query_ms;
+        settings_.health_check_ms = settings.health_check_ms;
+    }
+
     tenon_status transact(
         std::uint32_t intent,
         std::int64_t deadline_ns,

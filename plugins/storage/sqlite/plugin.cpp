@@ -39,9 +39,13 @@ public:
                 TENON_INVALID,
                 "/page_size: expected a power of two, found " + std::to_string(settings.page_size)};
         }
-        if (!dry_run) {
-            settings_ = std::move(settings);
+        if (dry_run) {
+            return;
         }
+        if (holder_.database) {
+            holder_.database->take(settings);
+        }
+        settings_ = std::move(settings);
     }
 
     void start() override {

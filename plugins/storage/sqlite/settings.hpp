@@ -4,10 +4,33 @@
 
 #include <tenon/plugin.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 
 namespace tenon::sqlite {
+
+// A number that changes while others read it; copied as a number is.
+class LiveNumber {
+public:
+    LiveNumber(std::int64_t value) : value_{value} {}  // NOLINT: as a number
+
+    LiveNumber(const LiveNumber& other) : value_{std::int64_t{other}} {}
+
+    LiveNumber& operator=(const LiveNumber& other) noexcept {
+        value_.store(std::int64_t{other}, std::memory_order_relaxed);
+        return *this;
+    }
+
+    ~LiveNumber() = default;
+
+    operator std::int64_t() const noexcept {  // NOLINT: as a number
+        return value_.load(std::memory_order_relaxed);
+    }
+
+private:
+    std::atomic<std::int64_t> value_;
+};
 
 struct Settings {
     std::string file;  // absolute
@@ -16,9 +39,9 @@ struct Settings {
     std::uint32_t queue_max = 4096;
     std::uint32_t group_max = 256;
     std::int64_t busy_timeout_ms = 10'000;
-    std::int64_t query_timeout_ms = 30'000;
-    std::int64_t slow_query_ms = 200;
-    std::int64_t health_check_ms = 30'000;
+    LiveNumber query_timeout_ms = 30'000;
+    LiveNumber slow_query_ms = 200;
+    LiveNumber health_check_ms = 30'000;
     std::uint32_t page_size = 8192;
     // Upper bounds: pages are held only once they were read or written.
     std::uint32_t cache_mb = 128;

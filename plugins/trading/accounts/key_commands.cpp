@@ -167,7 +167,7 @@ void KeyCommands::send(Send command, std::string_view what) const {
         check(command(done, &err), err, what);
         (void)owned.release();
     });
-    if (ready.wait_for(std::chrono::nanoseconds{timeout_ns_}) != std::future_status::ready) {
+    if (ready.wait_for(std::chrono::nanoseconds{timeout_ns_.load()}) != std::future_status::ready) {
         throw Error{TENON_IN_DOUBT, std::string{what} + ": the engine has not answered in time"};
     }
     if (answer->status != TENON_OK) {

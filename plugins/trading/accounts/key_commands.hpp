@@ -6,6 +6,7 @@
 #include <tenon/abi/trading.h>
 #include <tenon/plugin.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -26,6 +27,9 @@ public:
     )
         : trading_{trading}, secrets_{secrets}, exec_{exec}, timeout_ns_{timeout_ns} {}
 
+    // [any] For commands from now on.
+    void set_timeout(std::int64_t timeout_ns) noexcept { timeout_ns_ = timeout_ns; }
+
     // JSON in, JSON out; throw Error.
     std::string create(std::string_view args);
     std::string list(std::string_view args);
@@ -41,7 +45,7 @@ private:
     Service<tenon_trading_1> trading_;
     Service<tenon_secret_1> secrets_;
     Service<tenon_exec_1> exec_;
-    std::int64_t timeout_ns_;
+    std::atomic<std::int64_t> timeout_ns_;
 };
 
 }  // namespace tenon::accounts

@@ -20,10 +20,17 @@ public:
         provide("tenon.auth/1", this, &k_auth);
     }
 
-    void configure(std::string_view json, bool) override {
+    void configure(std::string_view json, bool dry_run) override {
         const auto parsed = boost::json::parse({json.data(), json.size()});
-        timeout_ns_ =
+        const auto timeout_ns =
             parsed.as_object().at("command_timeout_ms").to_number<std::int64_t>() * 1'000'000;
+        if (dry_run) {
+            return;
+        }
+        timeout_ns_ = timeout_ns;
+        if (commands_) {
+            commands_->set_timeout(timeout_ns);
+        }
     }
 
     void start() override {

@@ -50,6 +50,8 @@ public:
 
     // [control] Recovers and opens for commands. Throws Error.
     void start();
+    // [control] Takes over what may change while it runs: the reserve and the pace of snapshots.
+    void take(const Settings& settings);
     // [control] Refuses new commands and answers those in flight.
     void drain();
     // [control] Ends everything and leaves a snapshot.
@@ -168,7 +170,7 @@ private:
 
     Host host_;
     Log log_;
-    const Settings settings_;
+    Settings settings_;  // part of it changes on the reactor: take()
     std::unique_ptr<journal::Disk> disk_;
     Service<tenon_exec_1> exec_;
     Service<tenon_clock_1> clock_;

@@ -34,6 +34,14 @@ void Engine::tick() {
     publish_status();
 }
 
+void Engine::take(const Settings& settings) {
+    call_on_reactor(exec_, 0, [&] {
+        settings_.disk_reserve_bytes = settings.disk_reserve_bytes;
+        settings_.snapshot_commands = settings.snapshot_commands;
+        settings_.snapshot_bytes = settings.snapshot_bytes;
+    });
+}
+
 // Asking a local file system for its room costs a microsecond.
 void Engine::watch_disk() {
     ErrorBuffer err;

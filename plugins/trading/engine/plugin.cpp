@@ -32,6 +32,10 @@ public:
         if (dry_run) {
             return;
         }
+        if (started_) {
+            engine_->take(settings);
+            return;
+        }
         if (admin_) {
             admin_->remove_commands();
         }
