@@ -21,6 +21,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -38,6 +39,9 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace json = boost::json;
+
+// A reload waits so long for another one.
+constexpr std::chrono::seconds k_turn_limit{5};
 
 void print(const manifest::Problems& problems) {
     for (const manifest::Problem& problem : problems) {
@@ -115,7 +119,7 @@ private:
     registry::AdminCommands commands_;
     runtime::SecretBox secret_;
     runtime::Exec exec_;
-    std::mutex control_;                    // reloads and the stop, one at a time
+    std::timed_mutex control_;              // reloads and the stop, one at a time
     std::optional<loader::Reload> reload_;  // guarded by control_; empty when the server stops
     std::atomic<std::int64_t> generation_{1};
     std::atomic<bool> hung_up_{false};  // a SIGHUP that nobody has seen to
@@ -280,7 +284,7 @@ void Daemon::add_commands() {
         [this](std::string_view args) {
             const json::value parsed = json::parse(args);
             const bool dry_run = parsed.get_object().contains("dry_run");
-            std::unique_lock lock{control_, std::try_to_lock};
+            std::unique_lock lock{control_, k_turn_limit};
             if (!lock || !reload_) {
                 throw Error{
                     TENON_UNAVAILABLE, "another reload, the start or the stop is under way"};

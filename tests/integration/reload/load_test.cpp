@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+// A real server, the conservative deployment, signed REST orders on connections that stay, and a
+// hundred reloads meanwhile.
+#include "tests/integration/kernel/process.hpp"
+#include "tests/unit/kernel/scene.hpp"
+#include "tools/cli/admin_client.hpp"
+#include "tools/cli/http_client.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <arpa/inet.h>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <iostream>
+#include <iterator>
+#include <mutex>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+
+using tenon::cli::AdminClient;
+using tenon::test::build_dir;
+using tenon::test::Process;
+using tenon::test::TempDir;
+using tenon::test::write_file;
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+namespace {
+
+constexpr int k_reloads = 100;
+constexpr int k_clients = 4;
+constexpr std::int64_t k_plenty = 4'000'000'000;
+
+std::string contents(const fs::path& file) {
+    std::ifstream in{file};
+    return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+// A number of /proc/PID/status.
+std::int64_t status_of(pid_t pid, const std::string& key) {
+    std::ifstream in{"/proc/" + std::to_string(pid) + "/status"};
+    for (std::string line; std::getline(in, line);) {
+        if (line.starts_with(key + ":")) {
+            return std::stoll(line.substr(key.size() + 1));
+        }
+    }
+    return -1;
+}
+
+std::ptrdiff_t open_files(pid_t pid) {
+    const fs::path folder = "/proc/" + std::to_string(pid) + "/fd";
+    return std::distance(fs::directory_iterator{folder}, fs::directory_iterator{});
+}
+
+class Server {
+public:
+    Server() {
+        const char* source = std::getenv("TENON_SOURCE_DIR");
+        REQUIRE(source != nullptr);
+        const fs::path etc = fs::path{source} / "etc/deployments";
+        document_ = json::parse(contents(etc / "conservative.json")).as_object();
+        document_["x-deployment-dir"] = etc.string();
+        setting("engine", "demo_account") =
+            json::object{{"name", "demo"}, {"funds", {{"BTC", "100000"}, {"ETH", "1000000"}}}};
+        for (const char* limit :
+             {"weight_per_minute",
+              "requests_per_5_minutes",
+              "orders_per_10_seconds",
+              "orders_per_day"}) {
+            setting("binance", limit) = k_plenty;
+        }
+        write();
+        process_ = std::make_unique<Process>(std::vector<std::string>{
+            (build_dir() / "bin/tenond").string(),
+            "--listen",
+            "127.0.0.1:0",
+            "--deployment",
+            file().string(),
+            "--data-dir",
+            data().string()});
+        REQUIRE(process_->says("event=ready"));
+        address_ = contents(data() / "listen");
+        address_.erase(address_.find_last_not_of('\n') + 1);
+        const json::value key =
+            admin("keys.create", {{"account", "demo"}, {"permissions", {"trade", "read"}}});
+        key_ = key.at("api_key").as_string();
+        secret_ = key.at("secret").as_string();
+    }
+
+    json::value& setting(const char* plugin, const char* name) {
+        json::object& entry = document_["plugins"].as_object()[plugin].as_object();
+        json::value& config = entry["config"];
+        if (!config.is_object()) {
+            config.emplace_object();
+        }
+        return config.as_object()[name];
+    }
+
+    void write() const {
+        // By rename: a reload never sees half a file.
+        write_file(file().string() + ".new", json::serialize(document_));
+        fs::rename(file().string() + ".new", file());
+    }
+
+    json::value admin(const std::string& command, const json::object& args) const {
+        auto client = AdminClient::connect(data());
+        REQUIRE(client);
+        return client->run(command, args);
+    }
+
+    [[nodiscard]] std::int64_t weight_limit() const {
+        const auto answer =
+            tenon::cli::http_request(address_, "GET", "/api/v3/exchangeInfo?symbol=ETHBTC");
+        REQUIRE(answer.status == 200);
+        const json::value info = json::parse(answer.body);
+        for (const json::value& limit : info.at("rateLimits").as_array()) {
+            if (limit.at("rateLimitType") == "REQUEST_WEIGHT") {
+                return limit.at("limit").to_number<std::int64_t>();
+            }
+        }
+        return -1;
+    }
+
+    [[nodiscard]] std::string order(bool buy) const {
+        const auto now = std::chrono::system_clock::now().time_since_epoch();
+        const std::string query =
+            "symbol=ETHBTC&side=" + std::string{buy ? "BUY" : "SELL"} +
+            "&type=LIMIT&timeInForce=GTC&quantity=0.100&price=0.05000&recvWindow=60000&timestamp=" +
+            std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+        return "/api/v3/order?" + query +
+               "&signature=" + tenon::cli::hmac_sha256_hex(secret_, query);
+    }
+
+    [[nodiscard]] fs::path file() const { return dir_.path() / "d.json"; }
+
+    [[nodiscard]] fs::path data() const { return dir_.path() / "data"; }
+
+    [[nodiscard]] Process& process() const { return *process_; }
+
+    [[nodiscard]] const std::string& address() const { return address_; }
+
+    [[nodiscard]] const std::string& key() const { return key_; }
+
+private:
+    TempDir dir_;
+    json::object document_;
+    std::unique_ptr<Process> process_;
+    std::string address_, key_, secret_;
+};
+
+// Orders one after the other on one connection that stays.
+class Client {
+public:
+    explicit Client(const Server& server) : server_{&server} {
+        fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const auto colon = server.address().find(':');
+        sockaddr_in to{};
+        to.sin_family = AF_INET;
+        to.sin_port =
+            htons(static_cast<std::uint16_t>(std::stoi(server.address().substr(colon + 1))));
+        ::inet_pton(AF_INET, server.address().substr(0, colon).c_str(), &to.sin_addr);
+        if (::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) {
+            throw std::runtime_error{"no connection"};
+        }
+    }
+
+    ~Client() { ::close(fd_); }
+
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+
+    // "" when the order was taken, else what came instead.
+    std::string order(bool buy) {
+        const std::string request = "POST " + server_->order(buy) +
+                                    " HTTP/1.1\r\nHost: t\r\nX-MBX-APIKEY: " + server_->key() +
+                                    "\r\nContent-Length: 0\r\n\r\n";
+        if (::send(fd_, request.data(), request.size(), MSG_NOSIGNAL) !=
+            static_cast<ssize_t>(request.size())) {
+            return "the connection is gone";
+        }
+        std::string text;
+        for (;;) {
+            const auto head = text.find("\r\n\r\n");
+            if (head != std::string::npos) {
+                const auto length = text.find("Content-Length: ");
+                const std::size_t body = std::stoul(text.substr(length + 16));
+                if (text.size() >= head + 4 + body) {
+                    return text.starts_with("HTTP/1.1 200") ? std::string{} : text;
+                }
+            }
+            char block[4096];
+            const ssize_t got = ::recv(fd_, block, sizeof block, 0);
+            if (got <= 0) {
+                return "the connection ended: " + text;
+            }
+            text.append(block, static_cast<std::size_t>(got));
+        }
+    }
+
+private:
+    const Server* server_;
+    int fd_;
+};
+
+class Load {
+public:
+    explicit Load(const Server& server) {
+        for (int i = 0; i < k_clients; ++i) {
+            threads_.emplace_back([this, &server] {
+                Client client{server};
+                for (bool buy = false; !stop_; buy = !buy) {
+                    const std::string wrong = client.order(buy);
+                    if (!wrong.empty()) {
+                        const std::lock_guard lock{mutex_};
+                        wrong_ += wrong + "\n";
+                        return;
+                    }
+                    ++orders_;
+                }
+            });
+        }
+    }
+
+    ~Load() { end(); }
+
+    Load(const Load&) = delete;
+    Load& operator=(const Load&) = delete;
+
+    void end() {
+        stop_ = true;
+        for (std::thread& thread : threads_) {
+            thread.join();
+        }
+        threads_.clear();
+    }
+
+    // Waits until so many more orders were answered.
+    void pass(std::uint64_t more) {
+        const std::uint64_t until = orders_ + more;
+        while (orders_ < until && wrong().empty()) {
+            (void)::poll(nullptr, 0, 1);
+        }
+    }
+
+    std::string wrong() {
+        const std::lock_guard lock{mutex_};
+        return wrong_;
+    }
+
+    [[nodiscard]] std::uint64_t orders() const { return orders_; }
+
+private:
+    std::atomic<bool> stop_{false};
+    std::atomic<std::uint64_t> orders_{0};
+    std::mutex mutex_;
+    std::string wrong_;  // guarded by mutex_
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+TEST_CASE("a hundred reloads under load lose no request and leak nothing", "[reload][K5]") {
+    Server server;
+    const pid_t pid = server.process().pid();
+    Load load{server};
+    load.pass(100);
+    const auto files = open_files(pid);
+    const std::int64_t threads = status_of(pid, "Threads");
+    std::int64_t generation = 1;
+    std::int64_t weight = k_plenty;
+    for (int i = 1; i <= k_reloads; ++i) {
+        const bool good = i % 2 == 0;
+        const bool by_signal = i % 4 < 2;
+        const std::string mark = "bad-" + std::to_string(i);
+        server.setting("binance", "weight_per_minute") = k_plenty - i;
+        server.setting("http", "idle_timeout_ms") = 70'000 + i;
+        server.setting("health", "probe_interval_ms") = 30'000 + i;
+        server.setting("engine", "queue_max") = good ? 4096 : 4096 + i;
+        server.setting("binance", "orders_per_day") =
+            good ? json::value(k_plenty) : json::value(mark);
+        server.write();
+        if (by_signal) {
+            server.process().signal(SIGHUP);
+            const std::string said =
+                good ? "result=applied generation=" + std::to_string(generation + 1) + " " : mark;
+            REQUIRE(server.process().says(said));
+        } else {
+            const json::value answer = server.admin("reload", {});
+            INFO(json::serialize(answer));
+            REQUIRE(answer.at("reloaded") == good);
+            // Every error, not only the first one.
+            REQUIRE(answer.at("problems").as_array().size() == (good ? 0U : 2U));
+        }
+        generation += good ? 1 : 0;
+        weight = good ? k_plenty - i : weight;
+        // Comes after the reload; a bad deployment is still as bad.
+        const json::value dry = server.admin("reload", {{"dry_run", true}});
+        REQUIRE(dry.at("generation") == generation);
+        REQUIRE(dry.at("ok") == good);
+        REQUIRE(server.weight_limit() == weight);
+        load.pass(20);
+        REQUIRE(load.wrong() == "");
+    }
+    CHECK(open_files(pid) == files);
+    CHECK(status_of(pid, "Threads") == threads);
+    load.end();
+    CHECK(load.wrong() == "");
+    CHECK(load.orders() >= 20U * k_reloads);
+    std::cout << load.orders() << " orders during " << k_reloads << " reloads\n";
+
+    // Without orders, which the history keeps, memory must not grow.
+    std::int64_t before_kb = 0;
+    for (int i = 1; i <= k_reloads + 50; ++i) {
+        server.setting("binance", "weight_per_minute") = k_plenty - i;
+        server.setting("engine", "queue_max") = 4096;
+        server.write();
+        REQUIRE(server.admin("reload", {}).at("reloaded") == true);
+        before_kb = i == 50 ? status_of(pid, "VmRSS") : before_kb;
+    }
+    const std::int64_t after_kb = status_of(pid, "VmRSS");
+    std::cout << "resident: " << before_kb << " kB before, " << after_kb << " kB after\n";
+    CHECK(after_kb <= before_kb + 1024);
+    server.process().signal(SIGTERM);
+    CHECK(server.process().wait().code == 0);
+}
+
+TEST_CASE("a limit that is lowered live is kept at once, and lifted again", "[reload][K5]") {
+    Server server;
+    Client client{server};
+    CHECK(client.order(true).empty());
+    server.setting("binance", "orders_per_10_seconds") = 1;
+    server.setting("http", "connections_max") = 1;
+    server.write();
+    REQUIRE(server.admin("reload", {}).at("reloaded") == true);
+    std::string answer = client.order(true);
+    if (answer.empty()) {
+        answer = client.order(true);  // a new window of ten seconds had begun
+    }
+    CHECK(answer.find("429") != std::string::npos);
+    CHECK(tenon::cli::http_request(server.address(), "GET", "/api/v3/ping").status == 503);
+    server.setting("binance", "orders_per_10_seconds") = k_plenty;
+    server.setting("http", "connections_max") = 100;
+    server.write();
+    REQUIRE(server.admin("reload", {}).at("reloaded") == true);
+    CHECK(client.order(false).empty());
+    CHECK(tenon::cli::http_request(server.address(), "GET", "/api/v3/ping").status == 200);
+}
