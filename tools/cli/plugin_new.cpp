@@ -103,16 +103,18 @@ Placeholders placeholders_of(const NewPlugin& wanted, const fs::path& templates)
     values["cmake_language"] = c ? "C" : "CXX";
     values["standard"] = c ? "11" : "20";
     values["extension"] = c ? "c" : "cpp";
-    return values;
+    // The texts of kind.json may name the plugin.
+    Placeholders filled;
+    for (const auto& [key, text] : values) {
+        filled[key] = fill(text, values);
+    }
+    return filled;
 }
 
 // Relative target -> template; later folders replace files of earlier ones.
 std::map<fs::path, fs::path> collect(const NewPlugin& wanted, const fs::path& templates) {
-    const std::array<fs::path, 4> layers{
-        "common",
-        fs::path{"kinds"} / wanted.kind,
-        fs::path{wanted.language} / "common",
-        fs::path{wanted.language} / wanted.kind};
+    const std::array<fs::path, 3> layers{
+        "common", fs::path{"kinds"} / wanted.kind, fs::path{wanted.language} / wanted.kind};
     std::map<fs::path, fs::path> files;
     for (const fs::path& layer : layers) {
         std::error_code ec;

@@ -4,10 +4,9 @@
 // absent.
 //
 // The templates (share/tenon/templates, in the tree sdk/templates) are plain files:
-//   common/           of every project
-//   kinds/KIND/       of the kind in every language; its kind.json describes the kind and is not
-//   copied c/common/, c++/common/   of the language c/KIND/, c++/KIND/       of the kind in that
-//   language
+//   common/       of every project
+//   kinds/KIND/   of the kind in every language, with kind.json, which describes the kind
+//   c/KIND/       of the kind in C; c++/KIND/ in C++
 // A later one replaces a file of the same name. @name@ and its like are filled in, in texts and in
 // file names; "gitignore" becomes ".gitignore".
 #pragma once

@@ -55,6 +55,23 @@ tenon_fail(tenon_err* err, tenon_status code, const char* format, ...) {
     return code;
 }
 
+/* ---- structs ---------------------------------------------------------------------------------- */
+/* Gives a struct that starts with `size` to a caller whose own may be shorter: no byte beyond the
+ * caller's size, which stays. TENON_OK | TENON_INVALID (no room for a size). */
+static inline tenon_status tenon_copy_out(const void* value, size_t bytes, void* out) {
+    uint32_t room;
+    if (out == NULL) {
+        return TENON_INVALID;
+    }
+    memcpy(&room, out, sizeof room);
+    if (room < sizeof room) {
+        return TENON_INVALID;
+    }
+    memcpy(out, value, bytes < room ? bytes : room);
+    memcpy(out, &room, sizeof room);
+    return TENON_OK;
+}
+
 /* ---- services --------------------------------------------------------------------------------- */
 /* A service of the host. TENON_OK | TENON_UNSUPPORTED with a message. */
 static inline tenon_status tenon_host_service(const tenon_host* host, const char* id,

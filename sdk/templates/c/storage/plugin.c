@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _POSIX_C_SOURCE 200809L
+#include "sqlite_session.h"
+
+#include <pthread.h>
+#include <time.h>
+
+typedef struct storage {
+    tenon_plugin         base; /* first: the host's pointer is ours */
+    const tenon_host*    host;
+    const tenon_clock_1* clock;
+    void*                clock_self;
+    char                 file[1025];
+    int                  busy_timeout_ms;
+    tenon_session        session;
+    pthread_mutex_t      mutex; /* guards what follows */
+    pthread_cond_t       freed;
+    int                  open, leased;
+    tenon_storage_stats  counts;
+} storage;
+
+static int64_t now_ns(const storage* self) {
+    return self->clock->now_ns(self->clock_self);
+}
+
+/* ---- the contract: threads of the pool --------------------------------------------------------- */
+static tenon_str dialect(void* ctx) {
+    (void)ctx;
+    return tenon_text("sqlite");
+}
+
+/* Under the lock. Deadlines are on the monotonic clock, which the condition waits by. */
+static int wait_free(storage* self, int64_t deadline_ns) {
+    struct timespec until;
+    int             waited = 0;
+    until.tv_sec = (time_t)(deadline_ns / 1000000000);
+    until.tv_nsec = (long)(deadline_ns % 1000000000);
+    ++self->counts.waiting;
+    while (self->leased && self->open && waited == 0) {
+        waited = deadline_ns == INT64_MAX
+                     ? pthread_cond_wait(&self->freed, &self->mutex)
+                     : pthread_cond_timedwait(&self->freed, &self->mutex, &until);
+    }
+    --self->counts.waiting;
+    return !self->leased;
+}
+
+static tenon_status lease(void* ctx, uint32_t intent, int64_t deadline_ns, tenon_session** out,
+                          tenon_err* err) {
+    storage* const self = (storage*)ctx;
+    const int64_t  asked_ns = now_ns(self);
+    tenon_status   status = TENON_OK;
+    int64_t        waited_ns;
+    if (intent != TENON_INTENT_READ && intent != TENON_INTENT_WRITE) {
+        return tenon_fail(err, TENON_INVALID, "unknown intent");
+    }
+    pthread_mutex_lock(&self->mutex);
+    if (!wait_free(self, deadline_ns) && self->open) {
+        ++self->counts.lease_timeouts;
+        status = tenon_fail(err, TENON_TIMEOUT, "no connection was free before the deadline");
+    } else if (!self->open) {
+        status = tenon_fail(err, TENON_UNAVAILABLE, "the storage is draining");
+    } else {
+        status = session_intent(&self->session, intent == TENON_INTENT_WRITE, err);
+    }
+    if (status == TENON_OK) {
+        self->leased = 1;
+        ++self->counts.leases;
+        waited_ns = now_ns(self) - asked_ns;
+        self->counts.wait_total_ns += waited_ns;
+        self->counts.wait_max_ns =
+            self->counts.wait_max_ns > waited_ns ? self->counts.wait_max_ns : waited_ns;
+        *out = &self->session;
+    }
+    pthread_mutex_unlock(&self->mutex);
+    return status;
+}
+
+static void release(void* ctx, tenon_session* session) {
+    storage* const self = (storage*)ctx;
+    (void)session_rollback(session, NULL);
+    pthread_mutex_lock(&self->mutex);
+    self->leased = 0;
+    pthread_cond_broadcast(&self->freed);
+    pthread_mutex_unlock(&self->mutex);
+}
+
+static tenon_status transact(void* ctx, uint32_t intent, int64_t deadline_ns,
+                             tenon_transaction_fn fn, void* fn_ctx, tenon_err* err) {
+    tenon_session* session;
+    tenon_status   status = lease(ctx, intent, deadline_ns, &session, err);
+    if (status != TENON_OK) {
+        return status;
+    }
+    status = session_begin(session, err);
+    if (status == TENON_OK) {
+        status = fn(fn_ctx, session, err);
+    }
+    if (status == TENON_OK) {
+        status = session_commit(session, err);
+    }
+    release(ctx, session);
+    return status;
+}
+
+static tenon_status stats(void* ctx, tenon_storage_stats* out) {
+    storage* const      self = (storage*)ctx;
+    tenon_storage_stats now;
+    pthread_mutex_lock(&self->mutex);
+    now = self->counts;
+    now.limit = 1;
+    now.in_use = self->leased ? 1 : 0;
+    now.idle = self->leased ? 0 : 1;
+    pthread_mutex_unlock(&self->mutex);
+    return tenon_copy_out(&now, sizeof now, out);
+}
+
+/* ---- the plugin -------------------------------------------------------------------------------- */
+static tenon_status configure(tenon_plugin* plugin, tenon_str json, uint32_t dry_run,
+                              tenon_err* err) {
+    storage* const self = (storage*)plugin;
+    char           file[sizeof self->file];
+    if (tenon_setting_text(json, "file", file, sizeof file) != TENON_OK) {
+        return tenon_fail(err, TENON_INVALID, "/file is not a path of at most 1024 bytes");
+    }
+    if (!dry_run) {
+        memcpy(self->file, file, sizeof file);
+        self->busy_timeout_ms = (int)tenon_setting_int(json, "busy_timeout_ms", 1000);
+    }
+    return TENON_OK;
+}
+
+static tenon_status start(tenon_plugin* plugin, tenon_err* err) {
+    storage* const self = (storage*)plugin;
+    tenon_iface    environment, clock;
+    tenon_str      data = {"", 0};
+    char           path[4096];
+    int            length;
+    tenon_status   status = tenon_host_service(self->host, "tenon.environment/1", &environment, err);
+    if (status == TENON_OK) {
+        status = tenon_host_service(self->host, "tenon.clock/1", &clock, err);
+    }
+    if (status != TENON_OK) {
+        return status;
+    }
+    self->clock = (const tenon_clock_1*)clock.vt;
+    self->clock_self = clock.self;
+    (void)((const tenon_environment_1*)environment.vt)
+        ->get(environment.self, tenon_text("data_dir"), &data);
+    length = self->file[0] == '/'
+                 ? snprintf(path, sizeof path, "%s", self->file)
+                 : snprintf(path, sizeof path, "%.*s/%s", (int)data.n, data.p, self->file);
+    if (length < 0 || (size_t)length >= sizeof path) {
+        return tenon_fail(err, TENON_INVALID, "/file: the path is too long");
+    }
+    status = session_open(&self->session, path, self->busy_timeout_ms, err);
+    if (status == TENON_OK) {
+        pthread_mutex_lock(&self->mutex);
+        self->open = 1;
+        pthread_mutex_unlock(&self->mutex);
+    }
+    return status;
+}
+
+static tenon_status drain(tenon_plugin* plugin, int64_t deadline_ns, tenon_done done) {
+    storage* const self = (storage*)plugin;
+    pthread_mutex_lock(&self->mutex);
+    self->open = 0;
+    pthread_cond_broadcast(&self->freed);
+    pthread_mutex_unlock(&self->mutex);
+    return tenon_drain_nothing(plugin, deadline_ns, done);
+}
+
+/* Those who have a lease are stopped before this plugin is. */
+static void stop(tenon_plugin* plugin) {
+    storage* const self = (storage*)plugin;
+    pthread_mutex_lock(&self->mutex);
+    self->open = 0;
+    while (self->leased) {
+        pthread_cond_wait(&self->freed, &self->mutex);
+    }
+    pthread_mutex_unlock(&self->mutex);
+    session_close(&self->session);
+}
+
+static void destroy(tenon_plugin* plugin) {
+    storage* const self = (storage*)plugin;
+    session_close(&self->session); /* of a start that failed half-way */
+    pthread_cond_destroy(&self->freed);
+    pthread_mutex_destroy(&self->mutex);
+    free(self);
+}
+
+static tenon_status query(tenon_plugin* plugin, tenon_str id, tenon_iface* out) {
+    static const tenon_storage_1 table = {
+        .size = sizeof table,
+        .dialect = dialect,
+        .transact = transact,
+        .lease = lease,
+        .release = release,
+        .begin = session_begin,
+        .commit = session_commit,
+        .rollback = session_rollback,
+        .execute = session_execute,
+        .prepare = session_prepare,
+        .bind = statement_bind,
+        .step = statement_step,
+        .column_count = statement_columns,
+        .column_name = statement_column_name,
+        .column = statement_column,
+        .changes = session_changes,
+        .bulk_insert = session_bulk_insert,
+        .explain = session_explain,
+        .stats = stats,
+    };
+    return tenon_offer(id, "tenon.storage/1", plugin, &table, out);
+}
+
+static tenon_status create(const tenon_host* host, tenon_plugin** out, tenon_err* err) {
+    static const tenon_plugin_vt table = {sizeof table, 0,    configure, start,
+                                          drain,        stop, destroy,   query};
+    storage* const               self = calloc(1, sizeof *self);
+    pthread_condattr_t           monotonic;
+    if (self == NULL) {
+        return tenon_fail(err, TENON_UNAVAILABLE, "out of memory");
+    }
+    self->base.vt = &table;
+    self->host = host;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&self->mutex, NULL);
+    pthread_cond_init(&self->freed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    *out = &self->base;
+    return TENON_OK;
+}
+
+TENON_EXPORT_C_PLUGIN(create)
