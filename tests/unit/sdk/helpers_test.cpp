@@ -11,7 +11,6 @@
 #include <stdexcept>
 #include <thread>
 
-using namespace std::chrono_literals;
 using tenon::test::FakeHost;
 using tenon::test::FakeReactor;
 
@@ -61,7 +60,8 @@ TEST_CASE("a monitored call counts, times and lets its value through", "[sdk][M1
 
 TEST_CASE("slow calls are logged once a second with how many were left out", "[sdk][M1]") {
     FakeHost host{FakeReactor::Mode::manual};
-    const tenon::Monitored load{tenon::Host{host.raw()}, "tenon_test_load", 100ms};
+    const tenon::Monitored load{
+        tenon::Host{host.raw()}, "tenon_test_load", std::chrono::milliseconds{100}};
     const auto slow = [&] { load([&] { host.reactor().advance(k_second / 5); }); };
     load([] {});
     CHECK(lines_with(host, "slow_call") == 0);
@@ -79,21 +79,21 @@ TEST_CASE("slow calls are logged once a second with how many were left out", "[s
 TEST_CASE("the waits of a job grow by half after failures, up to a limit", "[sdk][H4]") {
     tenon::JobOptions options;
     options.jitter = 0;
-    tenon::JobPace pace{1000ns, options};
+    tenon::JobPace pace{std::chrono::nanoseconds{1000}, options};
     CHECK(pace.wait_ns(0) == 1000);
     CHECK(pace.wait_ns(1) == 1500);
     CHECK(pace.wait_ns(2) == 2250);
     CHECK(pace.wait_ns(100) == 10'000);
-    options.backoff_max = 2000ns;
-    CHECK(tenon::JobPace{1000ns, options}.wait_ns(2) == 2000);
+    options.backoff_max = std::chrono::nanoseconds{2000};
+    CHECK(tenon::JobPace{std::chrono::nanoseconds{1000}, options}.wait_ns(2) == 2000);
 }
 
 TEST_CASE("the waits of a job vary within the jitter, the same for the same seed", "[sdk][H4]") {
     tenon::JobOptions options;
     options.jitter = 0.1;
     options.seed = 42;
-    tenon::JobPace one{1'000'000ns, options};
-    tenon::JobPace two{1'000'000ns, options};
+    tenon::JobPace one{std::chrono::milliseconds{1}, options};
+    tenon::JobPace two{std::chrono::milliseconds{1}, options};
     std::int64_t low = INT64_MAX;
     std::int64_t high = 0;
     for (int i = 0; i < 1000; ++i) {
@@ -111,7 +111,8 @@ TEST_CASE("the waits of a job vary within the jitter, the same for the same seed
 TEST_CASE("a job runs at its interval and never after stop", "[sdk][K6]") {
     FakeHost host{FakeReactor::Mode::manual};
     std::atomic<int> runs{0};
-    auto job = tenon::every(tenon::Host{host.raw()}, "count", 60s, [&] { ++runs; });
+    auto job =
+        tenon::every(tenon::Host{host.raw()}, "count", std::chrono::seconds{60}, [&] { ++runs; });
     host.reactor().turn();
     CHECK(runs == 0);
     for (int i = 1; i <= 3; ++i) {
@@ -133,12 +134,12 @@ TEST_CASE("a job does not overlap itself and stop waits for its run", "[sdk][K6]
     std::atomic<int> begun{0};
     std::atomic<int> ended{0};
     tenon::JobOptions options;
-    options.first_after = 0s;
+    options.first_after = std::chrono::seconds{0};
     std::unique_lock closed{gate};
     auto job = tenon::every(
         tenon::Host{host.raw()},
         "slow",
-        10s,
+        std::chrono::seconds{10},
         [&] {
             ++begun;
             const std::lock_guard wait{gate};
@@ -164,11 +165,11 @@ TEST_CASE("a job that keeps failing backs off and shows in the health", "[sdk][M
     std::atomic<int> tries{0};
     tenon::JobOptions options;
     options.jitter = 0;
-    options.first_after = 0s;
+    options.first_after = std::chrono::seconds{0};
     auto job = tenon::every(
         tenon::Host{host.raw()},
         "sync",
-        10s,
+        std::chrono::seconds{10},
         [&] {
             ++tries;
             if (broken) {

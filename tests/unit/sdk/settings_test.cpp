@@ -6,8 +6,6 @@
 #include <array>
 #include <thread>
 
-using namespace std::chrono_literals;
-
 namespace {
 
 std::string refusal(std::string_view json) {
@@ -115,7 +113,7 @@ TEST_CASE("settings are read into the types that the plugin wants", "[sdk][K6]")
     CHECK(settings.get<int>("n") == -7);
     CHECK(settings.get<double>("x") == 0.25);
     CHECK(settings.get<std::string>("name") == "a");
-    CHECK(settings.get<std::chrono::milliseconds>("wait_ms") == 1500ms);
+    CHECK(settings.get<std::chrono::milliseconds>("wait_ms") == std::chrono::milliseconds{1500});
     CHECK(settings.get<std::vector<std::string>>("list") == std::vector<std::string>{"x", "y"});
     CHECK(settings.get<std::map<std::string, Pool>>("pools").at("a").entries == 10);
     CHECK(
