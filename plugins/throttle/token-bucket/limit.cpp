@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/throttle/token-bucket/limit.hpp"
+
+#include <bit>
+#include <functional>
+
+namespace tenon::token_bucket {
+
+std::uint64_t hash_of(std::string_view key) noexcept {
+    // The library's hash, mixed once more (finaliser of MurmurHash3, public domain).
+    std::uint64_t h = std::hash<std::string_view>{}(key);
+    h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdU;
+    h ^= h >> 33;
+    return h == 0 ? 1 : h;
+}
+
+Limit::Limit(std::string name, std::uint32_t keys_max, Rate rate)
+    : name_{std::move(name)},
+      mask_{std::bit_ceil(std::max<std::size_t>(std::size_t{keys_max} * 2, k_window * 2)) - 1},
+      places_{std::make_unique<Place[]>(mask_ + 1)} {
+    keep_rate(0, rate);
+}
+
+Rate Limit::rate_of(std::uint32_t generation) const noexcept {
+    const AtomicRate& rate = rates_[generation & 0xff];
+    return {
+        rate.interval_ticks.load(std::memory_order_relaxed),
+        rate.burst.load(std::memory_order_relaxed),
+        rate.per_second.load(std::memory_order_relaxed)};
+}
+
+void Limit::keep_rate(std::uint32_t generation, const Rate& rate) noexcept {
+    AtomicRate& kept = rates_[generation & 0xff];
+    kept.interval_ticks = rate.interval_ticks;
+    kept.burst = rate.burst;
+    kept.per_second = rate.per_second;
+}
+
+Limit::Place& Limit::at(std::uint64_t key, std::size_t i) const noexcept {
+    return places_[(key + i) & mask_];
+}
+
+Limit::Place* Limit::find(std::uint64_t key) const noexcept {
+    for (std::size_t i = 0; i < k_window; ++i) {
+        Place& place = at(key, i);
+        const std::uint64_t has = place.key.load(std::memory_order_acquire);
+        if (has == key) {
+            return &place;
+        }
+        if (has == 0) {
+            return nullptr;
+        }
+    }
+    return nullptr;
+}
+
+std::int64_t Limit::tat_now(std::uint64_t word, std::uint32_t generation, std::int64_t now)
+    const noexcept {
+    const Budget budget = Budget::unpack(word);
+    if (budget.generation == (generation & 0xff)) {
+        return budget.tat;
+    }
+    return convert_tat(budget.tat, now, rate_of(budget.generation), rate_of(generation));
+}
+
+Limit::Place& Limit::find_or_make(std::uint64_t key, std::int64_t now) {
+    if (Place* const found = find(key)) {
+        return *found;
+    }
+    const std::lock_guard lock{mutex_};
+    Place* free = find(key);  // somebody may have made it meanwhile
+    if (free != nullptr) {
+        return *free;
+    }
+    const std::uint32_t generation = generation_.load();
+    for (std::size_t i = 0; i < k_window && free == nullptr; ++i) {
+        Place& place = at(key, i);
+        if (place.key.load() == 0 || tat_now(place.budget.load(), generation, now) <= now) {
+            free = &place;
+        }
+    }
+    if (free == nullptr) {
+        return shared_;
+    }
+    if (free->key.load() == 0) {
+        keys_.fetch_add(1);
+    }
+    // What the shared budget owes may be this key's. The hand-over is seen by `owners`.
+    const std::int64_t tat = std::max(now, tat_now(shared_.budget.load(), generation, now));
+    free->owners.fetch_add(1);
+    free->budget.store(Budget{tat, static_cast<std::uint8_t>(generation)}.pack());
+    free->key.store(key);
+    free->owners.fetch_add(1);
+    return *free;
+}
+
+template <class Change>
+void Limit::update(Place& place, std::int64_t now, Change change) {
+    std::uint64_t word = place.budget.load();
+    while (true) {
+        const std::uint32_t generation = generation_.load();
+        const std::int64_t tat = tat_now(word, generation, now);
+        const std::int64_t next = change(tat, rate_of(generation));
+        if (next == tat) {
+            return;
+        }
+        const Budget changed{next, static_cast<std::uint8_t>(generation)};
+        if (place.budget.compare_exchange_weak(word, changed.pack())) {
+            return;
+        }
+    }
+}
+
+template <class Change>
+void Limit::update_key(std::uint64_t key, std::int64_t now, Change change) {
+    while (true) {
+        Place& place = find_or_make(key, now);
+        if (&place == &shared_) {
+            update(place, now, change);
+            return;
+        }
+        const std::uint32_t owners = place.owners.load();
+        if ((owners & 1) != 0 || place.key.load() != key) {
+            continue;
+        }
+        std::int64_t added = 0;
+        update(place, now, [&](std::int64_t tat, const Rate& rate) {
+            const std::int64_t next = change(tat, rate);
+            added = next == tat ? 0 : next - std::max(tat, now);
+            return next;
+        });
+        if (place.owners.load() == owners) {
+            return;
+        }
+        // The place has gone to another key in between: that one's budget was charged.
+        update(place, now, [&](std::int64_t tat, const Rate&) { return tat - added; });
+    }
+}
+
+void Limit::set_rate(Rate rate, std::int64_t now) {
+    const std::lock_guard lock{mutex_};
+    const std::uint32_t next = generation_.load() + 1;
+    keep_rate(next, rate);
+    generation_.store(next);
+    // All of them now, so that no word is older than one generation.
+    const auto convert = [&](Place& place) {
+        std::uint64_t word = place.budget.load();
+        while (Budget::unpack(word).generation != (next & 0xff)) {
+            const Budget changed{tat_now(word, next, now), static_cast<std::uint8_t>(next)};
+            if (place.budget.compare_exchange_weak(word, changed.pack())) {
+                break;
+            }
+        }
+    };
+    convert(shared_);
+    for (std::size_t i = 0; i <= mask_; ++i) {
+        if (places_[i].key.load() != 0) {
+            convert(places_[i]);
+        }
+    }
+}
+
+std::int64_t Limit::tat(std::uint64_t key, std::int64_t now) const noexcept {
+    const Place* const place = find(key);
+    return place == nullptr ? now : tat_now(place->budget.load(), generation_.load(), now);
+}
+
+std::int64_t Limit::wait(std::uint64_t key, std::int64_t cost, std::int64_t now) {
+    const std::uint32_t generation = generation_.load();
+    Place& place = find_or_make(key, now);
+    return wait_ticks(
+        tat_now(place.budget.load(), generation, now), now, cost, rate_of(generation)
+    );
+}
+
+std::int64_t Limit::take(std::uint64_t key, std::int64_t cost, std::int64_t now) {
+    std::int64_t wait = 0;
+    update_key(key, now, [&](std::int64_t tat, const Rate& rate) {
+        wait = wait_ticks(tat, now, cost, rate);
+        return wait == 0 ? std::max(tat, now) + cost * rate.interval_ticks : tat;
+    });
+    return wait;
+}
+
+void Limit::refund(std::uint64_t key, std::int64_t cost, std::int64_t now) {
+    if (Place* const place = find(key)) {
+        update(*place, now, [&](std::int64_t tat, const Rate& rate) {
+            return tat <= now ? tat : std::max(tat - cost * rate.interval_ticks, now);
+        });
+    }
+}
+
+void Limit::restrict(std::uint64_t key, std::int64_t used, std::int64_t blocked, std::int64_t now) {
+    update_key(key, now, [&](std::int64_t tat, const Rate& rate) {
+        std::int64_t least = now + std::min(used, rate.burst) * rate.interval_ticks;
+        if (blocked > 0) {
+            // One unit comes back when the time is over: what follows begins slowly.
+            least = std::max(least, now + blocked + rate.burst_ticks() - rate.interval_ticks);
+        }
+        return std::max(tat, least);
+    });
+}
+
+}  // namespace tenon::token_bucket

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// One limit: its rate, which may change while it is in use, and the budgets of its keys.
+//
+// Keys are known by a 64-bit hash (two that collide share a budget) in a table of fixed size. A
+// known key is found and charged without a lock. A new one takes a lock, and the place of a key
+// whose budget is full when there is no free one: such a key has nothing to remember. When all
+// places that a key may have are in use, it is charged to a budget that all such keys share, so
+// that a flood of keys neither grows the memory nor gets around the limit.
+#pragma once
+
+#include "plugins/throttle/token-bucket/rate.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+namespace tenon::token_bucket {
+
+[[nodiscard]] std::uint64_t hash_of(std::string_view key) noexcept;
+
+class Limit {
+public:
+    Limit(std::string name, std::uint32_t keys_max, Rate rate);
+
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+    [[nodiscard]] Rate rate() const noexcept { return rate_of(generation_.load()); }
+
+    // [control] Budgets keep what was taken. now: ticks.
+    void set_rate(Rate rate, std::int64_t now);
+
+    // [nonblock] for known keys. Ticks to wait before `cost` could be taken; 0: now.
+    [[nodiscard]] std::int64_t wait(std::uint64_t key, std::int64_t cost, std::int64_t now);
+    // Takes and gives 0, or changes nothing and gives the ticks to wait.
+    [[nodiscard]] std::int64_t take(std::uint64_t key, std::int64_t cost, std::int64_t now);
+    void refund(std::uint64_t key, std::int64_t cost, std::int64_t now);
+    // The budget is at most what is left after `used`, and empty before `blocked` ticks are over.
+    void restrict(std::uint64_t key, std::int64_t used, std::int64_t blocked, std::int64_t now);
+    // The TAT under the rate in force; `now` when the key is not known.
+    [[nodiscard]] std::int64_t tat(std::uint64_t key, std::int64_t now) const noexcept;
+
+    [[nodiscard]] std::uint64_t keys() const noexcept { return keys_.load(); }
+
+    void count(bool taken) noexcept {
+        (taken ? taken_ : limited_).fetch_add(1, std::memory_order_relaxed);
+    }
+
+    [[nodiscard]] std::uint64_t taken() const noexcept { return taken_.load(); }
+
+    [[nodiscard]] std::uint64_t limited() const noexcept { return limited_.load(); }
+
+private:
+    struct Place {
+        std::atomic<std::uint64_t> key{0};  // 0: free
+        std::atomic<std::uint64_t> budget{0};
+        std::atomic<std::uint32_t> owners{0};  // how often it has changed hands
+    };
+
+    struct AtomicRate {
+        std::atomic<std::int64_t> interval_ticks{1}, burst{1}, per_second{0};
+    };
+
+    static constexpr std::size_t k_window = 16;  // places that a key may have
+
+    [[nodiscard]] Rate rate_of(std::uint32_t generation) const noexcept;
+    void keep_rate(std::uint32_t generation, const Rate& rate) noexcept;
+    [[nodiscard]] Place& at(std::uint64_t key, std::size_t i) const noexcept;
+    [[nodiscard]] Place* find(std::uint64_t key) const noexcept;
+    [[nodiscard]] Place& find_or_make(std::uint64_t key, std::int64_t now);
+    [[nodiscard]] std::int64_t
+    tat_now(std::uint64_t word, std::uint32_t generation, std::int64_t now) const noexcept;
+
+    // Changes a budget until nobody was faster. `change` gives the new TAT, or the old one to leave
+    // it.
+    template <class Change>
+    void update(Place& place, std::int64_t now, Change change);
+    // The same for a key, wherever it is by then.
+    template <class Change>
+    void update_key(std::uint64_t key, std::int64_t now, Change change);
+
+    std::string name_;
+    std::size_t mask_;
+    std::unique_ptr<Place[]> places_;
+    mutable Place shared_;
+    std::mutex mutex_;  // of new keys and new rates
+    std::atomic<std::uint32_t> generation_{0};
+    std::array<AtomicRate, 256> rates_;
+    std::atomic<std::uint64_t> keys_{0};
+    std::atomic<std::uint64_t> taken_{0}, limited_{0};
+};
+
+}  // namespace tenon::token_bucket
