@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/migrations/sql/migrator.hpp"
 
-#include <tenon/abi/migrations.h>
+#include <tenon/migrations.hpp>
 
 #include <boost/json.hpp>
 
@@ -11,11 +11,9 @@
 namespace tenon::migrations {
 namespace {
 
-class MigrationsPlugin final : public Plugin {
+class MigrationsPlugin final : public Plugin, public Migrations {
 public:
-    explicit MigrationsPlugin(const tenon_host* host) : Plugin{host} {
-        provide("tenon.migrations/1", this, &k_table);
-    }
+    explicit MigrationsPlugin(const tenon_host* host) : Plugin{host} { provide<Migrations>(this); }
 
     void configure(std::string_view json, bool dry_run) override {
         const boost::json::object o = boost::json::parse({json.data(), json.size()}).as_object();
@@ -63,6 +61,10 @@ public:
         }
         migrator_.reset();
     }
+
+    std::uint32_t version() const noexcept override { return migrator_ ? migrator_->version() : 0; }
+
+    std::string report() override { return migrator().report(); }
 
 private:
     struct Command {
@@ -146,20 +148,11 @@ private:
         }
     }
 
-    static std::uint32_t version(void* self) noexcept {
-        return of(self).migrator_ ? of(self).migrator_->version() : 0;
-    }
-
-    static tenon_status report(void* self, tenon_sink out, tenon_err* err) noexcept {
-        return status(self, {}, out, err);
-    }
-
     static constexpr std::array<Command, 4> k_commands{
         {{"migrate.status", "{}: versions of the schema, applied and pending", &status},
          {"migrate.up", "{}: apply what is pending", &up},
          {"migrate.down", R"({"to":N,"confirm":bool}: take back versions above N)", &down},
          {"migrate.verify", "{}: compare the history with the files", &verify}}};
-    static constexpr tenon_migrations_1 k_table{sizeof(tenon_migrations_1), 0, &version, &report};
 
     std::string folder_;
     bool up_at_start_ = true;

@@ -127,7 +127,7 @@ public:
         std::int64_t
     ) noexcept override {
         outcomes.push_back(feedback.outcome);
-        retry_after_ns = feedback.retry_after_ns;
+        told_retry_ns = feedback.retry_after_ns;
     }
 
     bool state(std::uint32_t, std::string_view, std::int64_t, tenon_throttle_state&) noexcept
@@ -144,7 +144,7 @@ public:
     std::mutex mutex;
     std::map<std::string, std::int64_t> tats;
     std::vector<std::uint32_t> outcomes;
-    std::int64_t retry_after_ns = 0;
+    std::int64_t told_retry_ns = 0;
 };
 
 struct Funds {
@@ -309,7 +309,7 @@ TEST_CASE("what became of a limited call is told to the throttle", "[sdk][H2]") 
         throttle.outcomes ==
         std::vector<std::uint32_t>{TENON_UPSTREAM_OK, TENON_UPSTREAM_FAILED, TENON_UPSTREAM_LIMITED}
     );
-    CHECK(throttle.retry_after_ns == 9 * k_second);
+    CHECK(throttle.told_retry_ns == 9 * k_second);
 }
 
 TEST_CASE("calls of one key are let through in order, and close ends the waiting", "[sdk][H3]") {

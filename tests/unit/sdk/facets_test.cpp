@@ -3,11 +3,14 @@
 #include "tests/support/fake_host.hpp"
 
 #include <tenon/admin.hpp>
+#include <tenon/auth.hpp>
 #include <tenon/backup.hpp>
 #include <tenon/bus.hpp>
 #include <tenon/cache_provider.hpp>
 #include <tenon/cache_tier.hpp>
 #include <tenon/feed.hpp>
+#include <tenon/instruments.hpp>
+#include <tenon/market_data.hpp>
 #include <tenon/migrations.hpp>
 #include <tenon/probe.hpp>
 #include <tenon/storage_provider.hpp>
@@ -354,4 +357,67 @@ TEST_CASE("admin commands read their arguments and end with their owner", "[sdk]
         );
     }
     CHECK_THROWS_WITH(host.admin("test.echo", "{}"), "no admin command test.echo");
+}
+
+TEST_CASE("instruments and keys are looked up through their facets", "[sdk][K2]") {
+    struct List final : tenon::Instruments {
+        List() {
+            asset_.name = tenon::str("BTC");
+            instrument_.symbol = tenon::str("BTCUSDT");
+        }
+
+        std::uint32_t asset_count() const noexcept override { return 1; }
+
+        std::uint32_t instrument_count() const noexcept override { return 1; }
+
+        const tenon_asset* asset(std::uint32_t id) const noexcept override {
+            return id == 0 ? &asset_ : nullptr;
+        }
+
+        const tenon_instrument* instrument(std::uint32_t id) const noexcept override {
+            return id == 0 ? &instrument_ : nullptr;
+        }
+
+        tenon_asset asset_{};
+        tenon_instrument instrument_{};
+    } list;
+
+    struct Keys final : tenon::Auth {
+        tenon_status identify(std::string_view api_key, tenon_identity& out) override {
+            if (api_key != "k") {
+                return TENON_NOT_FOUND;
+            }
+            out.account = 12;
+            return TENON_OK;
+        }
+
+        tenon_status verify(
+            std::string_view api_key,
+            std::span<const tenon_bytes> parts,
+            std::string_view signature,
+            tenon_identity& out
+        ) override {
+            return parts.size() == 2 && signature == "good" ? identify(api_key, out) : TENON_DENIED;
+        }
+    } keys;
+
+    FakeHost host{FakeReactor::Mode::manual};
+    host.bind("tenon.instruments/1", {&list, tenon::Instruments::table(list)});
+    const tenon::InstrumentList instruments{tenon::Host{host.raw()}};
+    CHECK(instruments.size() == 1);
+    CHECK(instruments.find("BTCUSDT") == &list.instrument_);
+    CHECK(instruments.find("ETHUSDT") == nullptr);
+    CHECK(instruments.find_asset("BTC") == &list.asset_);
+    CHECK_THROWS_WITH(instruments.at(1), "there is no instrument 1");
+
+    const auto auth = offered<tenon_auth_1, tenon::Auth>(keys);
+    auto who = tenon::sized<tenon_identity>();
+    CHECK(auth->identify(auth.self, tenon::str("x"), &who) == TENON_NOT_FOUND);
+    CHECK(who.account == 0);
+    const tenon_bytes parts[] = {tenon::bytes("a"), tenon::bytes("b")};
+    CHECK(
+        auth->verify(auth.self, tenon::str("k"), parts, 2, tenon::str("bad"), &who) == TENON_DENIED
+    );
+    CHECK(auth->verify(auth.self, tenon::str("k"), parts, 2, tenon::str("good"), &who) == TENON_OK);
+    CHECK(who.account == 12);
 }
