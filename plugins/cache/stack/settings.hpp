@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Settings of the stack.
+#pragma once
+
+#include <tenon/settings.hpp>
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace tenon::cache_stack {
+
+// How long a named cache keeps an entry.
+struct Lifetimes {
+    std::chrono::milliseconds ttl{300'000};
+    std::chrono::milliseconds negative_ttl{5'000};  // 0: that there is none is not kept
+    std::chrono::milliseconds stale{0};             // served past ttl while a refresh runs
+};
+
+struct StackSettings {
+    StackSettings() = default;
+
+    explicit StackSettings(const Settings& s)
+        : sweep_interval{s.get<std::chrono::milliseconds>("sweep_interval_ms")},
+          refresh_timeout{s.get<std::chrono::milliseconds>("refresh_timeout_ms")} {
+        defaults.ttl = s.get<std::chrono::milliseconds>("default_ttl_ms");
+        defaults.negative_ttl = s.get<std::chrono::milliseconds>("default_negative_ttl_ms");
+        for (const auto& cache : s.get<std::vector<Settings>>("caches")) {
+            Lifetimes times = defaults;
+            times.ttl = cache.get<std::chrono::milliseconds>("ttl_ms");
+            times.negative_ttl = cache.get("negative_ttl_ms", times.negative_ttl);
+            times.stale = cache.get("stale_ms", times.stale);
+            if (!caches.emplace(cache.get<std::string>("name"), times).second) {
+                throw Error{
+                    TENON_INVALID,
+                    "the cache " + cache.get<std::string>("name") + " is there twice"};
+            }
+        }
+        for (const auto& event : s.get<std::vector<Settings>>("events")) {
+            auto& list = events[event.get<std::string>("event")];
+            for (auto& cache : event.get<std::vector<std::string>>("caches")) {
+                list.push_back(std::move(cache));
+            }
+        }
+    }
+
+    [[nodiscard]] const Lifetimes& times_of(const std::string& cache) const {
+        const auto found = caches.find(cache);
+        return found == caches.end() ? defaults : found->second;
+    }
+
+    Lifetimes defaults;
+    std::map<std::string, Lifetimes> caches;
+    std::map<std::string, std::vector<std::string>> events;  // event: caches that it concerns
+    std::chrono::milliseconds sweep_interval{300'000};
+    std::chrono::milliseconds refresh_timeout{10'000};
+};
+
+}  // namespace tenon::cache_stack

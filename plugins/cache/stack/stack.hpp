@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// Named caches over tiers: asks the tiers in order, loads once, keeps what is still true.
+//
+// An entry is wanted when it is in a tier, not expired there, and nothing it depends on (its tags,
+// its cache) was invalidated after its load began. A flight is a load that is under way; who asks
+// meanwhile waits for it. Erasing or invalidating during a flight lets it end, gives its value to
+// those who wait, and does not keep it.
+//
+// Threads as in abi/cache.h. No lock is held while a loader, a callback or a tier that blocks runs.
+#pragma once
+
+#include "plugins/cache/stack/envelope.hpp"
+#include "plugins/cache/stack/settings.hpp"
+#include "plugins/cache/stack/tag_table.hpp"
+#include "plugins/cache/stack/tier.hpp"
+
+#include <tenon/abi/cache.h>
+#include <tenon/in_flight.hpp>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace tenon::cache_stack {
+
+using RefreshFn =
+    tenon_status (*)(void* ctx, tenon_bytes key, std::int64_t deadline_ns, tenon_sink value, tenon_cache_keep*, tenon_err*);
+
+struct Services {
+    Service<tenon_clock_1> clock;
+    Service<tenon_exec_1> exec;
+    Log log;
+};
+
+struct CacheCounters {
+    std::atomic<std::uint64_t> hits{0}, misses{0}, negative_hits{0}, stale{0}, joined{0};
+    std::atomic<std::uint64_t> loads{0}, load_errors{0}, puts{0}, invalidated{0}, evictions{0};
+};
+
+// What a loader wants kept, copied: the loader's memory is its own again when it returns.
+struct Kept {
+    std::int64_t ttl_ns = 0;  // 0: the cache's; below 0: do not keep
+    std::vector<std::uint64_t> tags;
+};
+
+// Throws Error TENON_INVALID: a bad tag, or too many. keep may be NULL.
+[[nodiscard]] Kept copy_keep(const tenon_cache_keep* keep);
+
+struct Flight;
+
+class Stack {
+public:
+    static constexpr std::size_t k_caches_max = 64;
+
+    Stack(Services services, const Live<StackSettings>& settings);
+    ~Stack();
+    Stack(const Stack&) = delete;
+    Stack& operator=(const Stack&) = delete;
+
+    // [control] In the order in which they are asked; before anything else.
+    void add_tier(std::string name, Service<tenon_cache_tier_1> service, Tier::Watcher watcher);
+
+    // [control] New work is refused, waiting requests are answered, refreshes and erases under way
+    // end. Returns when nothing of the stack runs.
+    void close() noexcept;
+
+    [[nodiscard]] std::uint32_t open(std::string_view name);
+    [[nodiscard]] tenon_status
+    get(std::uint32_t cache, std::string_view key, tenon_sink out, tenon_cache_answer& answer);
+    [[nodiscard]] tenon_status fetch(
+        const tenon_cache_request& request,
+        tenon_sink out,
+        tenon_cache_answer& answer,
+        tenon_err* err
+    );
+    void fetch_async(const tenon_cache_request& request, tenon_cache_done done);
+    void refresh(std::uint32_t cache, void* ctx, RefreshFn load);
+    void put(
+        std::uint32_t cache,
+        std::string_view key,
+        std::string_view value,
+        const tenon_cache_keep* keep
+    );
+    void erase(std::uint32_t cache, std::string_view key);
+    void invalidate_tag(std::string_view tag);
+    void event(std::string_view event, std::string_view tag);
+    // Everything in one cache, in all of them.
+    void invalidate_cache(std::string_view name);
+    void clear();
+    // Another server changed an entry of a shared tier; an empty key: any of them.
+    void changed_elsewhere(std::string_view tier_key);
+
+    // Forgets invalidations and keys that no entry can be older than.
+    void sweep();
+    [[nodiscard]] std::string stats() const;
+
+    // Calls body(name, counters, entries) for each cache.
+    using EachCache =
+        std::function<void(const std::string& name, const CacheCounters&, std::uint64_t entries)>;
+    void each_cache(const EachCache& body) const;
+
+    [[nodiscard]] const std::vector<std::unique_ptr<Tier>>& tiers() const noexcept {
+        return tiers_;
+    }
+
+private:
+    // The keys that were kept and not yet seen to be gone, by hash, with their expiry: tiers know
+    // nothing of names, and a cache's size is asked for by name.
+    struct KeyIndex {
+        static constexpr std::size_t k_keys_max = 1 << 17;
+        mutable std::mutex mutex;
+        std::unordered_map<std::uint64_t, std::int64_t> expires_ns;
+
+        void add(std::uint64_t key, std::int64_t expires);
+        // True when the key should have been there at now_ns.
+        bool remove(std::uint64_t key, std::int64_t now_ns);
+        void forget_expired(std::int64_t now_ns);
+        [[nodiscard]] std::uint64_t size() const;
+    };
+
+    struct Cache {
+        std::string name;
+        std::uint64_t tag = 0;  // of everything in it
+        CacheCounters counters;
+        KeyIndex index;
+        std::mutex refresh_mutex;  // of the two below
+        void* refresh_ctx = nullptr;
+        RefreshFn refresh = nullptr;
+        std::atomic<bool> refreshes{false};
+        InFlight refreshing;
+    };
+
+    struct FlightPart {
+        std::mutex mutex;
+        std::unordered_map<std::string, std::shared_ptr<Flight>> flights;
+        std::uint64_t erasures =
+            0;  // what was read before one of them is not copied to other tiers
+    };
+
+    struct Entry {
+        std::string data;   // as the tier had it; longer than what a string keeps in itself
+        Envelope envelope;  // views into data
+        std::int64_t expires_ns = 0;
+        std::uint32_t tier = 0;
+        bool stale = false;
+    };
+
+    using Load = std::function<
+        tenon_status(std::int64_t deadline_ns, tenon_sink value, tenon_cache_keep*, tenon_err*)>;
+
+    static void count_joined(Cache& cache) noexcept;
+    static void count_ended(Cache& cache, const Flight& flight) noexcept;
+    [[nodiscard]] std::int64_t now_ns() const noexcept;
+    [[nodiscard]] std::int64_t next_sequence() noexcept;
+    [[nodiscard]] Cache& cache_at(std::uint32_t id) const;
+    void check_open() const;
+    static void check_key(std::string_view key);
+
+    // Whether the entry may be answered with. Pure reading.
+    [[nodiscard]] bool wanted(const Cache& cache, std::string_view key, const Envelope&) const;
+    [[nodiscard]] std::optional<Entry>
+    look(Cache& cache, std::string_view key, const TierKey& tier_key, bool also_blocking);
+    [[nodiscard]] tenon_status
+    answer_with(Cache& cache, const Entry& entry, tenon_sink out, tenon_cache_answer& answer);
+    void refresh_later(std::uint32_t id, std::string_view key);
+    void run_refresh(Cache& cache, const std::string& key, const std::shared_ptr<Flight>& flight);
+
+    [[nodiscard]] FlightPart& part_of(std::string_view tier_key) noexcept;
+    // The flight of a key, and whether this call began it.
+    [[nodiscard]] std::pair<std::shared_ptr<Flight>, bool> join_or_begin(const std::string& tier_key
+    );
+    // Of the flight that this call began: asks the tiers once more, else loads, and ends it.
+    void fly(
+        Cache& cache,
+        std::string_view key,
+        const std::shared_ptr<Flight>& flight,
+        bool also_blocking,
+        std::int64_t deadline_ns,
+        const Load& load
+    );
+    void load_into(
+        Cache& cache,
+        std::string_view key,
+        Flight& flight,
+        std::int64_t deadline_ns,
+        const Load& load
+    );
+    // Writes the entry of a flight, unless its key has been erased since.
+    void keep(Cache& cache, std::string_view key, Flight& flight, const Kept& kept);
+    // To the tiers that block or to the others. ttl_ns is with the stale window.
+    void
+    write(bool blocking, const std::string& tier_key, const std::string& data, std::int64_t ttl_ns);
+    void promote(const std::string& tier_key, const Entry& entry, std::uint64_t erasures);
+    void end_flight(const std::string& tier_key, const std::shared_ptr<Flight>& flight);
+    // After it returned, what the key's flight finds is not kept.
+    void spoil_flight(const std::string& tier_key);
+    void erase_everywhere(const std::string& tier_key);
+    // Runs on the pool, or at once when that is full.
+    void later(std::function<void()> body);
+    // Runs on the reactor; tries again for a while when its queue is full.
+    void deliver(std::uint32_t reactor, std::function<void()> body);
+
+    Services services_;
+    const Live<StackSettings>& settings_;
+    std::vector<std::unique_ptr<Tier>> tiers_;
+    bool any_blocking_ = false;
+    TagTable tags_;
+    std::atomic<std::int64_t> longest_ns_{0};  // that an entry was kept for
+    mutable std::mutex caches_mutex_;          // of adding
+    std::array<std::unique_ptr<Cache>, k_caches_max> caches_;
+    std::atomic<std::uint32_t> cache_count_{0};
+    std::array<FlightPart, 16> flights_;
+    std::atomic<bool> closed_{false};
+    InFlight background_;
+    std::mutex lost_mutex_;
+    std::vector<std::function<void()>> lost_;  // answers that a stopped reactor did not take
+};
+
+}  // namespace tenon::cache_stack

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/cache/stack/tier.hpp"
+
+#include <algorithm>
+
+namespace tenon::cache_stack {
+namespace {
+
+constexpr std::int64_t k_first_wait_ns = 1'000'000'000;
+constexpr std::int64_t k_longest_wait_ns = 30 * k_first_wait_ns;
+
+// A second after the first failure, half as long again after each further one.
+std::int64_t wait_ns(std::uint32_t failures) noexcept {
+    std::int64_t wait = k_first_wait_ns;
+    for (std::uint32_t i = 1; i < failures && wait < k_longest_wait_ns; ++i) {
+        wait += wait / 2;
+    }
+    return std::min(wait, k_longest_wait_ns);
+}
+
+}  // namespace
+
+Tier::Tier(std::string name, Service<tenon_cache_tier_1> service, Watcher watcher)
+    : name_{std::move(name)}, service_{service}, watcher_{std::move(watcher)} {}
+
+bool Tier::ready(std::int64_t now_ns) {
+    if (failures_.load() != 0 && now_ns < retry_ns_.load()) {
+        return false;
+    }
+    if (!missed_erase_.load()) {
+        return true;
+    }
+    const std::lock_guard lock{mutex_};
+    if (!missed_erase_.load()) {
+        return true;
+    }
+    // First the flag: an erase that is missed from here on sets it again.
+    missed_erase_.store(false);
+    ErrorBuffer err;
+    const tenon_status status = service_->clear(service_.self, {}, &err);
+    if (status != TENON_OK) {
+        missed_erase_.store(true);
+    }
+    note(status, err, now_ns);
+    return status == TENON_OK;
+}
+
+void Tier::note(tenon_status status, const ErrorBuffer& err, std::int64_t now_ns) {
+    if (status >= 0 || status == TENON_NOT_FOUND || status == TENON_INVALID) {
+        if (failures_.load() != 0 && failures_.exchange(0) != 0) {
+            watcher_(name_, "");
+        }
+        return;
+    }
+    const std::uint32_t failures = failures_.fetch_add(1) + 1;
+    retry_ns_.store(now_ns + wait_ns(failures));
+    if (failures == 1) {
+        watcher_(
+            name_, err.len != 0 ? std::string{err.message()} : "status " + std::to_string(status)
+        );
+    }
+}
+
+std::optional<Tier::Found> Tier::get(std::string_view key, std::int64_t now_ns) {
+    if (!ready(now_ns)) {
+        return std::nullopt;
+    }
+    StringSink out;
+    Found found{{}, 0};
+    ErrorBuffer err;
+    const tenon_status status =
+        service_->get(service_.self, bytes(key), now_ns, out.sink(), &found.expires_ns, &err);
+    note(status, err, now_ns);
+    if (status != TENON_OK || found.expires_ns <= now_ns) {
+        return std::nullopt;
+    }
+    hits_.fetch_add(1, std::memory_order_relaxed);
+    found.data = std::move(out.text());
+    return found;
+}
+
+void Tier::put(
+    std::string_view key,
+    std::string_view data,
+    std::int64_t now_ns,
+    std::int64_t ttl_ns
+) {
+    if (!ready(now_ns)) {
+        missed_erase_.store(true);  // what is in there now is older
+        return;
+    }
+    ErrorBuffer err;
+    const tenon_status status =
+        service_->put(service_.self, bytes(key), bytes(data), now_ns, ttl_ns, &err);
+    note(status, err, now_ns);
+    if (status != TENON_OK) {
+        erase(key, now_ns);  // too long for this tier, or failed: what was there is old
+    }
+}
+
+void Tier::erase(std::string_view key, std::int64_t now_ns) {
+    if (!ready(now_ns)) {
+        missed_erase_.store(true);
+        return;
+    }
+    ErrorBuffer err;
+    const tenon_status status = service_->erase(service_.self, bytes(key), &err);
+    note(status, err, now_ns);
+    if (status != TENON_OK && status != TENON_NOT_FOUND) {
+        missed_erase_.store(true);
+    }
+}
+
+void Tier::clear(std::int64_t now_ns) {
+    missed_erase_.store(true);
+    (void)ready(now_ns);
+}
+
+tenon_cache_tier_stats Tier::stats() const {
+    auto stats = sized<tenon_cache_tier_stats>();
+    (void)service_->stats(service_.self, &stats);
+    return stats;
+}
+
+}  // namespace tenon::cache_stack

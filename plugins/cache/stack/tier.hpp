@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// A tier as the stack sees it: one that fails is left out, and tried again after a while.
+//
+// An erase that a tier missed would leave an old value in it. So a tier that missed one is emptied
+// before it is asked again.
+#pragma once
+
+#include <tenon/abi/cache_tier.h>
+#include <tenon/plugin.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tenon::cache_stack {
+
+class Tier {
+public:
+    // Told when the tier is left out (with the reason) and when it is back (empty).
+    using Watcher = std::function<void(const std::string& tier, const std::string& reason)>;
+
+    Tier(std::string name, Service<tenon_cache_tier_1> service, Watcher watcher);
+
+    struct Found {
+        std::string data;
+        std::int64_t expires_ns;
+    };
+
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+    [[nodiscard]] bool blocking() const noexcept {
+        return (service_->flags & TENON_CACHE_TIER_BLOCKING) != 0;
+    }
+
+    [[nodiscard]] bool shared() const noexcept {
+        return (service_->flags & TENON_CACHE_TIER_SHARED) != 0;
+    }
+
+    // Nothing when the tier has none or is left out.
+    [[nodiscard]] std::optional<Found> get(std::string_view key, std::int64_t now_ns);
+    void put(std::string_view key, std::string_view data, std::int64_t now_ns, std::int64_t ttl_ns);
+    void erase(std::string_view key, std::int64_t now_ns);
+    void clear(std::int64_t now_ns);
+
+    [[nodiscard]] tenon_cache_tier_stats stats() const;
+
+    [[nodiscard]] bool up() const noexcept { return failures_.load() == 0; }
+
+    [[nodiscard]] Service<tenon_cache_tier_1> service() const noexcept { return service_; }
+
+    [[nodiscard]] std::uint64_t hits() const noexcept { return hits_.load(); }
+
+private:
+    [[nodiscard]] bool ready(std::int64_t now_ns);
+    // Any answer but a failure of the tier itself is one that it is alive.
+    void note(tenon_status status, const ErrorBuffer& err, std::int64_t now_ns);
+
+    std::string name_;
+    Service<tenon_cache_tier_1> service_;
+    Watcher watcher_;
+    std::atomic<std::uint64_t> hits_{0};
+    std::atomic<std::uint32_t> failures_{0};  // in a row
+    std::atomic<std::int64_t> retry_ns_{0};
+    std::atomic<bool> missed_erase_{false};
+    std::mutex mutex_;  // of the emptying
+};
+
+}  // namespace tenon::cache_stack

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// A stack over tiers in memory, on a fake host.
+#pragma once
+
+#include "plugins/cache/stack/stack.hpp"
+#include "tests/support/fake_host.hpp"
+
+#include <tenon/cache_tier.hpp>
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+namespace tenon::test {
+
+// A slow obvious tier that can be told to fail, and that gives values in pieces.
+class MapTier final : public CacheTier {
+public:
+    explicit MapTier(bool blocking = false) : CacheTier{blocking} {}
+
+    std::optional<std::int64_t> get(std::string_view key, std::int64_t now_ns, Out out) override {
+        const std::lock_guard lock{mutex};
+        check_up();
+        ++gets;
+        const auto found = entries.find(std::string{key});
+        if (found == entries.end() || found->second.expires_ns <= now_ns) {
+            return std::nullopt;
+        }
+        for (std::string_view rest = found->second.value; !rest.empty();) {
+            out(rest.substr(0, 7));
+            rest.remove_prefix(std::min<std::size_t>(rest.size(), 7));
+        }
+        return found->second.expires_ns;
+    }
+
+    void put(std::string_view key, std::string_view value, std::int64_t now_ns, std::int64_t ttl_ns)
+        override {
+        const std::lock_guard lock{mutex};
+        check_up();
+        entries[std::string{key}] = {std::string{value}, now_ns + ttl_ns};
+    }
+
+    bool erase(std::string_view key) override {
+        const std::lock_guard lock{mutex};
+        check_up();
+        return entries.erase(std::string{key}) != 0;
+    }
+
+    void clear(std::string_view prefix) override {
+        const std::lock_guard lock{mutex};
+        check_up();
+        std::erase_if(entries, [&](const auto& entry) { return entry.first.starts_with(prefix); });
+    }
+
+    void stats(tenon_cache_tier_stats& out) override {
+        const std::lock_guard lock{mutex};
+        out.entries = entries.size();
+    }
+
+    struct Value {
+        std::string value;
+        std::int64_t expires_ns;
+    };
+
+    std::mutex mutex;
+    std::map<std::string, Value> entries;
+    int gets = 0;
+    std::atomic<bool> down{false};
+
+private:
+    void check_up() const {
+        if (down) {
+            throw Error{TENON_UNAVAILABLE, "no connection"};
+        }
+    }
+};
+
+inline constexpr std::string_view k_stack_settings = R"({
+    "default_ttl_ms":300000,"default_negative_ttl_ms":5000,"refresh_timeout_ms":1000,
+    "sweep_interval_ms":300000,
+    "caches":[{"name":"balance","ttl_ms":15000},
+              {"name":"price","ttl_ms":5000,"stale_ms":10000,"negative_ttl_ms":0}],
+    "events":[{"event":"order_placed","caches":["balance"]}]})";
+
+class StackFixture {
+public:
+    explicit StackFixture(FakeReactor::Mode mode = FakeReactor::Mode::threaded) : host{mode} {
+        settings.configure(k_stack_settings, false);
+        const Host wrapped{host.raw()};
+        stack = std::make_unique<cache_stack::Stack>(
+            cache_stack::Services{
+                wrapped.service<tenon_clock_1>("tenon.clock/1"), host.exec(), wrapped.log()},
+            settings
+        );
+    }
+
+    ~StackFixture() {
+        if (stack) {
+            stack->close();
+        }
+    }
+
+    void add(MapTier& tier, const std::string& name) {
+        stack->add_tier(
+            name,
+            {&tier, static_cast<const tenon_cache_tier_1*>(CacheTier::table(tier))},
+            [this](const std::string& of, const std::string& reason) {
+                states += of + (reason.empty() ? " up;" : " " + reason + ";");
+            }
+        );
+    }
+
+    struct Answer {
+        tenon_status status = TENON_OK;
+        std::string value;
+        tenon_cache_answer how{};
+        std::string message;
+    };
+
+    using Loader = std::function<tenon_status(std::string& value, tenon_cache_keep& keep)>;
+
+    static tenon_status load(
+        void* ctx,
+        std::int64_t,
+        tenon_sink value,
+        tenon_cache_keep* keep,
+        tenon_err* err
+    ) noexcept {
+        return guard(err, [&] {
+            std::string made;
+            const tenon_status status = (*static_cast<Loader*>(ctx))(made, *keep);
+            return status == TENON_OK ? value.put(value.ctx, bytes(made)) : status;
+        });
+    }
+
+    Answer fetch(
+        std::string_view cache,
+        std::string_view key,
+        Loader loader,
+        std::int64_t wait_ns = 60'000'000'000
+    ) {
+        auto request = sized<tenon_cache_request>();
+        request.cache = stack->open(cache);
+        request.key = bytes(key);
+        request.deadline_ns = host.reactor().now_ns() + wait_ns;
+        request.ctx = &loader;
+        request.load = &load;
+        Answer answer;
+        answer.how = sized<tenon_cache_answer>();
+        StringSink out;
+        ErrorBuffer err;
+        answer.status =
+            guard(&err, [&] { return stack->fetch(request, out.sink(), answer.how, &err); });
+        answer.value = out.text();
+        answer.message = err.message();
+        return answer;
+    }
+
+    Answer get(std::string_view cache, std::string_view key) {
+        Answer answer;
+        StringSink out;
+        answer.status = stack->get(stack->open(cache), key, out.sink(), answer.how);
+        answer.value = out.text();
+        return answer;
+    }
+
+    // A loader of a constant, counted.
+    Loader gives(std::string value) {
+        return [this, value](std::string& out, tenon_cache_keep&) {
+            ++loads;
+            out = value;
+            return TENON_OK;
+        };
+    }
+
+    void pass(std::int64_t seconds) { host.reactor().advance(seconds * 1'000'000'000); }
+
+    FakeHost host;
+    Live<cache_stack::StackSettings> settings;
+    std::unique_ptr<cache_stack::Stack> stack;
+    std::atomic<int> loads{0};
+    std::string states;
+};
+
+}  // namespace tenon::test
