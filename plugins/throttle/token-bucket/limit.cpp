@@ -137,8 +137,27 @@ void Limit::update_key(std::uint64_t key, std::int64_t now, Change change) {
     }
 }
 
-void Limit::set_rate(Rate rate, std::int64_t now) {
+std::int64_t Limit::advance(std::int64_t now_ns) noexcept {
+    std::int64_t base = base_ns_.load(std::memory_order_relaxed);
+    if (base == INT64_MIN) {
+        now_ns = std::max(now_ns, INT64_MIN + 1);
+        base_ns_.compare_exchange_strong(base, now_ns);
+    }
+    std::int64_t latest = latest_ns_.load(std::memory_order_relaxed);
+    while (now_ns > latest &&
+           !latest_ns_.compare_exchange_weak(latest, now_ns, std::memory_order_relaxed)) {}
+    return latest_ticks();
+}
+
+std::int64_t Limit::latest_ticks() const noexcept {
+    const std::int64_t base = base_ns_.load(std::memory_order_relaxed);
+    const std::int64_t latest = latest_ns_.load(std::memory_order_relaxed);
+    return latest <= base ? 0 : (latest - base) >> k_tick_bits;
+}
+
+void Limit::set_rate(Rate rate) {
     const std::lock_guard lock{mutex_};
+    const std::int64_t now = latest_ticks();
     const std::uint32_t next = generation_.load() + 1;
     keep_rate(next, rate);
     generation_.store(next);

@@ -30,8 +30,16 @@ public:
 
     [[nodiscard]] Rate rate() const noexcept { return rate_of(generation_.load()); }
 
-    // [control] Budgets keep what was taken. now: ticks.
-    void set_rate(Rate rate, std::int64_t now);
+    // [nonblock] The latest time of all calls, in ticks since the first: time does not go back.
+    [[nodiscard]] std::int64_t advance(std::int64_t now_ns) noexcept;
+
+    // From the caller's time until that tick; at least 1.
+    [[nodiscard]] std::int64_t until_ns(std::int64_t tick, std::int64_t now_ns) const noexcept {
+        return std::max<std::int64_t>((tick << k_tick_bits) + base_ns_.load() - now_ns, 1);
+    }
+
+    // [control] Counts from the latest time on; budgets keep what was taken.
+    void set_rate(Rate rate);
 
     // [nonblock] for known keys. Ticks to wait before `cost` could be taken; 0: now.
     [[nodiscard]] std::int64_t wait(std::uint64_t key, std::int64_t cost, std::int64_t now);
@@ -82,6 +90,8 @@ private:
     template <class Change>
     void update_key(std::uint64_t key, std::int64_t now, Change change);
 
+    [[nodiscard]] std::int64_t latest_ticks() const noexcept;
+
     std::string name_;
     std::size_t mask_;
     std::unique_ptr<Place[]> places_;
@@ -90,6 +100,8 @@ private:
     std::atomic<std::uint32_t> generation_{0};
     std::array<AtomicRate, 256> rates_;
     std::atomic<std::uint64_t> keys_{0};
+    std::atomic<std::int64_t> base_ns_{INT64_MIN};  // INT64_MIN: no call yet
+    std::atomic<std::int64_t> latest_ns_{INT64_MIN};
     std::atomic<std::uint64_t> taken_{0}, limited_{0};
 };
 

@@ -80,7 +80,7 @@ void TokenBuckets::change_level(std::size_t index, std::string_view level) {
     settings_[index].level = level;
     const Rate now = limits_[index]->rate();
     if (rate.interval_ticks != now.interval_ticks || rate.burst != now.burst) {
-        limits_[index]->set_rate(rate, latest_ticks());
+        limits_[index]->set_rate(rate);
     }
 }
 
@@ -95,25 +95,6 @@ std::optional<std::uint32_t> TokenBuckets::find(std::string_view name) const noe
 
 Limit* TokenBuckets::limit_at(std::uint32_t id) const noexcept {
     return id < count_.load(std::memory_order_acquire) ? limits_[id].get() : nullptr;
-}
-
-// The latest time of all calls, in ticks since the first.
-std::int64_t TokenBuckets::advance(std::int64_t now_ns) noexcept {
-    std::int64_t base = base_ns_.load(std::memory_order_relaxed);
-    if (base == INT64_MIN) {
-        now_ns = std::max(now_ns, INT64_MIN + 1);
-        base_ns_.compare_exchange_strong(base, now_ns);
-    }
-    std::int64_t latest = latest_ns_.load(std::memory_order_relaxed);
-    while (now_ns > latest &&
-           !latest_ns_.compare_exchange_weak(latest, now_ns, std::memory_order_relaxed)) {}
-    return latest_ticks();
-}
-
-std::int64_t TokenBuckets::latest_ticks() const noexcept {
-    const std::int64_t base = base_ns_.load(std::memory_order_relaxed);
-    const std::int64_t latest = latest_ns_.load(std::memory_order_relaxed);
-    return latest <= base ? 0 : (latest - base) >> k_tick_bits;
 }
 
 std::optional<std::size_t> TokenBuckets::gather(
@@ -135,7 +116,7 @@ std::optional<std::size_t> TokenBuckets::gather(
             return have.limit == limit && have.key == key;
         });
         if (same == end) {
-            costs[count++] = {limit, key, claim.cost};
+            costs[count++] = {limit, key, claim.cost, 0};
         } else {
             same->cost += claim.cost;
         }
@@ -153,41 +134,43 @@ TokenBuckets::take(Claims claims, std::int64_t now_ns, std::int64_t& retry_after
     if (!count) {
         return TENON_INVALID;
     }
-    const std::int64_t now = advance(now_ns);
-    std::int64_t wait = 0;
-    if (*count > 1) {  // first look at all, so that none is taken for nothing
-        for (std::size_t i = 0; i < *count; ++i) {
-            wait = std::max(wait, costs[i].limit->wait(costs[i].key, costs[i].cost, now));
+    retry_after_ns = 0;
+    for (std::size_t i = 0; i < *count; ++i) {
+        costs[i].now = costs[i].limit->advance(now_ns);
+    }
+    const auto refused = [&](const Cost& cost, std::int64_t wait) {
+        if (wait != 0) {
+            const std::int64_t until = cost.limit->until_ns(cost.now + wait, now_ns);
+            retry_after_ns = std::max(retry_after_ns, until);
         }
+        return wait != 0;
+    };
+    bool limited = false;
+    for (std::size_t i = 0; *count > 1 && i < *count; ++i) {  // so that none is taken for nothing
+        const Cost& cost = costs[i];
+        limited = refused(cost, cost.limit->wait(cost.key, cost.cost, cost.now)) || limited;
     }
     std::size_t taken = 0;
-    while (wait == 0 && taken < *count) {
+    while (!limited && taken < *count) {
         const Cost& cost = costs[taken];
-        wait = cost.limit->take(cost.key, cost.cost, now);
-        taken += wait == 0 ? 1U : 0U;
+        limited = refused(cost, cost.limit->take(cost.key, cost.cost, cost.now));
+        taken += limited ? 0U : 1U;
     }
-    const bool all = taken == *count;
     for (std::size_t i = 0; i < *count; ++i) {
-        if (!all && i < taken) {  // another thread was faster at a later one
-            costs[i].limit->refund(costs[i].key, costs[i].cost, now);
+        if (limited && i < taken) {  // another thread was faster at a later one
+            costs[i].limit->refund(costs[i].key, costs[i].cost, costs[i].now);
         }
-        costs[i].limit->count(all);
+        costs[i].limit->count(!limited);
     }
-    if (!all) {
-        // Up to the end of the tick, seen from the caller's time.
-        const std::int64_t target_ns =
-            ((now + wait) << k_tick_bits) + base_ns_.load(std::memory_order_relaxed);
-        retry_after_ns = std::max<std::int64_t>(target_ns - now_ns, 1);
-    }
-    return all ? TENON_OK : TENON_LIMITED;
+    return limited ? TENON_LIMITED : TENON_OK;
 }
 
 void TokenBuckets::refund(Claims claims, std::int64_t now_ns) noexcept {
     std::array<Cost, TENON_THROTTLE_CLAIMS_MAX> costs;
     if (const auto count = gather(claims, costs)) {
-        const std::int64_t now = advance(now_ns);
         for (std::size_t i = 0; i < *count; ++i) {
-            costs[i].limit->refund(costs[i].key, costs[i].cost, now);
+            Limit& limit = *costs[i].limit;
+            limit.refund(costs[i].key, costs[i].cost, limit.advance(now_ns));
         }
     }
 }
@@ -211,7 +194,7 @@ void TokenBuckets::observe(
         feedback.retry_after_ns <= 0
             ? 0
             : std::min((feedback.retry_after_ns >> k_tick_bits) + 2, k_burst_ticks_max);
-    found->restrict(hash_of(key), used, blocked, advance(now_ns));
+    found->restrict(hash_of(key), used, blocked, found->advance(now_ns));
 }
 
 bool TokenBuckets::state(
@@ -220,11 +203,11 @@ bool TokenBuckets::state(
     std::int64_t now_ns,
     tenon_throttle_state& out
 ) noexcept {
-    const Limit* const found = limit_at(limit);
+    Limit* const found = limit_at(limit);
     if (found == nullptr) {
         return false;
     }
-    const std::int64_t now = advance(now_ns);
+    const std::int64_t now = found->advance(now_ns);
     const Rate rate = found->rate();
     const std::int64_t owed = std::max<std::int64_t>(found->tat(hash_of(key), now) - now, 0);
     out.burst = rate.burst;

@@ -77,10 +77,9 @@ private:
         Limit* limit;
         std::uint64_t key;
         std::int64_t cost;
+        std::int64_t now;  // in the limit's ticks
     };
 
-    [[nodiscard]] std::int64_t advance(std::int64_t now_ns) noexcept;
-    [[nodiscard]] std::int64_t latest_ticks() const noexcept;
     // Claims on the same budget made one. Nothing when one of them makes no sense.
     [[nodiscard]] std::optional<std::size_t>
     gather(Claims claims, std::array<Cost, TENON_THROTTLE_CLAIMS_MAX>& costs) const noexcept;
@@ -92,8 +91,6 @@ private:
     std::atomic<std::uint32_t> count_{0};
     mutable std::mutex mutex_;  // of settings_
     std::vector<LimitSettings> settings_;
-    alignas(64) std::atomic<std::int64_t> latest_ns_{INT64_MIN};
-    std::atomic<std::int64_t> base_ns_{INT64_MIN};
 };
 
 }  // namespace tenon::token_bucket
