@@ -6,6 +6,7 @@
 #include "plugins/throttle/token-bucket/token_buckets.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <random>
@@ -114,7 +115,7 @@ void bench_throttle() {
     const auto keys = make_keys(100'000, 15);
     std::vector<tenon_throttle_claim> claims;
     for (const std::string& key : keys) {
-        claims.push_back({0, 1, tenon::str(key)});
+        claims.push_back({0, 1, {key.data(), key.size()}});
     }
     std::int64_t retry = 0;
     for (const auto& claim : claims) {
