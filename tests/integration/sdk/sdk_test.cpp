@@ -56,6 +56,7 @@ json::object everything() {
     json::object plugins{{"probe", {{"id", "test.sdk.probe"}}}};
     for (const std::string& tool : k_tools) {
         plugins["cache-" + tool] = {{"id", "org.example.hello-cache-" + tool}};
+        plugins["venue-" + tool] = {{"id", "org.example.limit-venue-" + tool}};
         plugins["throttle-" + tool] = {{"id", "org.example.gcra-throttle-" + tool}};
         for (const std::string kind : {"odd", "oddc"}) {
             const std::string name = kind + "-" + tool;
@@ -128,6 +129,25 @@ TEST_CASE("a throttle in C works, by CMake and by plain make", "[sdk][throttle][
         CHECK(said.at("status") == 2);
         CHECK(said.at("wait_ns") == 200'000'000);
         CHECK(said.at("later") == 0);
+    }
+}
+
+TEST_CASE("a venue's reports, snapshot and hash hold", "[sdk][venue][K2]") {
+    const json::array expected{
+        {{"kind", 1}, {"order", 1}, {"maker", 0}, {"price", 0}, {"quantity", 0}},
+        {{"kind", 1}, {"order", 2}, {"maker", 0}, {"price", 0}, {"quantity", 0}},
+        {{"kind", 1}, {"order", 3}, {"maker", 0}, {"price", 0}, {"quantity", 0}},
+        {{"kind", 3}, {"order", 3}, {"maker", 0}, {"price", 99}, {"quantity", 5}},
+        {{"kind", 3}, {"order", 0}, {"maker", 1}, {"price", 100}, {"quantity", 5}},
+        {{"kind", 4}, {"order", 2}, {"maker", 0}, {"price", 0}, {"quantity", 0}}};
+    for (const std::string& tool : k_tools) {
+        INFO(tool);
+        const json::value said = server().ask({"probe", "venue", "--instance", "venue-" + tool});
+        CHECK(said.at("reports").as_array() == expected);
+        CHECK(said.at("empty_again") == true);
+        CHECK(said.at("refused") == -8);
+        CHECK(said.at("kept") == true);
+        CHECK(said.at("restored") == true);
     }
 }
 

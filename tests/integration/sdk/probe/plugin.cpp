@@ -150,7 +150,7 @@ private:
                                        }};
         const auto submit =
             [&](std::uint64_t id, std::uint8_t side, std::uint8_t type, std::int64_t price) {
-                tenon_venue_order order{};
+                auto order = tenon::sized<tenon_venue_order>();
                 order.order_id = id;
                 order.side = side;
                 order.type = type;
