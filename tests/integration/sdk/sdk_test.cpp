@@ -272,6 +272,24 @@ TEST_CASE("a manifest tells the library, platform and runtime", "[sdk][K3]") {
     }
 }
 
+TEST_CASE("the examples pass the conformance kit of the installed SDK", "[sdk][K6]") {
+    std::vector<std::string> libraries{
+        "gcc/plugins/hello-cache/hello-cache.so",
+        "libcxx-static/plugins/hello-cache/hello-cache.so",
+        "clang/plugins/limit-venue/limit-venue.so",
+        "make/gcra-throttle/gcra-throttle.so"};
+    if (have_rust()) {
+        libraries.emplace_back("rust/rust-cache/rust-cache.so");
+    }
+    for (const std::string& library : libraries) {
+        const Result checked = tenon::test::run(
+            {(built() / "sdk/bin/tenon").string(), "plugin", "check", (built() / library).string()}
+        );
+        INFO(library << "\n" << checked.out << checked.err);
+        CHECK(checked.code == 0);
+    }
+}
+
 // The last of this file: it ends the server.
 TEST_CASE("the log of it all is lines of text, and nobody forges one", "[sdk][K3]") {
     REQUIRE(server().says("event=rubbish_ended"));

@@ -12,6 +12,7 @@ pub const OK: Status = 0;
 pub const NOT_FOUND: Status = -1;
 pub const INVALID: Status = -2;
 pub const UNSUPPORTED: Status = -3;
+pub const UNAVAILABLE: Status = -4;
 pub const INTERNAL: Status = -9;
 
 #[repr(C)]

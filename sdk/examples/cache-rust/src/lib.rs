@@ -3,6 +3,7 @@
 mod abi;
 
 use abi::*;
+use std::alloc::{alloc, Layout};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::mem::size_of;
@@ -47,6 +48,18 @@ fn fail(err: *mut Err, code: Status, message: &str) -> Status {
     code
 }
 
+/// A copy, unless memory is short: collections of std would abort the process then.
+fn copied(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).ok()?;
+    copy.extend_from_slice(bytes);
+    Some(copy)
+}
+
+fn out_of_memory(err: *mut Err) -> Status {
+    fail(err, UNAVAILABLE, "out of memory")
+}
+
 fn slice<'a>(p: *const c_void, n: usize) -> &'a [u8] {
     if n == 0 {
         return &[];
@@ -61,9 +74,9 @@ fn locked<'a>(this: *mut c_void) -> MutexGuard<'a, Entries> {
 
 extern "C" fn get(this: *mut c_void, key: Bytes, now: i64, out: Sink, expires: *mut i64, err: *mut Err) -> Status {
     guard(err, || {
-        let mut entries = locked(this);
-        let found = entries.map.get(slice(key.p, key.n)).filter(|(_, at)| now < *at).cloned();
-        let (value, at) = match found {
+        let mut guarded = locked(this);
+        let entries = &mut *guarded;
+        let (value, at) = match entries.map.get(slice(key.p, key.n)).filter(|(_, at)| now < *at) {
             Some(entry) => entry,
             None => {
                 entries.misses += 1;
@@ -72,10 +85,10 @@ extern "C" fn get(this: *mut c_void, key: Bytes, now: i64, out: Sink, expires: *
         };
         entries.hits += 1;
         if !expires.is_null() {
-            unsafe { *expires = at };
+            unsafe { *expires = *at };
         }
         let chunk = Bytes { p: value.as_ptr().cast(), n: value.len() };
-        unsafe { (out.put)(out.ctx, chunk) }
+        unsafe { (out.put)(out.ctx, chunk) } // under the lock, as the contract allows
     })
 }
 
@@ -84,14 +97,20 @@ extern "C" fn put(this: *mut c_void, key: Bytes, value: Bytes, now: i64, ttl: i6
         if key.n == 0 || key.n > 1024 || ttl <= 0 {
             return fail(err, INVALID, "a key of 1 .. 1024 bytes and a positive ttl are wanted");
         }
+        let (owned_key, owned_value) = match (copied(slice(key.p, key.n)), copied(slice(value.p, value.n))) {
+            (Some(k), Some(v)) => (k, v),
+            _ => return out_of_memory(err),
+        };
         let mut entries = locked(this);
+        if entries.map.try_reserve(1).is_err() {
+            return out_of_memory(err);
+        }
         if entries.map.len() >= ENTRIES_MAX {
-            if let Some(some) = entries.map.keys().next().cloned() {
+            if let Some(some) = entries.map.keys().next().and_then(|some| copied(some)) {
                 entries.map.remove(&some);
             }
         }
-        let value = (slice(value.p, value.n).to_vec(), now.saturating_add(ttl));
-        entries.map.insert(slice(key.p, key.n).to_vec(), value);
+        entries.map.insert(owned_key, (owned_value, now.saturating_add(ttl)));
         OK
     })
 }
@@ -178,8 +197,14 @@ static PLUGIN: PluginVt =
 
 extern "C" fn create(_: *const Host, out: *mut *mut Plugin, err: *mut Err) -> Status {
     guard(err, || {
-        let cache = Box::new(Cache { plugin: Plugin { vt: &PLUGIN }, entries: Mutex::default() });
-        unsafe { *out = Box::into_raw(cache).cast() };
+        let cache = unsafe { alloc(Layout::new::<Cache>()) }.cast::<Cache>();
+        if cache.is_null() {
+            return out_of_memory(err);
+        }
+        unsafe {
+            cache.write(Cache { plugin: Plugin { vt: &PLUGIN }, entries: Mutex::default() });
+            *out = cache.cast();
+        }
         OK
     })
 }
