@@ -2,16 +2,20 @@
 #include "kernel/daemon.hpp"
 
 #include "kernel/loader/reload.hpp"
-#include "kernel/manifest/plan.hpp"
+#include "kernel/loader/safe_mode.hpp"
+#include "kernel/loader/scan.hpp"
 #include "kernel/registry/admin_commands.hpp"
 #include "kernel/registry/health.hpp"
 #include "kernel/runtime/admin_server.hpp"
 #include "kernel/runtime/clock.hpp"
+#include "kernel/runtime/crash.hpp"
 #include "kernel/runtime/data_dir.hpp"
 #include "kernel/runtime/exec.hpp"
 #include "kernel/runtime/log.hpp"
 #include "kernel/runtime/metrics.hpp"
 #include "kernel/runtime/secret_box.hpp"
+#include "sdk/manifest/json_file.hpp"
+#include "sdk/manifest/plan.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -67,12 +71,24 @@ struct Descriptor {
     Descriptor& operator=(const Descriptor&) = delete;
 };
 
+std::ptrdiff_t thread_count() {
+    std::error_code ec;
+    return std::distance(fs::directory_iterator{"/proc/self/task", ec}, {});
+}
+
 class Daemon {
 public:
-    Daemon(const DaemonOptions& options, manifest::Plan plan, runtime::DataDir& data_dir)
+    // `plan` and `safe_mode` go with the data folder.
+    Daemon(
+        const DaemonOptions& options,
+        manifest::Plan plan,
+        runtime::DataDir& data_dir,
+        loader::SafeMode& safe_mode
+    )
         : options_{&options},
           plan_{std::move(plan)},
           data_dir_{&data_dir},
+          safe_mode_{&safe_mode},
           stop_event_{::eventfd(0, EFD_CLOEXEC)},
           log_{plan_.deployment.log},
           log_source_{&log_.source("kernel")},
@@ -83,17 +99,13 @@ public:
               plan_.deployment.runtime.blocking_threads,
               plan_.deployment.runtime.spin_us} {}
 
-    int run(const std::string& listen, std::int64_t began_ns);
+    int run(const std::string& listen, std::int64_t began_ns, loader::Lifecycle::Refused refused);
 
 private:
     using Fields = std::initializer_list<Field>;
 
     void log(std::int32_t level, std::string_view event, Fields fields = {}) {
-        std::vector<tenon_log_field> raw;
-        for (const Field& field : fields) {
-            raw.push_back(field.raw());
-        }
-        log_source_->write(level, event, raw);
+        log_source_->write(level, event, fields);
     }
 
     void record(const std::string& listen);
@@ -101,6 +113,8 @@ private:
     void count_reload(std::string_view result);
     void add_commands();
     void add_metrics();
+    void tell_last_crash();
+    [[nodiscard]] std::string release(std::string_view args_json);
     [[nodiscard]] std::string set_log_level(std::string_view args_json);
     [[nodiscard]] std::string list_plugins() const;
     [[nodiscard]] json::object reload(bool dry_run);
@@ -108,9 +122,11 @@ private:
     void wait_for_stop();
     void beat();
 
+    const std::ptrdiff_t threads_ = thread_count();  // before any is made here
     const DaemonOptions* options_;
     manifest::Plan plan_;  // settings and deployment: guarded by control_
     runtime::DataDir* data_dir_;
+    loader::SafeMode* safe_mode_;
     Descriptor stop_event_;
     runtime::LogRouter log_;
     runtime::LogSource* log_source_;
@@ -235,6 +251,25 @@ std::string Daemon::set_log_level(std::string_view args_json) {
         {"plugin", name}, {"level", runtime::log_level_name(*level)}});
 }
 
+// The crash of the process before, which nobody may have seen.
+void Daemon::tell_last_crash() {
+    if (const auto& crash = safe_mode_->last(); crash) {
+        const std::string plugin = crash->plugin.empty() ? "kernel" : crash->plugin;
+        log(TENON_LOG_ERROR, "crashed_before", {{"name", plugin}, {"reason", crash->text}});
+        health_.set(plugin, "last_run", TENON_DEGRADED, "crashed tenond: " + crash->text);
+    }
+}
+
+std::string Daemon::release(std::string_view args_json) {
+    const json::value args = json::parse(args_json);
+    const std::string name = manifest::text_at(args.get_object(), "plugin");
+    if (!safe_mode_->release(name)) {
+        throw Error{TENON_NOT_FOUND, "no plugin \"" + name + "\" is in safe mode"};
+    }
+    log(TENON_LOG_INFO, "plugin_released", {{"name", name}});
+    return json::serialize(json::object{{"plugin", name}, {"tried_again", "at the next start"}});
+}
+
 std::string Daemon::list_plugins() const {
     json::array list;
     const std::vector<registry::Health::Plugin> states = health_.plugins();
@@ -269,6 +304,9 @@ void Daemon::add_commands() {
     add("plugins.list", "plugins list: plugins in the order of their start", [this](auto) {
         return list_plugins();
     });
+    add("plugins.release",
+        "plugins release --plugin NAME: let a plugin that is held back in safe mode start again",
+        [this](std::string_view args) { return release(args); });
     add("log.level",
         "log level [--plugin NAME] [--level LEVEL]: show or set log levels",
         [this](std::string_view args) { return set_log_level(args); });
@@ -388,7 +426,11 @@ void Daemon::wait_for_stop() {
     }
 }
 
-int Daemon::run(const std::string& listen, std::int64_t began_ns) {
+int Daemon::run(
+    const std::string& listen,
+    std::int64_t began_ns,
+    loader::Lifecycle::Refused refused
+) {
     loader::Services services{
         &log_,
         &exec_,
@@ -400,12 +442,20 @@ int Daemon::run(const std::string& listen, std::int64_t began_ns) {
          {"deployment_dir", plan_.deployment.folder.string()},
          {"listen", listen},
          {"version", TENON_VERSION}}};
+    const std::ptrdiff_t threads = threads_ + 2;  // the log's and the control thread
     record(listen);
     exec_.start();
     add_commands();
     add_metrics();
-    loader::Lifecycle lifecycle{plan_, services, *log_source_};
+    tell_last_crash();
+    loader::Lifecycle lifecycle{plan_, services, *log_source_, std::move(refused)};
     const bool started = lifecycle.start();
+    runtime::note_ready();
+    for (const registry::Health::Plugin& plugin : health_.plugins()) {
+        if (plugin.state == registry::PluginState::started) {
+            safe_mode_->started(plugin.name);
+        }
+    }
     int exit_code = k_exit_ok;
     if (started || options_->no_listen) {
         {
@@ -431,16 +481,25 @@ int Daemon::run(const std::string& listen, std::int64_t began_ns) {
     reload_.reset();
     lifecycle.stop();
     data_dir_->remove("runtime.json");
-    if (lifecycle.lost()) {
-        // A thread hangs in a plugin; nothing that it may touch can be freed.
-        log(TENON_LOG_ERROR, "stopped", {{"clean", false}});
-        log_.close();
-        std::_Exit(exit_code == k_exit_ok ? k_exit_failure : exit_code);
+    if (!lifecycle.lost()) {
+        exec_.stop();
+        lifecycle.destroy();
     }
-    exec_.stop();
-    lifecycle.destroy();
-    log(TENON_LOG_INFO, "stopped", {{"clean", true}});
+    // A thread that was joined is seen a moment longer.
+    for (int tries = 0; thread_count() > threads && tries < 50; ++tries) {
+        (void)::poll(nullptr, 0, 1);
+    }
+    const bool clean = !lifecycle.lost();
+    const std::ptrdiff_t left = clean ? std::max<std::ptrdiff_t>(thread_count() - threads, 0) : 0;
+    if (left > 0) {
+        log(TENON_LOG_ERROR, "threads_left", {{"count", left}});
+    }
+    log(clean ? TENON_LOG_INFO : TENON_LOG_ERROR, "stopped", {{"clean", clean && left == 0}});
     log_.close();
+    if (!clean || left > 0) {
+        // A thread of a plugin goes on or hangs; nothing that it may touch can be freed.
+        std::_Exit(clean || exit_code != k_exit_ok ? exit_code : k_exit_failure);
+    }
     return exit_code;
 }
 
@@ -496,8 +555,12 @@ int run_daemon(const DaemonOptions& options) {
         if (!options.no_listen) {
             runtime::probe_listen(listen);
         }
-        Daemon daemon{options, std::move(plan), data_dir};
-        return daemon.run(listen, began_ns);
+        loader::SafeMode safe_mode{data_dir, plan, !options.safe_mode};
+        loader::Lifecycle::Refused refused{
+            loader::scan_libraries(plan, data_dir), safe_mode.held()};
+        runtime::arm_crash_sentinel(data_dir.path());
+        Daemon daemon{options, std::move(plan), data_dir, safe_mode};
+        return daemon.run(listen, began_ns, std::move(refused));
     } catch (const runtime::InUse& e) {
         (void)std::fprintf(stderr, "tenond: %s\n", e.what());
         return k_exit_in_use;

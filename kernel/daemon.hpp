@@ -3,7 +3,7 @@
 // it is told to stop.
 #pragma once
 
-#include "kernel/manifest/deployment.hpp"
+#include "sdk/manifest/deployment.hpp"
 
 #include <filesystem>
 #include <optional>
@@ -26,6 +26,7 @@ struct DaemonOptions {
     std::filesystem::path data_dir;
     std::string listen = "127.0.0.1:8765";
     bool no_listen = false;  // plugins run, the port stays closed, no plugin's failure ends it
+    bool safe_mode = true;   // hold back what crashed at the last start
     bool check = false;      // say what is wrong with the deployment, start nothing
     bool version = false;
     bool help = false;

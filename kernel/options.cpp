@@ -17,6 +17,7 @@ Usage
                        does not end the daemon
   --set /pointer=value change one value of the deployment; JSON, or else text
   --plugin-path DIR    where plugins are (again for more); default: ../plugins beside this program
+  --no-safe-mode       start also the plugins that crashed an earlier start
   --check              print everything that is wrong with the deployment and start nothing
   --version, --help
 
@@ -65,6 +66,8 @@ DaemonOptions parse_daemon_options(const std::vector<std::string>& arguments) {
             throw UsageError{"unknown option " + arguments[i]};
         } else if (name == "--no-listen") {
             options.no_listen = true;
+        } else if (name == "--no-safe-mode") {
+            options.safe_mode = false;
         } else if (name == "--check") {
             options.check = true;
         } else if (name == "--version") {

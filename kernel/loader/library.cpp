@@ -19,7 +19,11 @@ std::string abi_text(unsigned major, unsigned minor) {
 
 }  // namespace
 
-const tenon_entry* open_library(const manifest::PluginManifest& manifest) {
+const tenon_entry* open_library(
+    const manifest::PluginManifest& manifest,
+    const std::function<void(const char* rule)>& before
+) {
+    before("L01");
     // Everything is bound now, so that a missing symbol is an error here and not a crash later.
     void* handle = ::dlopen(manifest.library.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (handle == nullptr) {
@@ -31,6 +35,7 @@ const tenon_entry* open_library(const manifest::PluginManifest& manifest) {
     if (entry_point == nullptr) {
         refuse("L02", "the library has no symbol " TENON_ENTRY_SYMBOL);
     }
+    before("L03");
     const tenon_entry* entry = entry_point();
     if (entry == nullptr || entry->magic != TENON_MAGIC || !TENON_HAS(entry, tenon_entry, create)) {
         refuse("L03", "the entry is not one of this host's: wrong magic, size or no create");

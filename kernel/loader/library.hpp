@@ -7,9 +7,15 @@
 
 #include <tenon/abi/base.h>
 
+#include <functional>
+
 namespace tenon::loader {
 
-// [control] Throws Error whose message starts with the rule's code.
-[[nodiscard]] const tenon_entry* open_library(const manifest::PluginManifest& manifest);
+// [control] Throws Error whose message starts with the rule's code. `before` is told the rule that
+// the plugin's own code can break next: L01 before its constructors, L03 before its entry.
+[[nodiscard]] const tenon_entry* open_library(
+    const manifest::PluginManifest& manifest,
+    const std::function<void(const char* rule)>& before = [](const char*) {}
+);
 
 }  // namespace tenon::loader

@@ -2,8 +2,10 @@
 #include "kernel/loader/lifecycle.hpp"
 
 #include "kernel/loader/library.hpp"
+#include "kernel/loader/safe_mode.hpp"
 #include "kernel/loader/secret_reference.hpp"
 #include "kernel/runtime/clock.hpp"
+#include "kernel/runtime/crash.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -20,29 +22,33 @@ namespace {
 
 using registry::PluginState;
 
-// Stopping has no limit of its own in a manifest; a hang must still not keep the daemon alive.
-constexpr std::int64_t k_stop_limit_ms = 30'000;
+// A plugin that drains until the deadline itself is not late.
+constexpr std::int64_t k_drain_grace_ms = 1'000;
 
-void log_fields(
-    runtime::LogSource& log,
-    std::int32_t level,
-    std::string_view event,
-    std::initializer_list<Field> fields
-) {
-    std::vector<tenon_log_field> raw;
-    for (const Field& field : fields) {
-        raw.push_back(field.raw());
+// Of a plugin's table, all of 1.0 must be there; what came later is optional.
+bool is_complete(const tenon_plugin* plugin) {
+    if (plugin == nullptr || plugin->vt == nullptr) {
+        return false;
     }
-    log.write(level, event, raw);
+    const tenon_plugin_vt* vt = plugin->vt;
+    return TENON_HAS(vt, tenon_plugin_vt, query) && vt->configure != nullptr &&
+           vt->start != nullptr && vt->drain != nullptr && vt->stop != nullptr &&
+           vt->destroy != nullptr;
 }
 
 }  // namespace
 
-Lifecycle::Lifecycle(const manifest::Plan& plan, const Services& services, runtime::LogSource& log)
-    : plan_{&plan}, services_{&services}, log_{&log} {
+Lifecycle::Lifecycle(
+    const manifest::Plan& plan,
+    const Services& services,
+    runtime::LogSource& log,
+    Refused refused
+)
+    : plan_{&plan}, services_{&services}, log_{&log}, refused_{std::move(refused)} {
     for (const manifest::PlannedPlugin& planned : plan.plugins) {
         Entry& entry = entries_.emplace_back();
         entry.slot = std::make_unique<PluginSlot>(services, planned);
+        entry.slot->owner().fingerprint = fingerprint(planned);
         services.health->add_plugin(
             {planned.instance.name,
              planned.manifest.id,
@@ -65,12 +71,13 @@ Lifecycle::Lifecycle(const manifest::Plan& plan, const Services& services, runti
 
 Lifecycle::~Lifecycle() {
     destroy();
+    runtime::forget_images();
 }
 
 bool Lifecycle::start() {
     for (Entry& entry : entries_) {
         try {
-            if (!blocked(entry)) {
+            if (!refused(entry) && !blocked(entry)) {
                 load(entry);
                 configure(entry);
             }
@@ -80,7 +87,7 @@ bool Lifecycle::start() {
     }
     for (Entry& entry : entries_) {
         try {
-            if (entry.state == PluginState::configured && !blocked(entry)) {
+            if (entry.slot->state() == PluginState::configured && !blocked(entry)) {
                 start_one(entry);
             }
         } catch (const Error& e) {
@@ -91,6 +98,20 @@ bool Lifecycle::start() {
         }
     }
     return !must_stop_;
+}
+
+bool Lifecycle::refused(Entry& entry) {
+    const manifest::PlannedPlugin& plan = entry.slot->plan();
+    if (const auto held = refused_.held.find(plan.instance.name); held != refused_.held.end()) {
+        give_up(entry, PluginState::held, held->second);
+        return true;
+    }
+    if (const auto bad = refused_.libraries.find(plan.manifest.library);
+        bad != refused_.libraries.end()) {
+        give_up(entry, PluginState::failed, bad->second);
+        return true;
+    }
+    return false;
 }
 
 // A plugin goes down with the first of its providers that it cannot do without. One that was
@@ -104,14 +125,13 @@ bool Lifecycle::blocked(Entry& entry) {
         }
         for (const std::size_t index : providers->second) {
             const Entry& provider = entries_[index];
-            if (provider.state == PluginState::failed || provider.state == PluginState::down) {
-                set_state(
+            if (registry::is_broken(provider.slot->state())) {
+                give_up(
                     entry,
                     PluginState::down,
                     "needs " + requirement.interface_id + " of \"" + provider.slot->name() +
                         "\", which is not running"
                 );
-                must_stop_ = must_stop_ || plan.instance.stop_on_failure;
                 return true;
             }
         }
@@ -119,7 +139,7 @@ bool Lifecycle::blocked(Entry& entry) {
     return false;
 }
 
-void Lifecycle::attempt(Entry& entry, std::string_view what, std::int64_t limit_ms, Step step) {
+void Lifecycle::attempt(Entry& entry, const char* what, std::int64_t limit_ms, Step step) {
     struct Outcome {
         Step step;
         tenon_status status = TENON_INTERNAL;
@@ -129,14 +149,16 @@ void Lifecycle::attempt(Entry& entry, std::string_view what, std::int64_t limit_
     // Shared, so that a call that is left behind still has what it writes to.
     const auto outcome = std::make_shared<Outcome>();
     outcome->step = std::move(step);
-    const auto body = [outcome] {
+    const auto body = [outcome, owner = &entry.slot->owner(), what] {
+        const runtime::CallScope scope{owner, what};
         outcome->status = guard(&outcome->err, [&] { return outcome->step(&outcome->err); });
     };
     const std::string call = "L07 " + std::string{what};
     if (!control_.run(body, std::chrono::milliseconds{limit_ms})) {
-        entry.quarantined = true;
-        throw Error{
-            TENON_TIMEOUT, call + " did not return within " + std::to_string(limit_ms) + " ms"};
+        const std::string reason =
+            call + " did not return within " + std::to_string(limit_ms) + " ms";
+        give_up(entry, PluginState::quarantined, reason);
+        throw Error{TENON_TIMEOUT, reason};
     }
     (void)check(outcome->status, outcome->err, call + " failed");
 }
@@ -144,8 +166,13 @@ void Lifecycle::attempt(Entry& entry, std::string_view what, std::int64_t limit_
 void Lifecycle::load(Entry& entry) {
     PluginSlot& slot = *entry.slot;
     const manifest::PluginManifest& manifest = slot.plan().manifest;
-    const tenon_entry* library = open_library(manifest);
-    set_state(entry, PluginState::loaded);
+    const tenon_entry* library = nullptr;
+    {
+        const runtime::CallScope scope{&slot.owner(), "load"};
+        library = open_library(manifest);
+    }
+    runtime::know_image(slot.owner(), library);
+    set_state(entry, PluginState::created);
     auto made = std::make_shared<tenon_plugin*>(nullptr);
     attempt(
         entry,
@@ -155,9 +182,8 @@ void Lifecycle::load(Entry& entry) {
             return library->create(host, made.get(), err);
         }
     );
-    if (*made == nullptr || (*made)->vt == nullptr ||
-        !TENON_HAS((*made)->vt, tenon_plugin_vt, query)) {
-        throw Error{TENON_INVALID, "L07 create gave no plugin"};
+    if (!is_complete(*made)) {
+        throw Error{TENON_INVALID, "L07 create gave no plugin, or one whose table has gaps"};
     }
     slot.set_plugin(*made);
 }
@@ -169,21 +195,21 @@ void Lifecycle::configure(Entry& entry) {
     resolve_secrets(manifest.config_schema, config, plan_->deployment.folder);
     const std::string text = boost::json::serialize(config);
     tenon_plugin* plugin = slot.plugin();
+    slot.set_state(PluginState::configured);  // what it may call already
     attempt(entry, "configure", manifest.start_timeout_ms, [plugin, text](tenon_err* err) {
         return plugin->vt->configure(plugin, str(text), 0, err);
     });
     entry.given = text;
+    slot.set_offered(true);
     for (const manifest::Provision& provision : manifest.provides) {
         tenon_iface iface{};
-        if (plugin->vt->query(plugin, str(provision.interface_id), &iface) != TENON_OK ||
-            iface.vt == nullptr) {
+        if (slot.query(provision.interface_id, &iface) != TENON_OK || iface.vt == nullptr) {
             throw Error{
                 TENON_UNSUPPORTED,
                 "L06 the plugin does not give the interface " + provision.interface_id +
                     " that its manifest promises"};
         }
     }
-    slot.set_offered(true);
     set_state(entry, PluginState::configured);
 }
 
@@ -205,7 +231,7 @@ const Lifecycle::Entry& Lifecycle::find(std::string_view name) const {
 
 bool Lifecycle::started(std::string_view name) const {
     const Entry& entry = find(name);
-    return entry.state == PluginState::started && !entry.quarantined;
+    return entry.slot->state() == PluginState::started;
 }
 
 void Lifecycle::reconfigure(std::string_view name, const std::string& config, bool dry_run) {
@@ -223,12 +249,12 @@ void Lifecycle::reconfigure(std::string_view name, const std::string& config, bo
 void Lifecycle::start_one(Entry& entry) {
     const std::int64_t before = runtime::monotonic_ns();
     tenon_plugin* plugin = entry.slot->plugin();
+    entry.slot->set_state(PluginState::started);  // what it may call already
     attempt(entry, "start", entry.slot->plan().manifest.start_timeout_ms, [plugin](tenon_err* err) {
         return plugin->vt->start(plugin, err);
     });
     set_state(entry, PluginState::started);
-    log_fields(
-        *log_,
+    log_->write(
         TENON_LOG_INFO,
         "plugin_started",
         {{"name", entry.slot->name()},
@@ -239,24 +265,25 @@ void Lifecycle::start_one(Entry& entry) {
 }
 
 void Lifecycle::fail(Entry& entry, const std::string& reason) {
+    if (entry.slot->state() != PluginState::quarantined) {
+        give_up(entry, PluginState::failed, reason);
+    }
+}
+
+void Lifecycle::give_up(Entry& entry, PluginState state, const std::string& reason) {
     entry.slot->set_offered(false);
-    set_state(entry, PluginState::failed, reason);
+    set_state(entry, state, reason);
     must_stop_ = must_stop_ || entry.slot->plan().instance.stop_on_failure;
+    log_->write(
+        TENON_LOG_ERROR,
+        "plugin_" + std::string{registry::state_name(state)},
+        {{"name", entry.slot->name()}, {"id", entry.slot->plan().manifest.id}, {"reason", reason}}
+    );
 }
 
 void Lifecycle::set_state(Entry& entry, PluginState state, const std::string& reason) {
-    entry.state = state;
-    const std::string& name = entry.slot->name();
-    services_->health->set_plugin(name, state, reason);
-    if (state == PluginState::failed || state == PluginState::down) {
-        entry.slot->set_offered(false);
-        log_fields(
-            *log_,
-            TENON_LOG_ERROR,
-            state == PluginState::failed ? "plugin_failed" : "plugin_down",
-            {{"name", name}, {"id", entry.slot->plan().manifest.id}, {"reason", reason}}
-        );
-    }
+    entry.slot->set_state(state);
+    services_->health->set_plugin(entry.slot->name(), state, reason);
 }
 
 void Lifecycle::drain(Entry& entry) {
@@ -271,7 +298,7 @@ void Lifecycle::drain(Entry& entry) {
     };
 
     const auto wait = std::make_shared<Wait>();
-    attempt(entry, "drain", limit_ms + k_stop_limit_ms, [=](tenon_err*) -> tenon_status {
+    attempt(entry, "drain", limit_ms + k_drain_grace_ms, [=](tenon_err*) -> tenon_status {
         // The done callback owns a reference of its own: it may come after the deadline.
         auto* held = new std::shared_ptr<Wait>{wait};
         const auto fire = [](void* ctx, tenon_status status, const tenon_err*) {
@@ -292,7 +319,7 @@ void Lifecycle::drain(Entry& entry) {
 
 void Lifecycle::stop_one(Entry& entry) {
     tenon_plugin* plugin = entry.slot->plugin();
-    attempt(entry, "stop", k_stop_limit_ms, [plugin](tenon_err*) {
+    attempt(entry, "stop", entry.slot->plan().manifest.stop_timeout_ms, [plugin](tenon_err*) {
         plugin->vt->stop(plugin);
         return TENON_OK;
     });
@@ -300,46 +327,47 @@ void Lifecycle::stop_one(Entry& entry) {
     set_state(entry, PluginState::stopped);
 }
 
+// Drains all, then stops all. What cannot be drained is stopped all the same, and told.
 void Lifecycle::stop() {
-    const auto tell = [this](const Entry& entry, const Error& e) {
-        log_fields(
-            *log_,
-            TENON_LOG_WARN,
-            "plugin_stop_failed",
-            {{"name", entry.slot->name()}, {"reason", e.what()}}
-        );
+    const auto each = [this](PluginState state, void (Lifecycle::*step)(Entry&)) {
+        for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
+            try {
+                if (entry->slot->state() == state) {
+                    (this->*step)(*entry);
+                }
+            } catch (const Error& e) {
+                if (entry->slot->state() != PluginState::quarantined) {
+                    log_->write(
+                        TENON_LOG_WARN,
+                        "plugin_stop_failed",
+                        {{"name", entry->slot->name()}, {"reason", e.what()}}
+                    );
+                }
+            }
+        }
     };
-    for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
-        try {
-            if (entry->state == PluginState::started) {
-                drain(*entry);
-            }
-        } catch (const Error& e) {
-            tell(*entry, e);
-        }
-    }
-    for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
-        try {
-            if (entry->state == PluginState::draining && !entry->quarantined) {
-                stop_one(*entry);
-            }
-        } catch (const Error& e) {
-            tell(*entry, e);
-        }
-    }
+    each(PluginState::started, &Lifecycle::drain);
+    each(PluginState::draining, &Lifecycle::stop_one);
 }
 
 void Lifecycle::destroy() {
     for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
-        tenon_plugin* plugin = entry->slot->plugin();
-        if (plugin == nullptr || entry->quarantined) {
+        PluginSlot& slot = *entry->slot;
+        tenon_plugin* plugin = slot.plugin();
+        if (plugin == nullptr || slot.state() == PluginState::quarantined) {
             continue;
         }
-        entry->slot->set_plugin(nullptr);
-        (void)control_.run(
-            [plugin] { (void)guard(nullptr, [&] { plugin->vt->destroy(plugin); }); },
-            std::chrono::milliseconds{k_stop_limit_ms}
-        );
+        slot.set_plugin(nullptr);
+        slot.set_offered(false);
+        slot.set_state(PluginState::stopped);
+        try {
+            attempt(*entry, "destroy", slot.plan().manifest.stop_timeout_ms, [plugin](tenon_err*) {
+                plugin->vt->destroy(plugin);
+                return TENON_OK;
+            });
+        } catch (const Error& e) {
+            fail(*entry, e.what());
+        }
     }
 }
 

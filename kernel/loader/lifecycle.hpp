@@ -4,14 +4,15 @@
 //
 // A plugin that fails is named with the rule and its reason, and is not called again but for
 // destroy; those that require it, directly or not, stay down. A plugin whose call does not return
-// in time is left alone for good.
+// in time is quarantined: it is left alone for good, and so is what it registered.
 #pragma once
 
 #include "kernel/loader/control_thread.hpp"
 #include "kernel/loader/plugin_slot.hpp"
-#include "kernel/manifest/plan.hpp"
+#include "sdk/manifest/plan.hpp"
 
 #include <chrono>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -21,8 +22,19 @@ namespace tenon::loader {
 
 class Lifecycle {
 public:
+    // Instances that are not to be loaded, and why.
+    struct Refused {
+        std::map<std::filesystem::path, std::string> libraries;  // failed
+        std::map<std::string, std::string> held;                 // by name
+    };
+
     // Plan and services outlive it.
-    Lifecycle(const manifest::Plan& plan, const Services& services, runtime::LogSource& log);
+    Lifecycle(
+        const manifest::Plan& plan,
+        const Services& services,
+        runtime::LogSource& log,
+        Refused refused
+    );
     ~Lifecycle();
 
     // False when a plugin with on_failure "stop" failed.
@@ -45,8 +57,6 @@ public:
 private:
     struct Entry {
         std::unique_ptr<PluginSlot> slot;
-        registry::PluginState state = registry::PluginState::planned;
-        bool quarantined = false;
         std::string given;  // the settings that it has, as JSON
     };
 
@@ -57,17 +67,20 @@ private:
     void load(Entry& entry);
     void configure(Entry& entry);
     void start_one(Entry& entry);
+    [[nodiscard]] bool refused(Entry& entry);
     [[nodiscard]] bool blocked(Entry& entry);
     // Throws Error with rule L07.
-    void attempt(Entry& entry, std::string_view what, std::int64_t limit_ms, Step step);
+    void attempt(Entry& entry, const char* what, std::int64_t limit_ms, Step step);
     void fail(Entry& entry, const std::string& reason);
     void set_state(Entry& entry, registry::PluginState state, const std::string& reason = {});
+    void give_up(Entry& entry, registry::PluginState state, const std::string& reason);
     void drain(Entry& entry);
     void stop_one(Entry& entry);
 
     const manifest::Plan* plan_;
     const Services* services_;
     runtime::LogSource* log_;
+    const Refused refused_;
     std::vector<Entry> entries_;
     bool must_stop_ = false;
     ControlThread control_;

@@ -7,44 +7,149 @@
 
 #include <boost/json/serialize.hpp>
 
+#include <array>
+#include <type_traits>
+
 namespace tenon::loader {
 
-// The tables whose answers depend on who asks; `self` is the slot.
+namespace {
+
+using registry::PluginState;
+
+constexpr int k_configured = 1;
+constexpr int k_started = 2;
+
+int level_of(PluginState state) {
+    switch (state) {
+        case PluginState::started:
+        case PluginState::draining:
+            return k_started;
+        case PluginState::configured:
+        case PluginState::failed:  // its admin commands may be what repairs the matter
+        case PluginState::down:
+            return k_configured;
+        default:
+            return 0;
+    }
+}
+
+}  // namespace
+
+// The tables as one plugin has them; `self` is the slot.
 struct PluginSlot::Tables {
     static PluginSlot& of(void* self) noexcept { return *static_cast<PluginSlot*>(self); }
 
+    // A shared table's function behind the check of the slot's state, in the slot's name.
+    template <auto Member, auto Object, int Level>
+    struct Gate;
+
+    template <
+        class Table,
+        class R,
+        class... A,
+        R (*Table::*Member)(void*, A...),
+        auto Object,
+        int Level>
+    struct Gate<Member, Object, Level> {
+        static R call(void* self, A... arguments) noexcept {
+            PluginSlot& slot = of(self);
+            auto* const object = slot.services_->*Object;
+            if (Level > 0 && !slot.allows(name_of(*object), Level)) {
+                if constexpr (std::is_same_v<R, tenon_status>) {
+                    return TENON_DENIED;
+                } else {
+                    return R();
+                }
+            }
+            const runtime::CallScope scope{&slot.owner_, runtime::t_running.call};
+            return (object->table().*Member)(object, arguments...);
+        }
+    };
+
+    static std::string_view name_of(const runtime::Exec&) { return "tenon.exec/1"; }
+
+    static std::string_view name_of(const runtime::Metrics&) { return "tenon.metrics/1"; }
+
+    static std::string_view name_of(const runtime::SecretBox&) { return "tenon.secret/1"; }
+
+    template <auto Member, int Level>
+    static constexpr auto exec = &Gate<Member, &Services::exec, Level>::call;
+    template <auto Member, int Level>
+    static constexpr auto metrics = &Gate<Member, &Services::metrics, Level>::call;
+    template <auto Member>
+    static constexpr auto secret = &Gate<Member, &Services::secret, k_configured>::call;
+
+    // What is not replaced here does not look at `self`, or gives something back.
+    static const tenon_exec_1& exec_table() {
+        static const tenon_exec_1 k_table = [] {
+            tenon_exec_1 table = runtime::Exec::table();
+            table.reactor_count = exec<&tenon_exec_1::reactor_count, 0>;
+            table.post = exec<&tenon_exec_1::post, k_started>;
+            table.watch = exec<&tenon_exec_1::watch, k_started>;
+            table.timer = exec<&tenon_exec_1::timer, k_started>;
+            table.at_turn_end = exec<&tenon_exec_1::at_turn_end, k_started>;
+            table.run_blocking = exec<&tenon_exec_1::run_blocking, k_started>;
+            table.call = exec<&tenon_exec_1::call, k_started>;
+            return table;
+        }();
+        return k_table;
+    }
+
+    static const tenon_metrics_1& metrics_table() {
+        static const tenon_metrics_1 k_table = [] {
+            tenon_metrics_1 table = runtime::Metrics::table();
+            table.counter = metrics<&tenon_metrics_1::counter, k_configured>;
+            table.gauge = metrics<&tenon_metrics_1::gauge, k_configured>;
+            table.histogram = metrics<&tenon_metrics_1::histogram, k_configured>;
+            table.on_collect = metrics<&tenon_metrics_1::on_collect, k_configured>;
+            table.remove_on_collect = metrics<&tenon_metrics_1::remove_on_collect, 0>;
+            table.collect = metrics<&tenon_metrics_1::collect, k_configured>;
+            return table;
+        }();
+        return k_table;
+    }
+
     static tenon_status query(void* self, tenon_str id, tenon_iface* out) noexcept {
         PluginSlot& slot = of(self);
-        const Services& services = *slot.services_;
         const std::string_view name = view(id);
-        tenon_iface found{};
         if (name == "tenon.log/1") {
-            found = {slot.log_, &runtime::LogSource::table()};
-        } else if (name == "tenon.clock/1") {
-            found = {nullptr, &runtime::k_clock_table};
-        } else if (name == "tenon.environment/1") {
-            found = {&slot, &k_environment};
+            *out = {slot.log_, &runtime::LogSource::table()};
+            return TENON_OK;
+        }
+        if (name == "tenon.clock/1") {
+            *out = {nullptr, &runtime::k_clock_table};
+            return TENON_OK;
+        }
+        const void* table = nullptr;
+        if (name == "tenon.environment/1") {
+            table = &k_environment;
         } else if (name == "tenon.exec/1") {
-            found = {services.exec, &runtime::Exec::table()};
+            table = &exec_table();
         } else if (name == "tenon.metrics/1") {
-            found = {services.metrics, &runtime::Metrics::table()};
+            table = &metrics_table();
         } else if (name == "tenon.health/1") {
-            found = {&slot, &k_health};
+            table = &k_health;
         } else if (name == "tenon.services/1") {
-            found = {&slot, &k_services};
+            table = &k_services;
         } else if (name == "tenon.secret/1") {
-            found = {services.secret, &runtime::SecretBox::table()};
+            table = &k_secret;
         } else if (name == "tenon.admin/1") {
-            found = {&slot, &k_admin};
+            table = &k_admin;
         } else {
             return TENON_UNSUPPORTED;
         }
-        *out = found;
+        if (!slot.allows(name, k_configured)) {
+            return TENON_DENIED;
+        }
+        *out = {&slot, table};
         return TENON_OK;
     }
 
     static tenon_status environment(void* self, tenon_str key, tenon_str* out) noexcept {
         const PluginSlot& slot = of(self);
+        if (!slot.allows("tenon.environment/1", k_configured)) {
+            return TENON_DENIED;
+        }
         if (view(key) == "instance") {
             *out = str(slot.name());
             return TENON_OK;
@@ -60,6 +165,9 @@ struct PluginSlot::Tables {
     static void
     health_set(void* self, tenon_str component, std::int32_t state, tenon_str reason) noexcept {
         const PluginSlot& slot = of(self);
+        if (!slot.allows("tenon.health/1", k_started)) {
+            return;
+        }
         (void)guard(nullptr, [&] {
             slot.services_->health->set(slot.name(), view(component), state, view(reason));
         });
@@ -88,7 +196,7 @@ struct PluginSlot::Tables {
                 return query(self, id, out);
             }
             const auto* providers = declared(of(self), id);
-            if (providers == nullptr) {
+            if (providers == nullptr || !of(self).allows("tenon.services/1", k_configured)) {
                 return TENON_DENIED;
             }
             for (const PluginSlot* provider : *providers) {
@@ -108,7 +216,7 @@ struct PluginSlot::Tables {
     ) noexcept {
         return guard(nullptr, [&]() -> tenon_status {
             const auto* providers = declared(of(self), id);
-            if (providers == nullptr) {
+            if (providers == nullptr || !of(self).allows("tenon.services/1", k_configured)) {
                 return TENON_DENIED;
             }
             for (const PluginSlot* provider : *providers) {
@@ -133,8 +241,15 @@ struct PluginSlot::Tables {
         tenon_status (*run)(void* ctx, tenon_str args_json, tenon_sink out, tenon_err*)
     ) noexcept {
         PluginSlot& slot = of(self);
+        if (!slot.allows("tenon.admin/1", k_configured)) {
+            return TENON_DENIED;
+        }
         return guard(nullptr, [&]() -> tenon_status {
-            const auto wrapped = [ctx, run](std::string_view args) {
+            const auto wrapped = [ctx, run, owner = &slot.owner_](std::string_view args) {
+                if (owner->fenced.load(std::memory_order_relaxed)) {
+                    throw Error{TENON_UNAVAILABLE, "the plugin is quarantined"};
+                }
+                const runtime::CallScope scope{owner, "an admin command"};
                 StringSink out;
                 ErrorBuffer err;
                 (void)check(run(ctx, str(args), out.sink(), &err), err, "");
@@ -162,6 +277,11 @@ struct PluginSlot::Tables {
         &health_report,
         &health_ready};
     static constexpr tenon_services_1 k_services{sizeof(tenon_services_1), 0, &find, &each};
+    static constexpr tenon_secret_1 k_secret{
+        sizeof(tenon_secret_1),
+        0,
+        secret<&tenon_secret_1::seal>,
+        secret<&tenon_secret_1::open>};
     static constexpr tenon_admin_1 k_admin{sizeof(tenon_admin_1), 0, &command, &remove};
 };
 
@@ -169,16 +289,52 @@ PluginSlot::PluginSlot(const Services& services, const manifest::PlannedPlugin& 
     : services_{&services},
       plan_{&plan},
       host_{sizeof(tenon_host), 0, this, &Tables::query},
-      log_{&services.log->source(plan.instance.name)} {}
+      log_{&services.log->source(plan.instance.name)} {
+    owner_.instance = plan.instance.name;
+    owner_.id = plan.manifest.id;
+}
 
 void PluginSlot::set_providers(std::string interface_id, std::vector<const PluginSlot*> providers) {
     providers_[std::move(interface_id)] = std::move(providers);
+}
+
+void PluginSlot::set_state(PluginState state) {
+    state_.store(state, std::memory_order_relaxed);
+    if (state == PluginState::quarantined) {
+        owner_.fenced.store(true, std::memory_order_relaxed);
+    }
+}
+
+bool PluginSlot::allows(std::string_view service, int level) const noexcept {
+    if (level_of(state()) >= level) [[likely]] {
+        return true;
+    }
+    (void)guard(nullptr, [&] {
+        const std::array labels{
+            tenon_label{str("plugin"), str(name())}, tenon_label{str("service"), str(service)}};
+        std::uint64_t* total = services_->metrics->counter(
+            "tenon_plugin_refused_calls_total",
+            "Calls of host services that the plugin's state did not allow",
+            {labels.begin(), labels.end()}
+        );
+        std::atomic_ref<std::uint64_t>{*total}.fetch_add(1, std::memory_order_relaxed);
+        const std::lock_guard lock{mutex_};
+        if (refused_.emplace(service).second) {
+            services_->log->source("kernel").write(
+                TENON_LOG_WARN,
+                "call_refused",
+                {{"name", name()}, {"service", service}, {"state", registry::state_name(state())}}
+            );
+        }
+    });
+    return false;
 }
 
 tenon_status PluginSlot::query(std::string_view id, tenon_iface* out) const {
     if (!offered_.load(std::memory_order_acquire)) {
         return TENON_UNAVAILABLE;
     }
+    const runtime::CallScope scope{&owner_, "query"};
     return plugin_->vt->query(plugin_, str(id), out);
 }
 

@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // One instance of a plugin: its object, its state, and the host as it sees it.
+//
+// What the instance may call depends on its state (the table in sdk/include/tenon/abi/base.h). In
+// created and stopped `query` gives log and clock alone; later every table, and calls that are too
+// early answer TENON_DENIED, 0 or NULL, are counted and, once for each service, logged. What gives
+// something back (admin.remove, exec.unwatch, …) may always be called.
 #pragma once
 
-#include "kernel/manifest/plan.hpp"
 #include "kernel/registry/admin_commands.hpp"
 #include "kernel/registry/health.hpp"
 #include "kernel/runtime/exec.hpp"
 #include "kernel/runtime/log.hpp"
 #include "kernel/runtime/metrics.hpp"
 #include "kernel/runtime/secret_box.hpp"
+#include "sdk/manifest/plan.hpp"
 
 #include <tenon/abi/base.h>
 #include <tenon/abi/host.h>
 
 #include <atomic>
 #include <map>
+#include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,11 +54,20 @@ public:
 
     [[nodiscard]] const tenon_host* host() const { return &host_; }
 
-    // Usable by others: configured and not given up.
+    [[nodiscard]] runtime::Owner& owner() { return owner_; }
+
+    [[nodiscard]] registry::PluginState state() const {
+        return state_.load(std::memory_order_relaxed);
+    }
+
+    // [control] Quarantined is for good: what the instance registered is not called any more.
+    void set_state(registry::PluginState state);
+
     void set_plugin(tenon_plugin* plugin) { plugin_ = plugin; }
 
     [[nodiscard]] tenon_plugin* plugin() const { return plugin_; }
 
+    // Usable by others: configured and not given up.
     void set_offered(bool offered) { offered_.store(offered, std::memory_order_release); }
 
     // [any] An interface of the plugin, when it is usable.
@@ -60,6 +76,9 @@ public:
 private:
     struct Tables;
 
+    // True when the state allows a use from this level on: 1 configured, 2 started.
+    [[nodiscard]] bool allows(std::string_view service, int level) const noexcept;
+
     const Services* services_;
     const manifest::PlannedPlugin* plan_;
     tenon_host host_;
@@ -67,6 +86,10 @@ private:
     std::map<std::string, std::vector<const PluginSlot*>, std::less<>> providers_;
     tenon_plugin* plugin_ = nullptr;
     std::atomic<bool> offered_{false};
+    std::atomic<registry::PluginState> state_{registry::PluginState::planned};
+    runtime::Owner owner_;
+    mutable std::mutex mutex_;
+    mutable std::set<std::string, std::less<>> refused_;  // services; guarded by mutex_
 };
 
 }  // namespace tenon::loader

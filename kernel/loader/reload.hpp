@@ -2,7 +2,7 @@
 // A new configuration for a server that runs: the deployment is read again, and what its plugins
 // can take live is applied, all of it or none.
 //
-// Besides M01 to M19, of the new deployment, a reload is refused with
+// Besides the rules of manifests, of the new deployment, a reload is refused with
 //   R01  a setting changed that its plugin does not take live ("x-reload": "live")
 //   R02  a plugin was added or removed
 //   R03  a plugin's id, version or library changed
@@ -15,8 +15,8 @@
 #pragma once
 
 #include "kernel/loader/lifecycle.hpp"
-#include "kernel/manifest/plan.hpp"
 #include "sdk/manifest/difference.hpp"
+#include "sdk/manifest/plan.hpp"
 
 #include <functional>
 #include <map>

@@ -25,15 +25,24 @@ bool is_up(PluginState state) {
     return state == PluginState::started;
 }
 
-bool is_broken(PluginState state) {
-    return state == PluginState::failed || state == PluginState::down;
-}
-
 }  // namespace
 
+bool is_broken(PluginState state) {
+    return state >= PluginState::failed;
+}
+
 std::string_view state_name(PluginState state) {
-    constexpr std::array<std::string_view, 8> k_names{
-        "planned", "loaded", "configured", "started", "draining", "stopped", "failed", "down"};
+    constexpr std::array<std::string_view, 10> k_names{
+        "planned",
+        "created",
+        "configured",
+        "started",
+        "draining",
+        "stopped",
+        "failed",
+        "down",
+        "quarantined",
+        "held"};
     return k_names[static_cast<std::size_t>(state)];
 }
 
@@ -76,14 +85,13 @@ void Health::set(
         refresh();
     }
     if (changed) {
-        const Field fields[]{
-            {"plugin_name", plugin},
-            {"component", component},
-            {"state", health_name(state)},
-            {"reason", reason}};
-        const std::array raw{fields[0].raw(), fields[1].raw(), fields[2].raw(), fields[3].raw()};
         log_->write(
-            state == TENON_HEALTHY ? TENON_LOG_INFO : TENON_LOG_WARN, "health_changed", raw
+            state == TENON_HEALTHY ? TENON_LOG_INFO : TENON_LOG_WARN,
+            "health_changed",
+            {{"plugin_name", plugin},
+             {"component", component},
+             {"state", health_name(state)},
+             {"reason", reason}}
         );
     }
 }

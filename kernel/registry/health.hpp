@@ -17,9 +17,23 @@
 
 namespace tenon::registry {
 
-// How far a plugin got. `failed`: by itself; `down`: for want of what it needs.
-enum class PluginState { planned, loaded, configured, started, draining, stopped, failed, down };
+// How far a plugin got. `failed`: by itself; `down`: for want of what it needs; `quarantined`: a
+// call did not return, and it is never entered again; `held`: not loaded, in safe mode.
+enum class PluginState {
+    planned,
+    created,
+    configured,
+    started,
+    draining,
+    stopped,
+    failed,
+    down,
+    quarantined,
+    held
+};
 [[nodiscard]] std::string_view state_name(PluginState state);
+// It does not run, and not because anybody asked for that.
+[[nodiscard]] bool is_broken(PluginState state);
 
 class Health {
 public:

@@ -53,7 +53,7 @@ void BlockingPool::work() {
         const Task task = queue_.front();
         queue_.pop_front();
         lock.unlock();
-        task.fn(task.ctx);
+        task.run("a blocking task");
         lock.lock();
     }
 }

@@ -3,6 +3,8 @@
 // is the caller's to handle.
 #pragma once
 
+#include "kernel/runtime/owner.hpp"
+
 #include <tenon/abi/host.h>
 
 #include <condition_variable>
@@ -30,11 +32,6 @@ public:
     [[nodiscard]] std::size_t queued() const;
 
 private:
-    struct Task {
-        tenon_fn fn;
-        void* ctx;
-    };
-
     void work();
 
     mutable std::mutex mutex_;

@@ -56,6 +56,20 @@ void LogSource::write(
     }
 }
 
+void LogSource::write(
+    std::int32_t level,
+    std::string_view event,
+    std::initializer_list<Field> fields
+) const noexcept {
+    (void)guard(nullptr, [&] {
+        std::vector<tenon_log_field> raw;
+        for (const Field& field : fields) {
+            raw.push_back(field.raw());
+        }
+        write(level, event, std::span<const tenon_log_field>{raw});
+    });
+}
+
 const tenon_log_1& LogSource::table() {
     static constexpr tenon_log_1 k_table{
         sizeof(tenon_log_1),
@@ -68,7 +82,8 @@ const tenon_log_1& LogSource::table() {
            tenon_str event,
            const tenon_log_field* fields,
            std::uint32_t count) noexcept {
-            static_cast<const LogSource*>(self)->write(level, view(event), {fields, count});
+            const std::span given{fields, fields == nullptr ? 0 : std::size_t{count}};
+            static_cast<const LogSource*>(self)->write(level, view(event), given);
         }};
     return k_table;
 }

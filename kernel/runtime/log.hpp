@@ -7,9 +7,9 @@
 // not written.
 #pragma once
 
-#include "kernel/manifest/deployment.hpp"
+#include "sdk/manifest/deployment.hpp"
 
-#include <tenon/abi/host.h>
+#include <tenon/plugin.hpp>
 
 #include <atomic>
 #include <initializer_list>
@@ -61,6 +61,9 @@ public:
     }
 
     void write(std::int32_t level, std::string_view event, std::span<const tenon_log_field> fields)
+        const noexcept;
+
+    void write(std::int32_t level, std::string_view event, std::initializer_list<Field> fields)
         const noexcept;
 
     void set_level(std::int32_t level) noexcept { level_.store(level, std::memory_order_relaxed); }

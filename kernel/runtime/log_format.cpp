@@ -32,7 +32,16 @@ bool names_a_secret(std::string_view key) {
     });
 }
 
-// Bytes of the UTF-8 sequence at the start, 0 when it is not one.
+// Nobody reads more of one value, and the queue holds thousands of lines.
+constexpr std::size_t k_max_value = 65536;
+constexpr std::size_t k_max_fields = 256;
+
+// What there is of the text: no more than a line may have, nothing when a plugin gave no pointer.
+std::string_view bounded(tenon_str text) {
+    return text.p == nullptr ? std::string_view{} : view(text).substr(0, k_max_value);
+}
+
+// Bytes of the UTF-8 sequence at the start (RFC 3629), 0 when it is not one.
 std::size_t sequence_length(std::string_view text) {
     const auto lead = static_cast<unsigned char>(text[0]);
     std::size_t length = 0;
@@ -44,6 +53,12 @@ std::size_t sequence_length(std::string_view text) {
         length = 4;
     }
     if (length == 0 || length > text.size()) {
+        return 0;
+    }
+    // Neither overlong, nor a surrogate, nor beyond U+10FFFF.
+    const auto second = static_cast<unsigned char>(text[1]);
+    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
+        (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) {
         return 0;
     }
     for (std::size_t i = 1; i < length; ++i) {
@@ -127,9 +142,9 @@ void append_time(std::string& out, std::int64_t now_real_ns) {
 
 void append_fields(std::string& out, bool json, std::span<const tenon_log_field> fields) {
     for (const tenon_log_field& field : fields) {
-        const std::string_view key = view(field.key);
+        const std::string_view key = bounded(field.key);
         const std::string_view value =
-            names_a_secret(key) ? std::string_view{"[redacted]"} : view(field.value);
+            names_a_secret(key) ? std::string_view{"[redacted]"} : bounded(field.value);
         const bool bare = field.kind == TENON_FIELD_NUMBER && is_number(value);
         if (json) {
             out.push_back(',');
@@ -174,6 +189,8 @@ std::string format_line(
 ) {
     std::string out;
     out.reserve(160);
+    event = event.substr(0, k_max_value);
+    fields = fields.subspan(0, std::min<std::size_t>(fields.size(), k_max_fields));
     if (format == LogFormat::json) {
         out.append("{\"time\":\"");
         append_time(out, now_real_ns);

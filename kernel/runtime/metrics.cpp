@@ -187,7 +187,7 @@ Histogram* Metrics::histogram(
 
 std::uint64_t Metrics::on_collect(tenon_fn fn, void* ctx) {
     const std::lock_guard lock{collect_mutex_};
-    callbacks_.emplace(next_callback_, std::pair{fn, ctx});
+    callbacks_.emplace(next_callback_, Task{fn, ctx});
     return next_callback_++;
 }
 
@@ -200,7 +200,7 @@ std::string Metrics::collect() {
     {
         const std::lock_guard lock{collect_mutex_};
         for (const auto& [handle, callback] : callbacks_) {
-            callback.first(callback.second);
+            callback.run("a collection of metrics");
         }
     }
     std::string out;

@@ -5,6 +5,8 @@
 // Series are never removed; their number is bounded.
 #pragma once
 
+#include "kernel/runtime/owner.hpp"
+
 #include <tenon/abi/host.h>
 
 #include <array>
@@ -78,8 +80,8 @@ private:
     );
 
     std::mutex collect_mutex_;
-    std::map<std::uint64_t, std::pair<tenon_fn, void*>> callbacks_;  // guarded by collect_mutex_
-    std::uint64_t next_callback_ = 1;                                // guarded by collect_mutex_
+    std::map<std::uint64_t, Task> callbacks_;  // guarded by collect_mutex_
+    std::uint64_t next_callback_ = 1;          // guarded by collect_mutex_
     std::mutex mutex_;
     std::map<std::string, Family, std::less<>> families_;  // guarded by mutex_
     std::size_t series_ = 0;                               // guarded by mutex_

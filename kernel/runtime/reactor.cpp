@@ -159,7 +159,10 @@ void Reactor::dispatch(int count) {
         }
         // Gone, or its slot was given to another fd, when an earlier callback removed it.
         if (const Watch* watch = find(event.data.u64); watch != nullptr) {
-            watch->fn(watch->ctx, from_epoll(event.events));
+            if (watch->owner == nullptr || !watch->owner->fenced.load(std::memory_order_relaxed)) {
+                const CallScope scope{watch->owner, "a socket's callback"};
+                watch->fn(watch->ctx, from_epoll(event.events));
+            }
         }
     }
 }
@@ -171,7 +174,7 @@ void Reactor::run_posted() {
         running_.swap(posted_);
     }
     for (const Task& task : running_) {
-        task.fn(task.ctx);
+        task.run("a posted callback");
     }
     running_.clear();
 }
@@ -187,7 +190,7 @@ void Reactor::run_timers() {
         const Task task = first->second;
         timer_deadlines_.erase(id);
         timers_.erase(first);
-        task.fn(task.ctx);
+        task.run("a timer");
     }
 }
 
@@ -204,7 +207,7 @@ void Reactor::run_hooks() {
     for (std::size_t i = 0; i < count; ++i) {
         const Task task = hooks_[i].task;
         if (task.fn != nullptr) {
-            task.fn(task.ctx);
+            task.run("a turn hook");
         }
     }
 }
@@ -240,7 +243,7 @@ Reactor::watch(int fd, std::uint32_t events, tenon_fd_fn fn, void* ctx, std::uin
     }
     Watch& watch = watches_[slot];
     const std::uint64_t made = handle_of(watch.generation, slot);
-    watch = {fd, watch.generation, events, fn, ctx};
+    watch = {fd, watch.generation, events, fn, ctx, t_running.owner};
     // Without events the fd stays out of the set: epoll would report hang-ups all the same.
     if (events != 0 && control(EPOLL_CTL_ADD, watch, made) != TENON_OK) {
         watch.fn = nullptr;

@@ -6,6 +6,8 @@
 // Callbacks do not throw.
 #pragma once
 
+#include "kernel/runtime/owner.hpp"
+
 #include <tenon/abi/host.h>
 
 #include <array>
@@ -54,17 +56,13 @@ public:
     [[nodiscard]] std::int64_t turn_now_ns() const noexcept { return now_ns_; }
 
 private:
-    struct Task {
-        tenon_fn fn;
-        void* ctx;
-    };
-
     struct Watch {
         int fd = -1;
         std::uint32_t generation = 0;
         std::uint32_t events = 0;
         tenon_fd_fn fn = nullptr;
         void* ctx = nullptr;
+        const Owner* owner = nullptr;
     };
 
     struct Hook {

@@ -129,6 +129,12 @@ std::string position(std::string_view text, std::size_t offset) {
 
 }  // namespace
 
+std::string text_at(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    return value != nullptr && value->is_string() ? std::string{value->get_string()}
+                                                  : std::string{};
+}
+
 std::optional<json::value> parse_json(std::string_view text, Report& report) {
     json::parse_options options;
     options.max_depth = k_max_json_depth;

@@ -5,6 +5,7 @@
 
 #include "sdk/manifest/problem.hpp"
 
+#include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
 #include <filesystem>
@@ -27,5 +28,8 @@ read_json_file(const std::filesystem::path& path, Report& report);
 // The whole file, or nothing with `error` set to the reason.
 [[nodiscard]] std::optional<std::string>
 read_file(const std::filesystem::path& path, std::size_t max_bytes, std::string& error);
+
+// The text at a key; empty when there is none.
+[[nodiscard]] std::string text_at(const boost::json::object& object, std::string_view key);
 
 }  // namespace tenon::manifest

@@ -66,12 +66,6 @@ constexpr std::string_view k_schema = R"({
  "health":{"type":"object","properties":{"critical":{"type":"boolean"},
    "interval_ms":{"type":"integer"},"stale_ms":{"type":"integer"}}}}})";
 
-std::string text_at(const json::object& object, std::string_view key) {
-    const json::value* value = object.if_contains(key);
-    return value != nullptr && value->is_string() ? std::string{value->get_string()}
-                                                  : std::string{};
-}
-
 bool flag_at(const json::object& object, std::string_view key) {
     const json::value* value = object.if_contains(key);
     return value != nullptr && value->is_bool() && value->get_bool();
@@ -285,6 +279,18 @@ private:
     Report report_;
 };
 
+using Digest = std::array<unsigned char, crypto_hash_sha256_BYTES>;
+
+std::string hex(const Digest& digest) {
+    constexpr std::string_view k_digits = "0123456789abcdef";
+    std::string text;
+    for (const unsigned char byte : digest) {
+        text.push_back(k_digits[byte >> 4U]);
+        text.push_back(k_digits[byte & 15U]);
+    }
+    return text;
+}
+
 std::string hash_file(const fs::path& file, std::string& error) {
     std::ifstream in{file, std::ios::binary};
     if (!in) {
@@ -302,15 +308,9 @@ std::string hash_file(const fs::path& file, std::string& error) {
             static_cast<unsigned long long>(in.gcount())
         );
     }
-    std::array<unsigned char, crypto_hash_sha256_BYTES> digest{};
+    Digest digest{};
     crypto_hash_sha256_final(&state, digest.data());
-    constexpr std::string_view k_digits = "0123456789abcdef";
-    std::string text;
-    for (const unsigned char byte : digest) {
-        text.push_back(k_digits[byte >> 4U]);
-        text.push_back(k_digits[byte & 15U]);
-    }
-    return text;
+    return hex(digest);
 }
 
 bool is_inside(const fs::path& file, const std::vector<fs::path>& folders) {
@@ -414,6 +414,14 @@ std::string check_library(
         );
     }
     return found;
+}
+
+std::string sha256_of(std::string_view text) {
+    Digest digest{};
+    crypto_hash_sha256(
+        digest.data(), reinterpret_cast<const unsigned char*>(text.data()), text.size()
+    );
+    return hex(digest);
 }
 
 std::vector<PluginManifest> discover(const std::vector<fs::path>& plugin_path, Report& report) {

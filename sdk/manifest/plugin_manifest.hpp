@@ -66,6 +66,9 @@ std::string check_library(
     Report& report
 );
 
+// SHA-256 in lower-case hexadecimal.
+[[nodiscard]] std::string sha256_of(std::string_view text);
+
 // Reads every FOLDER/NAME/plugin.json. A folder that is missing is M09 of `report`.
 [[nodiscard]] std::vector<PluginManifest>
 discover(const std::vector<std::filesystem::path>& plugin_path, Report& report);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/cli/commands.hpp"
 
-#include "kernel/manifest/plan.hpp"
+#include "sdk/manifest/plan.hpp"
 #include "tools/cli/admin_client.hpp"
 #include "tools/cli/arguments.hpp"
 #include "tools/cli/output.hpp"

@@ -3,7 +3,7 @@
 // of what is wrong with them.
 #pragma once
 
-#include "kernel/manifest/plan.hpp"
+#include "sdk/manifest/plan.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -51,6 +52,11 @@ inline void write_file(const fs::path& file, std::string_view text) {
     fs::create_directories(file.parent_path());
     std::ofstream out{file, std::ios::binary};
     out << text;
+}
+
+inline std::string read_file(const fs::path& file) {
+    std::ifstream in{file, std::ios::binary};
+    return {std::istreambuf_iterator<char>{in}, {}};
 }
 
 class Scene {

@@ -5,8 +5,11 @@
 
 #include <boost/json/parse.hpp>
 
+#include <chrono>
+#include <cstdlib>
 #include <future>
 #include <stdexcept>
+#include <thread>
 
 namespace {
 
@@ -22,11 +25,41 @@ struct Fault : tenon_plugin {
     std::string command;
 };
 
+[[gnu::noinline]] void crash() {
+    volatile int* volatile nowhere = nullptr;
+    *nowhere = 1;
+}
+
+void hang() {
+    std::promise<void>{}.get_future().wait_for(std::chrono::hours{1});
+}
+
+// What a careless plugin may give the log: no UTF-8, control characters, far too much, no pointers.
+void log_rubbish(const tenon::Host& host) {
+    const auto log = host.service<tenon_log_1>("tenon.log/1");
+    const std::string huge(10U << 20U, 'x');
+    const tenon_str rubbish = tenon::str("\xff\xc0\xaf\xed\xa0\x80\x1b[2J\r\nforged=1");
+    const tenon_log_field fields[]{
+        {rubbish, rubbish, TENON_FIELD_TEXT, 0},
+        {tenon::str("number"), rubbish, TENON_FIELD_NUMBER, 0},
+        {tenon::str("kind"), tenon::str("odd"), 77, 0},
+        {tenon::str("huge"), tenon::str(huge), TENON_FIELD_TEXT, 0},
+        {{nullptr, 9}, {nullptr, 9}, TENON_FIELD_TEXT, 0}};
+    log->write(log.self, TENON_LOG_INFO, rubbish, fields, 5);
+    log->write(log.self, TENON_LOG_INFO, tenon::str(huge), nullptr, 3);
+    log->write(log.self, 4711, tenon::str("no such level"), nullptr, 0);
+    log->write(log.self, -1, tenon::str("no such level"), nullptr, 0);
+    log->write(log.self, TENON_LOG_INFO, tenon::str("rubbish_written"), nullptr, 0);
+}
+
 Fault& of(tenon_plugin* plugin) {
     return *static_cast<Fault*>(plugin);
 }
 
-tenon_status answer(void*, tenon_str, tenon_sink out, tenon_err*) {
+tenon_status answer(void* self, tenon_str, tenon_sink out, tenon_err*) {
+    if (static_cast<const Fault*>(self)->at == "command") {
+        crash();
+    }
     return out.put(out.ctx, tenon::bytes("\"alive\""));
 }
 
@@ -39,7 +72,7 @@ tenon_status configure(tenon_plugin* plugin, tenon_str json, std::uint32_t, teno
     mine.command = mine.host.environment("instance") + ".alive";
     const auto admin = mine.host.service<tenon_admin_1>("tenon.admin/1");
     return admin->command(
-        admin.self, tenon::str(mine.command), tenon::str("alive"), nullptr, &answer
+        admin.self, tenon::str(mine.command), tenon::str("alive"), plugin, &answer
     );
 }
 
@@ -52,16 +85,47 @@ tenon_status start(tenon_plugin* plugin, tenon_err* err) {
         throw std::runtime_error{"asked to throw in start"};
     }
     if (mine.at == "hang") {
-        std::promise<void>{}.get_future().wait_for(std::chrono::hours{1});
+        // The timer is the reactor's; it must not come any more once this call is given up.
+        const auto exec = mine.host.service<tenon_exec_1>("tenon.exec/1");
+        tenon::call_on_reactor(exec, 0, [&] {
+            const std::int64_t later = exec->turn_now_ns(exec.self) + 600'000'000;
+            (void)exec->timer(
+                exec.self, later, [](void*) { crash(); }, nullptr
+            );
+        });
+        hang();
+    }
+    if (mine.at == "crash") {
+        crash();
+    }
+    if (mine.at == "exit") {
+        std::exit(0);
+    }
+    if (mine.at == "abort") {
+        const auto exec = mine.host.service<tenon_exec_1>("tenon.exec/1");
+        tenon::call_on_reactor(exec, 0, [] { std::abort(); });
+    }
+    if (mine.at == "rubbish") {
+        log_rubbish(mine.host);
+    }
+    if (mine.at == "thread") {
+        std::thread{&hang}.detach();
     }
     return TENON_OK;
 }
 
-tenon_status drain(tenon_plugin*, std::int64_t, tenon_done) {
-    return TENON_OK;
+tenon_status drain(tenon_plugin* plugin, std::int64_t, tenon_done) {
+    if (of(plugin).at == "hang-drain") {
+        hang();
+    }
+    return of(plugin).at == "never-drained" ? TENON_PENDING : TENON_OK;
 }
 
-void stop(tenon_plugin*) {}
+void stop(tenon_plugin* plugin) {
+    if (of(plugin).at == "hang-stop") {
+        hang();
+    }
+}
 
 void destroy(tenon_plugin* plugin) {
     delete &of(plugin);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/manifest/bindings.hpp"
+#include "sdk/manifest/bindings.hpp"
 
 #include <algorithm>
 #include <set>

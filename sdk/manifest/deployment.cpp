@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/manifest/deployment.hpp"
+#include "sdk/manifest/deployment.hpp"
 
 #include "sdk/manifest/json_file.hpp"
 #include "sdk/manifest/schema.hpp"

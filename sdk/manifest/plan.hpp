@@ -3,7 +3,7 @@
 // and the order of the start. Making one opens no library.
 #pragma once
 
-#include "kernel/manifest/deployment.hpp"
+#include "sdk/manifest/deployment.hpp"
 #include "sdk/manifest/plugin_manifest.hpp"
 
 #include <map>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/manifest/plan.hpp"
+#include "sdk/manifest/plan.hpp"
 
-#include "kernel/manifest/bindings.hpp"
+#include "sdk/manifest/bindings.hpp"
 #include "sdk/manifest/schema.hpp"
 
 #include <algorithm>

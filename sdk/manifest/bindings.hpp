@@ -3,7 +3,7 @@
 // (M13).
 #pragma once
 
-#include "kernel/manifest/plan.hpp"
+#include "sdk/manifest/plan.hpp"
 
 namespace tenon::manifest {
 
