@@ -50,6 +50,8 @@ struct Check {
     void (*run)(Context&);
     // The child ends by exit() in place of _exit(): static destructors of the plugin run.
     bool exits_normally = false;
+    // Tells figures and cannot fail: the self-test needs no broken plugin for it.
+    bool report = false;
 
     [[nodiscard]] constexpr std::string_view group() const {
         return name.substr(0, name.find('.'));

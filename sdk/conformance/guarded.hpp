@@ -16,9 +16,10 @@ namespace tenon::conformance {
 
 class Guarded {
 public:
-    explicit Guarded(std::string_view text) : size_{text.size()} {
+    // `slack`: bytes that may be read behind the text.
+    explicit Guarded(std::string_view text, std::size_t slack = 0) : size_{text.size()} {
         const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-        const std::size_t data = (size_ / page + 1) * page;
+        const std::size_t data = ((size_ + slack) / page + 1) * page;
         mapped_ = data + page;
         void* const base =
             ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -26,7 +27,7 @@ public:
             throw std::system_error{errno, std::generic_category(), "mmap"};
         }
         base_ = static_cast<char*>(base);
-        start_ = base_ + data - size_;
+        start_ = base_ + data - slack - size_;
         if (!text.empty()) {
             std::memcpy(start_, text.data(), size_);
         }

@@ -4,6 +4,7 @@
 #include "sdk/conformance/check.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <semaphore>
@@ -123,40 +124,37 @@ Answer Instance::start() {
 }
 
 Answer Instance::drain(std::int64_t deadline_ns) {
-    // Shared with the callback, which may come late.
     struct Wait {
         std::binary_semaphore done{0};
-        Answer answer;
+        std::atomic<tenon_status> status{TENON_OK};
     };
 
+    // Kept until the instance goes: done may come late, and wrongly inline or twice.
     const auto wait = std::make_shared<Wait>();
-    auto* held = new std::shared_ptr<Wait>{wait};
-    const auto fire = [](void* ctx, tenon_status status, const tenon_err* err) {
-        const std::unique_ptr<std::shared_ptr<Wait>> mine{static_cast<std::shared_ptr<Wait>*>(ctx)};
-        (*mine)->answer.status = status;
-        if (err != nullptr) {
-            (*mine)->answer.message.assign(
-                err->msg, std::min<std::size_t>(err->len, sizeof err->msg)
-            );
-        }
-        (*mine)->done.release();
+    drains_.push_back(wait);
+    const auto fire = [](void* ctx, tenon_status status, const tenon_err*) {
+        auto& mine = *static_cast<Wait*>(ctx);
+        mine.status = status;
+        (void)mine.done.try_acquire();
+        mine.done.release();
     };
     host_.set_state(State::draining);
-    tenon_status status = TENON_INTERNAL;
+    Answer answer;
     {
         const PluginScope scope;
-        status = plugin_->vt->drain(plugin_, deadline_ns, {held, fire});
+        answer.status = plugin_->vt->drain(plugin_, deadline_ns, {wait.get(), fire});
     }
-    if (status != TENON_PENDING) {
-        delete held;
-        return {status, "", 0, 0, 0, false};
+    if (answer.status != TENON_PENDING) {
+        return answer;
     }
     const auto left = std::chrono::nanoseconds{deadline_ns - host_.reactor().now_ns()};
     if (!wait->done.try_acquire_for(left + std::chrono::seconds{1})) {
-        return {
-            TENON_TIMEOUT, "drain answered TENON_PENDING and its done never fired", 0, 0, 0, false};
+        answer.status = TENON_TIMEOUT;
+        answer.message = "drain answered TENON_PENDING and its done never fired";
+        return answer;
     }
-    return wait->answer;
+    answer.status = wait->status;
+    return answer;
 }
 
 void Instance::stop() {

@@ -7,8 +7,10 @@
 
 #include "sdk/conformance/host/host.hpp"
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tenon::conformance {
 
@@ -73,6 +75,7 @@ private:
     Host host_;
     tenon_plugin* plugin_ = nullptr;
     tenon_err* error_ = nullptr;
+    std::vector<std::shared_ptr<void>> drains_;  // what their done calls write to
     bool no_error_ = false;
 };
 

@@ -2,6 +2,7 @@
 #include "sdk/conformance/program.hpp"
 
 #include "sdk/conformance/report.hpp"
+#include "sdk/conformance/self_test.hpp"
 
 #include <algorithm>
 #include <deque>
@@ -123,6 +124,9 @@ int run_program(const std::vector<std::string>& arguments) {
         if (options.list) {
             std::cout << check_list(options.json);
             return k_exit_passed;
+        }
+        if (options.self_test) {
+            return run_self_test(options);
         }
         if (options.files.empty()) {
             throw UsageError{"expected a plugin's FILE.so; see --help"};

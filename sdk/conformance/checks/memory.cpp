@@ -9,11 +9,13 @@
 namespace tenon::conformance {
 namespace {
 
+// What is read beyond the end is memory.bounds' affair.
+constexpr std::size_t k_slack = 64;
 constexpr std::int64_t k_second_ns = 1'000'000'000;
 
 void reads_within_bounds(Context& check) {
     Instance& plugin = check.created();
-    for (const std::string& text : {check.config(), std::string{"{}"}, std::string{"{\"a\":1"}}) {
+    for (const std::string& text : {check.config(), std::string{"{ }"}, std::string{"{\"a\":1"}}) {
         const Guarded json{text};
         (void)plugin.configure(json.str(), true);
     }
@@ -25,9 +27,10 @@ void reads_within_bounds(Context& check) {
         const Guarded id{provision.interface_id};
         const Guarded shorter{provision.interface_id.substr(0, provision.interface_id.size() - 1)};
         tenon_iface out{};
+        const tenon_status usual = plugin.query(provision.interface_id, &out);
         check.expect(
-            plugin.query(id.view(), &out) == TENON_OK,
-            "query of " + provision.interface_id + " fails when no NUL follows the id"
+            plugin.query(id.view(), &out) == usual,
+            "query of " + provision.interface_id + " answers otherwise when no NUL follows the id"
         );
         (void)plugin.query(shorter.view(), &out);
     }
@@ -35,14 +38,14 @@ void reads_within_bounds(Context& check) {
 
 void keeps_no_input(Context& check) {
     Instance& plugin = check.created();
-    Guarded config{check.config()};
+    Guarded config{check.config(), k_slack};
     if (!plugin.configure(config.str(), false).ok()) {
         Context::skip("configure failed; see lifecycle.configure");
     }
     config.take_away();
     tenon_iface out{};
     for (const manifest::Provision& provision : check.manifest().provides) {
-        Guarded id{provision.interface_id};
+        Guarded id{provision.interface_id, k_slack};
         (void)plugin.query(id.view(), &out);
         id.take_away();
         (void)plugin.query(provision.interface_id, &out);
