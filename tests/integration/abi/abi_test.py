@@ -194,7 +194,7 @@ class Diff(Case):
     def anchor(self, include, *flags):
         library = self.scratch / "libtenon_abi_anchor.so"
         subprocess.run(["cc", "-std=c11", *(flags or ["-g"]), "-shared", "-fPIC", f"-I{include}",
-                        str(self.baseline / "anchor.c"), "-o", str(library)], check=True)
+                        f"-Wl,-soname,{library.name}", str(self.baseline / "anchor.c"), "-o", str(library)], check=True)
         return library
 
     def test_the_built_anchor_is_as_released(self):
