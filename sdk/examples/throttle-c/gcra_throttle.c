@@ -162,6 +162,7 @@ static tenon_status take(void* self, const tenon_throttle_claim* claims, uint32_
             return TENON_INVALID;
         }
     }
+    const int64_t asked_ns = now_ns;
     now_ns = advance(t, now_ns);
     int64_t wait = 0;
     uint32_t done = 0;
@@ -181,7 +182,7 @@ static tenon_status take(void* self, const tenon_throttle_claim* claims, uint32_
     }
     atomic_fetch_add(&t->limited, 1);
     if (retry_after_ns != NULL) {
-        *retry_after_ns = wait;
+        *retry_after_ns = wait + (now_ns - asked_ns); /* from the caller's now on */
     }
     return TENON_LIMITED;
 }

@@ -16,8 +16,11 @@ const ENTRIES_MAX: usize = 10_000;
 #[derive(Default)]
 struct Entries {
     map: HashMap<Vec<u8>, (Vec<u8>, i64)>,
+    draining: bool,
     hits: u64,
     misses: u64,
+    puts: u64,
+    erased: u64,
 }
 
 #[repr(C)]
@@ -60,6 +63,10 @@ fn out_of_memory(err: *mut Err) -> Status {
     fail(err, UNAVAILABLE, "out of memory")
 }
 
+fn draining(err: *mut Err) -> Status {
+    fail(err, UNAVAILABLE, "the tier is draining")
+}
+
 fn slice<'a>(p: *const c_void, n: usize) -> &'a [u8] {
     if n == 0 {
         return &[];
@@ -76,6 +83,9 @@ extern "C" fn get(this: *mut c_void, key: Bytes, now: i64, out: Sink, expires: *
     guard(err, || {
         let mut guarded = locked(this);
         let entries = &mut *guarded;
+        if entries.draining {
+            return draining(err);
+        }
         let (value, at) = match entries.map.get(slice(key.p, key.n)).filter(|(_, at)| now < *at) {
             Some(entry) => entry,
             None => {
@@ -102,6 +112,9 @@ extern "C" fn put(this: *mut c_void, key: Bytes, value: Bytes, now: i64, ttl: i6
             _ => return out_of_memory(err),
         };
         let mut entries = locked(this);
+        if entries.draining {
+            return draining(err);
+        }
         if entries.map.try_reserve(1).is_err() {
             return out_of_memory(err);
         }
@@ -111,20 +124,32 @@ extern "C" fn put(this: *mut c_void, key: Bytes, value: Bytes, now: i64, ttl: i6
             }
         }
         entries.map.insert(owned_key, (owned_value, now.saturating_add(ttl)));
+        entries.puts += 1;
         OK
     })
 }
 
 extern "C" fn erase(this: *mut c_void, key: Bytes, err: *mut Err) -> Status {
-    guard(err, || match locked(this).map.remove(slice(key.p, key.n)) {
-        Some(_) => OK,
-        None => NOT_FOUND,
+    guard(err, || {
+        let mut entries = locked(this);
+        if entries.draining {
+            return draining(err);
+        }
+        if entries.map.remove(slice(key.p, key.n)).is_none() {
+            return NOT_FOUND;
+        }
+        entries.erased += 1;
+        OK
     })
 }
 
 extern "C" fn clear(this: *mut c_void, prefix: Bytes, err: *mut Err) -> Status {
     guard(err, || {
-        locked(this).map.retain(|key, _| !key.starts_with(slice(prefix.p, prefix.n)));
+        let mut entries = locked(this);
+        if entries.draining {
+            return draining(err);
+        }
+        entries.map.retain(|key, _| !key.starts_with(slice(prefix.p, prefix.n)));
         OK
     })
 }
@@ -141,8 +166,8 @@ extern "C" fn stats(this: *mut c_void, out: *mut CacheTierStats) -> Status {
             bytes_max: 0,
             hits: entries.hits,
             misses: entries.misses,
-            puts: 0,
-            erased: 0,
+            puts: entries.puts,
+            erased: entries.erased,
             evicted: 0,
             expired: 0,
         };
@@ -167,11 +192,13 @@ extern "C" fn configure(_: *mut Plugin, _: Str, _: u32, _: *mut Err) -> Status {
     OK
 }
 
-extern "C" fn start(_: *mut Plugin, _: *mut Err) -> Status {
+extern "C" fn start(plugin: *mut Plugin, _: *mut Err) -> Status {
+    locked(plugin.cast()).draining = false;
     OK
 }
 
-extern "C" fn drain(_: *mut Plugin, _: i64, _: Done) -> Status {
+extern "C" fn drain(plugin: *mut Plugin, _: i64, _: Done) -> Status {
+    locked(plugin.cast()).draining = true;
     OK
 }
 
