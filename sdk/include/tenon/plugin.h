@@ -26,14 +26,36 @@ static inline int tenon_text_is(tenon_str a, const char* b) {
 }
 
 /* ---- errors ----------------------------------------------------------------------------------- */
+/* Bytes of the UTF-8 sequence at p, where n > 0 bytes are; 0 when there is none (RFC 3629). */
+static inline size_t tenon_utf8_sequence(const char* text, size_t n) {
+    const unsigned char* p = (const unsigned char*)text;
+    const size_t         length = p[0] < 0x80                    ? 1
+                                  : p[0] >= 0xC2 && p[0] < 0xE0 ? 2
+                                  : p[0] >= 0xE0 && p[0] < 0xF0 ? 3
+                                  : p[0] >= 0xF0 && p[0] < 0xF5 ? 4
+                                                                : 0;
+    const unsigned char  low = p[0] == 0xE0 ? 0xA0 : p[0] == 0xF0 ? 0x90 : 0x80;
+    const unsigned char  high = p[0] == 0xED ? 0x9F : p[0] == 0xF4 ? 0x8F : 0xBF;
+    size_t               i;
+    if (length < 2 || length > n) {
+        return length == 1 ? 1 : 0;
+    }
+    for (i = 1; i < length; ++i) {
+        if (p[i] < (i == 1 ? low : 0x80) || p[i] > (i == 1 ? high : 0xBF)) {
+            return 0;
+        }
+    }
+    return length;
+}
+
 /* Writes the message, cut to what the caller has room for, and returns `code`:
  *     return tenon_fail(err, TENON_INVALID, "capacity is %d", n);
- * Never put a secret in. */
+ * What is not UTF-8 in it becomes '?'. Never put a secret in. */
 __attribute__((format(printf, 3, 4))) static inline tenon_status
 tenon_fail(tenon_err* err, tenon_status code, const char* format, ...) {
-    char    text[sizeof(((tenon_err*)0)->msg)];
+    char    text[2 * sizeof(((tenon_err*)0)->msg)];
     int     wanted;
-    size_t  room, length;
+    size_t  room, length, at = 0, out = 0;
     va_list arguments;
     if (err == NULL || err->size < offsetof(tenon_err, msg)) {
         return code;
@@ -44,14 +66,20 @@ tenon_fail(tenon_err* err, tenon_status code, const char* format, ...) {
     length = wanted < 0 ? 0 : (size_t)wanted;
     length = length < sizeof text ? length : sizeof text - 1;
     room = err->size - offsetof(tenon_err, msg);
-    length = length < room ? length : room;
-    while (length != 0 && length < (size_t)wanted && (text[length] & 0xC0) == 0x80) {
-        --length; /* a character is not cut in two */
+    room = room < sizeof err->msg ? room : sizeof err->msg;
+    while (at < length) {
+        const size_t bytes = tenon_utf8_sequence(text + at, length - at);
+        const size_t step = bytes == 0 ? 1 : bytes;
+        if (out + step > room) {
+            break;
+        }
+        memcpy(err->msg + out, bytes == 0 ? "?" : text + at, step);
+        out += step;
+        at += step;
     }
     err->code = code;
     err->flags = 0;
-    err->len = (uint32_t)length;
-    memcpy(err->msg, text, length);
+    err->len = (uint32_t)out;
     return code;
 }
 
@@ -217,16 +245,19 @@ static inline tenon_str tenon_setting(tenon_str json, const char* name) {
     return none;
 }
 
-/* A whole number, `absent` when it is not there. */
+/* A whole number, `absent` when there is none. */
 static inline int64_t tenon_setting_int(tenon_str json, const char* name, int64_t absent) {
     const tenon_str value = tenon_setting(json, name);
     char            digits[24];
+    char*           end;
+    long long       number;
     if (value.n == 0 || value.n >= sizeof digits) {
         return absent;
     }
     memcpy(digits, value.p, value.n);
     digits[value.n] = '\0';
-    return strtoll(digits, NULL, 10);
+    number = strtoll(digits, &end, 10);
+    return end == digits || end[strspn(end, " \n\r\t")] != '\0' ? absent : number;
 }
 
 /* true or false, `absent` when it is not there. */

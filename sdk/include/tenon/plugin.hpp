@@ -54,7 +54,35 @@ private:
     std::string message_;
 };
 
-// Writes the error, cut to what the caller has room for, and returns its code.
+// Bytes of the UTF-8 sequence at the start of a text that is not empty; 0 when there is none
+// (RFC 3629).
+[[nodiscard]] inline std::size_t utf8_sequence(std::string_view text) noexcept {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    const unsigned lead = byte(0);
+    const std::size_t length = lead < 0x80U                    ? 1
+                               : lead >= 0xC2U && lead < 0xE0U ? 2
+                               : lead >= 0xE0U && lead < 0xF0U ? 3
+                               : lead >= 0xF0U && lead < 0xF5U ? 4
+                                                               : 0;
+    if (length < 2 || length > text.size()) {
+        return length == 1 ? 1 : 0;
+    }
+    // Neither overlong, nor a surrogate, nor beyond U+10FFFF.
+    const unsigned low = lead == 0xE0U ? 0xA0U : lead == 0xF0U ? 0x90U : 0x80U;
+    const unsigned high = lead == 0xEDU ? 0x9FU : lead == 0xF4U ? 0x8FU : 0xBFU;
+    if (byte(1) < low || byte(1) > high) {
+        return 0;
+    }
+    for (std::size_t i = 2; i < length; ++i) {
+        if ((byte(i) & 0xC0U) != 0x80U) {
+            return 0;
+        }
+    }
+    return length;
+}
+
+// Writes the error, cut to what the caller has room for, and returns its code. What is not UTF-8 in
+// the message becomes '?': it may quote what somebody sent.
 inline tenon_status fail(
     tenon_err* err,
     tenon_status code,
@@ -64,10 +92,21 @@ inline tenon_status fail(
     constexpr std::size_t k_head = offsetof(tenon_err, msg);
     if (err != nullptr && err->size >= k_head) {
         const std::size_t room = std::min<std::size_t>(err->size - k_head, sizeof err->msg);
+        std::size_t length = 0;
+        while (!message.empty()) {
+            const std::size_t bytes = utf8_sequence(message);
+            if (length + std::max<std::size_t>(bytes, 1) > room) {
+                break;
+            }
+            std::memcpy(
+                err->msg + length, bytes == 0 ? "?" : message.data(), bytes == 0 ? 1 : bytes
+            );
+            length += std::max<std::size_t>(bytes, 1);
+            message.remove_prefix(std::max<std::size_t>(bytes, 1));
+        }
         err->code = code;
         err->flags = flags;
-        err->len = static_cast<std::uint32_t>(std::min(message.size(), room));
-        std::memcpy(err->msg, message.data(), err->len);
+        err->len = static_cast<std::uint32_t>(length);
     }
     return code;
 }

@@ -111,10 +111,10 @@ public:
         static constexpr tenon_storage_1 k_table{
             sizeof(tenon_storage_1),
             0,
-            [](void* self) noexcept { return str(of(self).dialect()); },
+            &name_of_dialect,
             &run_transaction,
             &lease_session,
-            [](void* self, tenon_session* s) noexcept { of(self).release(of(s)); },
+            &release_session,
             &control<&StorageSession::begin>,
             &control<&StorageSession::commit>,
             &control<&StorageSession::rollback>,
@@ -181,6 +181,11 @@ private:
     ) noexcept {
         return run(err, [&] { *out = of(self).lease(intent, deadline_ns).handle(); });
     }
+
+    // Functions and not lambdas in the table: g++ 12 calls the pure virtual by its name from those.
+    static tenon_str name_of_dialect(void* self) noexcept { return str(of(self).dialect()); }
+
+    static void release_session(void* self, tenon_session* s) noexcept { of(self).release(of(s)); }
 
     static tenon_status prepare_statement(
         tenon_session* s,

@@ -10,6 +10,8 @@
 
 namespace {
 
+namespace fs = std::filesystem;
+
 class Storage final : public tenon::Plugin, public tenon::StorageProvider {
 public:
     explicit Storage(const tenon_host* host) : Plugin{host} {
@@ -26,8 +28,11 @@ public:
 
     void start() override {
         clock_ = host().service<tenon_clock_1>("tenon.clock/1");
-        const std::filesystem::path data{host().environment("data_dir")};
-        session_.emplace((data / file_).string(), busy_timeout_ms_);
+        const std::string file = fs::path{host().environment("data_dir")} / file_;
+        for (Connection* const connection : {&writer_, &reader_}) {  // the writer makes the file
+            connection->session.emplace(file, busy_timeout_ms_);
+            connection->session->set_intent(connection == &writer_);
+        }
         const std::lock_guard lock{mutex_};
         open_ = true;
     }
@@ -42,8 +47,9 @@ public:
     void stop() noexcept override {
         drain(0);
         std::unique_lock lock{mutex_};
-        freed_.wait(lock, [this] { return !leased_; });
-        session_.reset();
+        freed_.wait(lock, [this] { return !writer_.leased && !reader_.leased; });
+        writer_.session.reset();
+        reader_.session.reset();
     }
 
     [[nodiscard]] std::string_view dialect() const noexcept override { return "sqlite"; }
@@ -53,9 +59,10 @@ public:
         if (intent != TENON_INTENT_READ && intent != TENON_INTENT_WRITE) {
             throw tenon::Error{TENON_INVALID, "unknown intent"};
         }
+        Connection& wanted = intent == TENON_INTENT_WRITE ? writer_ : reader_;
         const std::int64_t asked_ns = now_ns();
         std::unique_lock lock{mutex_};
-        const auto free = [this] { return !leased_ || !open_; };
+        const auto free = [&] { return !wanted.leased || !open_; };
         ++stats_.waiting;
         const bool got = wait(lock, deadline_ns, free);
         --stats_.waiting;
@@ -66,20 +73,19 @@ public:
             ++stats_.lease_timeouts;
             throw tenon::Error{TENON_TIMEOUT, "no connection was free before the deadline"};
         }
-        session_->open(intent == TENON_INTENT_WRITE);
-        leased_ = true;
+        wanted.leased = true;
         ++stats_.leases;
         const std::int64_t waited_ns = now_ns() - asked_ns;
         stats_.wait_total_ns += waited_ns;
         stats_.wait_max_ns = std::max(stats_.wait_max_ns, waited_ns);
-        return *session_;
+        return *wanted.session;
     }
 
     void release(tenon::StorageSession& session) noexcept override {
         (void)tenon::guard(nullptr, [&] { session.rollback(); });
         const std::lock_guard lock{mutex_};
-        leased_ = false;
-        freed_.notify_one();
+        (&session == &*writer_.session ? writer_ : reader_).leased = false;
+        freed_.notify_all();
     }
 
     void stats(tenon_storage_stats& out) override {
@@ -87,12 +93,19 @@ public:
         const std::uint32_t size = out.size;
         out = stats_;
         out.size = size;
-        out.limit = 1;
-        out.in_use = leased_ ? 1 : 0;
-        out.idle = leased_ ? 0 : 1;
+        out.limit = 2;
+        for (const Connection* const connection : {&writer_, &reader_}) {
+            ++(connection->leased ? out.in_use : out.idle);
+            out.transactions += connection->session ? connection->session->commits() : 0;
+        }
     }
 
 private:
+    struct Connection {
+        std::optional<SqliteSession> session;
+        bool leased = false;
+    };
+
     [[nodiscard]] std::int64_t now_ns() const { return clock_->now_ns(clock_.self); }
 
     // Deadlines are on the monotonic clock, which the condition waits by.
@@ -109,10 +122,10 @@ private:
     std::string file_;
     int busy_timeout_ms_ = 0;
     tenon::Service<tenon_clock_1> clock_;
-    std::optional<SqliteSession> session_;
     std::mutex mutex_;  // guards what follows
     std::condition_variable freed_;
-    bool open_ = false, leased_ = false;
+    Connection writer_, reader_;
+    bool open_ = false;
     tenon_storage_stats stats_{};
 };
 

@@ -7,6 +7,7 @@
 
 #include <sqlite3.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -161,8 +162,8 @@ public:
         execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
     }
 
-    // What the next lease may do.
-    void open(bool write) {
+    // What its transactions may do.
+    void set_intent(bool write) {
         write_ = write;
         execute(write ? "PRAGMA query_only = OFF" : "PRAGMA query_only = ON");
     }
@@ -172,7 +173,10 @@ public:
     void commit() override {
         reset_statements();
         execute("COMMIT");
+        ++commits_;
     }
+
+    [[nodiscard]] std::uint64_t commits() const noexcept { return commits_; }
 
     void rollback() override {
         reset_statements();
@@ -256,4 +260,5 @@ private:
     std::unique_ptr<sqlite3, Close> db_;
     std::map<std::string, std::unique_ptr<SqliteStatement>, std::less<>> statements_;
     bool write_ = false;
+    std::atomic<std::uint64_t> commits_{0};  // read while somebody else has the lease
 };

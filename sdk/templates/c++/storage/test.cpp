@@ -28,7 +28,7 @@ std::int64_t count(SqliteSession& session) {
 
 int main() {
     SqliteSession session{":memory:", 0};
-    session.open(true);
+    session.set_intent(true);
     session.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)");
 
     session.begin();
@@ -36,6 +36,7 @@ int main() {
     const tenon_value rows[] = {integer(1), integer(2)};
     session.bulk_insert("t", columns, rows);
     session.commit();
+    CHECK(session.commits() == 1);
     CHECK(count(session) == 2);
 
     session.begin();
@@ -48,7 +49,7 @@ int main() {
     CHECK(status_of([&] { (void)session.prepare("SELECT 1; SELECT 2"); }) == TENON_INVALID);
     CHECK(!session.explain("SELECT * FROM t WHERE a = 1").empty());
 
-    session.open(false);
+    session.set_intent(false);
     CHECK(status_of([&] { session.execute("DELETE FROM t"); }) == TENON_DENIED);
     return failures();
 }

@@ -44,8 +44,8 @@ public:
     // All of the wants, at most eight, or none. 0: taken; k_never: a cost above the burst; else the
     // time from now at which they would be taken if nobody else takes any.
     std::int64_t
-    take(const Want* wants, std::size_t count, const Rate& rate, std::int64_t now_ns) noexcept {
-        now_ns = advance(now_ns);
+    take(const Want* wants, std::size_t count, const Rate& rate, std::int64_t asked_ns) noexcept {
+        const std::int64_t now_ns = advance(asked_ns);
         std::array<Part, 8> parts{};
         const std::size_t merged = merge(wants, count, parts);
         for (std::size_t i = 0; i < merged; ++i) {
@@ -65,7 +65,8 @@ public:
                 give(*parts[i].slot, parts[i].cost * rate.interval_ns());
             }
         }
-        return wait_ns;
+        // Seen from the caller's time, which may be behind.
+        return wait_ns == 0 ? 0 : wait_ns + (now_ns - asked_ns);
     }
 
     void refund(const Want& want, const Rate& rate, std::int64_t now_ns) noexcept {

@@ -11,7 +11,11 @@
 
 class InstantVenue {
 public:
-    void submit(const tenon_venue_order& order, tenon::Venue::Reports& out) {
+    void submit(const tenon_venue_order& order, bool listed, tenon::Venue::Reports& out) {
+        if (!listed) {
+            out.rejected(order.order_id, order.instrument, TENON_REJECT_UNKNOWN_INSTRUMENT);
+            return;
+        }
         if (order.type == TENON_ORDER_LIMIT_MAKER) {
             out.rejected(order.order_id, order.instrument, TENON_REJECT_WOULD_MATCH);
             return;

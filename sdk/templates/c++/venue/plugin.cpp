@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "instant_venue.hpp"
 
+#include <tenon/abi/instruments.h>
 #include <tenon/metrics.hpp>
 
 namespace {
@@ -12,6 +13,7 @@ public:
     void configure(std::string_view, bool) override {}
 
     void start() override {
+        instruments_ = host().require<tenon_instruments_1>("tenon.instruments/1");
         fills_ = tenon::Metrics{host()}.counter("tenon_@identifier@_fills_total", "Orders filled");
     }
 
@@ -25,7 +27,8 @@ public:
     void submit(const tenon_venue_order& order, std::string_view, std::int64_t, Reports& out)
         override {
         const std::uint64_t before = venue_.fills();
-        venue_.submit(order, out);
+        const bool listed = order.instrument < instruments_->instrument_count(instruments_.self);
+        venue_.submit(order, listed, out);
         fills_.add(venue_.fills() - before);
     }
 
@@ -43,6 +46,7 @@ public:
     [[nodiscard]] std::uint64_t hash() const noexcept override { return venue_.hash(); }
 
 private:
+    tenon::Service<tenon_instruments_1> instruments_;
     tenon::Counter fills_;
     InstantVenue venue_;
 };

@@ -8,7 +8,7 @@ namespace {
 
 using Seen = std::vector<tenon_venue_report>;
 
-Seen submit(InstantVenue& venue, std::uint8_t type) {
+Seen submit(InstantVenue& venue, std::uint8_t type, bool listed = true) {
     tenon_venue_order order{};
     order.order_id = 7;
     order.type = type;
@@ -18,7 +18,7 @@ Seen submit(InstantVenue& venue, std::uint8_t type) {
     tenon::Venue::Reports out{{&seen, [](void* ctx, const tenon_venue_report* report) {
                                    static_cast<Seen*>(ctx)->push_back(*report);
                                }}};
-    venue.submit(order, out);
+    venue.submit(order, listed, out);
     return seen;
 }
 
@@ -35,6 +35,9 @@ int main() {
     CHECK(market.size() == 1 && market[0].reject == TENON_REJECT_NO_LIQUIDITY);
     CHECK(submit(venue, TENON_ORDER_LIMIT_MAKER)[0].reject == TENON_REJECT_WOULD_MATCH);
     CHECK(submit(venue, TENON_ORDER_STOP_LOSS)[0].reject == TENON_REJECT_UNSUPPORTED);
+
+    const Seen unlisted = submit(venue, TENON_ORDER_LIMIT, false);
+    CHECK(unlisted.size() == 1 && unlisted[0].reject == TENON_REJECT_UNKNOWN_INSTRUMENT);
 
     InstantVenue other;
     CHECK(other.hash() != venue.hash());

@@ -5,6 +5,10 @@
 #include <pthread.h>
 #include <time.h>
 
+enum { READER, WRITER, CONNECTIONS };
+
+typedef struct connection { tenon_session session; int leased; } connection;
+
 typedef struct storage {
     tenon_plugin         base; /* first: the host's pointer is ours */
     const tenon_host*    host;
@@ -12,10 +16,10 @@ typedef struct storage {
     void*                clock_self;
     char                 file[1025];
     int                  busy_timeout_ms;
-    tenon_session        session;
     pthread_mutex_t      mutex; /* guards what follows */
     pthread_cond_t       freed;
-    int                  open, leased;
+    connection           connections[CONNECTIONS];
+    int                  open;
     tenon_storage_stats  counts;
 } storage;
 
@@ -30,47 +34,45 @@ static tenon_str dialect(void* ctx) {
 }
 
 /* Under the lock. Deadlines are on the monotonic clock, which the condition waits by. */
-static int wait_free(storage* self, int64_t deadline_ns) {
+static int wait_free(storage* self, const connection* wanted, int64_t deadline_ns) {
     struct timespec until;
     int             waited = 0;
     until.tv_sec = (time_t)(deadline_ns / 1000000000);
     until.tv_nsec = (long)(deadline_ns % 1000000000);
     ++self->counts.waiting;
-    while (self->leased && self->open && waited == 0) {
+    while (wanted->leased && self->open && waited == 0) {
         waited = deadline_ns == INT64_MAX
                      ? pthread_cond_wait(&self->freed, &self->mutex)
                      : pthread_cond_timedwait(&self->freed, &self->mutex, &until);
     }
     --self->counts.waiting;
-    return !self->leased;
+    return !wanted->leased;
 }
 
 static tenon_status lease(void* ctx, uint32_t intent, int64_t deadline_ns, tenon_session** out,
                           tenon_err* err) {
-    storage* const self = (storage*)ctx;
-    const int64_t  asked_ns = now_ns(self);
-    tenon_status   status = TENON_OK;
-    int64_t        waited_ns;
+    storage* const    self = (storage*)ctx;
+    connection* const wanted = &self->connections[intent == TENON_INTENT_WRITE ? WRITER : READER];
+    const int64_t     asked_ns = now_ns(self);
+    tenon_status      status = TENON_OK;
+    int64_t           waited_ns;
     if (intent != TENON_INTENT_READ && intent != TENON_INTENT_WRITE) {
         return tenon_fail(err, TENON_INVALID, "unknown intent");
     }
     pthread_mutex_lock(&self->mutex);
-    if (!wait_free(self, deadline_ns) && self->open) {
+    if (!wait_free(self, wanted, deadline_ns) && self->open) {
         ++self->counts.lease_timeouts;
         status = tenon_fail(err, TENON_TIMEOUT, "no connection was free before the deadline");
     } else if (!self->open) {
         status = tenon_fail(err, TENON_UNAVAILABLE, "the storage is draining");
     } else {
-        status = session_intent(&self->session, intent == TENON_INTENT_WRITE, err);
-    }
-    if (status == TENON_OK) {
-        self->leased = 1;
+        wanted->leased = 1;
         ++self->counts.leases;
         waited_ns = now_ns(self) - asked_ns;
         self->counts.wait_total_ns += waited_ns;
         self->counts.wait_max_ns =
             self->counts.wait_max_ns > waited_ns ? self->counts.wait_max_ns : waited_ns;
-        *out = &self->session;
+        *out = &wanted->session;
     }
     pthread_mutex_unlock(&self->mutex);
     return status;
@@ -78,9 +80,14 @@ static tenon_status lease(void* ctx, uint32_t intent, int64_t deadline_ns, tenon
 
 static void release(void* ctx, tenon_session* session) {
     storage* const self = (storage*)ctx;
+    int            i;
     (void)session_rollback(session, NULL);
     pthread_mutex_lock(&self->mutex);
-    self->leased = 0;
+    for (i = 0; i < CONNECTIONS; ++i) {
+        if (session == &self->connections[i].session) {
+            self->connections[i].leased = 0;
+        }
+    }
     pthread_cond_broadcast(&self->freed);
     pthread_mutex_unlock(&self->mutex);
 }
@@ -106,11 +113,14 @@ static tenon_status transact(void* ctx, uint32_t intent, int64_t deadline_ns,
 static tenon_status stats(void* ctx, tenon_storage_stats* out) {
     storage* const      self = (storage*)ctx;
     tenon_storage_stats now;
+    int                 i;
     pthread_mutex_lock(&self->mutex);
     now = self->counts;
-    now.limit = 1;
-    now.in_use = self->leased ? 1 : 0;
-    now.idle = self->leased ? 0 : 1;
+    now.limit = CONNECTIONS;
+    for (i = 0; i < CONNECTIONS; ++i) {
+        ++*(self->connections[i].leased ? &now.in_use : &now.idle);
+        now.transactions += self->connections[i].session.commits;
+    }
     pthread_mutex_unlock(&self->mutex);
     return tenon_copy_out(&now, sizeof now, out);
 }
@@ -130,12 +140,19 @@ static tenon_status configure(tenon_plugin* plugin, tenon_str json, uint32_t dry
     return TENON_OK;
 }
 
+static void close_all(storage* self) {
+    int i;
+    for (i = 0; i < CONNECTIONS; ++i) {
+        session_close(&self->connections[i].session);
+    }
+}
+
 static tenon_status start(tenon_plugin* plugin, tenon_err* err) {
     storage* const self = (storage*)plugin;
     tenon_iface    environment, clock;
     tenon_str      data = {"", 0};
     char           path[4096];
-    int            length;
+    int            length, i;
     tenon_status   status = tenon_host_service(self->host, "tenon.environment/1", &environment, err);
     if (status == TENON_OK) {
         status = tenon_host_service(self->host, "tenon.clock/1", &clock, err);
@@ -153,13 +170,19 @@ static tenon_status start(tenon_plugin* plugin, tenon_err* err) {
     if (length < 0 || (size_t)length >= sizeof path) {
         return tenon_fail(err, TENON_INVALID, "/file: the path is too long");
     }
-    status = session_open(&self->session, path, self->busy_timeout_ms, err);
-    if (status == TENON_OK) {
-        pthread_mutex_lock(&self->mutex);
-        self->open = 1;
-        pthread_mutex_unlock(&self->mutex);
+    for (i = CONNECTIONS - 1; status == TENON_OK && i >= 0; --i) { /* the writer makes the file */
+        tenon_session* const session = &self->connections[i].session;
+        status = session_open(session, path, self->busy_timeout_ms, err);
+        status = status == TENON_OK ? session_intent(session, i == WRITER, err) : status;
     }
-    return status;
+    if (status != TENON_OK) {
+        close_all(self);
+        return status;
+    }
+    pthread_mutex_lock(&self->mutex);
+    self->open = 1;
+    pthread_mutex_unlock(&self->mutex);
+    return TENON_OK;
 }
 
 static tenon_status drain(tenon_plugin* plugin, int64_t deadline_ns, tenon_done done) {
@@ -176,16 +199,15 @@ static void stop(tenon_plugin* plugin) {
     storage* const self = (storage*)plugin;
     pthread_mutex_lock(&self->mutex);
     self->open = 0;
-    while (self->leased) {
+    while (self->connections[READER].leased || self->connections[WRITER].leased) {
         pthread_cond_wait(&self->freed, &self->mutex);
     }
     pthread_mutex_unlock(&self->mutex);
-    session_close(&self->session);
+    close_all(self);
 }
 
 static void destroy(tenon_plugin* plugin) {
     storage* const self = (storage*)plugin;
-    session_close(&self->session); /* of a start that failed half-way */
     pthread_cond_destroy(&self->freed);
     pthread_mutex_destroy(&self->mutex);
     free(self);

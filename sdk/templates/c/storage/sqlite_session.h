@@ -20,6 +20,7 @@ struct tenon_session {
     sqlite3*         db;
     tenon_statement* statements; /* prepared, kept by their text */
     int              write;
+    _Atomic uint64_t commits; /* read while somebody else has the lease */
 };
 
 static tenon_status sql_status(int code) {
@@ -92,7 +93,7 @@ static void session_close(tenon_session* session) {
     session->db = NULL;
 }
 
-/* What the next lease may do. */
+/* What its transactions may do. */
 static tenon_status session_intent(tenon_session* session, int write, tenon_err* err) {
     session->write = write;
     return session_execute(
@@ -116,8 +117,11 @@ static tenon_status session_begin(tenon_session* session, tenon_err* err) {
 }
 
 static tenon_status session_commit(tenon_session* session, tenon_err* err) {
+    tenon_status status;
     session_reset(session);
-    return session_execute(session, tenon_text("COMMIT"), err);
+    status = session_execute(session, tenon_text("COMMIT"), err);
+    session->commits += status == TENON_OK ? 1 : 0;
+    return status;
 }
 
 static tenon_status session_rollback(tenon_session* session, tenon_err* err) {

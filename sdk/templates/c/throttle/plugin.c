@@ -168,7 +168,8 @@ static tenon_status configure(tenon_plugin* plugin, tenon_str json, uint32_t dry
         return TENON_OK;
     }
     if (self->all.slots == NULL) {
-        if (buckets_make(&self->all, (size_t)tenon_setting_int(json, "keys_max", 4096)) != 0) {
+        const int64_t keys_max = later(tenon_setting_int(json, "keys_max", 4096), 1);
+        if (buckets_make(&self->all, (size_t)keys_max) != 0) {
             return tenon_fail(err, TENON_UNAVAILABLE, "out of memory");
         }
         memcpy(self->limit, limit, sizeof limit);

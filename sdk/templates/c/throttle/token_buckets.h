@@ -143,12 +143,12 @@ static size_t buckets_merge(buckets* all, const tenon_throttle_claim* claims, ui
 /* All of the claims (at most eight, keys not too long), or none. 0: taken; BUCKETS_NEVER: a cost above
  * the burst; else the time from now at which they would be taken if nobody else takes any. */
 static int64_t buckets_take(buckets* all, const tenon_throttle_claim* claims, uint32_t count,
-                            rate limit, int64_t now_ns) {
-    part         parts[TENON_THROTTLE_CLAIMS_MAX];
-    const size_t merged = buckets_merge(all, claims, count, parts);
-    int64_t      wait_ns = 0;
-    size_t       i;
-    now_ns = buckets_advance(all, now_ns);
+                            rate limit, int64_t asked_ns) {
+    part          parts[TENON_THROTTLE_CLAIMS_MAX];
+    const size_t  merged = buckets_merge(all, claims, count, parts);
+    const int64_t now_ns = buckets_advance(all, asked_ns);
+    int64_t       wait_ns = 0;
+    size_t        i;
     for (i = 0; i < merged; ++i) {
         if (limit.per_second != 0 && parts[i].cost > limit.burst) {
             return BUCKETS_NEVER;
@@ -164,7 +164,8 @@ static int64_t buckets_take(buckets* all, const tenon_throttle_claim* claims, ui
             atomic_fetch_sub(&parts[i].slot->full_ns, parts[i].cost * rate_interval_ns(limit));
         }
     }
-    return wait_ns;
+    /* Seen from the caller's time, which may be behind. */
+    return wait_ns == 0 ? 0 : wait_ns + (now_ns - asked_ns);
 }
 
 /* A time before now is a full budget, so this never gives more than the burst. */

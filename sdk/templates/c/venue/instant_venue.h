@@ -30,9 +30,10 @@ static void venue_report(tenon_venue_reports out, const tenon_venue_order* order
 }
 
 /* 1 when it was filled. */
-static int venue_submit(instant_venue* venue, const tenon_venue_order* order,
+static int venue_submit(instant_venue* venue, const tenon_venue_order* order, int listed,
                         tenon_venue_reports out) {
-    const uint32_t reject = order->type == TENON_ORDER_LIMIT         ? TENON_REJECT_NONE
+    const uint32_t reject = !listed                                  ? TENON_REJECT_UNKNOWN_INSTRUMENT
+                            : order->type == TENON_ORDER_LIMIT       ? TENON_REJECT_NONE
                             : order->type == TENON_ORDER_LIMIT_MAKER ? TENON_REJECT_WOULD_MATCH
                             : order->type == TENON_ORDER_MARKET      ? TENON_REJECT_NO_LIQUIDITY
                                                                      : TENON_REJECT_UNSUPPORTED;

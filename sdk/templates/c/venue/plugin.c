@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "instant_venue.h"
 
+#include <tenon/abi/instruments.h>
 #include <tenon/plugin.h>
 
 typedef struct venue {
     tenon_plugin      base; /* first: the host's pointer is ours */
     const tenon_host* host;
+    tenon_iface       instruments;
     uint64_t*         fills;
     instant_venue     state;
 } venue;
@@ -23,9 +25,11 @@ static tenon_status attach(void* ctx, tenon_iface input, tenon_err* err) {
 
 static void submit(void* ctx, const tenon_venue_order* order, tenon_bytes evidence,
                    int64_t now_real_ns, tenon_venue_reports out) {
-    venue* const self = (venue*)ctx;
+    venue* const                     self = (venue*)ctx;
+    const tenon_instruments_1* const list = (const tenon_instruments_1*)self->instruments.vt;
+    const int listed = order->instrument < list->instrument_count(self->instruments.self);
     (void)evidence, (void)now_real_ns;
-    tenon_count(self->fills, (uint64_t)venue_submit(&self->state, order, out));
+    tenon_count(self->fills, (uint64_t)venue_submit(&self->state, order, listed, out));
 }
 
 /* Nothing rests here, so no order is known. */
@@ -63,9 +67,8 @@ static tenon_status configure(tenon_plugin* plugin, tenon_str json, uint32_t dry
 
 static tenon_status start(tenon_plugin* plugin, tenon_err* err) {
     venue* const self = (venue*)plugin;
-    (void)err;
     self->fills = tenon_counter(self->host, "tenon_@identifier@_fills_total", "Orders filled");
-    return TENON_OK;
+    return tenon_find(self->host, "tenon.instruments/1", &self->instruments, err);
 }
 
 static void stop(tenon_plugin* plugin) {
