@@ -252,7 +252,7 @@ int dispatch(const Arguments& arguments) {
     if (word == "list" && arguments.words.size() == 1) {
         return list(arguments);
     }
-    if (word == "plugin" && arguments.words.size() > 1 && arguments.words[1] == "new") {
+    if (word == "plugin") {  // `plugin check` never comes here
         return make_plugin(arguments);
     }
     if (word == "verify" && arguments.words.size() == 1) {

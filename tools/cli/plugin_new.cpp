@@ -203,7 +203,7 @@ void check_kind(const NewPlugin& wanted, const fs::path& templates) {
 }  // namespace
 
 NewPlugin new_plugin_of(const Arguments& arguments) {
-    if (arguments.words.size() != 4) {
+    if (arguments.words.size() != 4 || arguments.words[1] != "new") {
         throw UsageError{std::string{k_usage}};
     }
     for (const auto& entry : arguments.options) {
