@@ -62,7 +62,7 @@ public:
 
     void configure(std::string_view json, bool dry_run) override {
         settings_.configure(json, dry_run);
-        if (!dry_run && cache_) {  // while running: bytes_max and the sweep are live
+        if (!dry_run && open_.load()) {  // while running: bytes_max and the sweep are live
             cache_->resize(settings_->bytes_max);
             begin_sweeps();
         }
@@ -76,9 +76,7 @@ public:
         expired_ =
             metrics.counter("tenon_cache_memory_expired_total", "Entries dropped as expired");
         published_ = {};
-        if (!cache_) {
-            cache_ = std::make_unique<MemoryCache>(settings_->bytes_max, settings_->shards);
-        }
+        cache_ = std::make_unique<MemoryCache>(settings_->bytes_max, settings_->shards);
         open_.store(true);
         begin_sweeps();
         metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
@@ -167,7 +165,7 @@ private:
     }
 
     Live<MemorySettings> settings_;
-    std::unique_ptr<MemoryCache> cache_;  // made at the first start, emptied by stop
+    std::unique_ptr<MemoryCache> cache_;  // made by start, emptied by stop
     std::atomic<bool> open_{false};
     Service<tenon_metrics_1> metrics_;
     std::uint64_t collect_ = 0;

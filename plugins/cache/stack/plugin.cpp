@@ -60,6 +60,12 @@ public:
         }
     }
 
+    void drain(std::int64_t) override {
+        if (stack_) {
+            stack_->refuse();
+        }
+    }
+
     void stop() noexcept override {
         routes_.reset();
         commands_.clear();

@@ -69,6 +69,9 @@ public:
     // [control] In the order in which they are asked; before anything else.
     void add_tier(std::string name, Service<tenon_cache_tier_1> service, Tier::Watcher watcher);
 
+    // [control] New requests are refused from now on.
+    void refuse() noexcept { closed_.store(true); }
+
     // [control] New work is refused, waiting requests are answered, refreshes and erases under way
     // end. Returns when nothing of the stack runs.
     void close() noexcept;

@@ -87,6 +87,7 @@ public:
         if (collect_ != 0) {
             metrics_->remove_on_collect(metrics_.self, std::exchange(collect_, 0));
         }
+        metrics_ = {};
     }
 
     std::optional<std::uint32_t> find(std::string_view limit) const override {

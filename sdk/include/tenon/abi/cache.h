@@ -37,10 +37,11 @@ typedef struct tenon_cache_answer {
     int64_t  expires_ns;     /* 0: not kept */
 } tenon_cache_answer;
 
-/* Makes the value: puts it into `value` and fills `keep` (size is set; tags must live until the loader
- * returns). TENON_NOT_FOUND is kept as a negative entry. Any other failure is given to all who wait
- * and not kept. [io] `ctx` must stay valid until the request is answered; a refresh in the background
- * (stale window) uses only loaders given with `refresh`. */
+/* Makes the value: puts it into `value` and fills `keep` (size is set; its tags are read after the
+ * loader has returned: keep them in what `ctx` points to, or static). TENON_NOT_FOUND is kept as a
+ * negative entry. Any other failure is given to all who wait and not kept. [io] `ctx` must stay valid
+ * until the request is answered; a refresh in the background (stale window) uses only loaders given
+ * with `refresh`. */
 typedef tenon_status (*tenon_cache_loader)(void* ctx, int64_t deadline_ns, tenon_sink value,
                                            tenon_cache_keep* keep, tenon_err*);
 
