@@ -69,24 +69,12 @@ public:
     }
 
     void start() override {
-        const Metrics metrics{host()};
-        entries_ = metrics.gauge("tenon_cache_memory_entries", "Entries in the memory tier");
-        bytes_ = metrics.gauge("tenon_cache_memory_bytes", "Bytes that the memory tier holds");
-        evicted_ = metrics.counter("tenon_cache_memory_evicted_total", "Entries evicted for room");
-        expired_ =
-            metrics.counter("tenon_cache_memory_expired_total", "Entries dropped as expired");
-        published_ = {};
-        cache_ = std::make_unique<MemoryCache>(settings_->bytes_max, settings_->shards);
-        open_.store(true);
-        begin_sweeps();
-        metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
-        collect_ = metrics_->on_collect(
-            metrics_.self,
-            [](void* self) noexcept {
-                (void)guard(nullptr, [&] { static_cast<MemoryPlugin*>(self)->publish(); });
-            },
-            this
-        );
+        try {
+            begin();
+        } catch (...) {
+            stop();
+            throw;
+        }
     }
 
     void drain(std::int64_t) override { open_.store(false); }
@@ -145,6 +133,27 @@ public:
     }
 
 private:
+    void begin() {
+        const Metrics metrics{host()};
+        entries_ = metrics.gauge("tenon_cache_memory_entries", "Entries in the memory tier");
+        bytes_ = metrics.gauge("tenon_cache_memory_bytes", "Bytes that the memory tier holds");
+        evicted_ = metrics.counter("tenon_cache_memory_evicted_total", "Entries evicted for room");
+        expired_ =
+            metrics.counter("tenon_cache_memory_expired_total", "Entries dropped as expired");
+        published_ = {};
+        cache_ = std::make_unique<MemoryCache>(settings_->bytes_max, settings_->shards);
+        open_.store(true);
+        begin_sweeps();
+        metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
+        collect_ = metrics_->on_collect(
+            metrics_.self,
+            [](void* self) noexcept {
+                (void)guard(nullptr, [&] { static_cast<MemoryPlugin*>(self)->publish(); });
+            },
+            this
+        );
+    }
+
     void check_open() const {
         if (!open_.load(std::memory_order_relaxed)) {
             throw Error{TENON_UNAVAILABLE, "the memory cache is not started"};

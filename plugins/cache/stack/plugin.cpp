@@ -30,33 +30,11 @@ public:
     }
 
     void start() override {
-        health_ = host().service<tenon_health_1>("tenon.health/1");
-        stack_ = std::make_unique<Stack>(
-            cache_stack::Services{
-                host().service<tenon_clock_1>("tenon.clock/1"),
-                host().service<tenon_exec_1>("tenon.exec/1"),
-                host().log()},
-            settings_
-        );
-        find_tiers();
-        open_named();
-        begin_sweeps();
-        metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
-        collect_ = metrics_->on_collect(
-            metrics_.self,
-            [](void* self) noexcept {
-                (void)guard(nullptr, [&] { static_cast<StackPlugin*>(self)->publish(); });
-            },
-            this
-        );
-        add_commands();
-        if (const auto routes = host().find<tenon_http_routes_1>("tenon.http_routes/1")) {
-            routes_ = std::make_unique<HttpRoutes>(routes);
-            routes_->mount("GET", "/api/stats/cache", [this](const tenon_http_request& request) {
-                const std::string body = stack_->stats();
-                const tenon_http_header fresh{str("Cache-Control"), str("no-store")};
-                (void)routes_->respond(request.handle, {200, "application/json", body, {fresh}});
-            });
+        try {
+            begin();
+        } catch (...) {
+            stop();
+            throw;
         }
     }
 
@@ -124,6 +102,37 @@ public:
     std::string stats() override { return stack().stats(); }
 
 private:
+    void begin() {
+        health_ = host().service<tenon_health_1>("tenon.health/1");
+        stack_ = std::make_unique<Stack>(
+            cache_stack::Services{
+                host().service<tenon_clock_1>("tenon.clock/1"),
+                host().service<tenon_exec_1>("tenon.exec/1"),
+                host().log()},
+            settings_
+        );
+        find_tiers();
+        open_named();
+        begin_sweeps();
+        metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
+        collect_ = metrics_->on_collect(
+            metrics_.self,
+            [](void* self) noexcept {
+                (void)guard(nullptr, [&] { static_cast<StackPlugin*>(self)->publish(); });
+            },
+            this
+        );
+        add_commands();
+        if (const auto routes = host().find<tenon_http_routes_1>("tenon.http_routes/1")) {
+            routes_ = std::make_unique<HttpRoutes>(routes);
+            routes_->mount("GET", "/api/stats/cache", [this](const tenon_http_request& request) {
+                const std::string body = stack_->stats();
+                const tenon_http_header fresh{str("Cache-Control"), str("no-store")};
+                (void)routes_->respond(request.handle, {200, "application/json", body, {fresh}});
+            });
+        }
+    }
+
     // A counter that follows what the stack has counted since its start.
     struct Followed {
         Counter cell;

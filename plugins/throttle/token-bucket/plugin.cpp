@@ -50,36 +50,12 @@ public:
     }
 
     void start() override {
-        metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
-        make_series();
-        collect_ = metrics_->on_collect(
-            metrics_.self,
-            [](void* self) noexcept {
-                (void)guard(nullptr, [&] { static_cast<TokenBucketPlugin*>(self)->publish(); });
-            },
-            this
-        );
-        commands_.open(host());
-        commands_.add(
-            "throttle.stats",
-            "{}: limits, their levels, what they let through",
-            [this](const Settings&) { return buckets_.stats(); }
-        );
-        commands_.add(
-            "throttle.level",
-            R"({"level":LEVEL,"limit":NAME}: change the level of a limit, or without "limit" of all)",
-            [this](const Settings& args) {
-                buckets_.set_level(
-                    args.get<std::string>("limit", ""), args.get<std::string>("level")
-                );
-                host().log().info(
-                    "throttle_level",
-                    {{"limit", args.get<std::string>("limit", "")},
-                     {"level", args.get<std::string>("level")}}
-                );
-                return buckets_.stats();
-            }
-        );
+        try {
+            begin();
+        } catch (...) {
+            stop();
+            throw;
+        }
     }
 
     void stop() noexcept override {
@@ -130,6 +106,39 @@ public:
     std::string stats() const override { return buckets_.stats(); }
 
 private:
+    void begin() {
+        metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
+        make_series();
+        collect_ = metrics_->on_collect(
+            metrics_.self,
+            [](void* self) noexcept {
+                (void)guard(nullptr, [&] { static_cast<TokenBucketPlugin*>(self)->publish(); });
+            },
+            this
+        );
+        commands_.open(host());
+        commands_.add(
+            "throttle.stats",
+            "{}: limits, their levels, what they let through",
+            [this](const Settings&) { return buckets_.stats(); }
+        );
+        commands_.add(
+            "throttle.level",
+            R"({"level":LEVEL,"limit":NAME}: change the level of a limit, or without "limit" of all)",
+            [this](const Settings& args) {
+                buckets_.set_level(
+                    args.get<std::string>("limit", ""), args.get<std::string>("level")
+                );
+                host().log().info(
+                    "throttle_level",
+                    {{"limit", args.get<std::string>("limit", "")},
+                     {"level", args.get<std::string>("level")}}
+                );
+                return buckets_.stats();
+            }
+        );
+    }
+
     struct Series {
         Counter taken, limited;
         std::uint64_t published_taken = 0, published_limited = 0;

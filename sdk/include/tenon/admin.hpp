@@ -30,7 +30,11 @@ public:
     AdminCommands(const AdminCommands&) = delete;
     AdminCommands& operator=(const AdminCommands&) = delete;
 
-    void open(const Host& host) { service_ = host.service<tenon_admin_1>("tenon.admin/1"); }
+    // [control] What was added before is taken back.
+    void open(const Host& host) {
+        clear();
+        service_ = host.service<tenon_admin_1>("tenon.admin/1");
+    }
 
     // [control] Throws Error when the name is taken.
     void add(std::string name, std::string_view usage, Handler handler) {

@@ -32,6 +32,8 @@ TEST_CASE("an error never writes past the size that the caller gave", "[sdk][K2]
     CHECK(tenon::fail(&room.err, TENON_INVALID, "too long") == TENON_INVALID);
     CHECK(room.err.len == 4);
     CHECK(std::string_view(room.err.msg, 5) == "too #");
+    CHECK(tenon::fail(&room.err, TENON_INVALID, "abc\xc3\xa9") == TENON_INVALID);
+    CHECK(room.err.len == 3);  // no character in half
     room.err.size = 4;
     room.err.code = 1;
     CHECK(tenon::fail(&room.err, TENON_INVALID, "x") == TENON_INVALID);

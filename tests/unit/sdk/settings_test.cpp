@@ -94,6 +94,11 @@ TEST_CASE("what is not JSON is refused with its place", "[sdk][K6]") {
         INFO(bad);
         CHECK(refusal(bad).substr(0, 12) == "JSON at byte");
     }
+    for (const std::string bad :
+         {"\x80", "\xc0\xaf", "\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff"}) {
+        CHECK(refusal('"' + bad + '"').find("not UTF-8") != std::string::npos);
+    }
+    CHECK(tenon::Json::parse("\"\xe2\x82\xac\xf0\x9f\x98\x80\"").text().size() == 7);
     CHECK(refusal(R"({"a":1,"a":2})") == "JSON at byte 10: the key \"a\" is there twice");
     CHECK(refusal(std::string(40, '[')) == "JSON at byte 33: nested too deeply");
 }
