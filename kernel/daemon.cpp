@@ -94,6 +94,7 @@ public:
           log_source_{&log_.source("kernel")},
           health_{*log_source_},
           secret_{data_dir.path(), data_dir.fresh()},
+          audit_{data_dir.path() / "audit.log"},
           exec_{
               plan_.deployment.runtime.reactors,
               plan_.deployment.runtime.blocking_threads,
@@ -117,7 +118,9 @@ private:
     [[nodiscard]] std::string release(std::string_view args_json);
     [[nodiscard]] std::string set_log_level(std::string_view args_json);
     [[nodiscard]] std::string list_plugins() const;
-    [[nodiscard]] json::object reload(bool dry_run);
+    [[nodiscard]] json::object reload(bool dry_run, std::string_view actor);
+    void audit_reload(std::string_view actor, std::string_view result, const json::array& changes);
+    void tell_audit();
     void hang_up();
     void wait_for_stop();
     void beat();
@@ -134,11 +137,13 @@ private:
     registry::Health health_;
     registry::AdminCommands commands_;
     runtime::SecretBox secret_;
+    audit::Log audit_;
+    std::atomic<std::uint64_t> generation_{1};  // of the configuration
     runtime::Exec exec_;
+    registry::Bus bus_{exec_};
     std::timed_mutex control_;              // reloads and the stop, one at a time
     std::optional<loader::Reload> reload_;  // guarded by control_; empty when the server stops
-    std::atomic<std::int64_t> generation_{1};
-    std::atomic<bool> hung_up_{false};  // a SIGHUP that nobody has seen to
+    std::atomic<bool> hung_up_{false};      // a SIGHUP that nobody has seen to
 };
 
 void Daemon::record_deployment() {
@@ -159,7 +164,7 @@ void Daemon::record(const std::string& listen) {
 }
 
 // With control_ held.
-json::object Daemon::reload(bool dry_run) {
+json::object Daemon::reload(bool dry_run, std::string_view actor) {
     if (!dry_run) {
         const std::string now = std::to_string(runtime::monotonic_ns() / 1000);
         runtime::notify_systemd("RELOADING=1\nMONOTONIC_USEC=" + now);
@@ -167,19 +172,11 @@ json::object Daemon::reload(bool dry_run) {
     const loader::Reload::Outcome outcome = reload_->run(dry_run);
     const bool good = !manifest::has_errors(outcome.problems);
     if (outcome.applied && !outcome.changes.empty()) {
-        ++generation_;
         if (guard(nullptr, [this] { record_deployment(); }) != TENON_OK) {
             log(TENON_LOG_ERROR, "deployment_not_recorded");
         }
     }
-    json::array changes;
-    for (const manifest::Difference& change : outcome.changes) {
-        changes.push_back(json::object{
-            {"pointer", change.pointer},
-            {"live", change.live},
-            {"old", change.before},
-            {"new", change.after}});
-    }
+    const json::array changes = manifest::to_json(outcome.changes);
     if (!dry_run) {
         const std::string_view result = !good             ? "refused"
                                         : changes.empty() ? "unchanged"
@@ -194,6 +191,7 @@ json::object Daemon::reload(bool dry_run) {
              {"changes", json::serialize(changes)},
              {"problems", outcome.problems.size()}});
         count_reload(result);
+        audit_reload(actor, result, changes);
         runtime::notify_systemd("READY=1");
     }
     return {
@@ -201,8 +199,37 @@ json::object Daemon::reload(bool dry_run) {
         {"reloaded", outcome.applied},
         {"dry_run", dry_run},
         {"generation", generation_.load()},
-        {"changes", std::move(changes)},
+        {"changes", changes},
         {"problems", manifest::to_json(outcome.problems)}};
+}
+
+void Daemon::audit_reload(
+    std::string_view actor,
+    std::string_view result,
+    const json::array& changes
+) {
+    const std::string text = json::serialize(
+        json::object{{"result", result}, {"generation", generation_.load()}, {"changes", changes}}
+    );
+    const std::string file = plan_.deployment.file.string().substr(0, audit::Log::k_subject_max);
+    const tenon_audit_event event{
+        sizeof event, 0, str(actor), str("config.reload"), str(file), str(text)};
+    ErrorBuffer err;
+    if (guard(&err, [&] { audit_.record("kernel", event, runtime::realtime_ns() / 1'000'000); }) !=
+        TENON_OK) {
+        log(TENON_LOG_ERROR, "audit_failed", {{"reason", err.message()}});
+    }
+}
+
+void Daemon::tell_audit() {
+    const audit::Check& found = audit_.found();
+    if (found.torn_bytes != 0) {
+        log(TENON_LOG_WARN, "audit_tail_removed", {{"bytes", found.torn_bytes}});
+    }
+    if (!found.good()) {
+        log(TENON_LOG_ERROR, "audit_chain_broken", {{"first", found.first_broken}});
+        health_.set("kernel", "audit", TENON_DEGRADED, "audit.log: " + found.first_broken);
+    }
 }
 
 // Sees to a SIGHUP, unless another reload is under way, which then sees to it at its end.
@@ -213,7 +240,7 @@ void Daemon::hang_up() {
             return;
         }
         if (hung_up_.exchange(false) && reload_) {
-            (void)reload(false);
+            (void)reload(false, "signal:SIGHUP");
         }
     }
 }
@@ -327,11 +354,20 @@ void Daemon::add_commands() {
                 throw Error{
                     TENON_UNAVAILABLE, "another reload, the start or the stop is under way"};
             }
-            const json::object answer = reload(dry_run);
+            const json::object answer = reload(dry_run, "admin");
             lock.unlock();
             hang_up();
             return json::serialize(answer);
         });
+    for (const auto& [name, usage] :
+         {std::pair{"audit.verify", "audit verify: check the chain of audit.log"},
+          std::pair{"audit.list", "audit list [--count N]: its newest entries"}}) {
+        add(name, usage, [this, command = std::string{name}](std::string_view args) {
+            return json::serialize(
+                audit::run_command(command, json::parse(args).get_object(), audit_.file())
+            );
+        });
+    }
     add("stop", "stop: drain and stop the server", [this](std::string_view) {
         (void)::eventfd_write(stop_event_.fd, 1);
         return std::string{R"({"stopping":true})"};
@@ -359,7 +395,13 @@ void Daemon::add_metrics() {
             std::int64_t* generation = mine.metrics_.gauge(
                 "tenon_config_generation", "How often the configuration changed, from 1", {}
             );
-            std::atomic_ref<std::int64_t>{*generation}.store(mine.generation_.load());
+            std::atomic_ref<std::int64_t>{*generation}.store(
+                static_cast<std::int64_t>(mine.generation_.load())
+            );
+            std::uint64_t* missed = mine.metrics_.counter(
+                "tenon_bus_missed_total", "Messages lost to a subscriber that lagged", {}
+            );
+            std::atomic_ref<std::uint64_t>{*missed}.store(mine.bus_.missed());
             std::int64_t* queued = mine.metrics_.gauge(
                 "tenon_exec_blocking_queue_depth", "Tasks that wait for the blocking pool", {}
             );
@@ -438,6 +480,9 @@ int Daemon::run(
         &secret_,
         &health_,
         &commands_,
+        &bus_,
+        &audit_,
+        &generation_,
         {{"data_dir", data_dir_->path().string()},
          {"deployment_dir", plan_.deployment.folder.string()},
          {"listen", listen},
@@ -448,6 +493,7 @@ int Daemon::run(
     add_commands();
     add_metrics();
     tell_last_crash();
+    tell_audit();
     loader::Lifecycle lifecycle{plan_, services, *log_source_, std::move(refused)};
     const bool started = lifecycle.start();
     runtime::note_ready();
@@ -460,7 +506,9 @@ int Daemon::run(
     if (started || options_->no_listen) {
         {
             const std::lock_guard lock{control_};
-            reload_.emplace(plan_, lifecycle, log_, [this] { return read_plan(*options_); });
+            reload_.emplace(plan_, lifecycle, log_, generation_, [this] {
+                return read_plan(*options_);
+            });
         }
         const runtime::AdminServer admin{exec_, commands_, data_dir_->path()};
         log(TENON_LOG_INFO,
@@ -562,6 +610,9 @@ int run_daemon(const DaemonOptions& options) {
         Daemon daemon{options, std::move(plan), data_dir, safe_mode};
         return daemon.run(listen, began_ns, std::move(refused));
     } catch (const runtime::InUse& e) {
+        (void)std::fprintf(stderr, "tenond: %s\n", e.what());
+        return k_exit_in_use;
+    } catch (const Error& e) {
         (void)std::fprintf(stderr, "tenond: %s\n", e.what());
         return k_exit_in_use;
     } catch (const std::invalid_argument& e) {

@@ -3,9 +3,9 @@
 
 #include "kernel/loader/library.hpp"
 #include "kernel/loader/safe_mode.hpp"
-#include "kernel/loader/secret_reference.hpp"
 #include "kernel/runtime/clock.hpp"
 #include "kernel/runtime/crash.hpp"
+#include "sdk/manifest/secret_reference.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -192,7 +192,7 @@ void Lifecycle::configure(Entry& entry) {
     PluginSlot& slot = *entry.slot;
     const manifest::PluginManifest& manifest = slot.plan().manifest;
     boost::json::value config = slot.plan().config;
-    resolve_secrets(manifest.config_schema, config, plan_->deployment.folder);
+    tenon::manifest::resolve_secrets(manifest.config_schema, config, plan_->deployment.folder);
     const std::string text = boost::json::serialize(config);
     tenon_plugin* plugin = slot.plugin();
     slot.set_state(PluginState::configured);  // what it may call already
@@ -234,16 +234,37 @@ bool Lifecycle::started(std::string_view name) const {
     return entry.slot->state() == PluginState::started;
 }
 
+// A plugin that runs and does not come back is given up like one that does not start.
+void Lifecycle::attempt_live(Entry& entry, const char* what, Step step) {
+    try {
+        attempt(entry, what, entry.slot->plan().manifest.start_timeout_ms, std::move(step));
+    } catch (const Error& e) {
+        if (entry.slot->state() == PluginState::quarantined) {
+            fail(entry, e.what());
+        }
+        throw;
+    }
+}
+
 void Lifecycle::reconfigure(std::string_view name, const std::string& config, bool dry_run) {
     auto& entry = const_cast<Entry&>(find(name));
     tenon_plugin* plugin = entry.slot->plugin();
-    const std::int64_t limit_ms = entry.slot->plan().manifest.start_timeout_ms;
-    attempt(entry, "configure", limit_ms, [plugin, config, dry_run](tenon_err* err) {
+    attempt_live(entry, "configure", [plugin, config, dry_run](tenon_err* err) {
         return plugin->vt->configure(plugin, str(config), dry_run ? 1 : 0, err);
     });
     if (!dry_run) {
         entry.given = config;
     }
+}
+
+void Lifecycle::announce(std::string_view name, const boost::json::object& config) {
+    auto& entry = const_cast<Entry&>(find(name));
+    registry::Config& shown = entry.slot->config();
+    shown.set(config);
+    attempt_live(entry, "on_change", [&shown](tenon_err*) {
+        shown.tell();
+        return TENON_OK;
+    });
 }
 
 void Lifecycle::start_one(Entry& entry) {

@@ -50,6 +50,8 @@ public:
     [[nodiscard]] std::map<std::string, boost::json::value, std::less<>> settings() const;
     [[nodiscard]] bool started(std::string_view name) const;
     void reconfigure(std::string_view name, const std::string& config, bool dry_run);
+    // After a reload: what tenon.config/1 shows, and those who listen to it. Throws Error.
+    void announce(std::string_view name, const boost::json::object& config);
 
     // True when a call was left behind: end the process without unwinding.
     [[nodiscard]] bool lost() const { return control_.lost(); }
@@ -71,6 +73,7 @@ private:
     [[nodiscard]] bool blocked(Entry& entry);
     // Throws Error with rule L07.
     void attempt(Entry& entry, const char* what, std::int64_t limit_ms, Step step);
+    void attempt_live(Entry& entry, const char* what, Step step);
     void fail(Entry& entry, const std::string& reason);
     void set_state(Entry& entry, registry::PluginState state, const std::string& reason = {});
     void give_up(Entry& entry, registry::PluginState state, const std::string& reason);

@@ -121,6 +121,7 @@ struct PluginSlot::Tables {
             return TENON_OK;
         }
         const void* table = nullptr;
+        void* object = &slot;
         if (name == "tenon.environment/1") {
             table = &k_environment;
         } else if (name == "tenon.exec/1") {
@@ -135,13 +136,20 @@ struct PluginSlot::Tables {
             table = &k_secret;
         } else if (name == "tenon.admin/1") {
             table = &k_admin;
+        } else if (name == "tenon.config/1") {
+            table = &registry::Config::table();
+            object = &slot.config_;
+        } else if (name == "tenon.bus/1") {
+            table = &k_bus;
+        } else if (name == "tenon.audit/1") {
+            table = &k_audit;
         } else {
             return TENON_UNSUPPORTED;
         }
         if (!slot.allows(name, k_configured)) {
             return TENON_DENIED;
         }
-        *out = {&slot, table};
+        *out = {object, table};
         return TENON_OK;
     }
 
@@ -266,6 +274,51 @@ struct PluginSlot::Tables {
         (void)guard(nullptr, [&] { slot.services_->admin->remove(slot.name(), view(name)); });
     }
 
+    static tenon_status
+    publish(void* self, tenon_str topic, tenon_str type, tenon_bytes data) noexcept {
+        const PluginSlot& slot = of(self);
+        return guard(nullptr, [&]() -> tenon_status {
+            return slot.allows("tenon.bus/1", k_started)
+                       ? slot.services_->bus->publish(
+                             slot.name(), view(topic), view(type), view(data)
+                         )
+                       : TENON_DENIED;
+        });
+    }
+
+    static tenon_status subscribe(
+        void* self,
+        tenon_str topic,
+        std::uint32_t reactor,
+        void* ctx,
+        registry::Bus::Receive fn,
+        std::uint64_t* handle
+    ) noexcept {
+        PluginSlot& slot = of(self);
+        return guard(nullptr, [&]() -> tenon_status {
+            const runtime::CallScope scope{&slot.owner_, "subscribe"};
+            return slot.allows("tenon.bus/1", k_started)
+                       ? slot.services_->bus->subscribe(view(topic), reactor, ctx, fn, handle)
+                       : TENON_DENIED;
+        });
+    }
+
+    static void unsubscribe(void* self, std::uint64_t handle) noexcept {
+        (void)guard(nullptr, [&] { of(self).services_->bus->unsubscribe(handle); });
+    }
+
+    static tenon_status
+    audit_record(void* self, const tenon_audit_event* event, tenon_err* err) noexcept {
+        const PluginSlot& slot = of(self);
+        return guard(err, [&]() -> tenon_status {
+            if (!slot.allows("tenon.audit/1", k_started)) {
+                return TENON_DENIED;
+            }
+            slot.services_->audit->record(slot.name(), *event, runtime::realtime_ns() / 1'000'000);
+            return TENON_OK;
+        });
+    }
+
     static constexpr tenon_environment_1 k_environment{
         sizeof(tenon_environment_1),
         0,
@@ -282,6 +335,8 @@ struct PluginSlot::Tables {
         0,
         secret<&tenon_secret_1::seal>,
         secret<&tenon_secret_1::open>};
+    static constexpr tenon_bus_1 k_bus{sizeof(tenon_bus_1), 0, &publish, &subscribe, &unsubscribe};
+    static constexpr tenon_audit_1 k_audit{sizeof(tenon_audit_1), 0, &audit_record};
     static constexpr tenon_admin_1 k_admin{sizeof(tenon_admin_1), 0, &command, &remove};
 };
 
@@ -289,7 +344,8 @@ PluginSlot::PluginSlot(const Services& services, const manifest::PlannedPlugin& 
     : services_{&services},
       plan_{&plan},
       host_{sizeof(tenon_host), 0, this, &Tables::query},
-      log_{&services.log->source(plan.instance.name)} {
+      log_{&services.log->source(plan.instance.name)},
+      config_{*services.generation, plan.config} {
     owner_.instance = plan.instance.name;
     owner_.id = plan.manifest.id;
 }

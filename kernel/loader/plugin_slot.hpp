@@ -8,11 +8,14 @@
 #pragma once
 
 #include "kernel/registry/admin_commands.hpp"
+#include "kernel/registry/bus.hpp"
+#include "kernel/registry/config.hpp"
 #include "kernel/registry/health.hpp"
 #include "kernel/runtime/exec.hpp"
 #include "kernel/runtime/log.hpp"
 #include "kernel/runtime/metrics.hpp"
 #include "kernel/runtime/secret_box.hpp"
+#include "sdk/audit/audit_log.hpp"
 #include "sdk/manifest/plan.hpp"
 
 #include <tenon/abi/base.h>
@@ -36,6 +39,9 @@ struct Services {
     runtime::SecretBox* secret;
     registry::Health* health;
     registry::AdminCommands* admin;
+    registry::Bus* bus;
+    audit::Log* audit;
+    std::atomic<std::uint64_t>* generation;  // of the configuration
     std::map<std::string, std::string, std::less<>> environment;
 };
 
@@ -53,6 +59,8 @@ public:
     [[nodiscard]] const std::string& name() const { return plan_->instance.name; }
 
     [[nodiscard]] const tenon_host* host() const { return &host_; }
+
+    [[nodiscard]] registry::Config& config() { return config_; }
 
     [[nodiscard]] runtime::Owner& owner() { return owner_; }
 
@@ -88,6 +96,7 @@ private:
     std::atomic<bool> offered_{false};
     std::atomic<registry::PluginState> state_{registry::PluginState::planned};
     runtime::Owner owner_;
+    registry::Config config_;
     mutable std::mutex mutex_;
     mutable std::set<std::string, std::less<>> refused_;  // services; guarded by mutex_
 };

@@ -15,28 +15,14 @@
 #pragma once
 
 #include "kernel/loader/lifecycle.hpp"
-#include "sdk/manifest/difference.hpp"
-#include "sdk/manifest/plan.hpp"
+#include "sdk/manifest/plan_difference.hpp"
 
+#include <atomic>
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
 namespace tenon::loader {
-
-// Settings by instance, secrets resolved.
-using Settings = std::map<std::string, boost::json::value, std::less<>>;
-
-// What changes from one plan to another, in pointers of the deployment. Adds R01 to R05 to the
-// problems; a pointer that has a problem already gets no second one.
-[[nodiscard]] std::vector<manifest::Difference> compare(
-    const manifest::Plan& running,
-    const manifest::Plan& fresh,
-    const Settings& before,
-    const Settings& after,
-    manifest::Problems& problems
-);
 
 class Reload {
 public:
@@ -51,9 +37,14 @@ public:
         manifest::Plan& running,
         Lifecycle& lifecycle,
         runtime::LogRouter& log,
+        std::atomic<std::uint64_t>& generation,
         std::function<manifest::Plan()> read
     )
-        : running_{&running}, lifecycle_{&lifecycle}, log_{&log}, read_{std::move(read)} {}
+        : running_{&running},
+          lifecycle_{&lifecycle},
+          log_{&log},
+          generation_{&generation},
+          read_{std::move(read)} {}
 
     // Not while plugins start or stop. With dry_run nothing changes.
     [[nodiscard]] Outcome run(bool dry_run);
@@ -61,9 +52,8 @@ public:
 private:
     bool configure(
         const std::string& name,
-        const Settings& settings,
+        const manifest::Settings& settings,
         bool dry_run,
-        std::string_view code,
         manifest::Report& report
     );
     void take(manifest::Plan& fresh);
@@ -71,6 +61,7 @@ private:
     manifest::Plan* running_;
     Lifecycle* lifecycle_;
     runtime::LogRouter* log_;
+    std::atomic<std::uint64_t>* generation_;  // one more with each change that was applied
     std::function<manifest::Plan()> read_;
 };
 

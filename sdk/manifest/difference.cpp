@@ -94,4 +94,16 @@ std::vector<Difference> differences(
     return std::move(walk.found);
 }
 
+json::array to_json(const std::vector<Difference>& differences) {
+    json::array out;
+    for (const Difference& difference : differences) {
+        out.push_back(json::object{
+            {"pointer", difference.pointer},
+            {"live", difference.live},
+            {"old", difference.before},
+            {"new", difference.after}});
+    }
+    return out;
+}
+
 }  // namespace tenon::manifest

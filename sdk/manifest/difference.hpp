@@ -3,6 +3,7 @@
 // ("x-reload": "live", of the setting or of an object around it), and values without their secrets.
 #pragma once
 
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
@@ -28,6 +29,9 @@ struct Difference {
     const boost::json::value& after,
     const std::string& pointer = {}
 );
+
+// [{"pointer","live","old","new"}]
+[[nodiscard]] boost::json::array to_json(const std::vector<Difference>& differences);
 
 // A copy with "(secret)" wherever the schema says x-secret, and without what it does not declare.
 [[nodiscard]] boost::json::value

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/cli/commands.hpp"
 
+#include "sdk/audit/audit_log.hpp"
 #include "sdk/manifest/plan.hpp"
 #include "tools/cli/admin_client.hpp"
 #include "tools/cli/arguments.hpp"
@@ -223,6 +224,15 @@ int reload(const Arguments& arguments) {
     return good ? k_exit_ok : k_exit_deployment;
 }
 
+// Without a server the file is read as it is; starting one would repair it.
+int audit_command(const Arguments& arguments) {
+    if (auto client = AdminClient::connect(arguments.data_dir)) {
+        return finish(arguments, client->run(arguments.command(), arguments.options));
+    }
+    const fs::path file = arguments.data_dir / "audit.log";
+    return finish(arguments, audit::run_command(arguments.command(), arguments.options, file));
+}
+
 int send(const Arguments& arguments) {
     // Commands that make no sense without the server that they are about.
     constexpr std::array<std::string_view, 4> k_online{"status", "log.level", "stop", "help"};
@@ -257,6 +267,9 @@ int dispatch(const Arguments& arguments) {
     }
     if (word == "verify" && arguments.words.size() == 1) {
         return run_verify(arguments);
+    }
+    if (arguments.command() == "audit.verify" || arguments.command() == "audit.list") {
+        return audit_command(arguments);
     }
     if (word == "reload" && arguments.words.size() == 1) {
         return reload(arguments);

@@ -27,6 +27,8 @@ Commands
                                   storage, venue, feed, migrations, backup, gateway, monitor or plain
   reload [--dry-run]              read the deployment again; what can change live is applied, or all
                                   of it is refused (SIGHUP does the same)
+  audit verify, audit list [--count N]
+                                  the log of who did what: is it whole, and its newest entries
   stop                            drain and stop the running server
   commands                        every command of the server and its plugins
 

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/loader/reload.hpp"
 
+#include "sdk/manifest/plan_difference.hpp"
 #include "tests/unit/kernel/scene.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <algorithm>
 
-using tenon::loader::compare;
-using tenon::loader::Settings;
+using tenon::manifest::compare;
 using tenon::manifest::Difference;
 using tenon::manifest::Plan;
 using tenon::manifest::Problems;
+using tenon::manifest::Settings;
 using tenon::test::Scene;
 namespace json = boost::json;
 

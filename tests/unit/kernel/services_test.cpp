@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/loader/control_thread.hpp"
-#include "kernel/loader/secret_reference.hpp"
 #include "kernel/registry/admin_commands.hpp"
 #include "kernel/registry/health.hpp"
 #include "kernel/runtime/data_dir.hpp"
 #include "kernel/runtime/log.hpp"
 #include "kernel/runtime/metrics.hpp"
 #include "kernel/runtime/secret_box.hpp"
+#include "sdk/manifest/secret_reference.hpp"
 #include "tests/unit/kernel/scene.hpp"
 
 #include <tenon/plugin.hpp>
@@ -290,12 +290,12 @@ TEST_CASE("secret references are resolved where the schema says so", "[kernel][S
     const auto schema = boost::json::parse(R"({"type":"object","properties":{
         "a":{"type":"string","x-secret":true},"b":{"type":"string"}}})");
     boost::json::value config{{"a", "file:pw"}, {"b", "file:pw"}};
-    tenon::loader::resolve_secrets(schema.as_object(), config, dir.path());
+    tenon::manifest::resolve_secrets(schema.as_object(), config, dir.path());
     CHECK(config.at("a") == "hunter2");
     CHECK(config.at("b") == "file:pw");
     boost::json::value missing{{"a", "file:nothing"}};
     CHECK_THROWS_WITH(
-        tenon::loader::resolve_secrets(schema.as_object(), missing, dir.path()),
+        tenon::manifest::resolve_secrets(schema.as_object(), missing, dir.path()),
         Catch::Contains("file:nothing")
     );
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/loader/secret_reference.hpp"
+#include "sdk/manifest/secret_reference.hpp"
 
 #include "sdk/manifest/json_file.hpp"
 
@@ -9,7 +9,7 @@
 
 #include <cstdlib>
 
-namespace tenon::loader {
+namespace tenon::manifest {
 
 namespace {
 
@@ -18,7 +18,7 @@ namespace json = boost::json;
 std::string read_secret(const std::filesystem::path& file, const std::string& reference) {
     constexpr std::size_t k_longest = 65536;
     std::string error;
-    auto text = manifest::read_file(file, k_longest, error);
+    auto text = read_file(file, k_longest, error);
     if (!text) {
         throw Error{TENON_NOT_FOUND, "M18 the secret " + reference + " cannot be read: " + error};
     }
@@ -75,4 +75,4 @@ void resolve_secrets(
     }
 }
 
-}  // namespace tenon::loader
+}  // namespace tenon::manifest

@@ -8,7 +8,7 @@
 
 #include <filesystem>
 
-namespace tenon::loader {
+namespace tenon::manifest {
 
 // Replaces "file:PATH" (relative to the folder), "env:NAME" and "credential:NAME" (a file of
 // $CREDENTIALS_DIRECTORY) wherever the schema says x-secret. One line end at the end of a file is
@@ -19,4 +19,4 @@ void resolve_secrets(
     const std::filesystem::path& folder
 );
 
-}  // namespace tenon::loader
+}  // namespace tenon::manifest

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sdk/manifest/plan_difference.hpp"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/value_from.hpp>
+
+#include <set>
+
+namespace tenon::manifest {
+
+namespace {
+
+namespace json = boost::json;
+
+// A deployment as it is compared: what was understood of it, one member for each code of a problem.
+json::object document(const Plan& plan, const Settings& settings) {
+    json::object plugins;
+    for (const PlannedPlugin& plugin : plan.plugins) {
+        const Instance& instance = plugin.instance;
+        const std::set<std::string> grant{instance.grant.begin(), instance.grant.end()};
+        plugins[instance.name] = json::object{
+            {"id",
+             plugin.manifest.id + " " + plugin.manifest.version + " " +
+                 plugin.manifest.sha256.substr(0, 16)},
+            {"bind", json::value_from(instance.bind)},
+            {"grant", json::value_from(grant)},
+            {"on_failure", instance.stop_on_failure ? "stop" : "degrade"},
+            {"config", settings.at(instance.name)}};
+    }
+    json::object out;
+    for (const std::string_view section : {"log", "runtime"}) {
+        const json::value* given = plan.deployment.document.if_contains(section);
+        out[section] =
+            given != nullptr && given->is_object() ? *given : json::value(json::object{});
+    }
+    out["plugins"] = std::move(plugins);
+    return out;
+}
+
+json::object schema(const Plan& running, const Plan& fresh) {
+    json::value out = json::parse(R"({"properties":{"plugins":{},
+        "log":{"properties":{"level":{"x-reload":"live"},"levels":{"x-reload":"live"},
+            "format":{},"file":{},"max_size_mb":{},"max_files":{}}},
+        "runtime":{"properties":{"reactors":{},"blocking_threads":{},"spin_us":{}}}}})");
+    json::object plugins;
+    for (const Plan* plan : {&running, &fresh}) {
+        for (const PlannedPlugin& plugin : plan->plugins) {
+            json::value parts = json::parse(R"({"id":{},"bind":{},"grant":{},"on_failure":{}})");
+            parts.get_object()["config"] = plugin.manifest.config_schema;
+            plugins[plugin.instance.name] = json::object{{"properties", std::move(parts)}};
+        }
+    }
+    out.at_pointer("/properties/plugins").get_object()["properties"] = std::move(plugins);
+    return out.get_object();
+}
+
+// The code of a difference that needs a restart, by where it is, and why.
+std::pair<std::string_view, std::string_view> rule_of(std::string_view pointer) {
+    constexpr std::string_view k_plugins = "/plugins/";
+    if (!pointer.starts_with(k_plugins)) {
+        return {"R05", "the kernel does not take this live"};
+    }
+    const auto slash = pointer.find('/', k_plugins.size());
+    if (slash == std::string_view::npos) {
+        return {"R02", "a plugin was added or removed"};
+    }
+    pointer.remove_prefix(slash);
+    if (pointer.starts_with("/config")) {
+        return {"R01", "the plugin does not take this setting live"};
+    }
+    return pointer == "/id" ? std::pair{"R03", "the plugin is another one"}
+                            : std::pair{"R04", "it is fixed at the start"};
+}
+
+}  // namespace
+
+std::vector<Difference> compare(
+    const Plan& running,
+    const Plan& fresh,
+    const Settings& before,
+    const Settings& after,
+    Problems& problems
+) {
+    std::set<std::string> named;
+    for (const Problem& problem : problems) {
+        named.insert(problem.warning ? "" : problem.pointer);
+    }
+    auto changes =
+        differences(schema(running, fresh), document(running, before), document(fresh, after));
+    Report report{fresh.deployment.file.string(), problems};
+    for (const Difference& change : changes) {
+        if (!change.live && named.insert(change.pointer).second) {
+            const auto [code, reason] = rule_of(change.pointer);
+            report.add(
+                code,
+                change.pointer,
+                std::string{reason} + ": needs a restart",
+                shown(change.after),
+                shown(change.before) + ", which runs"
+            );
+        }
+    }
+    return changes;
+}
+
+}  // namespace tenon::manifest

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// What changes from one deployment to another, and which of it a running server cannot take:
+//   R01  a setting that its plugin does not take live ("x-reload": "live")
+//   R02  a plugin that was added or removed
+//   R03  a plugin's id, version or library
+//   R04  a plugin's bindings, grants or on_failure
+//   R05  a setting of the kernel that is no log level
+#pragma once
+
+#include "sdk/manifest/difference.hpp"
+#include "sdk/manifest/plan.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace tenon::manifest {
+
+// Settings by instance, secrets resolved.
+using Settings = std::map<std::string, boost::json::value, std::less<>>;
+
+// What changes from one plan to another, in pointers of the deployment. Adds R01 to R05 to the
+// problems; a pointer that has a problem already gets no second one.
+[[nodiscard]] std::vector<Difference> compare(
+    const Plan& running,
+    const Plan& fresh,
+    const Settings& before,
+    const Settings& after,
+    Problems& problems
+);
+
+}  // namespace tenon::manifest
