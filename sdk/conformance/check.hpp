@@ -52,6 +52,8 @@ struct Check {
     bool exits_normally = false;
     // Tells figures and cannot fail: the self-test needs no broken plugin for it.
     bool report = false;
+    // For plugins that require the interface, not for those that provide it.
+    bool for_users = false;
 
     [[nodiscard]] constexpr std::string_view group() const {
         return name.substr(0, name.find('.'));

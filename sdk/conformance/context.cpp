@@ -145,6 +145,9 @@ std::string Context::config_with(const boost::json::object& changes) {
 }
 
 void Context::bind(std::string interface_id, tenon_iface iface, std::string instance) {
+    std::erase_if(bound_, [&](const Bound& bound) {
+        return bound.interface_id == interface_id && bound.instance == instance;
+    });
     bound_.push_back({std::move(interface_id), std::move(instance), iface});
 }
 

@@ -25,6 +25,18 @@ std::optional<std::regex> compiled(const std::string& option, const std::string&
     }
 }
 
+bool concerns(const Check& check, const manifest::PluginManifest& manifest) {
+    const auto& all = manifest.requirements;
+    return check.for_users ? std::any_of(
+                                 all.begin(),
+                                 all.end(),
+                                 [&](const auto& requirement) {
+                                     return requirement.interface_id == check.interface_id;
+                                 }
+                             )
+                           : manifest.offers(check.interface_id);
+}
+
 bool known_profile(const std::string& profile) {
     const auto& checks = all_checks();
     return std::any_of(checks.begin(), checks.end(), [&](const Check& check) {
@@ -104,7 +116,7 @@ std::vector<Job> jobs_for(const Subject& subject, const Options& options) {
     for (const Check& check : all_checks()) {
         const std::string name{check.name};
         const bool applies = check.interface_id.empty() ||
-                             (subject.manifest.offers(check.interface_id) &&
+                             (concerns(check, subject.manifest) &&
                               (options.profile.empty() || options.profile == check.interface_id));
         if (applies && (!only || std::regex_search(name, *only)) &&
             (!skip || !std::regex_search(name, *skip))) {

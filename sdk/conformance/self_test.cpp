@@ -23,6 +23,7 @@ struct Broken {
     std::string name;   // of the folder
     std::string check;  // that must fail; empty for one that passes everything
     std::string text;   // in its message
+    std::string suite;  // of an interface, which alone it is for; or empty
     std::vector<std::regex> also;
     Subject subject;
 };
@@ -32,6 +33,17 @@ fs::path default_folder() {
     const fs::path here = fs::read_symlink("/proc/self/exe", ec).parent_path();
     const fs::path built = here / ".." / "conformance" / "broken";
     return fs::exists(built, ec) ? built : here / ".." / "share" / "tenon" / "conformance";
+}
+
+// "x-suite" of the manifest.
+std::string suite_of(const fs::path& manifest) {
+    manifest::Problems ignored;
+    manifest::Report report{manifest.string(), ignored};
+    const auto value = manifest::read_json_file(manifest, report);
+    const json::value* const suite =
+        value && value->is_object() ? value->get_object().if_contains("x-suite") : nullptr;
+    return suite != nullptr && suite->is_string() ? std::string{suite->get_string()}
+                                                  : std::string{};
 }
 
 std::vector<std::regex> also_of(const fs::path& manifest) {
@@ -69,16 +81,22 @@ std::deque<Broken> read_folder(const fs::path& folder, const Options& options) {
         broken.check = broken.name.ends_with(".none") ? "" : broken.name.substr(0, at);
         broken.text = at == std::string::npos ? "" : broken.name.substr(at + 1);
         broken.also = also_of(path / "plugin.json");
+        broken.suite = suite_of(path / "plugin.json");
         broken.subject = subject_of(path / (broken.name + ".so"), options);
         broken.subject.others.clear();
     }
     return plugins;
 }
 
-// What takes long is run where it is the point, and on the plugins that are as they should be.
+// What takes long is run where it is the point, and on the plugins that are as they should be. A
+// suite's plugin is for its check, and the suite's reference for all of the suite.
 bool worth_it(const Broken& broken, std::string_view check) {
     static const std::regex k_costly{
         "^(fuzz\\.|lifecycle\\.cycles|errors\\.memory|config\\.(long-text|nesting))"};
+    if (!broken.suite.empty()) {
+        return broken.check.empty() ? check.substr(0, check.find('.')) == broken.suite
+                                    : broken.check == check;
+    }
     return broken.check.empty() || broken.check == check ||
            !std::regex_search(std::string{check}, k_costly);
 }

@@ -159,6 +159,18 @@ std::string InternalVenue::snapshot() const {
 }
 
 void InternalVenue::restore(std::string_view bytes) {
+    std::vector<Book> books = std::move(books_);
+    std::vector<Book*> by_instrument = by_instrument_;
+    try {
+        read(bytes);
+    } catch (...) {
+        books_ = std::move(books);
+        by_instrument_ = std::move(by_instrument);
+        throw;
+    }
+}
+
+void InternalVenue::read(std::string_view bytes) {
     ByteReader in{bytes};
     must(in, in.get<std::uint32_t>() == k_snapshot_magic, "not the state of an internal venue");
     must(in, in.get<std::uint16_t>() == k_snapshot_version, "another version than 1");
