@@ -69,13 +69,13 @@ tenon_fail(tenon_err* err, tenon_status code, const char* format, ...) {
     room = room < sizeof err->msg ? room : sizeof err->msg;
     while (at < length) {
         const size_t bytes = tenon_utf8_sequence(text + at, length - at);
-        const size_t step = bytes == 0 ? 1 : bytes;
-        if (out + step > room) {
+        const size_t used = bytes == 0 ? 1 : bytes;
+        if (out + used > room) {
             break;
         }
-        memcpy(err->msg + out, bytes == 0 ? "?" : text + at, step);
-        out += step;
-        at += step;
+        memcpy(err->msg + out, bytes == 0 ? "?" : text + at, used);
+        out += used;
+        at += used;
     }
     err->code = code;
     err->flags = 0;

@@ -28,21 +28,21 @@ typedef struct backup_about {
 /* A piece of an index; what to do with it. */
 typedef tenon_status (*piece_fn)(void* ctx, const char* path, const digest* wanted, tenon_err* err);
 
-static tenon_status store_refuse(const char* path, tenon_err* err) {
+static inline tenon_status store_refuse(const char* path, tenon_err* err) {
     return tenon_fail(err, TENON_UNAVAILABLE, "%s: %s", path, strerror(errno));
 }
 
-static int is_backup_id(const char* id) {
+static inline int is_backup_id(const char* id) {
     return id[0] != '\0' && id[0] != '.' && strchr(id, '/') == NULL && strlen(id) <= 64;
 }
 
-static tenon_status store_tell(tenon_backup_progress progress, const char* phase, uint64_t done) {
+static inline tenon_status store_tell(tenon_backup_progress progress, const char* phase, uint64_t done) {
     return progress.fn == NULL ? TENON_OK : progress.fn(progress.ctx, tenon_text(phase), done, 0);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------- */
-static tenon_status index_line(char* line, backup_about* about, piece_fn each, void* ctx,
-                               tenon_err* err) {
+static inline tenon_status index_line(char* line, backup_about* about, piece_fn each, void* ctx,
+                                      tenon_err* err) {
     unsigned long long hash, bytes;
     long long          started, finished;
     int                at = 0;
@@ -62,8 +62,8 @@ static tenon_status index_line(char* line, backup_about* about, piece_fn each, v
 }
 
 /* Reads an index to its end, `each` may be NULL. TENON_NOT_FOUND | TENON_CORRUPT | what each gave. */
-static tenon_status store_read(const backup_store* store, const char* id, backup_about* about,
-                               piece_fn each, void* ctx, tenon_err* err) {
+static inline tenon_status store_read(const backup_store* store, const char* id, backup_about* about,
+                                      piece_fn each, void* ctx, tenon_err* err) {
     char               path[PATH_BYTES], line[PATH_BYTES + 64];
     unsigned long long sum;
     uint64_t           hash = DIGEST_SEED;
@@ -105,12 +105,12 @@ typedef struct making {
     tenon_err*            err;
 } making;
 
-static void index_put(making* work, const char* line) {
+static inline void index_put(making* work, const char* line) {
     work->hash = digest_add(work->hash, line, strlen(line));
     (void)fputs(line, work->index);
 }
 
-static int make_piece(void* ctx, const char* relative) {
+static inline int make_piece(void* ctx, const char* relative) {
     making* const work = (making*)ctx;
     char          from[PATH_BYTES], to[PATH_BYTES], line[PATH_BYTES + 64];
     digest        found;
@@ -130,7 +130,7 @@ static int make_piece(void* ctx, const char* relative) {
     return store_tell(work->progress, "copy", work->about->bytes);
 }
 
-static tenon_status make_index(making* work, const char* path) {
+static inline tenon_status make_index(making* work, const char* path) {
     char line[256];
     int  failed;
     (void)snprintf(line, sizeof line, "about full %lld %lld %s\n",
@@ -146,8 +146,8 @@ static tenon_status make_index(making* work, const char* path) {
 
 /* Copies every regular file of the source but what is in the target. `about` brings id, label and
  * times. */
-static tenon_status store_create(const backup_store* store, backup_about* about,
-                                 tenon_backup_progress progress, tenon_err* err) {
+static inline tenon_status store_create(const backup_store* store, backup_about* about,
+                                        tenon_backup_progress progress, tenon_err* err) {
     making       work = {store, about, progress, NULL, DIGEST_SEED, "", err};
     char         staging[PATH_BYTES], index[PATH_BYTES], final[PATH_BYTES], hidden[80];
     tenon_status status;
@@ -188,8 +188,8 @@ typedef struct checking {
     const char*           to; /* NULL: only read */
 } checking;
 
-static tenon_status check_piece(void* ctx, const char* relative, const digest* wanted,
-                                tenon_err* err) {
+static inline tenon_status check_piece(void* ctx, const char* relative, const digest* wanted,
+                                       tenon_err* err) {
     checking* const work = (checking*)ctx;
     char            inner[PATH_BYTES], from[PATH_BYTES], to[PATH_BYTES];
     digest          found = {0, 0};
@@ -213,16 +213,16 @@ static tenon_status check_piece(void* ctx, const char* relative, const digest* w
 }
 
 /* TENON_NOT_FOUND | TENON_CORRUPT with the piece's name. */
-static tenon_status store_verify(const backup_store* store, const char* id,
-                                 tenon_backup_progress progress, tenon_err* err) {
+static inline tenon_status store_verify(const backup_store* store, const char* id,
+                                        tenon_backup_progress progress, tenon_err* err) {
     checking     work = {store, id, progress, 0, NULL};
     backup_about about;
     return store_read(store, id, &about, check_piece, &work, err);
 }
 
 /* Into a folder that is empty or absent; on failure it stays so. */
-static tenon_status store_restore(const backup_store* store, const char* id, const char* folder,
-                                  tenon_backup_progress progress, tenon_err* err) {
+static inline tenon_status store_restore(const backup_store* store, const char* id, const char* folder,
+                                         tenon_backup_progress progress, tenon_err* err) {
     checking     work = {store, id, progress, 0, NULL};
     backup_about about;
     char         staging[PATH_BYTES];
@@ -246,7 +246,7 @@ static tenon_status store_restore(const backup_store* store, const char* id, con
 }
 
 /* ---- listing ----------------------------------------------------------------------------------- */
-static int by_age(const void* a, const void* b) {
+static inline int by_age(const void* a, const void* b) {
     const backup_about* const x = (const backup_about*)a;
     const backup_about* const y = (const backup_about*)b;
     if (x->started_real_ns != y->started_real_ns) {
@@ -256,8 +256,8 @@ static int by_age(const void* a, const void* b) {
 }
 
 /* Complete ones, oldest first; *out is to be freed. A damaged index fails the call. */
-static tenon_status store_list(const backup_store* store, backup_about** out, size_t* count,
-                               tenon_err* err) {
+static inline tenon_status store_list(const backup_store* store, backup_about** out, size_t* count,
+                                      tenon_err* err) {
     DIR* const     folder = opendir(store->target);
     struct dirent* entry;
     tenon_status   status = TENON_OK;
@@ -284,7 +284,7 @@ static tenon_status store_list(const backup_store* store, backup_about** out, si
     return status;
 }
 
-static int store_remove(const backup_store* store, const char* id) {
+static inline int store_remove(const backup_store* store, const char* id) {
     char path[PATH_BYTES];
     return path_join(path, store->target, id, NULL) ? remove_tree(path) : -1;
 }

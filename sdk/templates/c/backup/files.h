@@ -20,7 +20,7 @@
 typedef struct digest { uint64_t hash, bytes; } digest;
 
 /* FNV-1a, 64 bits (Fowler, Noll, Vo). */
-static uint64_t digest_add(uint64_t hash, const char* bytes, size_t count) {
+static inline uint64_t digest_add(uint64_t hash, const char* bytes, size_t count) {
     size_t i;
     for (i = 0; i < count; ++i) {
         hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001b3u;
@@ -29,7 +29,7 @@ static uint64_t digest_add(uint64_t hash, const char* bytes, size_t count) {
 }
 
 /* a/b or a/b/c; 0 when it is too long. */
-static int path_join(char out[PATH_BYTES], const char* a, const char* b, const char* c) {
+static inline int path_join(char out[PATH_BYTES], const char* a, const char* b, const char* c) {
     const int length = c == NULL ? snprintf(out, PATH_BYTES, "%s/%s", a, b)
                                  : snprintf(out, PATH_BYTES, "%s/%s/%s", a, b, c);
     errno = ENAMETOOLONG;
@@ -37,7 +37,7 @@ static int path_join(char out[PATH_BYTES], const char* a, const char* b, const c
 }
 
 /* Makes the folders above a path. */
-static int make_parents(const char* path) {
+static inline int make_parents(const char* path) {
     char  copy[PATH_BYTES];
     char* at;
     if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy) {
@@ -54,7 +54,7 @@ static int make_parents(const char* path) {
     return 0;
 }
 
-static int sync_folder(const char* path) {
+static inline int sync_folder(const char* path) {
     const int fd = open(path, O_RDONLY | O_DIRECTORY);
     const int result = fd < 0 ? -1 : fsync(fd);
     if (fd >= 0) {
@@ -63,7 +63,7 @@ static int sync_folder(const char* path) {
     return result;
 }
 
-static int write_all(int fd, const char* bytes, size_t count) {
+static inline int write_all(int fd, const char* bytes, size_t count) {
     while (count != 0) {
         const ssize_t put = write(fd, bytes, count);
         if (put < 0) {
@@ -76,7 +76,7 @@ static int write_all(int fd, const char* bytes, size_t count) {
 }
 
 /* Reads `from` to its end, writes it to `to` unless that is negative. */
-static int digest_file(int from, int to, digest* out) {
+static inline int digest_file(int from, int to, digest* out) {
     char    block[16384];
     ssize_t got;
     out->hash = DIGEST_SEED;
@@ -91,7 +91,7 @@ static int digest_file(int from, int to, digest* out) {
     return got < 0 ? -1 : 0;
 }
 
-static int file_read(const char* path, digest* out) {
+static inline int file_read(const char* path, digest* out) {
     const int fd = open(path, O_RDONLY | O_NOFOLLOW);
     const int result = fd < 0 ? -1 : digest_file(fd, -1, out);
     if (fd >= 0) {
@@ -101,7 +101,7 @@ static int file_read(const char* path, digest* out) {
 }
 
 /* The copy is new, and on disk when this returns. */
-static int file_copy(const char* from, const char* to, digest* out) {
+static inline int file_copy(const char* from, const char* to, digest* out) {
     const int in = open(from, O_RDONLY | O_NOFOLLOW);
     const int copy = in < 0 ? -1 : open(to, O_WRONLY | O_CREAT | O_EXCL, 0600);
     int       result = copy < 0 ? -1 : digest_file(in, copy, out);
@@ -116,7 +116,7 @@ static int file_copy(const char* from, const char* to, digest* out) {
 }
 
 /* 1 when the folder is absent or empty. */
-static int is_free_folder(const char* path) {
+static inline int is_free_folder(const char* path) {
     DIR* const     folder = opendir(path);
     struct dirent* entry;
     int            entries = 0;
@@ -130,7 +130,7 @@ static int is_free_folder(const char* path) {
     return entries == 0;
 }
 
-static int remove_tree(const char* path) {
+static inline int remove_tree(const char* path) {
     DIR* const     folder = opendir(path);
     struct dirent* entry;
     char           inner[PATH_BYTES];
@@ -155,7 +155,7 @@ typedef struct walk {
     void* ctx;
 } walk;
 
-static int walk_folder(const walk* all, const char* relative) {
+static inline int walk_folder(const walk* all, const char* relative) {
     char           path[PATH_BYTES], inner[PATH_BYTES];
     struct dirent* entry;
     DIR*           folder;
@@ -185,8 +185,8 @@ static int walk_folder(const walk* all, const char* relative) {
 
 /* Calls `each` with the path of every regular file below the root but those below `skip`; stops at
  * what is not 0 and gives it back. */
-static int walk_files(const char* root, const char* skip, int (*each)(void* ctx, const char* relative),
-                      void* ctx) {
+static inline int walk_files(const char* root, const char* skip, int (*each)(void* ctx, const char* relative),
+                             void* ctx) {
     walk all = {root, {0}, 0, each, ctx};
     all.has_skip = stat(skip, &all.skip) == 0;
     return walk_folder(&all, "");

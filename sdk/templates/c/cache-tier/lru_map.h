@@ -26,7 +26,7 @@ typedef struct lru_map {
 } lru_map;
 
 /* FNV-1a, 64 bits (Fowler, Noll, Vo). */
-static uint64_t lru_hash(const void* key, size_t bytes) {
+static inline uint64_t lru_hash(const void* key, size_t bytes) {
     const unsigned char* p = (const unsigned char*)key;
     uint64_t             hash = 0xcbf29ce484222325u;
     size_t               i;
@@ -36,19 +36,19 @@ static uint64_t lru_hash(const void* key, size_t bytes) {
     return hash;
 }
 
-static void lru_unlink(lru_map* map, lru_entry* entry) {
+static inline void lru_unlink(lru_map* map, lru_entry* entry) {
     *(entry->newer != NULL ? &entry->newer->older : &map->newest) = entry->older;
     *(entry->older != NULL ? &entry->older->newer : &map->oldest) = entry->newer;
 }
 
-static void lru_link_newest(lru_map* map, lru_entry* entry) {
+static inline void lru_link_newest(lru_map* map, lru_entry* entry) {
     entry->newer = NULL;
     entry->older = map->newest;
     *(map->newest != NULL ? &map->newest->newer : &map->oldest) = entry;
     map->newest = entry;
 }
 
-static lru_entry* lru_find(const lru_map* map, const void* key, size_t bytes) {
+static inline lru_entry* lru_find(const lru_map* map, const void* key, size_t bytes) {
     const uint64_t hash = lru_hash(key, bytes);
     lru_entry*     at = map->entries == 0 ? NULL : map->buckets[hash & (map->bucket_count - 1)];
     while (at != NULL && (at->hash != hash || at->key_bytes != bytes ||
@@ -58,7 +58,7 @@ static lru_entry* lru_find(const lru_map* map, const void* key, size_t bytes) {
     return at;
 }
 
-static void lru_drop(lru_map* map, lru_entry* entry) {
+static inline void lru_drop(lru_map* map, lru_entry* entry) {
     lru_entry** at = &map->buckets[entry->hash & (map->bucket_count - 1)];
     while (*at != entry) {
         at = &(*at)->next;
@@ -71,7 +71,7 @@ static void lru_drop(lru_map* map, lru_entry* entry) {
 }
 
 /* Twice the buckets. On failure the map stays as it is, with longer chains; -1 when it has none. */
-static int lru_grow(lru_map* map) {
+static inline int lru_grow(lru_map* map) {
     const size_t count = map->bucket_count == 0 ? 64 : map->bucket_count * 2;
     lru_entry**  buckets = calloc(count, sizeof *buckets);
     lru_entry*   at;
@@ -89,7 +89,7 @@ static int lru_grow(lru_map* map) {
 }
 
 /* The entry, which becomes the newest; NULL at or after its expiry. Valid until the next call. */
-static lru_entry* lru_get(lru_map* map, const void* key, size_t key_bytes, int64_t now_ns) {
+static inline lru_entry* lru_get(lru_map* map, const void* key, size_t key_bytes, int64_t now_ns) {
     lru_entry* const found = lru_find(map, key, key_bytes);
     if (found != NULL && found->expires_ns <= now_ns) {
         ++map->expired;
@@ -104,7 +104,7 @@ static lru_entry* lru_get(lru_map* map, const void* key, size_t key_bytes, int64
 }
 
 /* 1 when it was there. */
-static int lru_erase(lru_map* map, const void* key, size_t key_bytes) {
+static inline int lru_erase(lru_map* map, const void* key, size_t key_bytes) {
     lru_entry* const found = lru_find(map, key, key_bytes);
     if (found != NULL) {
         lru_drop(map, found);
@@ -112,7 +112,7 @@ static int lru_erase(lru_map* map, const void* key, size_t key_bytes) {
     return found != NULL;
 }
 
-static void lru_shrink(lru_map* map, size_t entries_max) {
+static inline void lru_shrink(lru_map* map, size_t entries_max) {
     map->entries_max = entries_max;
     while (map->entries > entries_max) {
         ++map->evicted;
@@ -121,8 +121,8 @@ static void lru_shrink(lru_map* map, size_t entries_max) {
 }
 
 /* 0, or -1 when memory is out: then there is no entry under the key. */
-static int lru_put(lru_map* map, const void* key, size_t key_bytes, const void* value,
-                   size_t value_bytes, int64_t expires_ns) {
+static inline int lru_put(lru_map* map, const void* key, size_t key_bytes, const void* value,
+                          size_t value_bytes, int64_t expires_ns) {
     lru_entry* entry;
     lru_erase(map, key, key_bytes);
     if (map->entries >= map->bucket_count && lru_grow(map) != 0) {
@@ -150,7 +150,7 @@ static int lru_put(lru_map* map, const void* key, size_t key_bytes, const void* 
 }
 
 /* Every entry whose key starts with the prefix; how many they were. */
-static size_t lru_clear(lru_map* map, const void* prefix, size_t bytes) {
+static inline size_t lru_clear(lru_map* map, const void* prefix, size_t bytes) {
     const size_t before = map->entries;
     lru_entry*   at = map->newest;
     while (at != NULL) {
@@ -163,7 +163,7 @@ static size_t lru_clear(lru_map* map, const void* prefix, size_t bytes) {
     return before - map->entries;
 }
 
-static void lru_free(lru_map* map) {
+static inline void lru_free(lru_map* map) {
     lru_clear(map, "", 0);
     free(map->buckets);
     map->buckets = NULL;

@@ -18,14 +18,14 @@ typedef struct random_walk {
 } random_walk;
 
 /* SplitMix64 (Steele, Lea, Flood 2014). */
-static uint64_t walk_random(random_walk* walk) {
+static inline uint64_t walk_random(random_walk* walk) {
     uint64_t z = (walk->random += 0x9e3779b97f4a7c15u);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
 }
 
-static tenon_feed_event walk_event(const random_walk* walk, uint32_t kind, int64_t now_real_ns) {
+static inline tenon_feed_event walk_event(const random_walk* walk, uint32_t kind, int64_t now_real_ns) {
     tenon_feed_event out;
     memset(&out, 0, sizeof out);
     out.size = sizeof out;
@@ -36,7 +36,7 @@ static tenon_feed_event walk_event(const random_walk* walk, uint32_t kind, int64
 }
 
 /* Puts the best levels at `count`, and all up to there into the event. */
-static void walk_levels(random_walk* walk, tenon_feed_event* out, uint32_t count) {
+static inline void walk_levels(random_walk* walk, tenon_feed_event* out, uint32_t count) {
     walk->bids[count].price = (walk->middle - 1) * walk->tick;
     walk->asks[count].price = (walk->middle + 1) * walk->tick;
     walk->bids[count].quantity = walk->asks[count].quantity = walk->quantity;
@@ -45,7 +45,7 @@ static void walk_levels(random_walk* walk, tenon_feed_event* out, uint32_t count
     out->bid_count = out->ask_count = count + 1;
 }
 
-static tenon_feed_event walk_snapshot(random_walk* walk, int64_t now_real_ns) {
+static inline tenon_feed_event walk_snapshot(random_walk* walk, int64_t now_real_ns) {
     tenon_feed_event out = walk_event(walk, TENON_FEED_SNAPSHOT, now_real_ns);
     out.last_update_id = walk->update_id;
     walk_levels(walk, &out, 0);
@@ -53,8 +53,8 @@ static tenon_feed_event walk_snapshot(random_walk* walk, int64_t now_real_ns) {
 }
 
 /* What changed in the book, then the trade. Valid until the next call. */
-static void walk_step(random_walk* walk, int64_t now_real_ns, tenon_feed_event* book,
-                      tenon_feed_event* trade) {
+static inline void walk_step(random_walk* walk, int64_t now_real_ns, tenon_feed_event* book,
+                             tenon_feed_event* trade) {
     const int64_t before = walk->middle;
     const int64_t next = before + (int64_t)(walk_random(walk) % 3) - 1;
     uint32_t      gone = 0;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* The header's value, empty when it was not sent; names come in lower case. */
-static tenon_str header_of(const tenon_http_request* request, const char* name) {
+static inline tenon_str header_of(const tenon_http_request* request, const char* name) {
     const size_t length = strlen(name);
     tenon_str    none = {"", 0};
     uint32_t     i;
@@ -25,7 +25,7 @@ static tenon_str header_of(const tenon_http_request* request, const char* name) 
 
 /* `before`, the text as JSON with its quotes, `after`: to be freed; NULL when memory is out. Bytes
  * from 0x80 on are taken as UTF-8. */
-static char* json_body(const char* before, tenon_str text, const char* after) {
+static inline char* json_body(const char* before, tenon_str text, const char* after) {
     const size_t head = strlen(before);
     char* const  body = malloc(head + text.n * 6 + strlen(after) + 3);
     char*        at = body;

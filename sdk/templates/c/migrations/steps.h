@@ -17,7 +17,7 @@ static const step k_steps[] = {
 
 #define CHECKSUM_CHARS 17
 /* FNV-1a, 64 bits (Fowler, Noll, Vo), in hex: tells that a released step was edited. */
-static void checksum(const char* text, char out[CHECKSUM_CHARS]) {
+static inline void checksum(const char* text, char out[CHECKSUM_CHARS]) {
     uint64_t hash = 0xcbf29ce484222325u;
     for (; *text != '\0'; ++text) {
         hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;

@@ -9,7 +9,7 @@
 #include <sys/statvfs.h>
 
 /* Bytes that may be written by who is not root, or a failure with the system's reason. */
-static tenon_status disk_free(const char* folder, int64_t* bytes, tenon_err* err) {
+static inline tenon_status disk_free(const char* folder, int64_t* bytes, tenon_err* err) {
     struct statvfs room;
     if (statvfs(folder, &room) != 0) {
         return tenon_fail(err, TENON_UNAVAILABLE, "the disk cannot be asked: %s", strerror(errno));
@@ -18,7 +18,7 @@ static tenon_status disk_free(const char* folder, int64_t* bytes, tenon_err* err
     return TENON_OK;
 }
 
-static tenon_status disk_expect(int64_t bytes, int64_t wanted, tenon_err* err) {
+static inline tenon_status disk_expect(int64_t bytes, int64_t wanted, tenon_err* err) {
     if (bytes >= wanted) {
         return TENON_OK;
     }

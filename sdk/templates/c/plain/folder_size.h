@@ -15,7 +15,7 @@
 typedef struct folder_size { int64_t files, bytes; } folder_size;
 
 /* Takes the descriptor over. */
-static int folder_size_of(int fd, int depth, folder_size* size) {
+static inline int folder_size_of(int fd, int depth, folder_size* size) {
     DIR* const     folder = fdopendir(fd);
     struct dirent* entry;
     if (folder == NULL) {
@@ -44,7 +44,7 @@ static int folder_size_of(int fd, int depth, folder_size* size) {
 
 /* Counts regular files, also in folders below (at most 64 deep); links are not followed. 0, or -1 and
  * errno when the folder itself cannot be read. */
-static int measure_folder(const char* path, folder_size* size) {
+static inline int measure_folder(const char* path, folder_size* size) {
     const int fd = open(path, O_RDONLY | O_DIRECTORY);
     size->files = 0;
     size->bytes = 0;

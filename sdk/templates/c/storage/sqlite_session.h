@@ -23,7 +23,7 @@ struct tenon_session {
     _Atomic uint64_t commits; /* read while somebody else has the lease */
 };
 
-static tenon_status sql_status(int code) {
+static inline tenon_status sql_status(int code) {
     switch (code & 0xff) {
         case SQLITE_OK: return TENON_OK;
         case SQLITE_BUSY:
@@ -40,7 +40,7 @@ static tenon_status sql_status(int code) {
     }
 }
 
-static tenon_status sql_fail(sqlite3* db, int code, tenon_err* err) {
+static inline tenon_status sql_fail(sqlite3* db, int code, tenon_err* err) {
     const tenon_status status =
         tenon_fail(err, sql_status(code), "%s", db == NULL ? sqlite3_errstr(code) : sqlite3_errmsg(db));
     const int busy = (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED;
@@ -50,7 +50,7 @@ static tenon_status sql_fail(sqlite3* db, int code, tenon_err* err) {
     return status;
 }
 
-static tenon_status session_execute(tenon_session* session, tenon_str sql, tenon_err* err) {
+static inline tenon_status session_execute(tenon_session* session, tenon_str sql, tenon_err* err) {
     char* const text = malloc(sql.n + 1);
     int         code;
     if (text == NULL) {
@@ -65,8 +65,8 @@ static tenon_status session_execute(tenon_session* session, tenon_str sql, tenon
     return code == SQLITE_OK ? TENON_OK : sql_fail(session->db, code, err);
 }
 
-static tenon_status session_open(tenon_session* session, const char* file, int busy_timeout_ms,
-                                 tenon_err* err) {
+static inline tenon_status session_open(tenon_session* session, const char* file, int busy_timeout_ms,
+                                        tenon_err* err) {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     const int code = sqlite3_open_v2(file, &session->db, flags, NULL);
     if (code != SQLITE_OK) {
@@ -82,7 +82,7 @@ static tenon_status session_open(tenon_session* session, const char* file, int b
         err);
 }
 
-static void session_close(tenon_session* session) {
+static inline void session_close(tenon_session* session) {
     while (session->statements != NULL) {
         tenon_statement* const first = session->statements;
         session->statements = first->next;
@@ -94,29 +94,29 @@ static void session_close(tenon_session* session) {
 }
 
 /* What its transactions may do. */
-static tenon_status session_intent(tenon_session* session, int write, tenon_err* err) {
+static inline tenon_status session_intent(tenon_session* session, int write, tenon_err* err) {
     session->write = write;
     return session_execute(
         session, tenon_text(write ? "PRAGMA query_only = OFF" : "PRAGMA query_only = ON"), err);
 }
 
-static void statement_reset(tenon_statement* statement) {
+static inline void statement_reset(tenon_statement* statement) {
     sqlite3_reset(statement->raw);
     sqlite3_clear_bindings(statement->raw);
 }
 
-static void session_reset(tenon_session* session) {
+static inline void session_reset(tenon_session* session) {
     tenon_statement* at;
     for (at = session->statements; at != NULL; at = at->next) {
         statement_reset(at);
     }
 }
 
-static tenon_status session_begin(tenon_session* session, tenon_err* err) {
+static inline tenon_status session_begin(tenon_session* session, tenon_err* err) {
     return session_execute(session, tenon_text(session->write ? "BEGIN IMMEDIATE" : "BEGIN"), err);
 }
 
-static tenon_status session_commit(tenon_session* session, tenon_err* err) {
+static inline tenon_status session_commit(tenon_session* session, tenon_err* err) {
     tenon_status status;
     session_reset(session);
     status = session_execute(session, tenon_text("COMMIT"), err);
@@ -124,15 +124,15 @@ static tenon_status session_commit(tenon_session* session, tenon_err* err) {
     return status;
 }
 
-static tenon_status session_rollback(tenon_session* session, tenon_err* err) {
+static inline tenon_status session_rollback(tenon_session* session, tenon_err* err) {
     session_reset(session);
     return sqlite3_get_autocommit(session->db) != 0
                ? TENON_OK
                : session_execute(session, tenon_text("ROLLBACK"), err);
 }
 
-static tenon_status session_prepare(tenon_session* session, tenon_str sql, tenon_statement** out,
-                                    tenon_err* err) {
+static inline tenon_status session_prepare(tenon_session* session, tenon_str sql, tenon_statement** out,
+                                           tenon_err* err) {
     tenon_statement* at = session->statements;
     const char*      tail = NULL;
     int              code;
@@ -164,8 +164,8 @@ static tenon_status session_prepare(tenon_session* session, tenon_str sql, tenon
     return TENON_OK;
 }
 
-static tenon_status statement_bind(tenon_statement* statement, uint32_t index,
-                                   const tenon_value* value, tenon_err* err) {
+static inline tenon_status statement_bind(tenon_statement* statement, uint32_t index,
+                                          const tenon_value* value, tenon_err* err) {
     const char* const bytes = value->b.n == 0 ? "" : (const char*)value->b.p;
     sqlite3_stmt*     raw = statement->raw;
     int               code = SQLITE_MISUSE;
@@ -185,7 +185,7 @@ static tenon_status statement_bind(tenon_statement* statement, uint32_t index,
     return code == SQLITE_OK ? TENON_OK : sql_fail(statement->session->db, code, err);
 }
 
-static tenon_status statement_step(tenon_statement* statement, uint32_t* row, tenon_err* err) {
+static inline tenon_status statement_step(tenon_statement* statement, uint32_t* row, tenon_err* err) {
     const int code = sqlite3_step(statement->raw);
     *row = code == SQLITE_ROW ? 1 : 0;
     if (code == SQLITE_ROW) {
@@ -200,16 +200,16 @@ static tenon_status statement_step(tenon_statement* statement, uint32_t* row, te
     return TENON_OK;
 }
 
-static uint32_t statement_columns(tenon_statement* statement) {
+static inline uint32_t statement_columns(tenon_statement* statement) {
     return (uint32_t)sqlite3_column_count(statement->raw);
 }
 
-static tenon_str statement_column_name(tenon_statement* statement, uint32_t index) {
+static inline tenon_str statement_column_name(tenon_statement* statement, uint32_t index) {
     const char* const name = sqlite3_column_name(statement->raw, (int)index);
     return tenon_text(name == NULL ? "" : name);
 }
 
-static tenon_status statement_column(tenon_statement* statement, uint32_t index, tenon_value* out) {
+static inline tenon_status statement_column(tenon_statement* statement, uint32_t index, tenon_value* out) {
     static const tenon_value none = {TENON_VALUE_NULL, 0, 0, 0, {NULL, 0}};
     const int                at = (int)index;
     sqlite3_stmt* const      raw = statement->raw;
@@ -241,12 +241,12 @@ static tenon_status statement_column(tenon_statement* statement, uint32_t index,
     return TENON_OK;
 }
 
-static uint64_t session_changes(tenon_session* session) {
+static inline uint64_t session_changes(tenon_session* session) {
     return (uint64_t)sqlite3_changes64(session->db);
 }
 
 /* INSERT INTO "table" ("a", "b") VALUES (?, ?); to be freed with sqlite3_free, NULL: no memory. */
-static char* insert_text(sqlite3* db, tenon_str table, const tenon_str* columns, uint32_t count) {
+static inline char* insert_text(sqlite3* db, tenon_str table, const tenon_str* columns, uint32_t count) {
     sqlite3_str* const text = sqlite3_str_new(db);
     uint32_t           i;
     sqlite3_str_appendf(text, "INSERT INTO \"%.*w\" (", (int)table.n, table.p);
@@ -261,10 +261,10 @@ static char* insert_text(sqlite3* db, tenon_str table, const tenon_str* columns,
     return sqlite3_str_finish(text);
 }
 
-static tenon_status session_bulk_insert(tenon_session* session, tenon_str table,
-                                        const tenon_str* columns, uint32_t column_count,
-                                        const tenon_value* values, uint64_t row_count,
-                                        tenon_err* err) {
+static inline tenon_status session_bulk_insert(tenon_session* session, tenon_str table,
+                                               const tenon_str* columns, uint32_t column_count,
+                                               const tenon_value* values, uint64_t row_count,
+                                               tenon_err* err) {
     char* const      text = insert_text(session->db, table, columns, column_count);
     tenon_statement* insert = NULL;
     tenon_status     status;
@@ -284,8 +284,8 @@ static tenon_status session_bulk_insert(tenon_session* session, tenon_str table,
     return status;
 }
 
-static tenon_status session_explain(tenon_session* session, tenon_str sql, tenon_sink out,
-                                    tenon_err* err) {
+static inline tenon_status session_explain(tenon_session* session, tenon_str sql, tenon_sink out,
+                                           tenon_err* err) {
     char* const      text = sqlite3_mprintf("EXPLAIN QUERY PLAN %.*s", (int)sql.n, sql.p);
     tenon_statement* plan = NULL;
     tenon_value      line;

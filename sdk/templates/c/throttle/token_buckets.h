@@ -38,17 +38,17 @@ typedef struct buckets {
 
 typedef struct part { bucket* slot; int64_t cost; int taken; } part;
 
-static int64_t later(int64_t a, int64_t b) {
+static inline int64_t later(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
 /* The time that one token takes; rounded up, so that no span gives more than the rate. */
-static int64_t rate_interval_ns(rate limit) {
+static inline int64_t rate_interval_ns(rate limit) {
     return limit.per_second == 0 ? 0 : (1000000000 + limit.per_second - 1) / limit.per_second;
 }
 
 /* 0, or -1 when memory is out. */
-static int buckets_make(buckets* all, size_t keys_max) {
+static inline int buckets_make(buckets* all, size_t keys_max) {
     size_t i;
     all->slots = calloc(keys_max + 1, sizeof *all->slots);
     all->keys_max = keys_max;
@@ -60,14 +60,14 @@ static int buckets_make(buckets* all, size_t keys_max) {
 }
 
 /* Time that runs backwards counts as standing still. */
-static int64_t buckets_advance(buckets* all, int64_t now_ns) {
+static inline int64_t buckets_advance(buckets* all, int64_t now_ns) {
     int64_t last = atomic_load(&all->now_ns);
     while (last < now_ns && !atomic_compare_exchange_weak(&all->now_ns, &last, now_ns)) {
     }
     return later(last, now_ns);
 }
 
-static void bucket_wait(bucket* slot) {
+static inline void bucket_wait(bucket* slot) {
     while (atomic_load(&slot->state) != SLOT_READY) {
         /* another thread writes its key: some nanoseconds */
     }
@@ -75,7 +75,7 @@ static void bucket_wait(bucket* slot) {
 
 /* The key's slot; the last one is shared by all that found no place. Without `add` NULL for a key
  * that was never seen. */
-static bucket* buckets_find(buckets* all, tenon_str key, int add) {
+static inline bucket* buckets_find(buckets* all, tenon_str key, int add) {
     uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a (Fowler, Noll, Vo) */
     size_t   i;
     for (i = 0; i < key.n; ++i) {
@@ -105,7 +105,7 @@ static bucket* buckets_find(buckets* all, tenon_str key, int add) {
 }
 
 /* 0 when taken, else the time to wait. */
-static int64_t bucket_take(bucket* slot, int64_t cost, rate limit, int64_t now_ns) {
+static inline int64_t bucket_take(bucket* slot, int64_t cost, rate limit, int64_t now_ns) {
     const int64_t each = rate_interval_ns(limit);
     const int64_t latest = now_ns + limit.burst * each;
     int64_t       full = atomic_load(&slot->full_ns);
@@ -120,8 +120,8 @@ static int64_t bucket_take(bucket* slot, int64_t cost, rate limit, int64_t now_n
 }
 
 /* Claims on one key count together. How many parts they are. */
-static size_t buckets_merge(buckets* all, const tenon_throttle_claim* claims, uint32_t count,
-                            part* parts) {
+static inline size_t buckets_merge(buckets* all, const tenon_throttle_claim* claims, uint32_t count,
+                                   part* parts) {
     size_t   merged = 0;
     uint32_t i;
     for (i = 0; i < count; ++i) {
@@ -142,8 +142,8 @@ static size_t buckets_merge(buckets* all, const tenon_throttle_claim* claims, ui
 
 /* All of the claims (at most eight, keys not too long), or none. 0: taken; BUCKETS_NEVER: a cost above
  * the burst; else the time from now at which they would be taken if nobody else takes any. */
-static int64_t buckets_take(buckets* all, const tenon_throttle_claim* claims, uint32_t count,
-                            rate limit, int64_t asked_ns) {
+static inline int64_t buckets_take(buckets* all, const tenon_throttle_claim* claims, uint32_t count,
+                                   rate limit, int64_t asked_ns) {
     part          parts[TENON_THROTTLE_CLAIMS_MAX];
     const size_t  merged = buckets_merge(all, claims, count, parts);
     const int64_t now_ns = buckets_advance(all, asked_ns);
@@ -169,7 +169,7 @@ static int64_t buckets_take(buckets* all, const tenon_throttle_claim* claims, ui
 }
 
 /* A time before now is a full budget, so this never gives more than the burst. */
-static void buckets_refund(buckets* all, tenon_str key, int64_t cost, rate limit) {
+static inline void buckets_refund(buckets* all, tenon_str key, int64_t cost, rate limit) {
     bucket* const slot = buckets_find(all, key, 0);
     if (slot != NULL) {
         atomic_fetch_sub(&slot->full_ns, cost * rate_interval_ns(limit));
@@ -177,8 +177,8 @@ static void buckets_refund(buckets* all, tenon_str key, int64_t cost, rate limit
 }
 
 /* What may be taken now, and the time until the budget is full. */
-static int64_t buckets_available(buckets* all, tenon_str key, rate limit, int64_t now_ns,
-                                 int64_t* full_after_ns) {
+static inline int64_t buckets_available(buckets* all, tenon_str key, rate limit, int64_t now_ns,
+                                        int64_t* full_after_ns) {
     const bucket* const slot = buckets_find(all, key, 0);
     const int64_t       each = later(rate_interval_ns(limit), 1);
     now_ns = buckets_advance(all, now_ns);
@@ -187,7 +187,7 @@ static int64_t buckets_available(buckets* all, tenon_str key, rate limit, int64_
 }
 
 /* What was taken stays taken under the new rate. */
-static void buckets_rescale(buckets* all, rate from, rate to) {
+static inline void buckets_rescale(buckets* all, rate from, rate to) {
     const int64_t now_ns = atomic_load(&all->now_ns);
     const double  factor =
         (double)rate_interval_ns(to) / (double)later(rate_interval_ns(from), 1);

@@ -13,8 +13,8 @@ typedef struct instant_venue {
     uint64_t quantity; /* of all instruments, in their own units */
 } instant_venue;
 
-static void venue_report(tenon_venue_reports out, const tenon_venue_order* order, uint32_t kind,
-                         uint32_t reject) {
+static inline void venue_report(tenon_venue_reports out, const tenon_venue_order* order, uint32_t kind,
+                                uint32_t reject) {
     tenon_venue_report report;
     memset(&report, 0, sizeof report);
     report.size = sizeof report;
@@ -30,8 +30,8 @@ static void venue_report(tenon_venue_reports out, const tenon_venue_order* order
 }
 
 /* 1 when it was filled. */
-static int venue_submit(instant_venue* venue, const tenon_venue_order* order, int listed,
-                        tenon_venue_reports out) {
+static inline int venue_submit(instant_venue* venue, const tenon_venue_order* order, int listed,
+                               tenon_venue_reports out) {
     const uint32_t reject = !listed                                  ? TENON_REJECT_UNKNOWN_INSTRUMENT
                             : order->type == TENON_ORDER_LIMIT       ? TENON_REJECT_NONE
                             : order->type == TENON_ORDER_LIMIT_MAKER ? TENON_REJECT_WOULD_MATCH
@@ -49,7 +49,7 @@ static int venue_submit(instant_venue* venue, const tenon_venue_order* order, in
 }
 
 /* FNV-1a, 64 bits (Fowler, Noll, Vo), over the state. */
-static uint64_t venue_hash(const instant_venue* venue) {
+static inline uint64_t venue_hash(const instant_venue* venue) {
     const unsigned char* bytes = (const unsigned char*)venue;
     uint64_t             hash = 0xcbf29ce484222325u;
     size_t               i;
