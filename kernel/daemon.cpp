@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// One class, long because its commands, signals and reloads share the state of the run.
 #include "kernel/daemon.hpp"
 
 #include "kernel/loader/reload.hpp"
@@ -208,9 +209,8 @@ void Daemon::audit_reload(
     std::string_view result,
     const json::array& changes
 ) {
-    const std::string text = json::serialize(
-        json::object{{"result", result}, {"generation", generation_.load()}, {"changes", changes}}
-    );
+    const std::string text = json::serialize(json::object{
+        {"result", result}, {"generation", generation_.load()}, {"changes", changes}});
     const std::string file = plan_.deployment.file.string().substr(0, audit::Log::k_subject_max);
     const tenon_audit_event event{
         sizeof event, 0, str(actor), str("config.reload"), str(file), str(text)};
@@ -610,9 +610,6 @@ int run_daemon(const DaemonOptions& options) {
         Daemon daemon{options, std::move(plan), data_dir, safe_mode};
         return daemon.run(listen, began_ns, std::move(refused));
     } catch (const runtime::InUse& e) {
-        (void)std::fprintf(stderr, "tenond: %s\n", e.what());
-        return k_exit_in_use;
-    } catch (const Error& e) {
         (void)std::fprintf(stderr, "tenond: %s\n", e.what());
         return k_exit_in_use;
     } catch (const std::invalid_argument& e) {
