@@ -17,7 +17,7 @@ class Config {
 public:
     // The generation is that of the deployment and outlives this object.
     Config(const std::atomic<std::uint64_t>& generation, const boost::json::object& settings)
-        : generation_{&generation}, settings_{settings} {}
+        : generation_{&generation}, settings_(settings) {}  // braces would make an array of it
 
     void set(const boost::json::object& settings);
     // [control] Calls those who want to know of changes.
