@@ -37,7 +37,7 @@
  * States, and what is legal in them
  *   created     host calls query, configure, destroy.            The plugin may call log, clock.
  *   configured  configure, start, destroy.           Also config, secret, environment, services (to
- *                                                    look up), metrics.
+ *                                                    look up), metrics, admin.
  *   started     every interface, drain, stop; configure when the schema has live settings. Everything.
  *   draining    work in flight ends; new work is answered TENON_UNAVAILABLE.             Everything.
  *   stopped     start, destroy.                                                          Log, clock.
