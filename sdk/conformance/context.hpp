@@ -76,8 +76,8 @@ public:
     // Before the first instance: how the reactor turns. Threaded is the default.
     void set_reactor_mode(Reactor::Mode mode) { mode_ = mode; }
 
-    // Binds a fake of the check's own to a requirement; then no other plugin is looked for. The same
-    // name again replaces it for later instances.
+    // Binds a fake of the check's own to a requirement; then no other plugin is looked for. The
+    // same name again replaces it for later instances.
     void bind(std::string interface_id, tenon_iface iface, std::string instance = "fake");
 
     // Neither created nor anything else. Providers of required interfaces are started first; the

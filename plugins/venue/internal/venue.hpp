@@ -44,7 +44,8 @@ public:
     void unsubscribe(std::uint64_t handle) { feed_.remove(handle); }
 
     [[nodiscard]] std::string snapshot() const;
-    // Replaces the state, or leaves it: throws Error (TENON_CORRUPT, TENON_INVALID) with the offset.
+    // Replaces the state, or leaves it: throws Error (TENON_CORRUPT, TENON_INVALID) with the
+    // offset.
     void restore(std::string_view bytes);
     [[nodiscard]] std::uint64_t hash() const;
 
