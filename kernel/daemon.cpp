@@ -124,6 +124,7 @@ private:
     void tell_audit();
     void hang_up();
     void wait_for_stop();
+    int serve(loader::Lifecycle& lifecycle, const std::string& listen, std::int64_t began_ns);
     void beat();
 
     const std::ptrdiff_t threads_ = thread_count();  // before any is made here
@@ -386,28 +387,23 @@ void Daemon::add_metrics() {
                 const bool started = plugin.state == registry::PluginState::started;
                 std::atomic_ref<std::int64_t>{*up}.store(started ? 1 : 0);
             }
-            std::int64_t* dropped = mine.metrics_.gauge(
-                "tenon_log_dropped_lines", "Lines lost because the log's queue was full", {}
-            );
-            std::atomic_ref<std::int64_t>{*dropped}.store(
-                static_cast<std::int64_t>(mine.log_.dropped())
-            );
-            std::int64_t* generation = mine.metrics_.gauge(
-                "tenon_config_generation", "How often the configuration changed, from 1", {}
-            );
-            std::atomic_ref<std::int64_t>{*generation}.store(
-                static_cast<std::int64_t>(mine.generation_.load())
-            );
+            const auto set = [&](std::string_view name, std::string_view help, std::uint64_t now) {
+                std::int64_t* cell = mine.metrics_.gauge(name, help, {});
+                std::atomic_ref<std::int64_t>{*cell}.store(static_cast<std::int64_t>(now));
+            };
+            set("tenon_log_dropped_lines",
+                "Lines lost because the log's queue was full",
+                mine.log_.dropped());
+            set("tenon_config_generation",
+                "How often the configuration changed, from 1",
+                mine.generation_.load());
+            set("tenon_exec_blocking_queue_depth",
+                "Tasks that wait for the blocking pool",
+                mine.exec_.pool().queued());
             std::uint64_t* missed = mine.metrics_.counter(
                 "tenon_bus_missed_total", "Messages lost to a subscriber that lagged", {}
             );
             std::atomic_ref<std::uint64_t>{*missed}.store(mine.bus_.missed());
-            std::int64_t* queued = mine.metrics_.gauge(
-                "tenon_exec_blocking_queue_depth", "Tasks that wait for the blocking pool", {}
-            );
-            std::atomic_ref<std::int64_t>{*queued}.store(
-                static_cast<std::int64_t>(mine.exec_.pool().queued())
-            );
         });
     };
     (void)metrics_.on_collect(collect, this);
@@ -468,6 +464,36 @@ void Daemon::wait_for_stop() {
     }
 }
 
+// From ready to the wish to stop.
+int Daemon::serve(
+    loader::Lifecycle& lifecycle,
+    const std::string& listen,
+    std::int64_t began_ns
+) try {
+    {
+        const std::lock_guard lock{control_};
+        reload_.emplace(plan_, lifecycle, log_, generation_, [this] {
+            return read_plan(*options_);
+        });
+    }
+    const runtime::AdminServer admin{exec_, commands_, data_dir_->path()};
+    log(TENON_LOG_INFO,
+        "ready",
+        {{"version", TENON_VERSION},
+         {"deployment", plan_.deployment.name},
+         {"listen", listen},
+         {"all_started", health_.ready()},
+         {"elapsed_ms", (runtime::monotonic_ns() - began_ns) / 1'000'000}});
+    runtime::notify_systemd("READY=1");
+    wait_for_stop();
+    return k_exit_ok;
+
+} catch (const runtime::InUse& e) {  // no admin socket: what runs is stopped in order
+
+    log(TENON_LOG_ERROR, "start_failed", {{"reason", e.what()}});
+    return k_exit_in_use;
+}
+
 int Daemon::run(
     const std::string& listen,
     std::int64_t began_ns,
@@ -504,22 +530,7 @@ int Daemon::run(
     }
     int exit_code = k_exit_ok;
     if (started || options_->no_listen) {
-        {
-            const std::lock_guard lock{control_};
-            reload_.emplace(plan_, lifecycle, log_, generation_, [this] {
-                return read_plan(*options_);
-            });
-        }
-        const runtime::AdminServer admin{exec_, commands_, data_dir_->path()};
-        log(TENON_LOG_INFO,
-            "ready",
-            {{"version", TENON_VERSION},
-             {"deployment", plan_.deployment.name},
-             {"listen", listen},
-             {"all_started", health_.ready()},
-             {"elapsed_ms", (runtime::monotonic_ns() - began_ns) / 1'000'000}});
-        runtime::notify_systemd("READY=1");
-        wait_for_stop();
+        exit_code = serve(lifecycle, listen, began_ns);
     } else {
         log(TENON_LOG_ERROR, "start_failed", {{"reason", "a plugin with on_failure stop failed"}});
         exit_code = k_exit_plugin;

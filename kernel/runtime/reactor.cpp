@@ -162,6 +162,8 @@ void Reactor::dispatch(int count) {
             if (watch->owner == nullptr || !watch->owner->fenced.load(std::memory_order_relaxed)) {
                 const CallScope scope{watch->owner, "a socket's callback"};
                 watch->fn(watch->ctx, from_epoll(event.events));
+            } else {
+                unwatch(event.data.u64);  // level-triggered: it would be ready for ever
             }
         }
     }

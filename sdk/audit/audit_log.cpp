@@ -101,6 +101,13 @@ private:
     }
 };
 
+// What is not UTF-8 would make a line that no reader takes.
+bool is_text(tenon_str text) {
+    json::error_code ec;
+    (void)json::parse(json::serialize(json::string{view(text)}), ec);
+    return !ec;
+}
+
 }  // namespace
 
 const std::string& first_hash() {
@@ -149,6 +156,9 @@ Check check_file(
         if (row) {
             row(text);
         }
+    }
+    if (in.bad()) {  // or what could not be read would be taken for a torn end
+        throw Error{TENON_UNAVAILABLE, "cannot read " + file.string()};
     }
     return checker.check;
 }
@@ -228,13 +238,19 @@ void Log::record(std::string_view plugin, const tenon_audit_event& event, std::i
         event.detail.n == 0 ? json::value{} : json::parse(view(event.detail), ec);
     if (!bounded(event.actor, k_word_max, true) || !bounded(event.action, k_word_max, true) ||
         !bounded(event.subject, k_subject_max, false) ||
-        !bounded(event.detail, k_detail_max, false) || ec) {
+        !bounded(event.detail, k_detail_max, false) || ec || !is_text(event.actor) ||
+        !is_text(event.action) || !is_text(event.subject)) {
         throw Error{
             TENON_INVALID,
-            "an audit event has an actor and an action of at most 256 bytes, a subject of at most "
+            "an audit event is UTF-8, has an actor and an action of at most 256 bytes, a subject "
+            "of at most "
             "1024, and detail that is JSON of at most 65536"};
     }
     const std::lock_guard lock{mutex_};
+    if (cut_wanted_ && ::ftruncate(fd_, static_cast<off_t>(size_)) != 0) {
+        throw Error{TENON_UNAVAILABLE, "audit.log: a line that failed cannot be taken out"};
+    }
+    cut_wanted_ = false;
     const Line line = make_line(
         {time_ms, view(event.actor), plugin, view(event.action), view(event.subject), detail},
         sequence_ + 1,
@@ -243,7 +259,7 @@ void Log::record(std::string_view plugin, const tenon_audit_event& event, std::i
     const ssize_t wrote = ::write(fd_, line.text.data(), line.text.size());
     if (wrote != static_cast<ssize_t>(line.text.size()) || ::fdatasync(fd_) != 0) {
         const std::string reason = wrote < 0 ? std::strerror(errno) : "the disk did not take it";
-        (void)::ftruncate(fd_, static_cast<off_t>(size_));
+        cut_wanted_ = ::ftruncate(fd_, static_cast<off_t>(size_)) != 0;
         throw Error{TENON_UNAVAILABLE, "audit.log: " + reason};
     }
     ++sequence_;

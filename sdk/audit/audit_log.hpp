@@ -106,6 +106,7 @@ private:
     std::uint64_t sequence_ = 0;  // guarded by mutex_
     std::uint64_t size_ = 0;      // guarded by mutex_
     std::string hash_;            // guarded by mutex_
+    bool cut_wanted_ = false;     // guarded by mutex_; a failed line could not be taken out
 };
 
 }  // namespace tenon::audit

@@ -62,8 +62,10 @@ json::value without_secrets(const json::object& schema, const json::value& value
         secret != nullptr && *secret == true && !value.is_null()) {
         return "(secret)";
     }
-    if (const json::value* items = schema.if_contains("items");
-        items != nullptr && value.is_array()) {
+    if (const json::value* items = schema.if_contains("items"); items != nullptr) {
+        if (!value.is_array()) {
+            return value.is_null() ? value : json::value("(not shown)");
+        }
         json::array out;
         for (const json::value& item : value.get_array()) {
             out.push_back(without_secrets(items->get_object(), item));
@@ -71,8 +73,11 @@ json::value without_secrets(const json::object& schema, const json::value& value
         return out;
     }
     const json::value* properties = schema.if_contains("properties");
-    if (properties == nullptr || !value.is_object()) {
+    if (properties == nullptr) {
         return value;
+    }
+    if (!value.is_object()) {  // of a wrong type, so nothing says what of it is secret
+        return value.is_null() ? value : json::value("(not shown)");
     }
     json::object out;
     for (const auto& entry : value.get_object()) {

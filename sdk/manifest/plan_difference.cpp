@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sdk/manifest/plan_difference.hpp"
 
+#include "sdk/manifest/json_file.hpp"
+
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <boost/json/value_from.hpp>
 
+#include <algorithm>
 #include <set>
 
 namespace tenon::manifest {
@@ -12,20 +16,34 @@ namespace {
 
 namespace json = boost::json;
 
+// False when the other plan has the instance with another schema. Then its settings are not
+// compared, since only its own schema says which of them are secret; the id differs, which is
+// reported.
+bool same_schema(const PlannedPlugin& plugin, const Plan& other) {
+    const auto twin =
+        std::find_if(other.plugins.begin(), other.plugins.end(), [&](const PlannedPlugin& have) {
+            return have.instance.name == plugin.instance.name;
+        });
+    return twin == other.plugins.end() ||
+           twin->manifest.config_schema == plugin.manifest.config_schema;
+}
+
 // A deployment as it is compared: what was understood of it, one member for each code of a problem.
-json::object document(const Plan& plan, const Settings& settings) {
+json::object document(const Plan& plan, const Plan& other, const Settings& settings) {
     json::object plugins;
     for (const PlannedPlugin& plugin : plan.plugins) {
+        const std::string schema = json::serialize(plugin.manifest.config_schema);
         const Instance& instance = plugin.instance;
         const std::set<std::string> grant{instance.grant.begin(), instance.grant.end()};
         plugins[instance.name] = json::object{
             {"id",
              plugin.manifest.id + " " + plugin.manifest.version + " " +
-                 plugin.manifest.sha256.substr(0, 16)},
+                 plugin.manifest.sha256.substr(0, 16) + " " + sha256_of(schema).substr(0, 16)},
             {"bind", json::value_from(instance.bind)},
             {"grant", json::value_from(grant)},
             {"on_failure", instance.stop_on_failure ? "stop" : "degrade"},
-            {"config", settings.at(instance.name)}};
+            {"config",
+             same_schema(plugin, other) ? settings.at(instance.name) : json::value{nullptr}}};
     }
     json::object out;
     for (const std::string_view section : {"log", "runtime"}) {
@@ -85,8 +103,9 @@ std::vector<Difference> compare(
     for (const Problem& problem : problems) {
         named.insert(problem.warning ? "" : problem.pointer);
     }
-    auto changes =
-        differences(schema(running, fresh), document(running, before), document(fresh, after));
+    auto changes = differences(
+        schema(running, fresh), document(running, fresh, before), document(fresh, running, after)
+    );
     Report report{fresh.deployment.file.string(), problems};
     for (const Difference& change : changes) {
         if (!change.live && named.insert(change.pointer).second) {

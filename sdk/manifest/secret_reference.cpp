@@ -2,6 +2,7 @@
 #include "sdk/manifest/secret_reference.hpp"
 
 #include "sdk/manifest/json_file.hpp"
+#include "sdk/manifest/schema.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -29,6 +30,9 @@ std::string read_secret(const std::filesystem::path& file, const std::string& re
 }
 
 std::string resolve(const std::string& reference, const std::filesystem::path& folder) {
+    if (!is_secret_reference(reference)) {  // never repeat it: it may well be the secret
+        throw Error{TENON_INVALID, "M18 plain text where a reference to a secret is wanted"};
+    }
     const auto colon = reference.find(':');
     const std::string kind = reference.substr(0, colon);
     const std::string name = reference.substr(colon + 1);

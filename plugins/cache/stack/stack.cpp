@@ -34,7 +34,7 @@ Kept copy_keep(const tenon_cache_keep* keep) {
     if (keep == nullptr) {
         return kept;
     }
-    kept.ttl_ns = keep->ttl_ns;
+    kept.ttl_ns = std::min(keep->ttl_ns, INT64_MAX / 4);  // room to add the clock
     if (keep->tag_count > TENON_CACHE_TAGS_MAX) {
         throw Error{TENON_INVALID, "at most 16 tags"};
     }
@@ -87,6 +87,9 @@ void Stack::close() noexcept {
     for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
         const std::lock_guard lock{caches_[i]->refresh_mutex};
         caches_[i]->refreshes.store(false);
+    }
+    for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
+        caches_[i]->refreshing.wait();
     }
     background_.wait();
 }

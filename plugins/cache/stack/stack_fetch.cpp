@@ -131,6 +131,10 @@ void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept&
         negative ? std::chrono::nanoseconds{times.negative_ttl}.count()
                  : (kept.ttl_ns != 0 ? kept.ttl_ns : std::chrono::nanoseconds{times.ttl}.count());
     if (fresh_ns <= 0 || kept.ttl_ns < 0) {
+        if (cache.refreshes.load()) {
+            // What was served while it was stale is known to be gone.
+            erase_everywhere(TierKey{cache.name, key}.text);
+        }
         return;
     }
     const std::int64_t stale_ns = negative ? 0 : std::chrono::nanoseconds{times.stale}.count();
@@ -308,10 +312,12 @@ void Stack::fetch_async(const tenon_cache_request& request, tenon_cache_done don
         });
     };
     bool over = false;
+    std::size_t own = 0;  // waiters are only appended until the flight ends
     {
         const std::lock_guard lock{flight->mutex};
         over = flight->done;
         if (!over) {
+            own = flight->waiters.size();
             flight->waiters.push_back(waiter);
         }
     }
@@ -344,12 +350,13 @@ void Stack::fetch_async(const tenon_cache_request& request, tenon_cache_done don
                 background_.leave();
             }
         );
-    } catch (const Error& e) {
+    } catch (...) {
         background_.leave();
         {
             const std::lock_guard lock{flight->mutex};
-            flight->waiters.erase(flight->waiters.begin());  // this request's own: it is refused
-            flight->status = fail(&flight->error, e.code(), e.what());
+            // This request is refused; others may have joined before it was added.
+            flight->waiters.erase(flight->waiters.begin() + static_cast<std::ptrdiff_t>(own));
+            flight->status = guard(&flight->error, []() -> tenon_status { throw; });
         }
         end_flight(tier_key.text, flight);
         throw;

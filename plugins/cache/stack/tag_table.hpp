@@ -47,11 +47,11 @@ public:
         if (!any_.load(std::memory_order_acquire)) {
             return true;
         }
-        if (sequence <= floor_.load()) {
-            return false;
-        }
         const Part& part = part_of(tag);
         const std::lock_guard lock{part.mutex};
+        if (sequence <= floor_.load()) {  // under the lock: a full part is cleared under it
+            return false;
+        }
         const auto found = part.tags.find(tag);
         return found == part.tags.end() || found->second < sequence;
     }

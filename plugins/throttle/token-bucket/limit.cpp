@@ -68,30 +68,33 @@ Limit::Place& Limit::find_or_make(std::uint64_t key, std::int64_t now) {
         return *found;
     }
     const std::lock_guard lock{mutex_};
-    Place* free = find(key);  // somebody may have made it meanwhile
-    if (free != nullptr) {
-        return *free;
+    if (Place* const made = find(key)) {  // by somebody else, meanwhile
+        return *made;
     }
     const std::uint32_t generation = generation_.load();
-    for (std::size_t i = 0; i < k_window && free == nullptr; ++i) {
+    // What the shared budget owes may be this key's.
+    const std::int64_t tat = std::max(now, tat_now(shared_.budget.load(), generation, now));
+    const std::uint64_t fresh = Budget{tat, static_cast<std::uint8_t>(generation)}.pack();
+    for (std::size_t i = 0; i < k_window; ++i) {
         Place& place = at(key, i);
-        if (place.key.load() == 0 || tat_now(place.budget.load(), generation, now) <= now) {
-            free = &place;
+        const bool empty = place.key.load() == 0;
+        std::uint64_t word = place.budget.load();
+        if (!empty && tat_now(word, generation, now) > now) {
+            continue;
+        }
+        // The hand-over is seen by `owners`; a key that takes from its place meanwhile keeps it.
+        place.owners.fetch_add(1);
+        const bool mine = place.budget.compare_exchange_strong(word, fresh);
+        if (mine) {
+            place.key.store(key);
+        }
+        place.owners.fetch_add(1);
+        if (mine) {
+            keys_.fetch_add(empty ? 1 : 0);
+            return place;
         }
     }
-    if (free == nullptr) {
-        return shared_;
-    }
-    if (free->key.load() == 0) {
-        keys_.fetch_add(1);
-    }
-    // What the shared budget owes may be this key's. The hand-over is seen by `owners`.
-    const std::int64_t tat = std::max(now, tat_now(shared_.budget.load(), generation, now));
-    free->owners.fetch_add(1);
-    free->budget.store(Budget{tat, static_cast<std::uint8_t>(generation)}.pack());
-    free->key.store(key);
-    free->owners.fetch_add(1);
-    return *free;
+    return shared_;
 }
 
 template <class Change>

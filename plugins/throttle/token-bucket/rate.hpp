@@ -8,6 +8,8 @@
 // other 8 bits of the word say under which rate the TAT was reckoned.
 #pragma once
 
+#include <tenon/decimal.hpp>
+
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -52,15 +54,19 @@ struct Budget {
     }
 };
 
-// What has been taken stays taken under a new rate, counted in units.
+// What has been taken stays taken under a new rate, counted in units. What an upstream blocked,
+// which is a time beyond the whole burst, stays blocked for that time.
 [[nodiscard]] inline std::int64_t
 convert_tat(std::int64_t tat, std::int64_t now, const Rate& from, const Rate& to) noexcept {
     if (tat <= now) {
         return tat;
     }
     const std::int64_t debt = tat - now;
-    return now + debt / from.interval_ticks * to.interval_ticks +
-           debt % from.interval_ticks * to.interval_ticks / from.interval_ticks;
+    if (const std::int64_t blocked = debt - from.burst_ticks(); blocked > 0) {
+        return now + std::min(blocked, k_burst_ticks_max) + to.burst_ticks();
+    }
+    const Int128 units = Int128{debt} * to.interval_ticks / from.interval_ticks;
+    return now + static_cast<std::int64_t>(std::min<Int128>(units, k_burst_ticks_max));
 }
 
 // Ticks until `cost` may be taken; 0: now.

@@ -230,8 +230,13 @@ private:
             return have.key == waiter.key;
         });
         std::chrono::nanoseconds retry{k_slice_ns};
-        const bool taken = earliest == waiter.at && try_take(waiter.key, waiter.cost, retry);
-        if (!taken && now_ns() + retry.count() <= waiter.deadline_ns) {
+        bool taken = false;
+        // A level may have been set under which this cost is never granted.
+        const bool never =
+            guard(nullptr, [&] {
+                taken = earliest == waiter.at && try_take(waiter.key, waiter.cost, retry);
+            }) != TENON_OK;
+        if (!taken && !never && now_ns() + retry.count() <= waiter.deadline_ns) {
             arm(waiter, retry.count());
             return;
         }
@@ -300,7 +305,7 @@ std::invoke_result_t<Body&> limited(
     std::chrono::nanoseconds wait,
     Body&& body
 ) {
-    limit.take(key, cost, limit.now_ns() + wait.count());
+    limit.take(key, cost, limit.now_ns() + std::min<std::int64_t>(wait.count(), INT64_MAX / 4));
     const detail::LimitedCall call{limit, key};
     try {
         if constexpr (std::is_void_v<std::invoke_result_t<Body&>>) {
