@@ -44,18 +44,17 @@ std::string read_file(const std::filesystem::path& path) {
 }
 
 Texts read_folder(const std::string& folder) {
-    std::error_code failure;
-    std::filesystem::directory_iterator entries{folder, failure};
-    if (failure) {
+    Texts texts;
+    try {
+        for (const auto& entry : std::filesystem::directory_iterator{folder}) {
+            if (entry.path().extension() == ".sql") {
+                texts.emplace(entry.path().filename().string(), read_file(entry.path()));
+            }
+        }
+    } catch (const std::filesystem::filesystem_error& e) {
         throw Error{
             TENON_INVALID,
-            "cannot read the migrations' folder " + folder + ": " + failure.message()};
-    }
-    Texts texts;
-    for (const auto& entry : entries) {
-        if (entry.path().extension() == ".sql") {
-            texts.emplace(entry.path().filename().string(), read_file(entry.path()));
-        }
+            "cannot read the migrations' folder " + folder + ": " + e.code().message()};
     }
     return texts;
 }

@@ -34,6 +34,28 @@ public:
     }
 
     void start() override {
+        try {
+            begin();
+        } catch (...) {
+            stop();
+            throw;
+        }
+    }
+
+    void stop() noexcept override {
+        if (subscription_ == 0) {
+            return;
+        }
+        for (const Command& command : k_commands) {
+            admin_->remove(admin_.self, str(command.name));
+        }
+        trading_->unsubscribe(trading_.self, subscription_);
+        subscription_ = 0;
+        store_.clear();
+    }
+
+private:
+    void begin() {
         log_ = host().log();
         trading_ = host().require<tenon_trading_1>("tenon.trading/1");
         secrets_ = host().service<tenon_secret_1>("tenon.secret/1");
@@ -59,19 +81,6 @@ public:
         }
     }
 
-    void stop() noexcept override {
-        if (subscription_ == 0) {
-            return;
-        }
-        for (const Command& command : k_commands) {
-            admin_->remove(admin_.self, str(command.name));
-        }
-        trading_->unsubscribe(trading_.self, subscription_);
-        subscription_ = 0;
-        store_.clear();
-    }
-
-private:
     using Handler = std::string (KeyCommands::*)(std::string_view);
 
     struct Command {

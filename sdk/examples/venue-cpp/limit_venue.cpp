@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every limit is met by the market. Nothing here reads a clock or the outside: the same commands
 // give the same reports, state and hash, which the engine's journal relies on.
+#include <tenon/abi/instruments.h>
 #include <tenon/abi/trading.h>
 #include <tenon/byte_codec.hpp>
 #include <tenon/venue.hpp>
@@ -13,8 +14,16 @@ public:
 
     void configure(std::string_view, bool) override {}
 
+    void start() override {
+        instruments_ = host().find<tenon_instruments_1>("tenon.instruments/1");
+    }
+
     void submit(const tenon_venue_order& order, std::string_view, std::int64_t, Reports& out)
         override {
+        if (instruments_ && order.instrument >= instruments_->instrument_count(instruments_.self)) {
+            out.rejected(order.order_id, order.instrument, TENON_REJECT_UNKNOWN_INSTRUMENT);
+            return;
+        }
         if (order.type != TENON_ORDER_LIMIT && order.type != TENON_ORDER_LIMIT_MAKER) {
             out.rejected(order.order_id, order.instrument, TENON_REJECT_UNSUPPORTED);
             return;
@@ -26,6 +35,10 @@ public:
         }
         out.accepted(order.order_id, order.instrument);
         if (order.type == TENON_ORDER_LIMIT_MAKER) {
+            if (order.time_in_force != TENON_TIF_GTC) {
+                out.expired(order.order_id, order.instrument);
+                return;
+            }
             resting_[order.order_id] = {order.instrument, order.side, order.price, order.quantity};
             return;
         }
@@ -121,6 +134,7 @@ private:
     }
 
     static constexpr std::uint32_t k_format = 0x314d494c;  // "LIM1"
+    tenon::Service<tenon_instruments_1> instruments_;
     Orders resting_;
 };
 

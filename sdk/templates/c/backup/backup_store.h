@@ -58,7 +58,7 @@ static inline tenon_status index_line(char* line, backup_about* about, piece_fn 
         ++about->pieces;
         return each == NULL ? TENON_OK : each(ctx, line + at + 1, &wanted, err);
     }
-    return TENON_CORRUPT;
+    return tenon_fail(err, TENON_CORRUPT, "the index of backup %s is damaged", about->id);
 }
 
 /* Reads an index to its end, `each` may be NULL. TENON_NOT_FOUND | TENON_CORRUPT | what each gave. */
