@@ -35,7 +35,7 @@ public:
         }
         out.accepted(order.order_id, order.instrument);
         if (order.type == TENON_ORDER_LIMIT_MAKER) {
-            if (order.time_in_force != TENON_TIF_GTC) {
+            if (order.time_in_force == TENON_TIF_IOC || order.time_in_force == TENON_TIF_FOK) {
                 out.expired(order.order_id, order.instrument);
                 return;
             }
