@@ -75,6 +75,14 @@ void Context::expect(bool holds, std::string_view what) {
     }
 }
 
+void Context::expect_own(bool holds, const std::string& what) {
+    if (!holds && !manifest().requirements.empty()) {
+        warn(what + " (it may be those that it requires)");
+        return;
+    }
+    expect(holds, what);
+}
+
 void Context::require(bool holds, std::string_view what) {
     if (!holds) {
         throw Abandoned{std::string{what}};

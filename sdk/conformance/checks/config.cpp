@@ -270,11 +270,13 @@ void dry_run(Context& check) {
     const Answer answer = plugin.configure(check.config(), true);
     check.expect(answer.ok(), "a dry run with the defaults answers " + answer.text());
     const ProcessState after = process_state();
-    check.expect(files_in(check.folder()) == files, "a dry run changed files in the data folder");
+    check.expect_own(
+        files_in(check.folder()) == files, "a dry run changed files in its data folder"
+    );
     const std::string fds = before.new_fds(after);
-    check.expect(fds.empty(), "a dry run opened " + fds);
+    check.expect_own(fds.empty(), "a dry run opened " + fds);
     const std::string threads = before.new_threads(after);
-    check.expect(threads.empty(), "a dry run started threads: " + threads);
+    check.expect_own(threads.empty(), "a dry run started threads: " + threads);
     const std::string held = plugin.host().account().lifetime_text();
     check.expect(held.empty(), "a dry run left at the host " + held);
 }

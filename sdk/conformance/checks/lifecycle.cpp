@@ -139,15 +139,6 @@ void two_at_once(Context& check) {
     second.stop();
 }
 
-// The providers that a plugin needs run in the same process and open files in their own time.
-void expect_no_fds(Context& check, bool holds, const std::string& what) {
-    if (!holds && !check.manifest().requirements.empty()) {
-        check.warn(what + " (they may be those of what it requires)");
-        return;
-    }
-    check.expect(holds, what);
-}
-
 void cycles(Context& check) {
     Instance& plugin = check.started();
     plugin.stop();
@@ -172,8 +163,8 @@ void cycles(Context& check) {
     settle(check);
     const ProcessState after = process_state();
     const std::string times = std::to_string(done) + " starts and stops";
-    expect_no_fds(
-        check, before.fds.size() >= after.fds.size(), times + " leave fds: " + before.new_fds(after)
+    check.expect_own(
+        before.fds.size() >= after.fds.size(), times + " leave fds: " + before.new_fds(after)
     );
     check.expect(
         before.threads.size() >= after.threads.size(),
@@ -295,7 +286,7 @@ void leaves_no_fd(Context& check) {
     plugin.destroy();
     settle(check);
     const std::string left = before.new_fds(process_state());
-    expect_no_fds(check, left.empty(), "after destroy there are open file descriptors: " + left);
+    check.expect_own(left.empty(), "after destroy there are open file descriptors: " + left);
 }
 
 void leaves_no_registration(Context& check) {
