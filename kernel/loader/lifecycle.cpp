@@ -14,7 +14,7 @@
 
 #include <algorithm>
 #include <array>
-#include <semaphore>
+#include <future>
 
 namespace tenon::loader {
 
@@ -314,8 +314,7 @@ void Lifecycle::drain(Entry& entry) {
     set_state(entry, PluginState::draining);
 
     struct Wait {
-        std::binary_semaphore done{0};
-        tenon_status status = TENON_OK;
+        std::promise<tenon_status> done;
     };
 
     const auto wait = std::make_shared<Wait>();
@@ -325,8 +324,7 @@ void Lifecycle::drain(Entry& entry) {
         const auto fire = [](void* ctx, tenon_status status, const tenon_err*) {
             const std::unique_ptr<std::shared_ptr<Wait>> mine{
                 static_cast<std::shared_ptr<Wait>*>(ctx)};
-            (*mine)->status = status;
-            (*mine)->done.release();
+            (*mine)->done.set_value(status);
         };
         const tenon_status status = plugin->vt->drain(plugin, deadline, {held, fire});
         if (status != TENON_PENDING) {
@@ -334,7 +332,8 @@ void Lifecycle::drain(Entry& entry) {
             return status;
         }
         const auto left = std::chrono::nanoseconds{deadline - runtime::monotonic_ns()};
-        return wait->done.try_acquire_for(left) ? wait->status : TENON_TIMEOUT;
+        auto done = wait->done.get_future();
+        return done.wait_for(left) == std::future_status::ready ? done.get() : TENON_TIMEOUT;
     });
 }
 

@@ -2,7 +2,7 @@
 #include "kernel/runtime/exec.hpp"
 
 #include <algorithm>
-#include <semaphore>
+#include <future>
 #include <thread>
 
 namespace tenon::runtime {
@@ -123,18 +123,18 @@ tenon_status Exec::call(std::uint32_t reactor, tenon_fn fn, void* ctx) {
     struct Call {
         tenon_fn fn;
         void* ctx;
-        std::binary_semaphore done{0};
-    } call{fn, ctx};
+        std::promise<void> done;
+    } call{fn, ctx, {}};
 
     const auto run = [](void* mine) {
         auto& pending = *static_cast<Call*>(mine);
         pending.fn(pending.ctx);
-        pending.done.release();
+        pending.done.set_value();
     };
     if (!reactors_[reactor]->post(run, &call)) {
         return TENON_UNAVAILABLE;
     }
-    call.done.acquire();
+    call.done.get_future().wait();
     return TENON_OK;
 }
 

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <memory>
-#include <semaphore>
 
 namespace tenon::conformance {
 namespace {
@@ -125,8 +125,8 @@ Answer Instance::start() {
 
 Answer Instance::drain(std::int64_t deadline_ns) {
     struct Wait {
-        std::binary_semaphore done{0};
-        std::atomic<tenon_status> status{TENON_OK};
+        std::promise<tenon_status> done;
+        std::atomic<bool> fired{false};
     };
 
     // Kept until the instance goes: done may come late, and wrongly inline or twice.
@@ -134,9 +134,9 @@ Answer Instance::drain(std::int64_t deadline_ns) {
     drains_.push_back(wait);
     const auto fire = [](void* ctx, tenon_status status, const tenon_err*) {
         auto& mine = *static_cast<Wait*>(ctx);
-        mine.status = status;
-        (void)mine.done.try_acquire();
-        mine.done.release();
+        if (!mine.fired.exchange(true)) {
+            mine.done.set_value(status);
+        }
     };
     host_.set_state(State::draining);
     Answer answer;
@@ -148,12 +148,13 @@ Answer Instance::drain(std::int64_t deadline_ns) {
         return answer;
     }
     const auto left = std::chrono::nanoseconds{deadline_ns - host_.reactor().now_ns()};
-    if (!wait->done.try_acquire_for(left + std::chrono::seconds{1})) {
+    auto fired = wait->done.get_future();
+    if (fired.wait_for(left + std::chrono::seconds{1}) != std::future_status::ready) {
         answer.status = TENON_TIMEOUT;
         answer.message = "drain answered TENON_PENDING and its done never fired";
         return answer;
     }
-    answer.status = wait->status;
+    answer.status = fired.get();
     return answer;
 }
 

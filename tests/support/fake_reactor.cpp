@@ -206,10 +206,16 @@ void FakeReactor::run_posted() {
     }
 }
 
+// A timer set in this turn waits for the next one, as in tenond.
 void FakeReactor::run_timers() {
-    while (!timers_.empty() && timers_.begin()->first.first <= turn_now_ns_) {
-        const Task task = timers_.begin()->second;
-        timers_.erase(timers_.begin());
+    const std::uint64_t made_in_this_turn = next_handle_;
+    while (!timers_.empty()) {
+        const auto first = timers_.begin();
+        if (first->first.first > turn_now_ns_ || first->first.second >= made_in_this_turn) {
+            return;
+        }
+        const Task task = first->second;
+        timers_.erase(first);
         task.fn(task.ctx);
     }
 }

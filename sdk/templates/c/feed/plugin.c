@@ -150,12 +150,16 @@ static tenon_status configure(tenon_plugin* plugin, tenon_str json, uint32_t dry
                               tenon_err* err) {
     walk_feed* const self = (walk_feed*)plugin;
     char             symbol[sizeof self->symbol];
+    const int64_t    interval_ms = tenon_setting_int(json, "interval_ms", 100);
     if (tenon_setting_text(json, "symbol", symbol, sizeof symbol) != TENON_OK) {
         return tenon_fail(err, TENON_INVALID, "/symbol is not a text of at most 64 bytes");
     }
+    if (interval_ms < 1 || interval_ms > 60000) {
+        return tenon_fail(err, TENON_INVALID, "/interval_ms is not from 1 to 60000");
+    }
     if (!dry_run) {
         memcpy(self->symbol, symbol, sizeof symbol);
-        self->interval_ns = tenon_setting_int(json, "interval_ms", 100) * 1000000;
+        self->interval_ns = interval_ms * 1000000;
         self->start_ticks = tenon_setting_int(json, "start_ticks", 10000);
         self->seed = (uint64_t)tenon_setting_int(json, "seed", 1);
     }

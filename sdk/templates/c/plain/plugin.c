@@ -32,14 +32,18 @@ static tenon_status configure(tenon_plugin* plugin, tenon_str json, uint32_t dry
                               tenon_err* err) {
     folder_job* const self = of(plugin);
     char              folder[sizeof self->folder];
+    const int64_t     interval_ms = tenon_setting_int(json, "interval_ms", 10000);
     if (tenon_setting_text(json, "folder", folder, sizeof folder) != TENON_OK) {
         return tenon_fail(err, TENON_INVALID, "/folder is not a path of at most 1024 bytes");
+    }
+    if (interval_ms < 10 || interval_ms > 86400000) {
+        return tenon_fail(err, TENON_INVALID, "/interval_ms is not from 10 to 86400000");
     }
     if (!dry_run) {
         pthread_mutex_lock(&self->mutex);
         memcpy(self->folder, folder, sizeof folder);
         pthread_mutex_unlock(&self->mutex);
-        self->interval_ns = tenon_setting_int(json, "interval_ms", 10000) * 1000000;
+        self->interval_ns = interval_ms * 1000000;
     }
     return TENON_OK;
 }
