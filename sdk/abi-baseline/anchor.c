@@ -97,6 +97,8 @@ struct tenon_abi_anchor {
     const tenon_probe_1* tenon_probe_1_;
     const tenon_value* tenon_value_;
     const tenon_storage_stats* tenon_storage_stats_;
+    const tenon_transaction_options* tenon_transaction_options_;
+    const tenon_query* tenon_query_;
     const tenon_storage_1* tenon_storage_1_;
     const tenon_throttle_claim* tenon_throttle_claim_;
     const tenon_throttle_state* tenon_throttle_state_;

@@ -67,7 +67,7 @@ bool Migrator::locked_step(Step&& step) {
                 throw StorageError{
                     e.code(),
                     "the schema's lock or storage: " + std::string{e.what()},
-                    e.retryable()};
+                    e.failure()};
             }
         }
     }
@@ -144,7 +144,7 @@ void Migrator::apply(Session& session, const Migration& migration) {
     try {
         session.execute(migration.up_sql);
     } catch (const StorageError& e) {
-        throw StorageError{e.code(), "migration " + what + ": " + e.what(), e.retryable()};
+        throw StorageError{e.code(), "migration " + what + ": " + e.what(), e.failure()};
     }
     check_foreign_keys(session, storage_.dialect(), "migration " + what);
     const std::int64_t took = clock_->now_ns(clock_.self) - began;
@@ -190,7 +190,7 @@ void Migrator::revert(Session& session, const Applied& applied) {
     try {
         session.execute(applied.down_sql);
     } catch (const StorageError& e) {
-        throw StorageError{e.code(), "taking back " + what + ": " + e.what(), e.retryable()};
+        throw StorageError{e.code(), "taking back " + what + ": " + e.what(), e.failure()};
     }
     check_foreign_keys(session, storage_.dialect(), "taking back " + what);
     session.prepare("DELETE FROM schema_history WHERE version = ?").bind(1, applied.version).run();

@@ -190,7 +190,13 @@ const tenon_storage_1& storage_table() noexcept {
         &changes,
         &bulk_insert,
         &explain,
-        &stats};
+        &stats,
+        nullptr,
+        nullptr,
+        nullptr,
+        nullptr,
+        nullptr,
+        nullptr};
     return table;
 }
 

@@ -488,7 +488,13 @@ const tenon_storage_1 Storage::k_table{
         now.idle = static_cast<std::uint32_t>(of(self).free_.size());
         std::memcpy(out, &now, std::min<std::size_t>(out->size, sizeof now));
         return TENON_OK;
-    }};
+    },
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr};
 
 }  // namespace
 }  // namespace tenon::broken

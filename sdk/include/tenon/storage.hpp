@@ -12,6 +12,7 @@
 
 #include <tenon/abi/storage.h>
 #include <tenon/plugin.hpp>
+#include <tenon/structs.hpp>
 
 #include <concepts>
 #include <cstdint>
@@ -21,21 +22,56 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace tenon {
 
 inline constexpr std::int64_t k_no_deadline = INT64_MAX;
 
+// What may be done about a failure; storage.h says more.
+enum class Failure : std::uint32_t {
+    not_told = 0,
+    retry_now = TENON_FAILURE_RETRY_NOW,
+    retry_transaction = TENON_FAILURE_RETRY_TRANSACTION,
+    other_host = TENON_FAILURE_OTHER_HOST,
+    constraint = TENON_FAILURE_CONSTRAINT,
+    timeout = TENON_FAILURE_TIMEOUT,
+    permanent = TENON_FAILURE_PERMANENT,
+    in_doubt = TENON_FAILURE_IN_DOUBT,
+};
+
+[[nodiscard]] constexpr bool is_retryable(Failure failure) noexcept {
+    return failure == Failure::retry_now || failure == Failure::retry_transaction ||
+           failure == Failure::other_host;
+}
+
+// tenon_err.flags that say it.
+[[nodiscard]] constexpr std::uint32_t flags_of(Failure failure) noexcept {
+    return static_cast<std::uint32_t>(failure) << TENON_FAILURE_SHIFT |
+           (is_retryable(failure) ? TENON_ERR_RETRYABLE : 0U);
+}
+
+// The same backwards; a backend before ABI 1.1 tells no more than whether a retry helps.
+[[nodiscard]] constexpr Failure failure_of(std::uint32_t flags) noexcept {
+    const std::uint32_t told = TENON_FAILURE(flags);
+    if (told > TENON_FAILURE_IN_DOUBT || (told == 0 && (flags & TENON_ERR_RETRYABLE) != 0)) {
+        return (flags & TENON_ERR_RETRYABLE) != 0 ? Failure::retry_transaction : Failure::not_told;
+    }
+    return static_cast<Failure>(told);
+}
+
 // A failure of the storage. retryable(): the same transaction may be tried again.
 class StorageError : public Error {
 public:
-    StorageError(tenon_status status, std::string message, bool retryable)
-        : Error{status, std::move(message)}, retryable_{retryable} {}
+    StorageError(tenon_status status, std::string message, Failure failure)
+        : Error{status, std::move(message)}, failure_{failure} {}
 
-    [[nodiscard]] bool retryable() const noexcept { return retryable_; }
+    [[nodiscard]] Failure failure() const noexcept { return failure_; }
+
+    [[nodiscard]] bool retryable() const noexcept { return is_retryable(failure_); }
 
 private:
-    bool retryable_;
+    Failure failure_;
 };
 
 namespace detail {
@@ -46,14 +82,24 @@ inline void storage_check(tenon_status status, const ErrorBuffer& err) {
         if (message.empty()) {
             message = "storage failed with status " + std::to_string(status);
         }
-        throw StorageError{status, std::move(message), err.retryable()};
+        throw StorageError{status, std::move(message), failure_of(err.flags)};
     }
+}
+
+[[noreturn]] inline void storage_lacks(std::string_view what) {
+    throw StorageError{
+        TENON_UNSUPPORTED, "this storage has no " + std::string{what}, Failure::permanent};
 }
 
 }  // namespace detail
 
 [[nodiscard]] inline tenon_value null_value() noexcept {
     return {};
+}
+
+// As it is.
+[[nodiscard]] inline tenon_value value_of(const tenon_value& value) noexcept {
+    return value;
 }
 
 [[nodiscard]] inline tenon_value value_of(std::nullptr_t) noexcept {
@@ -268,6 +314,20 @@ public:
         return std::move(plan.text());
     }
 
+    // JSON in the shape that storage.h gives, for a statement with these values or none.
+    [[nodiscard]] std::string plan(std::string_view sql, std::span<const tenon_value> values = {}) {
+        if (!TENON_HAS(table_, tenon_storage_1, plan)) {
+            detail::storage_lacks("plan");
+        }
+        ErrorBuffer err;
+        StringSink out;
+        const auto count = static_cast<std::uint32_t>(values.size());
+        detail::storage_check(
+            table_->plan(raw_, str(sql), values.data(), count, out.sink(), &err), err
+        );
+        return std::move(out.text());
+    }
+
     [[nodiscard]] tenon_session* raw() const noexcept { return raw_; }
 
 private:
@@ -304,6 +364,8 @@ private:
     Session session_;
 };
 
+class StorageClone;
+
 class Storage {
 public:
     Storage() = default;
@@ -328,6 +390,79 @@ public:
         transact(TENON_INTENT_READ, deadline_ns, body);
     }
 
+    // A transaction as `options` ask for; see tenon_transaction_options. Gives back the write's
+    // position, for `after` of a later read. A storage without it takes intent and deadline only.
+    template <class Body>
+    std::string transact(const tenon_transaction_options& options, Body&& body) const {
+        StringSink position;
+        run(body, [&](tenon_transaction_fn fn, void* ctx, tenon_err* err) {
+            return TENON_HAS(service_.table, tenon_storage_1, transact_with)
+                       ? service_->transact_with(
+                             service_.self, &options, fn, ctx, position.sink(), err
+                         )
+                       : service_->transact(
+                             service_.self, options.intent, options.deadline_ns, fn, ctx, err
+                         );
+        });
+        return std::move(position.text());
+    }
+
+    // Calls row(std::span<const tenon_value>) for each row of a statement that only reads. Rows may
+    // come from the query cache; ttl_ms as in tenon_query. A storage without a cache runs it.
+    template <class Row>
+    void query(
+        std::int64_t deadline_ns,
+        std::string_view sql,
+        std::span<const tenon_value> values,
+        Row&& row,
+        std::int64_t ttl_ms = -1
+    ) const {
+        if (!TENON_HAS(service_.table, tenon_storage_1, query)) {
+            read(deadline_ns, [&](Session& session) { run_query(session, sql, values, row); });
+            return;
+        }
+
+        struct Call {
+            Row& row;
+            std::exception_ptr failure;
+        } call{row, nullptr};
+
+        const auto give = [](void* ctx, const tenon_value* columns, std::uint32_t count
+                          ) noexcept -> tenon_status {
+            auto& mine = *static_cast<Call*>(ctx);
+            try {
+                mine.row(std::span<const tenon_value>{columns, count});
+                return TENON_OK;
+            } catch (...) {
+                mine.failure = std::current_exception();
+                return TENON_INTERNAL;
+            }
+        };
+        auto query = sized<tenon_query>();
+        query.value_count = static_cast<std::uint32_t>(values.size());
+        query.sql = str(sql);
+        query.values = values.data();
+        query.deadline_ns = deadline_ns;
+        query.ttl_ms = ttl_ms;
+        ErrorBuffer err;
+        const tenon_status status = service_->query(service_.self, &query, give, &call, &err);
+        if (call.failure) {
+            std::rethrow_exception(call.failure);
+        }
+        detail::storage_check(status, err);
+    }
+
+    // What was run, as JSON in the shape that storage.h gives.
+    [[nodiscard]] std::string statements() const {
+        if (!TENON_HAS(service_.table, tenon_storage_1, statements)) {
+            detail::storage_lacks("statistics of statements");
+        }
+        ErrorBuffer err;
+        StringSink out;
+        detail::storage_check(service_->statements(service_.self, out.sink(), &err), err);
+        return std::move(out.text());
+    }
+
     [[nodiscard]] Lease lease(std::uint32_t intent, std::int64_t deadline_ns) const {
         ErrorBuffer err;
         tenon_session* raw = nullptr;
@@ -343,19 +478,30 @@ public:
         return stats;
     }
 
+    // A copy for trials; see storage.h.
+    [[nodiscard]] StorageClone clone(bool with_rows, std::int64_t deadline_ns) const;
+
     [[nodiscard]] Service<tenon_storage_1> service() const noexcept { return service_; }
 
 private:
     template <class Body>
     void transact(std::uint32_t intent, std::int64_t deadline_ns, Body& body) const {
+        run(body, [&](tenon_transaction_fn fn, void* ctx, tenon_err* err) {
+            return service_->transact(service_.self, intent, deadline_ns, fn, ctx, err);
+        });
+    }
+
+    // start(fn, ctx, err) begins the transaction that runs `body`.
+    template <class Body, class Start>
+    void run(Body& body, Start&& start) const {
         struct Call {
             Body& body;
             const tenon_storage_1* table;
             std::exception_ptr failure;
         } call{body, service_.table, nullptr};
 
-        const auto run = [](void* ctx, tenon_session* raw, tenon_err* err
-                         ) noexcept -> tenon_status {
+        const auto work = [](void* ctx, tenon_session* raw, tenon_err* err
+                          ) noexcept -> tenon_status {
             auto& mine = *static_cast<Call*>(ctx);
             mine.failure = nullptr;
             try {
@@ -364,7 +510,7 @@ private:
                 return TENON_OK;
             } catch (const StorageError& e) {
                 mine.failure = std::current_exception();
-                return fail(err, e.code(), e.what(), e.retryable() ? TENON_ERR_RETRYABLE : 0);
+                return fail(err, e.code(), e.what(), flags_of(e.failure()));
             } catch (const Error& e) {
                 mine.failure = std::current_exception();
                 return fail(err, e.code(), e.what());
@@ -374,15 +520,70 @@ private:
             }
         };
         ErrorBuffer err;
-        const tenon_status status =
-            service_->transact(service_.self, intent, deadline_ns, run, &call, &err);
+        const tenon_status status = start(work, &call, &err);
         if (status < 0 && call.failure) {
             std::rethrow_exception(call.failure);
         }
         detail::storage_check(status, err);
     }
 
+    template <class Row>
+    static void run_query(
+        Session& session,
+        std::string_view sql,
+        std::span<const tenon_value> values,
+        Row& row
+    ) {
+        Statement statement = session.prepare(sql);
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            statement.bind(static_cast<std::uint32_t>(i + 1), values[i]);
+        }
+        std::vector<tenon_value> columns(statement.column_count());
+        while (statement.step()) {
+            for (std::size_t i = 0; i < columns.size(); ++i) {
+                columns[i] = statement.value(static_cast<std::uint32_t>(i));
+            }
+            row(std::span<const tenon_value>{columns});
+        }
+    }
+
     Service<tenon_storage_1> service_;
 };
+
+// A copy of a database, gone with this object, which must not outlive the storage it came from.
+class StorageClone {
+public:
+    StorageClone(Service<tenon_storage_1> original, tenon_iface copy) noexcept
+        : original_{original},
+          copy_{copy},
+          storage_{{copy.self, static_cast<const tenon_storage_1*>(copy.vt)}} {}
+
+    StorageClone(const StorageClone&) = delete;
+    StorageClone& operator=(const StorageClone&) = delete;
+
+    ~StorageClone() { original_->drop_clone(original_.self, copy_); }
+
+    [[nodiscard]] const Storage& operator*() const noexcept { return storage_; }
+
+    [[nodiscard]] const Storage* operator->() const noexcept { return &storage_; }
+
+private:
+    Service<tenon_storage_1> original_;
+    tenon_iface copy_;
+    Storage storage_;
+};
+
+inline StorageClone Storage::clone(bool with_rows, std::int64_t deadline_ns) const {
+    if (!TENON_HAS(service_.table, tenon_storage_1, clone) ||
+        !TENON_HAS(service_.table, tenon_storage_1, drop_clone)) {
+        detail::storage_lacks("clone");
+    }
+    ErrorBuffer err;
+    tenon_iface copy{};
+    detail::storage_check(
+        service_->clone(service_.self, with_rows ? 1 : 0, deadline_ns, &copy, &err), err
+    );
+    return {service_, copy};
+}
 
 }  // namespace tenon

@@ -3,16 +3,19 @@
 // StorageStatement, and call provide<tenon::StorageProvider>(this) in the plugin's constructor. The
 // side of those who use a database is storage.hpp.
 //
-// Sessions and statements are the backend's own objects; they live until release. A failure that
-// may be tried again is thrown as StorageError with retryable true.
+// Sessions and statements are the backend's own objects; they live until release. Failures are
+// thrown as StorageError, which says what may be done about them.
 #pragma once
 
 #include <tenon/storage.hpp>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tenon {
 
@@ -55,6 +58,11 @@ public:
         std::span<const tenon_value> values
     ) = 0;
     [[nodiscard]] virtual std::string explain(std::string_view sql) = 0;
+
+    // JSON; storage.h gives the shape.
+    [[nodiscard]] virtual std::string plan(std::string_view, std::span<const tenon_value>) {
+        detail::storage_lacks("plan");
+    }
 
     [[nodiscard]] tenon_session* handle() noexcept {
         return reinterpret_cast<tenon_session*>(this);
@@ -107,6 +115,46 @@ public:
         return status;
     }
 
+    // As transact, with what else the caller asks for; gives the write's position to the sink.
+    [[nodiscard]] virtual tenon_status transact_with(
+        const tenon_transaction_options& options,
+        tenon_transaction_fn fn,
+        void* ctx,
+        tenon_sink,
+        tenon_err* err
+    ) {
+        return transact(options.intent, options.deadline_ns, fn, ctx, err);
+    }
+
+    // Gives `row` all rows of a statement that only reads.
+    [[nodiscard]] virtual tenon_status
+    query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) {
+        struct Call {
+            const tenon_query& query;
+            tenon_row_fn row;
+            void* ctx;
+        } call{query, row, ctx};
+
+        const auto work = [](void* raw, tenon_session* session, tenon_err* into) noexcept {
+            const auto& mine = *static_cast<Call*>(raw);
+            return run(into, [&] {
+                return give_rows(of(session), mine.query, mine.row, mine.ctx);
+            });
+        };
+        return transact(TENON_INTENT_READ, query.deadline_ns, work, &call, err);
+    }
+
+    // [any] JSON; storage.h gives the shape.
+    [[nodiscard]] virtual std::string statements() {
+        detail::storage_lacks("statistics of statements");
+    }
+
+    [[nodiscard]] virtual tenon_iface clone(bool /*with_rows*/, std::int64_t /*deadline_ns*/) {
+        detail::storage_lacks("clone");
+    }
+
+    virtual void drop_clone(tenon_iface) noexcept {}
+
     [[nodiscard]] static const void* table(const StorageProvider&) noexcept {
         static constexpr tenon_storage_1 k_table{
             sizeof(tenon_storage_1),
@@ -130,7 +178,13 @@ public:
             [](tenon_session* s) noexcept { return of(s).changes(); },
             &insert_many,
             &explain_statement,
-            &read_stats};
+            &read_stats,
+            &run_transaction_with,
+            &run_query,
+            &plan_statement,
+            &read_statements,
+            &make_clone,
+            [](void* self, tenon_iface clone) noexcept { of(self).drop_clone(clone); }};
         return &k_table;
     }
 
@@ -156,7 +210,7 @@ private:
                     return body();
                 }
             } catch (const StorageError& e) {
-                return fail(err, e.code(), e.what(), e.retryable() ? TENON_ERR_RETRYABLE : 0);
+                return fail(err, e.code(), e.what(), flags_of(e.failure()));
             }
         });
     }
@@ -170,6 +224,82 @@ private:
         tenon_err* err
     ) noexcept {
         return run(err, [&] { return of(self).transact(intent, deadline_ns, fn, ctx, err); });
+    }
+
+    static tenon_status run_transaction_with(
+        void* self,
+        const tenon_transaction_options* options,
+        tenon_transaction_fn fn,
+        void* ctx,
+        tenon_sink position,
+        tenon_err* err
+    ) noexcept {
+        return run(err, [&] {
+            auto known = sized<tenon_transaction_options>();
+            std::memcpy(&known, options, std::min<std::size_t>(options->size, sizeof known));
+            return of(self).transact_with(known, fn, ctx, position, err);
+        });
+    }
+
+    static tenon_status run_query(
+        void* self,
+        const tenon_query* query,
+        tenon_row_fn row,
+        void* ctx,
+        tenon_err* err
+    ) noexcept {
+        return run(err, [&] { return of(self).query(*query, row, ctx, err); });
+    }
+
+    static tenon_status
+    give_rows(StorageSession& session, const tenon_query& query, tenon_row_fn row, void* ctx) {
+        StorageStatement& statement = session.prepare(view(query.sql));
+        for (std::uint32_t i = 0; i < query.value_count; ++i) {
+            statement.bind(i + 1, query.values[i]);
+        }
+        std::vector<tenon_value> columns(statement.column_count());
+        while (statement.step()) {
+            for (std::uint32_t i = 0; i < columns.size(); ++i) {
+                columns[i] = statement.column(i);
+            }
+            const auto count = static_cast<std::uint32_t>(columns.size());
+            const tenon_status status = row(ctx, columns.data(), count);
+            if (status != TENON_OK) {
+                return status;
+            }
+        }
+        return TENON_OK;
+    }
+
+    static tenon_status plan_statement(
+        tenon_session* s,
+        tenon_str sql,
+        const tenon_value* values,
+        std::uint32_t count,
+        tenon_sink out,
+        tenon_err* err
+    ) noexcept {
+        return run(err, [&] {
+            const std::string plan = of(s).plan(view(sql), {values, count});
+            return out.put(out.ctx, bytes(plan));
+        });
+    }
+
+    static tenon_status read_statements(void* self, tenon_sink out, tenon_err* err) noexcept {
+        return run(err, [&] {
+            const std::string statements = of(self).statements();
+            return out.put(out.ctx, bytes(statements));
+        });
+    }
+
+    static tenon_status make_clone(
+        void* self,
+        std::uint32_t rows,
+        std::int64_t deadline_ns,
+        tenon_iface* out,
+        tenon_err* err
+    ) noexcept {
+        return run(err, [&] { *out = of(self).clone(rows != 0, deadline_ns); });
     }
 
     static tenon_status lease_session(

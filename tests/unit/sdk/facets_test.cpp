@@ -112,7 +112,8 @@ struct TestSession final : tenon::StorageSession {
 
     void commit() override {
         if (fail_commit) {
-            throw tenon::StorageError{TENON_CONFLICT, "serialisation", true};
+            throw tenon::StorageError{
+                TENON_CONFLICT, "serialisation", tenon::Failure::retry_transaction};
         }
         calls.append("C");
     }

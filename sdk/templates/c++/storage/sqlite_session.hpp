@@ -17,21 +17,22 @@
     switch (code & 0xff) {
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
-            throw tenon::StorageError{TENON_UNAVAILABLE, message, true};
+            throw tenon::StorageError{
+                TENON_UNAVAILABLE, message, tenon::Failure::retry_transaction};
         case SQLITE_FULL:
         case SQLITE_IOERR:
         case SQLITE_CANTOPEN:
         case SQLITE_NOMEM:
-            throw tenon::StorageError{TENON_UNAVAILABLE, message, false};
+            throw tenon::StorageError{TENON_UNAVAILABLE, message, tenon::Failure::permanent};
         case SQLITE_CONSTRAINT:
-            throw tenon::StorageError{TENON_CONFLICT, message, false};
+            throw tenon::StorageError{TENON_CONFLICT, message, tenon::Failure::constraint};
         case SQLITE_READONLY:
-            throw tenon::StorageError{TENON_DENIED, message, false};
+            throw tenon::StorageError{TENON_DENIED, message, tenon::Failure::permanent};
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB:
-            throw tenon::StorageError{TENON_CORRUPT, message, false};
+            throw tenon::StorageError{TENON_CORRUPT, message, tenon::Failure::permanent};
         default:
-            throw tenon::StorageError{TENON_INVALID, message, false};
+            throw tenon::StorageError{TENON_INVALID, message, tenon::Failure::permanent};
     }
 }
 
@@ -47,7 +48,8 @@ public:
         }
         raw_.reset(raw);
         if (raw == nullptr || tail != sql.data() + sql.size()) {
-            throw tenon::StorageError{TENON_INVALID, "prepare takes exactly one statement", false};
+            throw tenon::StorageError{
+                TENON_INVALID, "prepare takes exactly one statement", tenon::Failure::permanent};
         }
     }
 
@@ -75,7 +77,8 @@ public:
                 code = sqlite3_bind_blob64(raw_.get(), at, bytes, length, SQLITE_TRANSIENT);
                 break;
             default:
-                throw tenon::StorageError{TENON_INVALID, "unknown kind of value", false};
+                throw tenon::StorageError{
+                    TENON_INVALID, "unknown kind of value", tenon::Failure::permanent};
         }
         if (code != SQLITE_OK) {
             throw_sqlite(db_, code);
@@ -105,7 +108,8 @@ public:
 
     [[nodiscard]] tenon_value column(std::uint32_t index) const override {
         if (index >= column_count()) {
-            throw tenon::StorageError{TENON_INVALID, "there is no such column", false};
+            throw tenon::StorageError{
+                TENON_INVALID, "there is no such column", tenon::Failure::permanent};
         }
         const int at = static_cast<int>(index);
         tenon_value out{};
