@@ -128,7 +128,7 @@ public:
 
     // Gives `row` all rows of a statement that only reads.
     [[nodiscard]] virtual tenon_status
-    query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) {
+    run_query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) {
         struct Call {
             const tenon_query& query;
             tenon_row_fn row;
@@ -180,7 +180,7 @@ public:
             &explain_statement,
             &read_stats,
             &run_transaction_with,
-            &run_query,
+            &query_rows,
             &plan_statement,
             &read_statements,
             &make_clone,
@@ -241,14 +241,14 @@ private:
         });
     }
 
-    static tenon_status run_query(
+    static tenon_status query_rows(
         void* self,
         const tenon_query* query,
         tenon_row_fn row,
         void* ctx,
         tenon_err* err
     ) noexcept {
-        return run(err, [&] { return of(self).query(*query, row, ctx, err); });
+        return run(err, [&] { return of(self).run_query(*query, row, ctx, err); });
     }
 
     static tenon_status

@@ -305,7 +305,7 @@ TEST_CASE("a hundred reloads under load lose no request and leak nothing", "[rel
         load.pass(20);
         REQUIRE(load.wrong() == "");
     }
-    CHECK(open_files(pid) == files);
+    CHECK(open_files(pid) <= files);  // a connection may have been closing when they were counted
     CHECK(status_of(pid, "Threads") == threads);
     load.end();
     CHECK(load.wrong() == "");
