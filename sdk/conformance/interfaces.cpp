@@ -36,7 +36,7 @@ const KnownInterface* known_interface(std::string_view id) {
         {"tenon.market_data/1", sizeof(tenon_market_data_1), {}},
         {"tenon.migrations/1", sizeof(tenon_migrations_1), {}},
         {"tenon.probe/1", sizeof(tenon_probe_1), {}},
-        {"tenon.storage/1", sizeof(tenon_storage_1), {}},
+        {"tenon.storage/1", offsetof(tenon_storage_1, transact_with), {}},
         {"tenon.throttle/1", sizeof(tenon_throttle_1), {offsetof(tenon_throttle_1, observe)}},
         {"tenon.trading/1", sizeof(tenon_trading_1), {}},
         {"tenon.venue/1",
