@@ -41,34 +41,6 @@ std::string_view bounded(tenon_str text) {
     return text.p == nullptr ? std::string_view{} : view(text).substr(0, k_max_value);
 }
 
-// Bytes of the UTF-8 sequence at the start (RFC 3629), 0 when it is not one.
-std::size_t sequence_length(std::string_view text) {
-    const auto lead = static_cast<unsigned char>(text[0]);
-    std::size_t length = 0;
-    if (lead >= 0xC2 && lead <= 0xDF) {
-        length = 2;
-    } else if (lead >= 0xE0 && lead <= 0xEF) {
-        length = 3;
-    } else if (lead >= 0xF0 && lead <= 0xF4) {
-        length = 4;
-    }
-    if (length == 0 || length > text.size()) {
-        return 0;
-    }
-    // Neither overlong, nor a surrogate, nor beyond U+10FFFF.
-    const auto second = static_cast<unsigned char>(text[1]);
-    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
-        (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) {
-        return 0;
-    }
-    for (std::size_t i = 1; i < length; ++i) {
-        if ((static_cast<unsigned char>(text[i]) & 0xC0U) != 0x80U) {
-            return 0;
-        }
-    }
-    return length;
-}
-
 void append_quoted(std::string& out, std::string_view text) {
     out.push_back('"');
     while (!text.empty()) {
@@ -85,7 +57,7 @@ void append_quoted(std::string& out, std::string_view text) {
             out.append(escape.data());
         } else if (c < 0x80) {
             out.push_back(static_cast<char>(c));
-        } else if (const std::size_t length = sequence_length(text); length != 0) {
+        } else if (const std::size_t length = utf8_sequence(text); length != 0) {
             out.append(text.substr(0, length));
             used = length;
         } else {
