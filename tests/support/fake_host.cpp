@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/support/fake_host.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/binance/rest_public.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 

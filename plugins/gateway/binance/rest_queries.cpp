@@ -2,6 +2,8 @@
 #include "plugins/gateway/binance/order_params.hpp"
 #include "plugins/gateway/binance/rest_trading.hpp"
 
+#include <algorithm>
+
 namespace tenon::binance::rest {
 namespace {
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/storage/sqlite/database.hpp"
 
+#include <algorithm>
+
 namespace tenon::sqlite {
 
 Database::Database(Settings settings, Telemetry telemetry)

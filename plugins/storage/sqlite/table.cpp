@@ -2,6 +2,8 @@
 // tenon.storage/1 and tenon.probe/1 as tables of functions over Database.
 #include "plugins/storage/sqlite/database.hpp"
 
+#include <algorithm>
+
 namespace tenon::sqlite {
 namespace {
 

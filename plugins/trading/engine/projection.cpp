@@ -3,6 +3,7 @@
 
 #include "plugins/trading/engine/projection_sql.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <deque>

@@ -4,6 +4,7 @@
 #include "sdk/conformance/host/tables.hpp"
 
 #include <algorithm>
+#include <memory>
 
 namespace tenon::conformance {
 namespace {

@@ -296,9 +296,14 @@ private:
         }
     }
 
+    // Up to `count` bytes from here.
+    [[nodiscard]] std::string_view ahead(std::size_t count) const noexcept {
+        return at_ < text_.size() ? text_.substr(at_, count) : std::string_view{};
+    }
+
     std::uint32_t read_hex() {
         std::uint32_t value = 0;
-        const std::string_view hex = text_.substr(std::min(at_, text_.size()), 4);
+        const std::string_view hex = ahead(4);
         const auto [stop, error] = std::from_chars(hex.data(), hex.data() + hex.size(), value, 16);
         if (hex.size() != 4 || error != std::errc{} || stop != hex.data() + 4) {
             refuse("expected four hex digits");
@@ -312,7 +317,7 @@ private:
         if (first < 0xd800 || first > 0xdfff) {
             return first;
         }
-        if (first > 0xdbff || text_.substr(std::min(at_, text_.size()), 2) != "\\u") {
+        if (first > 0xdbff || ahead(2) != "\\u") {
             refuse("a lone surrogate");
         }
         at_ += 2;

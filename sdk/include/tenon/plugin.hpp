@@ -9,18 +9,20 @@
 #include <tenon/abi/host.h>
 #include <tenon/structs.hpp>
 
-#include <algorithm>
+// No <memory>, <algorithm>, <vector>, <functional>, <atomic>: they would double what every plugin
+// pays here.
 #include <array>
 #include <charconv>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <exception>
 #include <initializer_list>
-#include <memory>
+#include <new>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace tenon {
 
@@ -91,18 +93,18 @@ inline tenon_status fail(
 ) noexcept {
     constexpr std::size_t k_head = offsetof(tenon_err, msg);
     if (err != nullptr && err->size >= k_head) {
-        const std::size_t room = std::min<std::size_t>(err->size - k_head, sizeof err->msg);
+        const std::size_t given = err->size - k_head;
+        const std::size_t room = given < sizeof err->msg ? given : sizeof err->msg;
         std::size_t length = 0;
         while (!message.empty()) {
-            const std::size_t bytes = utf8_sequence(message);
-            if (length + std::max<std::size_t>(bytes, 1) > room) {
+            const std::size_t valid = utf8_sequence(message);
+            const std::size_t step = valid == 0 ? 1 : valid;
+            if (length + step > room) {
                 break;
             }
-            std::memcpy(
-                err->msg + length, bytes == 0 ? "?" : message.data(), bytes == 0 ? 1 : bytes
-            );
-            length += std::max<std::size_t>(bytes, 1);
-            message.remove_prefix(std::max<std::size_t>(bytes, 1));
+            std::memcpy(err->msg + length, valid == 0 ? "?" : message.data(), step);
+            length += step;
+            message.remove_prefix(step);
         }
         err->code = code;
         err->flags = flags;
@@ -204,8 +206,9 @@ public:
     requires std::is_arithmetic_v<Number> Field(std::string_view key, Number value)
         : key_{key}, kind_{TENON_FIELD_NUMBER} {
         std::array<char, 32> text{};
-        const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
-        value_.assign(text.data(), end);
+        value_.assign(
+            text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr
+        );
     }
 
     [[nodiscard]] tenon_log_field raw() const noexcept {
@@ -217,6 +220,45 @@ private:
     std::string value_;
     std::uint32_t kind_;
 };
+
+namespace detail {
+
+// Sole owner of one object, or of an array: the part of std::unique_ptr that is wanted here.
+template <class T>
+class Owned {
+public:
+    explicit Owned(T* object) noexcept : object_{object} {}
+
+    ~Owned() { delete object_; }
+
+    Owned(const Owned&) = delete;
+    Owned& operator=(const Owned&) = delete;
+
+    [[nodiscard]] T* get() const noexcept { return object_; }
+
+    [[nodiscard]] T* release() noexcept { return std::exchange(object_, nullptr); }
+
+private:
+    T* object_;
+};
+
+template <class T>
+class Owned<T[]> {
+public:
+    explicit Owned(T* first) noexcept : first_{first} {}
+
+    ~Owned() { delete[] first_; }
+
+    Owned(const Owned&) = delete;
+    Owned& operator=(const Owned&) = delete;
+
+    [[nodiscard]] T* get() const noexcept { return first_; }
+
+private:
+    T* first_;
+};
+
+}  // namespace detail
 
 // Structured log of one plugin. Thread-safe.
 class Log {
@@ -251,14 +293,15 @@ private:
         if (!enabled(level)) {
             return;
         }
-        std::vector<tenon_log_field> raw;
-        raw.reserve(fields.size());
+        std::array<tenon_log_field, 16> few;
+        const detail::Owned<tenon_log_field[]> many{
+            fields.size() > few.size() ? new tenon_log_field[fields.size()] : nullptr};
+        tenon_log_field* const raw = many.get() != nullptr ? many.get() : few.data();
+        std::uint32_t count = 0;
         for (const Field& field : fields) {
-            raw.push_back(field.raw());
+            raw[count++] = field.raw();
         }
-        service_->write(
-            service_.self, level, str(event), raw.data(), static_cast<std::uint32_t>(raw.size())
-        );
+        service_->write(service_.self, level, str(event), raw, count);
     }
 
     Service<tenon_log_1> service_;
@@ -274,7 +317,7 @@ public:
     [[nodiscard]] Service<Table> service(std::string_view id) const {
         tenon_iface iface{};
         if (host_->query(host_->self, str(id), &iface) != TENON_OK) {
-            throw Error{TENON_UNSUPPORTED, "the host has no " + std::string{id}};
+            refuse(TENON_UNSUPPORTED, "the host has no ", id, "");
         }
         return service_from<Table>(iface);
     }
@@ -289,8 +332,7 @@ public:
             return {};
         }
         if (status != TENON_OK) {
-            throw Error{
-                status, "service " + std::string{id} + " is not in the manifest's requires"};
+            refuse(status, "service ", id, " is not in the manifest's requires");
         }
         return service_from<Table>(iface);
     }
@@ -300,7 +342,7 @@ public:
     [[nodiscard]] Service<Table> require(std::string_view id) const {
         const auto found = find<Table>(id);
         if (!found) {
-            throw Error{TENON_NOT_FOUND, "nothing is bound to " + std::string{id}};
+            refuse(TENON_NOT_FOUND, "nothing is bound to ", id, "");
         }
         return found;
     }
@@ -319,18 +361,36 @@ public:
     [[nodiscard]] const tenon_host* raw() const noexcept { return host_; }
 
 private:
+    [[noreturn, gnu::cold]] static void refuse(
+        tenon_status status,
+        std::string_view before,
+        std::string_view id,
+        std::string_view after
+    ) {
+        std::string message{before};
+        message.append(id).append(after);
+        throw Error{status, std::move(message)};
+    }
+
     const tenon_host* host_;
 };
+
+namespace detail {
+
+// What a host runs later with an Owned<Body> that was released to it.
+template <class Body>
+void run_owned(void* ctx) noexcept {
+    const Owned<Body> mine{static_cast<Body*>(ctx)};
+    (void)guard(nullptr, [&] { (*mine.get())(); });
+}
+
+}  // namespace detail
 
 // Runs a callable once on a reactor. Throws Error when the queue is full.
 template <class Body>
 void post(Service<tenon_exec_1> exec, std::uint32_t reactor, Body body) {
-    auto owned = std::make_unique<Body>(std::move(body));
-    const auto run = [](void* ctx) noexcept {
-        const std::unique_ptr<Body> mine{static_cast<Body*>(ctx)};
-        (void)guard(nullptr, [&] { (*mine)(); });
-    };
-    if (exec->post(exec.self, reactor, run, owned.get()) != TENON_OK) {
+    detail::Owned<Body> owned{new Body(std::move(body))};
+    if (exec->post(exec.self, reactor, &detail::run_owned<Body>, owned.get()) != TENON_OK) {
         throw Error{TENON_UNAVAILABLE, "the reactor's queue is full"};
     }
     (void)owned.release();
@@ -339,12 +399,8 @@ void post(Service<tenon_exec_1> exec, std::uint32_t reactor, Body body) {
 // Runs a callable on the blocking pool. Throws Error when its queue is full.
 template <class Body>
 void run_blocking(Service<tenon_exec_1> exec, Body body) {
-    auto owned = std::make_unique<Body>(std::move(body));
-    const auto run = [](void* ctx) noexcept {
-        const std::unique_ptr<Body> mine{static_cast<Body*>(ctx)};
-        (void)guard(nullptr, [&] { (*mine)(); });
-    };
-    if (exec->run_blocking(exec.self, run, owned.get()) != TENON_OK) {
+    detail::Owned<Body> owned{new Body(std::move(body))};
+    if (exec->run_blocking(exec.self, &detail::run_owned<Body>, owned.get()) != TENON_OK) {
         throw Error{TENON_UNAVAILABLE, "the blocking pool's queue is full"};
     }
     (void)owned.release();
@@ -381,7 +437,12 @@ class Plugin {
 public:
     explicit Plugin(const tenon_host* host) : host_{host} {}
 
-    virtual ~Plugin() = default;
+    virtual ~Plugin() {
+        while (first_ != nullptr) {
+            delete std::exchange(first_, first_->next);
+        }
+    }
+
     Plugin(const Plugin&) = delete;
     Plugin& operator=(const Plugin&) = delete;
 
@@ -396,9 +457,9 @@ public:
     virtual void stop() noexcept {}
 
     [[nodiscard]] tenon_status query(std::string_view id, tenon_iface* out) const noexcept {
-        for (const Provided& provided : provided_) {
-            if (provided.id == id) {
-                *out = provided.iface;
+        for (const Provided* p = first_; p != nullptr; p = p->next) {
+            if (p->id == id) {
+                *out = p->iface;
                 return TENON_OK;
             }
         }
@@ -415,19 +476,24 @@ protected:
 
     // `id` is a literal; table and self live as long as the plugin.
     void provide(std::string_view id, void* self, const void* table) {
-        provided_.push_back({id, {self, table}});
+        auto* const added = new Provided{id, {self, table}, nullptr};
+        (last_ != nullptr ? last_->next : first_) = added;
+        last_ = added;
     }
 
     [[nodiscard]] const Host& host() const noexcept { return host_; }
 
 private:
+    // A list of one's own: <vector> is an eighth of what this header costs a compiler.
     struct Provided {
         std::string_view id;
         tenon_iface iface;
+        Provided* next;
     };
 
     Host host_;
-    std::vector<Provided> provided_;
+    Provided* first_ = nullptr;
+    Provided* last_ = nullptr;
 };
 
 namespace detail {
@@ -440,7 +506,7 @@ struct PluginBox : tenon_plugin {
 
     static tenon_status
     create(const tenon_host* host, tenon_plugin** out, tenon_err* err) noexcept {
-        return guard(err, [&] { *out = std::make_unique<PluginBox>(host).release(); });
+        return guard(err, [&] { *out = new PluginBox(host); });
     }
 
     static tenon_status
@@ -458,9 +524,7 @@ struct PluginBox : tenon_plugin {
 
     static void stop(tenon_plugin* p) noexcept { of(p).stop(); }
 
-    static void destroy(tenon_plugin* p) noexcept {
-        const std::unique_ptr<PluginBox> mine{static_cast<PluginBox*>(p)};
-    }
+    static void destroy(tenon_plugin* p) noexcept { delete static_cast<PluginBox*>(p); }
 
     static tenon_status query(tenon_plugin* p, tenon_str id, tenon_iface* out) noexcept {
         return of(p).query(view(id), out);

@@ -4,7 +4,6 @@
 
 #include <tenon/abi/base.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -33,7 +32,7 @@ tenon_status copy_out(const Struct& value, Struct* out) noexcept {
         return TENON_INVALID;
     }
     const std::uint32_t room = out->size;
-    std::memcpy(out, &value, std::min<std::size_t>(room, value.size));
+    std::memcpy(out, &value, room < value.size ? room : value.size);
     out->size = room;
     return TENON_OK;
 }

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <iostream>
 #include <iterator>
+#include <memory>
 #include <mutex>
 #include <netinet/in.h>
 #include <poll.h>

@@ -9,11 +9,13 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <fcntl.h>
 #include <future>
 #include <random>
 #include <unistd.h>
+#include <vector>
 
 namespace tenon::test {
 namespace {
