@@ -31,8 +31,8 @@
 //            many wait (Failure::retry_transaction) or the pool is closed (Failure::permanent);
 //            else what connect threw.
 // Units      nanoseconds of the backend's monotonic clock. The wall clock does not matter.
-// Lifetime   every lease ends before the pool. stop() tells how many are still out: while any is,
-//            the pool must be kept.
+// Lifetime   every lease and every call ends before the pool. stop() tells how many connections are
+//            still out: while any is, the pool must be kept.
 #pragma once
 
 #include <tenon/assert.hpp>
@@ -445,7 +445,10 @@ private:
             }
             if (fate == Fate::keep) {
                 node.ok_ns = backend_.now_ns();
-                idle_.insert(idle_.begin(), &node);
+                const auto after = [&](const Node* other) {
+                    return other->idle_since_ns > node.idle_since_ns;
+                };
+                idle_.insert(std::find_if(idle_.begin(), idle_.end(), after), &node);
                 pass_on_locked(node.ok_ns);
                 continue;
             }
