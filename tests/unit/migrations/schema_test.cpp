@@ -64,7 +64,7 @@ TEST_CASE("the shipped schema refuses what business rules forbid", "[migrations]
         "INSERT INTO orders VALUES (1, 16, 0, 0, 1, 1, 2, 5, 10, 0, 11, 0, 0, 0, 1, 0, '', '')",
         "INSERT INTO orders VALUES (1, 16, 0, 2, 1, 1, 2, 5, 10, 0, 0, 0, 0, 0, 1, 0, '', '')",
         "INSERT INTO orders VALUES (1, 16, 7, 0, 1, 1, 2, 5, 10, 0, 0, 0, 0, 0, 1, 0, '', '')",
-        "INSERT INTO trades VALUES (0, 1, 0, 1, 16, 0, 5, 5, 25, 0, 1, 0, 1)"};
+        "INSERT INTO trades VALUES (0, 1, 0, 1, 16, 0, 5, 5, 25, 0, 1, 0, 1, 1)"};
     for (const char* sql : forbidden) {
         CAPTURE(sql);
         CHECK(try_sql(backend, sql) == TENON_CONFLICT);

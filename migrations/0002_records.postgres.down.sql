@@ -1,0 +1,22 @@
+-- tenon: destructive=true
+DROP TABLE candles;
+DROP TABLE audit_log;
+DROP TABLE jobs;
+DROP TABLE alerts;
+DROP TABLE news_items;
+DROP TABLE predictions;
+DROP TABLE portfolios;
+DROP TABLE positions;
+DROP TABLE active_positions;
+DROP TABLE trade_logs;
+DROP TABLE signals;
+DROP TABLE pending_limit_orders;
+DROP TABLE payments;
+DROP TABLE promo_redemptions;
+DROP TABLE promo_codes;
+DROP TABLE user_licenses;
+DROP TABLE user_settings;
+DROP TABLE model_registry;
+DROP INDEX orders_account_status;
+DROP INDEX trades_account_status;
+ALTER TABLE trades DROP COLUMN status;
