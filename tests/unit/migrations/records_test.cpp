@@ -88,12 +88,29 @@ TEST_CASE("the schema has every table that is asked for", "[migrations][S8]") {
     SqliteBackend backend;
     const SchemaShape shape = migrated_shape(backend);
     for (const char* table :
-         {"users",         "model_registry", "user_settings",        "user_licenses",
-          "promo_codes",   "payments",       "api_credentials",      "instruments",
-          "orders",        "trades",         "pending_limit_orders", "trade_logs",
-          "positions",     "portfolios",     "active_positions",     "balances",
-          "signals",       "predictions",    "news_items",           "alerts",
-          "jobs",          "audit_log",      "candles"}) {
+         {"users",
+          "model_registry",
+          "user_settings",
+          "user_licenses",
+          "promo_codes",
+          "payments",
+          "api_credentials",
+          "instruments",
+          "orders",
+          "trades",
+          "pending_limit_orders",
+          "trade_logs",
+          "positions",
+          "portfolios",
+          "active_positions",
+          "balances",
+          "signals",
+          "predictions",
+          "news_items",
+          "alerts",
+          "jobs",
+          "audit_log",
+          "candles"}) {
         CAPTURE(table);
         CHECK(shape.tables.count(table) == 1);
     }
@@ -141,8 +158,7 @@ TEST_CASE("every business rule of the records refuses what breaks it", "[migrati
         }
         tried.insert(broken.rule);
     }
-    std::ifstream file{
-        tenon::test::source_dir() + "/migrations/0002_records.sqlite.up.sql"};
+    std::ifstream file{tenon::test::source_dir() + "/migrations/0002_records.sqlite.up.sql"};
     const std::string text{std::istreambuf_iterator<char>{file}, {}};
     const std::regex named{R"((?:CONSTRAINT|UNIQUE INDEX) (\w+))"};
     for (std::sregex_iterator it{text.begin(), text.end(), named}, end; it != end; ++it) {

@@ -14,15 +14,15 @@ namespace tenon::test {
 
 struct ShapeIndex {
     std::string table;
-    std::vector<std::string> columns; // "price", or "price desc"
+    std::vector<std::string> columns;  // "price", or "price desc"
     bool unique = false, partial = false;
 
     friend auto operator<=>(const ShapeIndex&, const ShapeIndex&) = default;
 };
 
 struct SchemaShape {
-    std::map<std::string, std::set<std::string>> tables; // name -> columns
-    std::map<std::string, ShapeIndex> indexes;           // those with a name of their own
+    std::map<std::string, std::set<std::string>> tables;  // name -> columns
+    std::map<std::string, ShapeIndex> indexes;            // those with a name of their own
 };
 
 inline SchemaShape shape_of_sqlite(Session& session) {

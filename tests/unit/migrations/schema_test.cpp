@@ -1,30 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The shipped migrations themselves.
-#include "plugins/migrations/sql/migrator.hpp"
-#include "tests/unit/storage/backend.hpp"
+#include "tests/unit/migrations/shipped_schema.hpp"
 
 #include <catch2/catch.hpp>
 
-#include <cstdlib>
-
 using tenon::Session;
-using tenon::migrations::Migrator;
+using tenon::test::shipped_schema;
 using tenon::test::SqliteBackend;
 
 namespace {
-
-std::unique_ptr<Migrator> shipped(SqliteBackend& backend) {
-    const char* source = std::getenv("TENON_SOURCE_DIR");
-    REQUIRE(source != nullptr);
-    const tenon::Host host{backend.host.raw()};
-    return std::make_unique<Migrator>(
-        backend.storage(),
-        host.service<tenon_clock_1>("tenon.clock/1"),
-        host.log(),
-        tenon::migrations::load_migrations(std::string{source} + "/migrations", "sqlite"),
-        tenon::migrations::MigratorOptions{}
-    );
-}
 
 tenon_status try_sql(SqliteBackend& backend, std::string_view sql) {
     try {
@@ -39,7 +23,7 @@ tenon_status try_sql(SqliteBackend& backend, std::string_view sql) {
 
 TEST_CASE("the shipped schema goes up, down and up", "[migrations][S8][S12]") {
     SqliteBackend backend;
-    auto migrator = shipped(backend);
+    auto migrator = shipped_schema(backend);
     migrator->up();
     CHECK(migrator->version() == migrator->latest());
     migrator->down(0, true);
@@ -49,7 +33,7 @@ TEST_CASE("the shipped schema goes up, down and up", "[migrations][S8][S12]") {
 
 TEST_CASE("the shipped schema refuses what business rules forbid", "[migrations][S8]") {
     SqliteBackend backend;
-    shipped(backend)->up();
+    shipped_schema(backend)->up();
     REQUIRE(try_sql(backend, R"(
         INSERT INTO assets VALUES (0, 'BTC', 8), (1, 'USDT', 8);
         INSERT INTO instruments (id, symbol, base, quote) VALUES (0, 'BTCUSDT', 0, 1);
@@ -75,7 +59,7 @@ TEST_CASE("the shipped schema refuses what business rules forbid", "[migrations]
 
 TEST_CASE("the queries of trading find their index", "[migrations][S8]") {
     SqliteBackend backend;
-    shipped(backend)->up();
+    shipped_schema(backend)->up();
     backend.storage().read(backend.deadline(), [](Session& s) {
         for (const char* sql :
              {"SELECT * FROM orders WHERE account = 1 AND instrument = 1 AND order_id >= 5 "
