@@ -33,8 +33,8 @@ json::value typed(const std::string& name, const std::string& text, bool migrate
         }
         return items;
     }
-    // A version for `migrate`; elsewhere an account's name.
-    if (name == "to" && migrate) {
+    // Versions for `migrate`; elsewhere --to is an account's name.
+    if ((name == "to" || name == "version") && migrate) {
         std::int64_t number = 0;
         const char* const end = text.data() + text.size();
         const auto [last, ec] = std::from_chars(text.data(), end, number);

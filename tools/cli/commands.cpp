@@ -5,6 +5,7 @@
 #include "sdk/manifest/plan.hpp"
 #include "tools/cli/admin_client.hpp"
 #include "tools/cli/arguments.hpp"
+#include "tools/cli/migrate.hpp"
 #include "tools/cli/output.hpp"
 #include "tools/cli/plugin_check.hpp"
 #include "tools/cli/plugin_new.hpp"
@@ -16,6 +17,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 
 namespace tenon::cli {
 
@@ -250,7 +252,31 @@ int send(const Arguments& arguments) {
     return finish(arguments, server.client().run(command, arguments.options));
 }
 
+int migrate(const Arguments& typed) {
+    if (typed.help || typed.words.size() == 1) {
+        (void)std::fputs(migrate_help().c_str(), stdout);
+        return typed.help ? k_exit_ok : k_exit_usage;
+    }
+    const Arguments arguments = migrate_arguments(typed);
+    if (arguments.words[1] == "new") {
+        std::string told;
+        const json::object made = migrate_new(arguments, told);
+        if (arguments.json) {
+            print(arguments, made);
+        } else {
+            (void)std::fputs(told.c_str(), stdout);
+        }
+        return k_exit_ok;
+    }
+    // For the server that may be started; see migrate.hpp.
+    (void)::setenv("TENON_MIGRATE_BY_COMMAND", "1", 1);
+    return send(arguments);
+}
+
 int dispatch(const Arguments& arguments) {
+    if (!arguments.words.empty() && arguments.words[0] == "migrate") {
+        return migrate(arguments);
+    }
     if (arguments.help || arguments.words.empty() || arguments.words[0] == "help") {
         (void)std::fputs(help_text().c_str(), stdout);
         return arguments.help || !arguments.words.empty() ? k_exit_ok : k_exit_usage;

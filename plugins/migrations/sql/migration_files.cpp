@@ -4,12 +4,12 @@
 #include <tenon/plugin.hpp>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <optional>
 #include <regex>
-#include <sodium.h>
 #include <sstream>
 
 namespace tenon::migrations {
@@ -65,15 +65,15 @@ void check_chain(const std::string& folder, const Texts& texts, Faults& faults) 
         faults.add("chain.sums is missing (tools/migrations-chain writes it)");
         return;
     }
-    std::istringstream lines{read_file(path)};
+    std::istringstream in_chain{read_file(path)};
     std::string previous(64, '0');
     std::string line;
     auto file = texts.begin();
-    for (std::size_t number = 1; std::getline(lines, line); ++number, ++file) {
+    for (std::size_t number = 1; std::getline(in_chain, line); ++number, ++file) {
         const std::string where = "chain.sums:" + std::to_string(number) + ": ";
         const std::string hash = line.substr(0, 64);
         const std::string name = line.size() > 66 ? line.substr(66) : std::string{};
-        if (name.empty() || line.compare(64, 2, "  ") != 0) {
+        if (name.empty() || in_chain.eof() || line.compare(64, 2, "  ") != 0) {
             faults.add(where + "expected `HASH  NAME`");
             return;
         }
@@ -122,7 +122,8 @@ void sort_files(
             found.name = match[2];
         } else if (found.name != match[2]) {
             faults.add(
-                file + ": version " + std::to_string(version) + " is taken by " + found.name
+                file + ": version " + std::to_string(version) + " is taken by " + found.name +
+                ": two heads, of which one has to be renumbered"
             );
             continue;
         }
@@ -137,64 +138,50 @@ void sort_files(
     }
 }
 
-void check_text(const std::string& file, const std::string& text, Faults& faults) {
+// Nothing when the file is not what a migration may be.
+std::optional<Script>
+read_script(const std::string& file, const std::string& text, Dialect dialect, Faults& faults) {
     if (text.starts_with("\xef\xbb\xbf")) {
         faults.add(file + ": starts with a byte order mark");
+        return std::nullopt;
     }
     if (text.find('\r') != std::string::npos) {
         faults.add(file + ": has CR line ends, expected LF");
+        return std::nullopt;
     }
     try {
-        (void)is_destructive(text, file);
+        return make_script(file, text, dialect);
     } catch (const Error& e) {
         faults.add(e.what());
+        return std::nullopt;
     }
 }
 
 }  // namespace
 
-std::string sha256_hex(std::string_view bytes) {
-    std::array<unsigned char, crypto_hash_sha256_BYTES> hash{};
-    crypto_hash_sha256(
-        hash.data(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()
-    );
-    std::array<char, 2 * hash.size() + 1> hex{};
-    sodium_bin2hex(hex.data(), hex.size(), hash.data(), hash.size());
-    return hex.data();
+std::string label(std::uint32_t version, std::string_view name) {
+    std::string digits = std::to_string(version);
+    digits.insert(0, digits.size() < 4 ? 4 - digits.size() : 0, '0');
+    return digits.append("_").append(name);
 }
 
-bool is_destructive(std::string_view sql, std::string_view file) {
-    constexpr std::string_view k_mark = "-- tenon:";
-    bool destructive = false;
-    std::istringstream lines{std::string{sql}};
-    std::string line;
-    while (std::getline(lines, line) && (line.empty() || line.starts_with("--"))) {
-        if (!line.starts_with(k_mark)) {
-            continue;
-        }
-        std::istringstream pairs{line.substr(k_mark.size())};
-        std::string pair;
-        while (pairs >> pair) {
-            if (pair == "destructive=true" || pair == "destructive=false") {
-                destructive = pair.ends_with("true");
-            } else if (pair != "phase=expand" && pair != "phase=backfill" &&
-                       pair != "phase=contract") {
-                throw Error{
-                    TENON_INVALID,
-                    std::string{file} + ": unknown metadata `" + pair +
-                        "`, expected destructive=true|false or phase=expand|backfill|contract"};
-            }
-        }
+std::string chain_of(const std::string& folder) {
+    std::string chain;
+    std::string previous(64, '0');
+    for (const auto& [name, text] : read_folder(folder)) {
+        previous = sha256_hex(previous + " " + name + " " + sha256_hex(text));
+        chain.append(previous).append("  ").append(name).append("\n");
     }
-    return destructive;
+    return chain;
 }
 
-std::vector<Migration> load_migrations(const std::string& folder, std::string_view dialect) {
+std::vector<Migration> load_migrations(const std::string& folder, std::string_view dialect_name) {
+    const Dialect dialect = dialect_of(dialect_name);
     const Texts texts = read_folder(folder);
     Faults faults;
     check_chain(folder, texts, faults);
     std::map<std::uint32_t, Found> versions;
-    sort_files(texts, dialect, versions, faults);
+    sort_files(texts, dialect_name, versions, faults);
     std::vector<Migration> migrations;
     std::uint32_t expected = 1;
     for (const auto& [version, found] : versions) {
@@ -205,22 +192,21 @@ std::vector<Migration> load_migrations(const std::string& folder, std::string_vi
             );
         }
         expected = version + 1;
-        for (const auto& [file, kind] :
-             {std::pair{found.up_file, "up"}, std::pair{found.down_file, "down"}}) {
-            if (file.empty()) {
+        Migration migration{version, found.name, {}, {}};
+        for (const auto& [file, script] :
+             {std::pair{&found.up_file, &migration.up},
+              std::pair{&found.down_file, &migration.down}}) {
+            if (file->empty()) {
                 faults.add(
-                    "version " + std::to_string(version) + " (" + found.name + ") has no " + kind +
-                    " file for " + std::string{dialect}
+                    "version " + std::to_string(version) + " (" + found.name + ") has no " +
+                    (script == &migration.up ? "up" : "down") + " file for " +
+                    std::string{dialect_name}
                 );
-            } else {
-                check_text(file, texts.at(file), faults);
+            } else if (auto read = read_script(*file, texts.at(*file), dialect, faults)) {
+                *script = std::move(*read);
             }
         }
-        if (!found.up_file.empty() && !found.down_file.empty()) {
-            const std::string& up = texts.at(found.up_file);
-            const std::string& down = texts.at(found.down_file);
-            migrations.push_back({version, found.name, up, down, sha256_hex(up), sha256_hex(down)});
-        }
+        migrations.push_back(std::move(migration));
     }
     faults.raise(folder);
     return migrations;

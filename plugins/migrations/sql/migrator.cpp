@@ -1,37 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/migrations/sql/migrator.hpp"
 
-#include <boost/json.hpp>
-
 namespace tenon::migrations {
-namespace {
-
-constexpr std::string_view k_history_table =
-    "CREATE TABLE IF NOT EXISTS schema_history ("
-    "version INTEGER PRIMARY KEY, name TEXT NOT NULL, up_sha256 TEXT NOT NULL, "
-    "down_sha256 TEXT NOT NULL, down_sql TEXT NOT NULL, applied_real_ns BIGINT NOT NULL, "
-    "duration_ns BIGINT NOT NULL, app_version TEXT NOT NULL, host TEXT NOT NULL)";
-
-std::string label(std::uint32_t version, std::string_view name) {
-    std::string digits = std::to_string(version);
-    digits.insert(0, digits.size() < 4 ? 4 - digits.size() : 0, '0');
-    return digits.append("_").append(name);
-}
-
-void check_foreign_keys(Session& session, std::string_view dialect, const std::string& what) {
-    if (dialect != "sqlite") {
-        return;
-    }
-    auto violations = session.prepare("PRAGMA foreign_key_check");
-    if (violations.step()) {
-        throw Error{
-            TENON_CONFLICT,
-            what + ": a row of " + std::string{violations.text(0)} + " refers to nothing in " +
-                std::string{violations.text(2)}};
-    }
-}
-
-}  // namespace
 
 Migrator::Migrator(
     Storage storage,
@@ -44,220 +14,300 @@ Migrator::Migrator(
       clock_{clock},
       log_{log},
       migrations_{std::move(migrations)},
-      options_{std::move(options)} {}
+      options_{std::move(options)},
+      dialect_{dialect_of(storage.dialect())} {}
 
-// Runs step(Session&, history) under the write lock and commits; step says whether there is more.
-// Waits for the lock as long as the options allow.
-template <class Step>
-bool Migrator::locked_step(Step&& step) {
-    const std::int64_t deadline = clock_->now_ns(clock_.self) + options_.lock_timeout_ns;
-    for (;;) {
-        try {
-            Lease lease = storage_.lease(TENON_INTENT_WRITE, deadline);
-            lease->begin();
-            lease->execute(k_history_table);
-            const std::vector<Applied> applied = history(*lease);
-            const bool more = step(*lease, applied);
-            const std::vector<Applied> now = history(*lease);
-            lease->commit();
-            version_ = now.empty() ? 0 : now.back().version;
-            return more;
-        } catch (const StorageError& e) {
-            if (!e.retryable() || clock_->now_ns(clock_.self) >= deadline) {
-                throw StorageError{
-                    e.code(),
-                    "the schema's lock or storage: " + std::string{e.what()},
-                    e.failure()};
-            }
-        }
+void Migrator::require_fit(const HistoryState& state) const {
+    std::vector<std::string> warnings;
+    std::string text;
+    for (const std::string& fault : compare(state, migrations_, warnings)) {
+        text.append(text.empty() ? "" : "\n").append(fault);
+    }
+    for (const std::string& warning : warnings) {
+        log_.warn("migration_drift", {{"what", warning}});
+    }
+    if (!text.empty()) {
+        throw Error{TENON_CONFLICT, "schema history: " + text};
     }
 }
 
-std::vector<Applied> Migrator::history(Session& session) {
-    std::vector<Applied> rows;
-    auto q = session.prepare(
-        "SELECT version, name, up_sha256, down_sha256, down_sql, applied_real_ns "
-        "FROM schema_history ORDER BY version"
-    );
-    while (q.step()) {
-        rows.push_back(
-            {q.as<std::uint32_t>(0),
-             std::string{q.text(1)},
-             std::string{q.text(2)},
-             std::string{q.text(3)},
-             std::string{q.text(4)},
-             q.integer(5)}
-        );
-    }
-    return rows;
-}
-
-std::vector<Applied> Migrator::read_history() {
-    std::vector<Applied> applied;
-    (void)locked_step([&](Session&, const std::vector<Applied>& rows) {
-        applied = rows;
-        return false;
-    });
-    return applied;
-}
-
-void Migrator::compare(const std::vector<Applied>& applied) const {
-    std::string faults;
-    const auto fault = [&](const std::string& text) {
-        faults.append(faults.empty() ? "" : "\n").append(text);
-    };
-    std::uint32_t expected = 1;
-    for (const Applied& row : applied) {
-        if (row.version != expected) {
-            fault("the history has no version " + std::to_string(expected));
-        }
-        expected = row.version + 1;
-        if (row.version > latest()) {
-            fault(
-                "the database is at " + label(row.version, row.name) +
-                ", newer than this server, which knows up to " + std::to_string(latest()) +
-                ": start a newer server, or take the schema back with migrate.down"
-            );
-            continue;
-        }
-        const Migration& file = migrations_[row.version - 1];
-        if (file.name != row.name) {
-            fault(
-                "version " + std::to_string(row.version) + " was applied as " + row.name +
-                ", the file says " + file.name
-            );
-        } else if (file.up_sha256 != row.up_sha256) {
-            fault(
-                label(row.version, row.name) + " was changed after it was applied: SHA-256 " +
-                row.up_sha256 + " in the history, " + file.up_sha256 + " of the file"
-            );
-        }
-    }
-    if (!faults.empty()) {
-        throw Error{TENON_CONFLICT, "schema history: " + faults};
-    }
-}
-
-void Migrator::apply(Session& session, const Migration& migration) {
-    const std::string what = label(migration.version, migration.name);
-    const std::int64_t began = clock_->now_ns(clock_.self);
-    try {
-        session.execute(migration.up_sql);
-    } catch (const StorageError& e) {
-        throw StorageError{e.code(), "migration " + what + ": " + e.what(), e.failure()};
-    }
-    check_foreign_keys(session, storage_.dialect(), "migration " + what);
-    const std::int64_t took = clock_->now_ns(clock_.self) - began;
-    session
-        .prepare(
-            "INSERT INTO schema_history (version, name, up_sha256, down_sha256, down_sql, "
-            "applied_real_ns, duration_ns, app_version, host) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        )
-        .bind_all(
-            migration.version,
-            migration.name,
-            migration.up_sha256,
-            migration.down_sha256,
-            migration.down_sql,
-            clock_->now_real_ns(clock_.self),
-            took,
-            options_.app_version,
-            options_.host
-        )
-        .run();
-    log_.info("migration_applied", {{"migration", what}, {"ms", took / 1'000'000}});
-}
-
-void Migrator::up() {
-    const std::lock_guard lock{mutex_};
-    bool more = true;
-    while (more) {
-        more = locked_step([&](Session& session, const std::vector<Applied>& applied) {
-            compare(applied);
-            if (applied.size() < migrations_.size()) {
-                apply(session, migrations_[applied.size()]);
-            }
-            return applied.size() + 1 < migrations_.size();
-        });
-    }
-}
-
-void Migrator::revert(Session& session, const Applied& applied) {
-    const std::string what = label(applied.version, applied.name);
-    if (sha256_hex(applied.down_sql) != applied.down_sha256) {
+Unit Migrator::unit_down(const Applied& row) const {
+    const std::string what = label(row.version, row.name);
+    if (sha256_hex(row.down_sql) != row.down_sha256) {
         throw Error{TENON_CORRUPT, "the down SQL kept for " + what + " does not fit its checksum"};
     }
-    try {
-        session.execute(applied.down_sql);
-    } catch (const StorageError& e) {
-        throw StorageError{e.code(), "taking back " + what + ": " + e.what(), e.failure()};
+    Unit unit;
+    unit.direction = Direction::down;
+    unit.version = row.version;
+    unit.name = row.name;
+    unit.script = std::make_shared<const Script>(
+        make_script("the down SQL kept for " + what, row.down_sql, dialect_)
+    );
+    return unit;
+}
+
+Unit Migrator::unit_up(const Migration& migration) const {
+    Unit unit;
+    unit.version = migration.version;
+    unit.name = migration.name;
+    unit.script = std::shared_ptr<const Script>{std::shared_ptr<const void>{}, &migration.up};
+    unit.migration = &migration;
+    return unit;
+}
+
+// What the last run left half done goes first, in the direction that it had.
+Unit Migrator::unit_half(const HistoryState& state) const {
+    const HalfDone& half = *state.half;
+    Unit unit;
+    if (half.direction == Direction::up) {
+        if (half.version > latest() || half.version != state.applied.size() + 1) {
+            throw Error{
+                TENON_CONFLICT,
+                "version " + std::to_string(half.version) +
+                    " is half applied, and this server's files do not have it as the next one: "
+                    "finish it with the server that began"};
+        }
+        unit = unit_up(migrations_[half.version - 1]);
+    } else {
+        if (state.applied.empty() || state.applied.back().version != half.version) {
+            throw Error{
+                TENON_CORRUPT,
+                "version " + std::to_string(half.version) +
+                    " is half taken back, but is not the newest of the history"};
+        }
+        unit = unit_down(state.applied.back());
     }
-    check_foreign_keys(session, storage_.dialect(), "taking back " + what);
-    session.prepare("DELETE FROM schema_history WHERE version = ?").bind(1, applied.version).run();
-    log_.warn("migration_taken_back", {{"migration", what}});
+    unit.began_real_ns = half.began_real_ns;
+    unit.take_up(half);
+    return unit;
+}
+
+std::optional<Unit> Migrator::next_unit(const HistoryState& state, const Goal& goal) const {
+    Unit unit;
+    if (state.half) {
+        return unit_half(state);
+    }
+    if (goal.direction == Direction::up) {
+        if (state.applied.size() >= goal.to) {
+            return std::nullopt;
+        }
+        const Migration& next = migrations_[state.applied.size()];
+        if (next.up.metadata.phase == "contract" && !goal.allow_contract) {
+            log_.warn("migration_held_back", {{"migration", label(next.version, next.name)}});
+            return std::nullopt;
+        }
+        unit = unit_up(next);
+    } else {
+        if (state.applied.empty() || state.applied.back().version <= goal.to) {
+            return std::nullopt;
+        }
+        unit = unit_down(state.applied.back());
+    }
+    unit.began_real_ns = real_ns();
+    if (!unit.script->metadata.transaction) {
+        unit.take_up({});
+    }
+    return unit;
+}
+
+// One unit: a whole migration, or a statement of one. False: there was nothing left to do.
+bool Migrator::advance(Run& run, const Goal& goal) {
+    std::optional<Unit> alone;
+    bool more = false;
+    run.transaction([&](Session& session) {
+        alone.reset();
+        const HistoryState state = read_state(session, dialect_);
+        if (goal.direction == Direction::up) {
+            require_fit(state);
+        }
+        version_ = state.applied.empty() ? 0 : state.applied.back().version;
+        const std::optional<Unit> unit = next_unit(state, goal);
+        more = unit.has_value();
+        if (!unit) {
+            return;
+        }
+        if (unit->kind == Unit::Kind::statement && unit->statement().alone != Alone::no) {
+            // That it begins is on record first: the next run knows whose leftovers it finds.
+            write_journal(session, unit->journal(0));
+            alone = unit;
+            return;
+        }
+        perform(run, *unit);
+    });
+    if (alone) {
+        run.at("alone_started");
+        perform_alone(run, *alone);
+    }
+    return more;
+}
+
+void Migrator::check_goal(const HistoryState& state, Goal& goal) const {
+    if (goal.direction == Direction::down) {
+        for (const Applied& row : state.applied) {
+            if (row.version > goal.to && !goal.confirm &&
+                unit_down(row).script->metadata.destructive) {
+                throw Error{
+                    TENON_DENIED,
+                    "taking back " + label(row.version, row.name) +
+                        " destroys data: say \"confirm\":true"};
+            }
+        }
+        return;
+    }
+    require_fit(state);
+    if (goal.to > latest()) {
+        throw Error{
+            TENON_INVALID,
+            "there is no version " + std::to_string(goal.to) + ", the newest is " +
+                std::to_string(latest())};
+    }
+    goal.allow_contract = goal.allow_contract || (state.applied.empty() && !state.half);
+    for (std::size_t i = state.applied.size(); i < goal.to; ++i) {
+        const Migration& next = migrations_[i];
+        if (next.up.metadata.phase == "contract" && !goal.allow_contract &&
+            !goal.stop_at_contract) {
+            throw Error{
+                TENON_DENIED,
+                label(next.version, next.name) +
+                    " is of the phase contract, after which servers of the version before cannot "
+                    "work: say \"allow_contract\":true when none runs, or go to " +
+                    std::to_string(next.version - 1)};
+        }
+    }
+}
+
+void Migrator::go(Goal goal) {
+    Run run{storage_, clock_, options_.run};
+    run.transaction([&](Session& session) {
+        make_tables(session, dialect_);
+        check_goal(read_state(session, dialect_), goal);
+    });
+    run.at("tables_made");
+    while (advance(run, goal)) {}
+}
+
+void Migrator::up(const UpRequest& request) {
+    Goal goal;
+    goal.to = request.to.value_or(latest());
+    goal.allow_contract = request.allow_contract;
+    goal.stop_at_contract = request.stop_at_contract;
+    go(goal);
 }
 
 void Migrator::down(std::uint32_t to, bool confirm) {
-    const std::lock_guard lock{mutex_};
-    const std::vector<Applied> all = read_history();
-    for (const Applied& row : all) {
-        if (row.version > to && !confirm && is_destructive(row.down_sql, row.name)) {
-            throw Error{
-                TENON_DENIED,
-                "taking back " + label(row.version, row.name) +
-                    " destroys data: say \"confirm\":true"};
-        }
-    }
-    bool more = true;
-    while (more) {
-        more = locked_step([&](Session& session, const std::vector<Applied>& applied) {
-            if (applied.empty() || applied.back().version <= to) {
-                return false;
-            }
-            revert(session, applied.back());
-            return true;
-        });
-    }
+    Goal goal;
+    goal.direction = Direction::down;
+    goal.to = to;
+    goal.confirm = confirm;
+    go(goal);
 }
 
 void Migrator::verify() {
-    const std::lock_guard lock{mutex_};
-    compare(read_history());
+    Run run{storage_, clock_, options_.run};
+    run.transaction([&](Session& session) {
+        make_tables(session, dialect_);
+        const HistoryState now = read_state(session, dialect_);
+        require_fit(now);
+        version_ = now.applied.empty() ? 0 : now.applied.back().version;
+    });
+}
+
+HistoryState Migrator::state() {
+    HistoryState now;
+    storage_.read(deadline_ns(), [&](Session& session) { now = read_state(session, dialect_); });
+    version_ = now.applied.empty() ? 0 : now.applied.back().version;
+    return now;
+}
+
+std::vector<std::string> Migrator::faults(std::vector<std::string>& warnings) {
+    return compare(state(), migrations_, warnings);
 }
 
 std::string Migrator::report() {
-    std::vector<Applied> applied;
-    const std::int64_t deadline = clock_->now_ns(clock_.self) + options_.lock_timeout_ns;
-    storage_.read(deadline, [&](Session& session) { applied = history(session); });
-    boost::json::array rows;
-    const auto row_of = [](std::uint32_t version,
-                           std::string_view name,
-                           const char* state,
-                           std::string_view checksum,
-                           boost::json::value applied_at) {
-        return boost::json::object{
-            {"version", version},
-            {"name", boost::json::string_view{name.data(), name.size()}},
-            {"state", state},
-            {"checksum", boost::json::string_view{checksum.data(), checksum.size()}},
-            {"applied_at", std::move(applied_at)}};
-    };
-    for (const Applied& row : applied) {
-        const char* state = row.version > latest()                                    ? "unknown"
-                            : migrations_[row.version - 1].up_sha256 == row.up_sha256 ? "applied"
-                                                                                      : "changed";
-        rows.push_back(
-            row_of(row.version, row.name, state, row.up_sha256, row.applied_real_ns / 1'000'000)
+    HistoryState now;
+    std::vector<Event> events;
+    storage_.read(deadline_ns(), [&](Session& session) {
+        now = read_state(session, dialect_);
+        events = read_events(session, dialect_);
+    });
+    version_ = now.applied.empty() ? 0 : now.applied.back().version;
+    return report_of(now, migrations_, events);
+}
+
+void Migrator::repair(std::string_view action, std::uint32_t version, const std::string& reason) {
+    require_reason(reason);
+    if (action != "accept" && action != "forget") {
+        throw Error{
+            TENON_INVALID,
+            "/action: expected accept (the files of the version are what was applied) or forget "
+            "(what is half done was undone or finished by hand)"};
+    }
+    Run run{storage_, clock_, options_.run};
+    run.transaction([&](Session& session) {
+        make_tables(session, dialect_);
+        const HistoryState now = read_state(session, dialect_);
+        Event event{real_ns(), std::string{action}, version, reason, {}};
+        if (action == "forget") {
+            if (!now.half || now.half->version != version) {
+                throw Error{
+                    TENON_CONFLICT, "version " + std::to_string(version) + " is not half done"};
+            }
+            event.detail = std::to_string(now.half->done.size()) + " statements were recorded";
+            erase_journal(session, version);
+        } else {
+            event.detail = accept(session, now, version);
+        }
+        write_event(session, event, options_.writer);
+        log_.warn("migration_repaired", {{"action", action}, {"version", version}});
+    });
+}
+
+std::string Migrator::accept(Session& session, const HistoryState& now, std::uint32_t version)
+    const {
+    if (version == 0 || version > now.applied.size() || version > latest()) {
+        throw Error{
+            TENON_CONFLICT,
+            "version " + std::to_string(version) + " is not applied, or has no files"};
+    }
+    const Applied& old = now.applied[version - 1];
+    const Applied row = applied_row(migrations_[version - 1]);
+    rewrite_applied(session, row);
+    return "up " + old.up_sha256 + " became " + row.up_sha256 + ", down " + old.down_sha256 +
+           " became " + row.down_sha256;
+}
+
+void Migrator::baseline(
+    std::uint32_t to,
+    const SchemaObjects& expected,
+    const std::string& reason
+) {
+    require_reason(reason);
+    if (to == 0 || to > latest()) {
+        throw Error{TENON_INVALID, "/to: expected a version from 1 to " + std::to_string(latest())};
+    }
+    Run run{storage_, clock_, options_.run};
+    run.transaction([&](Session& session) {
+        make_tables(session, dialect_);
+        const HistoryState now = read_state(session, dialect_);
+        if (now.half || now.applied.size() >= to) {
+            throw Error{
+                TENON_CONFLICT,
+                "the history already has version " + std::to_string(now.applied.size()) +
+                    (now.half ? ", and one that is half done" : "")};
+        }
+        require_same(expected, read_schema(session, dialect_), to);
+        for (std::size_t i = now.applied.size(); i < to; ++i) {
+            Applied row = applied_row(migrations_[i]);
+            row.applied_real_ns = real_ns();
+            write_applied(session, row, options_.writer);
+        }
+        write_event(
+            session,
+            {real_ns(), "baseline", to, reason, "schema " + schema_hash(expected)},
+            options_.writer
         );
-    }
-    for (std::size_t i = applied.size(); i < migrations_.size(); ++i) {
-        const Migration& file = migrations_[i];
-        rows.push_back(row_of(file.version, file.name, "pending", file.up_sha256, nullptr));
-    }
-    return boost::json::serialize(boost::json::object{
-        {"current", applied.empty() ? 0U : applied.back().version},
-        {"latest", latest()},
-        {"migrations", std::move(rows)}});
+        version_ = to;
+    });
 }
 
 }  // namespace tenon::migrations

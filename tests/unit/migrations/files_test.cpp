@@ -14,8 +14,8 @@ TEST_CASE("a folder in order is read, ascending", "[migrations][S12]") {
     REQUIRE(found.size() == 3);
     CHECK(found[1].version == 2);
     CHECK(found[1].name == "two");
-    CHECK(tenon::migrations::is_destructive(found[1].down_sql, "x"));
-    CHECK_FALSE(tenon::migrations::is_destructive(found[1].up_sql, "x"));
+    CHECK(found[1].down.metadata.destructive);
+    CHECK_FALSE(found[1].up.metadata.destructive);
 }
 
 TEST_CASE("dialects have files of their own where they differ", "[migrations][S12]") {
@@ -24,8 +24,8 @@ TEST_CASE("dialects have files of their own where they differ", "[migrations][S1
     folder.put("0001_one.postgres.up.sql", "B");
     folder.put("0001_one.down.sql", "C");
     folder.write_chain();
-    CHECK(tenon::migrations::load_migrations(folder.path(), "sqlite").at(0).up_sql == "A");
-    CHECK(tenon::migrations::load_migrations(folder.path(), "postgres").at(0).up_sql == "B");
+    CHECK(tenon::migrations::load_migrations(folder.path(), "sqlite").at(0).up.sql == "A");
+    CHECK(tenon::migrations::load_migrations(folder.path(), "postgres").at(0).up.sql == "B");
     folder.put("0001_one.up.sql", "D");
     folder.write_chain();
     CHECK_THROWS_WITH(folder.load(), Contains("is the same for sqlite"));
@@ -102,7 +102,7 @@ TEST_CASE("all faults of a folder come at once", "[migrations][S12]") {
         folder.load(),
         Contains("unknown metadata `colour=red`") &&
             Contains("version 2 is missing before 3_three") && Contains("CR line ends") &&
-            Contains("version 4 is taken by four") &&
+            Contains("version 4 is taken by four: two heads") &&
             Contains("version 5 (five) has no down file for sqlite") &&
             Contains("6_six.up.sql: expected NNNN_name")
     );

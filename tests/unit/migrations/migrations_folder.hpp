@@ -2,7 +2,7 @@
 // A folder of migrations made by a test, with its chain.
 #pragma once
 
-#include "plugins/migrations/sql/migration_files.hpp"
+#include "plugins/migrations/sql/migrator.hpp"
 #include "tests/unit/storage/backend.hpp"
 
 #include <filesystem>
@@ -42,14 +42,53 @@ public:
 
     [[nodiscard]] std::string path() const { return folder_.path().string(); }
 
-    [[nodiscard]] std::vector<migrations::Migration> load() const {
-        return migrations::load_migrations(path(), "sqlite");
+    [[nodiscard]] std::vector<migrations::Migration> load(const std::string& dialect = "sqlite")
+        const {
+        return migrations::load_migrations(path(), dialect);
     }
 
 private:
     TemporaryFolder folder_;
     std::map<std::string, std::string> files_;
 };
+
+template <class Backend>
+std::unique_ptr<migrations::Migrator> make_migrator(
+    Backend& backend,
+    std::vector<migrations::Migration> migrations,
+    migrations::MigratorOptions options = {}
+) {
+    const Host host{backend.host.raw()};
+    options.writer = {"1.2.3", "here"};
+    return std::make_unique<migrations::Migrator>(
+        backend.storage(),
+        host.service<tenon_clock_1>("tenon.clock/1"),
+        host.log(),
+        std::move(migrations),
+        std::move(options)
+    );
+}
+
+template <class Backend>
+migrations::SchemaObjects schema_of(Backend& backend) {
+    migrations::SchemaObjects objects;
+    const Storage storage = backend.storage();
+    storage.read(backend.deadline(), [&](Session& session) {
+        objects = migrations::read_schema(session, migrations::dialect_of(storage.dialect()));
+    });
+    return objects;
+}
+
+template <class Backend>
+std::int64_t scalar(Backend& backend, std::string_view sql) {
+    std::int64_t value = -1;
+    backend.storage().read(backend.deadline(), [&](Session& session) {
+        for (Statement row = session.prepare(sql); row.step();) {
+            value = row.integer(0);
+        }
+    });
+    return value;
+}
 
 // Three small migrations; the second's way back destroys data.
 inline void put_three(MigrationsFolder& folder) {

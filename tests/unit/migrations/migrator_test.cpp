@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/migrations/sql/migrator.hpp"
-
 #include "tests/unit/migrations/migrations_folder.hpp"
 
 #include <catch2/catch.hpp>
@@ -11,28 +9,14 @@
 
 using Catch::Contains;
 using tenon::Session;
-using tenon::migrations::Migrator;
-using tenon::migrations::MigratorOptions;
+using tenon::migrations::UpRequest;
+using tenon::test::make_migrator;
 using tenon::test::MigrationsFolder;
 using tenon::test::put_three;
+using tenon::test::scalar;
 using tenon::test::SqliteBackend;
 
 namespace {
-
-std::unique_ptr<Migrator>
-make_migrator(SqliteBackend& backend, std::vector<tenon::migrations::Migration> migrations) {
-    const tenon::Host host{backend.host.raw()};
-    MigratorOptions options;
-    options.app_version = "1.2.3";
-    options.host = "here";
-    return std::make_unique<Migrator>(
-        backend.storage(),
-        host.service<tenon_clock_1>("tenon.clock/1"),
-        host.log(),
-        std::move(migrations),
-        options
-    );
-}
 
 // The schema as text, without the history's own table.
 std::string schema(SqliteBackend& backend) {
@@ -40,24 +24,13 @@ std::string schema(SqliteBackend& backend) {
     backend.storage().read(backend.deadline(), [&](Session& s) {
         auto q = s.prepare(
             "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND "
-            "tbl_name <> 'schema_history' ORDER BY type, name"
+            "tbl_name NOT LIKE 'schema@_%' ESCAPE '@' ORDER BY type, name"
         );
         while (q.step()) {
             all.append(q.text(0)).append(" ").append(q.text(2)).append("\n");
         }
     });
     return all;
-}
-
-std::int64_t scalar(SqliteBackend& backend, std::string_view sql) {
-    std::int64_t value = -1;
-    backend.storage().read(backend.deadline(), [&](Session& s) {
-        auto q = s.prepare(sql);
-        if (q.step()) {
-            value = q.integer(0);
-        }
-    });
-    return value;
 }
 
 }  // namespace
@@ -112,10 +85,10 @@ TEST_CASE("a migration may not end its transaction", "[migrations][S12]") {
     MigrationsFolder folder;
     folder.put_pair("0001_one", "CREATE TABLE a (id INTEGER);\nCOMMIT;\n", "");
     folder.write_chain();
-    SqliteBackend backend;
-    auto migrator = make_migrator(backend, folder.load());
-    CHECK_THROWS_AS(migrator->up(), tenon::Error);
-    CHECK(schema(backend).empty());
+    CHECK_THROWS_WITH(
+        folder.load(),
+        Contains("0001_one.up.sql: line 2: a migration may not begin or end transactions")
+    );
 }
 
 TEST_CASE("rows that refer to nothing stop a migration", "[migrations][S12]") {
@@ -207,7 +180,7 @@ TEST_CASE("of many processes at once, one applies each migration", "[migrations]
     const auto on_file = [&](auto& settings) { settings.file = (data.path() / "x.db").string(); };
     // This process has one thread until the children are made.
     std::vector<pid_t> children;
-    for (int i = 0; i < 8; ++i) {
+    for (int i = 0; i < 32; ++i) {
         const pid_t child = ::fork();
         REQUIRE(child >= 0);
         if (child == 0) {
@@ -253,4 +226,122 @@ TEST_CASE("of many threads at once, one applies each migration", "[migrations][S
     CHECK(failures == 0);
     CHECK(scalar(backend, "SELECT count(*) FROM schema_history") == 3);
     CHECK(scalar(backend, "SELECT count(*) FROM one") == 1);
+}
+
+TEST_CASE("what was applied may change in layout, not in meaning", "[migrations][S12]") {
+    MigrationsFolder folder;
+    put_three(folder);
+    SqliteBackend backend;
+    make_migrator(backend, folder.load())->up();
+    folder.put("0001_one.up.sql", "-- said better\nCREATE TABLE one\n(id   INTEGER) ;\n");
+    folder.write_chain();
+    auto migrator = make_migrator(backend, folder.load());
+    CHECK_NOTHROW(migrator->up());
+    std::vector<std::string> warnings;
+    CHECK(migrator->faults(warnings).empty());
+    REQUIRE(warnings.size() == 1);
+    CHECK_THAT(warnings[0], Contains("0001_one was changed in layout"));
+
+    folder.put("0001_one.down.sql", "DROP TABLE IF EXISTS one;\n");
+    folder.write_chain();
+    migrator = make_migrator(backend, folder.load());
+    CHECK_THROWS_WITH(migrator->up(), Contains("of the file for the way down"));
+}
+
+TEST_CASE("a repair needs a reason, which stays", "[migrations][S12]") {
+    MigrationsFolder folder;
+    put_three(folder);
+    SqliteBackend backend;
+    make_migrator(backend, folder.load())->up();
+    folder.put("0002_two.up.sql", "CREATE TABLE two (id TEXT);\n");
+    folder.write_chain();
+    auto migrator = make_migrator(backend, folder.load());
+    CHECK_THROWS_AS(migrator->up(), tenon::Error);
+    CHECK_THROWS_WITH(migrator->repair("accept", 2, "  "), Contains("/reason"));
+    CHECK_THROWS_WITH(migrator->repair("mend", 2, "why"), Contains("/action"));
+    CHECK_THROWS_WITH(migrator->repair("forget", 2, "why"), Contains("not half done"));
+    CHECK_THROWS_WITH(migrator->repair("accept", 9, "why"), Contains("not applied"));
+    CHECK(scalar(backend, "SELECT count(*) FROM schema_event") == 0);
+    migrator->repair("accept", 2, "the column was never used");
+    CHECK_NOTHROW(migrator->up());
+    CHECK_THAT(
+        migrator->report(),
+        Contains(R"("action":"accept","version":2,"reason":"the column was never used")")
+    );
+    for (const char* sql :
+         {"DELETE FROM schema_event", "UPDATE schema_event SET reason = 'another'"}) {
+        CHECK_THROWS_WITH(
+            backend.storage().write(backend.deadline(), [&](Session& s) { s.execute(sql); }),
+            Contains("append only")
+        );
+    }
+}
+
+TEST_CASE("a contract is refused until it is allowed", "[migrations][S12]") {
+    MigrationsFolder folder;
+    put_three(folder);
+    SqliteBackend backend;
+    make_migrator(backend, folder.load())->up();
+    folder.put_pair("0004_four", "CREATE TABLE four (id INTEGER);\n", "DROP TABLE four;\n");
+    folder.put_pair(
+        "0005_less",
+        "-- tenon: phase=contract destructive=true\nDROP TABLE three;\n",
+        "CREATE TABLE three (id INTEGER);\n"
+    );
+    folder.put_pair("0006_six", "CREATE TABLE six (id INTEGER);\n", "DROP TABLE six;\n");
+    folder.write_chain();
+    auto migrator = make_migrator(backend, folder.load());
+    CHECK_THROWS_WITH(migrator->up(), Contains("0005_less is of the phase contract"));
+    CHECK(scalar(backend, "SELECT max(version) FROM schema_history") == 3);
+    SECTION("a start stops before it") {
+        UpRequest at_start;
+        at_start.stop_at_contract = true;
+        migrator->up(at_start);
+        CHECK(migrator->version() == 4);
+    }
+    SECTION("a version before it may be asked for") {
+        UpRequest before;
+        before.to = 4;
+        migrator->up(before);
+        CHECK(migrator->version() == 4);
+        before.to = 7;
+        CHECK_THROWS_WITH(migrator->up(before), Contains("there is no version 7"));
+    }
+    SECTION("it is allowed by word") {
+        UpRequest allowed;
+        allowed.allow_contract = true;
+        migrator->up(allowed);
+        CHECK(migrator->version() == 6);
+    }
+    SECTION("an empty database needs no leave") {
+        SqliteBackend fresh;
+        auto all = make_migrator(fresh, folder.load());
+        all->up();
+        CHECK(all->version() == 6);
+    }
+}
+
+TEST_CASE("a history of an older server is taken over", "[migrations][S12]") {
+    MigrationsFolder folder;
+    put_three(folder);
+    SqliteBackend backend;
+    const auto files = folder.load();
+    backend.storage().write(backend.deadline(), [&](Session& s) {
+        s.execute(
+            "CREATE TABLE one (id INTEGER);"
+            "CREATE TABLE schema_history (version INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+            "up_sha256 TEXT NOT NULL, down_sha256 TEXT NOT NULL, down_sql TEXT NOT NULL, "
+            "applied_real_ns BIGINT NOT NULL, duration_ns BIGINT NOT NULL, "
+            "app_version TEXT NOT NULL, host TEXT NOT NULL)"
+        );
+        s.prepare("INSERT INTO schema_history VALUES (1, 'one', ?, ?, ?, 5, 5, '0.1', 'h')")
+            .bind_all(files[0].up.sha256, files[0].down.sha256, files[0].down.sql)
+            .run();
+    });
+    auto migrator = make_migrator(backend, files);
+    CHECK_THAT(migrator->report(), Contains(R"("current":1,"latest":3)"));
+    migrator->up();
+    CHECK(migrator->version() == 3);
+    migrator->down(0, true);
+    CHECK(migrator->version() == 0);
 }

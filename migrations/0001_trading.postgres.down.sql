@@ -1,0 +1,11 @@
+-- tenon: destructive=true
+DROP TABLE projection_offset;
+DROP TABLE ledger_entries;
+DROP TABLE balances;
+DROP TABLE trades;
+DROP TABLE orders;
+DROP TABLE api_credentials;
+DROP TABLE accounts;
+DROP TABLE instruments;
+DROP TABLE assets;
+DROP TABLE users;

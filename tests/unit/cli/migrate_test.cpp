@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/cli/migrate.hpp"
+
+#include "plugins/migrations/sql/lint.hpp"
+
+#include <tenon/plugin.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <stdlib.h>
+
+using namespace tenon::cli;
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+namespace {
+
+json::object options_of(const std::vector<std::string>& words) {
+    return migrate_arguments(parse_arguments(words)).options;
+}
+
+struct Folder {
+    Folder() {
+        std::string pattern = (fs::temp_directory_path() / "tenon-XXXXXX").string();
+        REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+        path = pattern;
+    }
+
+    ~Folder() {
+        std::error_code ignored;
+        fs::remove_all(path, ignored);
+    }
+
+    fs::path path;
+};
+
+}  // namespace
+
+TEST_CASE("a version of migrate may stand without --to", "[cli][S12]") {
+    CHECK(
+        options_of({"migrate", "up", "3", "--allow-contract"}) ==
+        json::object{{"allow_contract", true}, {"to", 3}}
+    );
+    CHECK(
+        options_of({"migrate", "down", "--to", "0", "--confirm"}) ==
+        json::object{{"to", 0}, {"confirm", true}}
+    );
+    CHECK(options_of({"migrate", "up"}).empty());
+    CHECK(
+        options_of({"migrate", "repair", "--version", "2", "--action", "accept"}) ==
+        json::object{{"version", 2}, {"action", "accept"}}
+    );
+    for (const auto& wrong : std::vector<std::vector<std::string>>{
+             {"migrate", "sideways"},
+             {"migrate", "down"},
+             {"migrate", "to"},
+             {"migrate", "to", "three"},
+             {"migrate", "to", "-1"},
+             {"migrate", "up", "3", "4"},
+             {"migrate", "up", "3", "--to", "3"},
+             {"migrate", "status", "3"}}) {
+        CAPTURE(wrong);
+        CHECK_THROWS_AS(options_of(wrong), UsageError);
+    }
+}
+
+TEST_CASE("migrate new writes the next version, in order and chained", "[cli][S12]") {
+    Folder folder;
+    const auto make = [&](const std::string& name, const std::string& dialects) {
+        std::string told;
+        return migrate_new(
+            parse_arguments(
+                {"migrate", "new", name, "--dir", folder.path.string(), "--dialects", dialects}
+            ),
+            told
+        );
+    };
+    CHECK(make("first_one", "both").at("version") == 1);
+    CHECK(make("second", "one").at("version") == 2);
+    for (const char* dialect : {"sqlite", "postgres"}) {
+        const auto found = tenon::migrations::load_migrations(folder.path.string(), dialect);
+        REQUIRE(found.size() == 2);
+        CHECK(found[0].name == "first_one");
+        CHECK(tenon::migrations::lint(found).empty());
+    }
+    CHECK_THROWS_AS(make("Bad Name", "both"), UsageError);
+    CHECK_THROWS_AS(make("_x", "both"), UsageError);
+    CHECK_THROWS_AS(make("x", "three"), UsageError);
+}
