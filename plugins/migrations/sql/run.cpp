@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/migrations/sql/run.hpp"
 
-#include <algorithm>
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <random>
-#include <thread>
 
 namespace tenon::migrations {
 namespace {
@@ -79,8 +79,11 @@ Run::~Run() {
 void Run::pause() const {
     // Not the same in each process, so that they do not come in step.
     thread_local std::minstd_rand random{std::random_device{}()};
-    std::this_thread::sleep_for(std::chrono::milliseconds{
-        std::uniform_int_distribution<int>{20, 120}(random)});
+    std::mutex mutex;
+    std::condition_variable nobody;
+    std::unique_lock lock{mutex};
+    const std::chrono::milliseconds time{std::uniform_int_distribution<int>{20, 120}(random)};
+    (void)nobody.wait_for(lock, time, [] { return false; });
 }
 
 std::int64_t Run::number(std::string_view sql) {
