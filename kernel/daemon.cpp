@@ -254,11 +254,11 @@ std::string Daemon::set_log_level(std::string_view args_json) {
     if (level_name == nullptr) {
         json::object levels;
         for (const auto& [name, level] : log_.levels()) {
-            levels[name] = runtime::log_level_name(level);
+            levels[name] = log::name_of(level);
         }
         return json::serialize(levels);
     }
-    const auto level = level_name->is_string() ? runtime::log_level(level_name->get_string())
+    const auto level = level_name->is_string() ? log::level_of(level_name->get_string())
                                                : std::optional<std::int32_t>{};
     if (!level) {
         throw Error{
@@ -273,11 +273,9 @@ std::string Daemon::set_log_level(std::string_view args_json) {
     if (!log_.set_level(name, *level)) {
         throw Error{TENON_NOT_FOUND, "no plugin \"" + name + "\""};
     }
-    log(TENON_LOG_INFO,
-        "log_level_changed",
-        {{"name", name}, {"level_name", runtime::log_level_name(*level)}});
-    return json::serialize(json::object{
-        {"plugin", name}, {"level", runtime::log_level_name(*level)}});
+    log(TENON_LOG_INFO, "log_level_changed", {{"name", name}, {"level_name", log::name_of(*level)}}
+    );
+    return json::serialize(json::object{{"plugin", name}, {"level", log::name_of(*level)}});
 }
 
 // The crash of the process before, which nobody may have seen.

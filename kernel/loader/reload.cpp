@@ -41,7 +41,7 @@ Settings resolve(const manifest::Plan& plan, manifest::Report& report) {
 
 std::int32_t level_of(const manifest::LogSettings& log, const std::string& source) {
     const auto own = log.levels.find(source);
-    return runtime::log_level(own == log.levels.end() ? log.level : own->second)
+    return log::level_of(own == log.levels.end() ? log.level : own->second)
         .value_or(TENON_LOG_INFO);
 }
 

@@ -36,12 +36,12 @@ spdlog::sink_ptr make_sink(const manifest::LogSettings& settings) {
     }
 }
 
-LogFormat choose(const manifest::LogSettings& settings) {
+log::Format choose(const manifest::LogSettings& settings) {
     if (settings.json) {
-        return LogFormat::json;
+        return log::Format::json;
     }
     const bool journal = settings.file.empty() && std::getenv("JOURNAL_STREAM") != nullptr;
-    return journal ? LogFormat::journal : LogFormat::text;
+    return journal ? log::Format::journal : log::Format::text;
 }
 
 }  // namespace
@@ -112,7 +112,7 @@ LogSource& LogRouter::source(std::string_view name) {
     const auto own = settings_.levels.find(name);
     const std::string& level = own == settings_.levels.end() ? settings_.level : own->second;
     auto made = std::make_unique<LogSource>(
-        *this, std::string{name}, log_level(level).value_or(TENON_LOG_INFO)
+        *this, std::string{name}, log::level_of(level).value_or(TENON_LOG_INFO)
     );
     return *sources_.emplace(std::string{name}, std::move(made)).first->second;
 }
@@ -147,7 +147,7 @@ void LogRouter::write(
     if (!open_.load(std::memory_order_acquire)) {
         return;
     }
-    const std::string line = format_line(format_, realtime_ns(), level, source, event, fields);
+    const std::string line = log::format_line(format_, realtime_ns(), level, source, event, fields);
     // The text goes as it is, never as a format string.
     logger_->log(to_spdlog(level), spdlog::string_view_t{line.data(), line.size()});
 }

@@ -7,6 +7,7 @@
 // not written.
 #pragma once
 
+#include "sdk/log/log_line.hpp"
 #include "sdk/manifest/deployment.hpp"
 
 #include <tenon/plugin.hpp>
@@ -16,7 +17,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,23 +31,6 @@ class thread_pool;
 
 namespace tenon::runtime {
 
-inline constexpr std::int32_t k_log_off = 5;
-
-// "trace" … "error", "off".
-[[nodiscard]] std::optional<std::int32_t> log_level(std::string_view name);
-[[nodiscard]] std::string_view log_level_name(std::int32_t level);
-
-// What a line looks like, for tests.
-enum class LogFormat { text, json, journal };
-[[nodiscard]] std::string format_line(
-    LogFormat format,
-    std::int64_t now_real_ns,
-    std::int32_t level,
-    std::string_view source,
-    std::string_view event,
-    std::span<const tenon_log_field> fields
-);
-
 class LogRouter;
 
 // The log of one plugin, or of the kernel.
@@ -57,7 +40,7 @@ public:
         : router_{&router}, name_{std::move(name)}, level_{level} {}
 
     [[nodiscard]] bool enabled(std::int32_t level) const noexcept {
-        return level >= level_.load(std::memory_order_relaxed) && level < k_log_off;
+        return level >= level_.load(std::memory_order_relaxed) && level < log::k_off;
     }
 
     void write(std::int32_t level, std::string_view event, std::span<const tenon_log_field> fields)
@@ -109,7 +92,7 @@ public:
 
 private:
     const manifest::LogSettings settings_;
-    LogFormat format_;
+    log::Format format_;
     std::shared_ptr<spdlog::details::thread_pool> pool_;
     std::shared_ptr<spdlog::async_logger> logger_;
     std::atomic<bool> open_{true};

@@ -20,12 +20,14 @@
 #include <unistd.h>
 
 using namespace tenon::runtime;
+using tenon::log::Format;
+using tenon::log::format_line;
 using tenon::test::TempDir;
 using tenon::test::write_file;
 
 namespace {
 
-std::string line(LogFormat format, std::initializer_list<tenon::Field> fields) {
+std::string line(Format format, std::initializer_list<tenon::Field> fields) {
     std::vector<tenon_log_field> raw;
     for (const tenon::Field& field : fields) {
         raw.push_back(field.raw());
@@ -42,21 +44,21 @@ std::string contents(const std::filesystem::path& file) {
 
 TEST_CASE("a log line is one line of text, whatever the values hold", "[kernel][log][K13]") {
     CHECK(
-        line(LogFormat::text, {{"n", 5}, {"t", "a b\n\"c\" {}%s"}, {"plain", "x/y"}}) ==
+        line(Format::text, {{"n", 5}, {"t", "a b\n\"c\" {}%s"}, {"plain", "x/y"}}) ==
         "2023-11-14T22:13:20.123456Z level=warn plugin=one event=thing_done n=5 "
         "t=\"a b\\n\\\"c\\\" {}%s\" plain=x/y"
     );
     CHECK(
-        line(LogFormat::json, {{"n", 5}, {"yes", true}, {"t", "\x01\xff"}}) ==
+        line(Format::json, {{"n", 5}, {"yes", true}, {"t", "\x01\xff"}}) ==
         "{\"time\":\"2023-11-14T22:13:20.123456Z\",\"level\":\"warn\",\"plugin\":\"one\","
         "\"event\":\"thing_done\",\"n\":5,\"yes\":true,\"t\":\"\\u0001\xEF\xBF\xBD\"}"
     );
-    CHECK(line(LogFormat::journal, {}) == "<4>level=warn plugin=one event=thing_done");
+    CHECK(line(Format::journal, {}) == "<4>level=warn plugin=one event=thing_done");
 }
 
 TEST_CASE("fields that are named like secrets are not written", "[kernel][log][K13]") {
     const std::string text =
-        line(LogFormat::text, {{"api_secret", "hunter2"}, {"Password", "hunter2"}, {"key", "k"}});
+        line(Format::text, {{"api_secret", "hunter2"}, {"Password", "hunter2"}, {"key", "k"}});
     CHECK(text.find("hunter2") == std::string::npos);
     CHECK(text.find("api_secret=[redacted]") != std::string::npos);
     CHECK(text.find("key=k") != std::string::npos);
@@ -65,7 +67,7 @@ TEST_CASE("fields that are named like secrets are not written", "[kernel][log][K
 TEST_CASE("a number that is none is quoted", "[kernel][log]") {
     const tenon_log_field field{tenon::str("n"), tenon::str("1,\"x\":2"), TENON_FIELD_NUMBER, 0};
     const std::string text =
-        format_line(LogFormat::json, 0, TENON_LOG_INFO, "p", "e", std::span{&field, 1});
+        format_line(Format::json, 0, TENON_LOG_INFO, "p", "e", std::span{&field, 1});
     CHECK(text.find("\"n\":\"1,\\\"x\\\":2\"") != std::string::npos);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/runtime/log.hpp"
+#include "sdk/log/log_line.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <ctime>
 
-namespace tenon::runtime {
+namespace tenon::log {
 
 namespace {
 
@@ -139,7 +139,7 @@ void append_fields(std::string& out, bool json, std::span<const tenon_log_field>
 
 }  // namespace
 
-std::optional<std::int32_t> log_level(std::string_view name) {
+std::optional<std::int32_t> level_of(std::string_view name) {
     const auto found = std::find(k_levels.begin(), k_levels.end(), name);
     if (found == k_levels.end()) {
         return std::nullopt;
@@ -147,12 +147,12 @@ std::optional<std::int32_t> log_level(std::string_view name) {
     return static_cast<std::int32_t>(found - k_levels.begin());
 }
 
-std::string_view log_level_name(std::int32_t level) {
-    return k_levels[static_cast<std::size_t>(std::clamp(level, 0, k_log_off))];
+std::string_view name_of(std::int32_t level) {
+    return k_levels[static_cast<std::size_t>(std::clamp(level, 0, k_off))];
 }
 
 std::string format_line(
-    LogFormat format,
+    Format format,
     std::int64_t now_real_ns,
     std::int32_t level,
     std::string_view source,
@@ -163,10 +163,10 @@ std::string format_line(
     out.reserve(160);
     event = event.substr(0, k_max_value);
     fields = fields.subspan(0, std::min<std::size_t>(fields.size(), k_max_fields));
-    if (format == LogFormat::json) {
+    if (format == Format::json) {
         out.append("{\"time\":\"");
         append_time(out, now_real_ns);
-        out.append("\",\"level\":\"").append(log_level_name(level)).append("\",\"plugin\":");
+        out.append("\",\"level\":\"").append(name_of(level)).append("\",\"plugin\":");
         append_quoted(out, source);
         out.append(",\"event\":");
         append_quoted(out, event);
@@ -174,13 +174,13 @@ std::string format_line(
         out.push_back('}');
         return out;
     }
-    if (format == LogFormat::journal) {
+    if (format == Format::journal) {
         out.append(k_priorities[static_cast<std::size_t>(std::clamp(level, 0, 4))]);
     } else {
         append_time(out, now_real_ns);
         out.push_back(' ');
     }
-    out.append("level=").append(log_level_name(level)).append(" plugin=");
+    out.append("level=").append(name_of(level)).append(" plugin=");
     append_text(out, source);
     out.append(" event=");
     append_text(out, event);
@@ -188,4 +188,4 @@ std::string format_line(
     return out;
 }
 
-}  // namespace tenon::runtime
+}  // namespace tenon::log
