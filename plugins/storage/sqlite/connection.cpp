@@ -58,7 +58,9 @@ void create_private(const std::string& file) {
         ::close(fd);
     } else if (errno != EEXIST) {
         throw DatabaseError{
-            TENON_UNAVAILABLE, "cannot create " + file + ": " + std::strerror(errno), false};
+            TENON_UNAVAILABLE,
+            "cannot create " + file + ": " + std::strerror(errno),
+            Failure::permanent};
     }
 }
 
@@ -236,7 +238,7 @@ DatabaseError Connection::failure(int code, std::string_view what) const {
                      ? ": the database is stopping"
                      : ": longer than " + std::to_string(std::int64_t{settings_.query_timeout_ms}) +
                            " ms, interrupted"),
-            false,
+            cancelled ? Failure::permanent : Failure::timeout,
             error.extended()};
     }
     if (error.code() != TENON_CONFLICT) {
@@ -248,6 +250,7 @@ DatabaseError Connection::failure(int code, std::string_view what) const {
 Prepared& Connection::prepare(std::string_view sql) {
     const auto found = by_text_.find(sql);
     if (found != by_text_.end()) {
+        Telemetry::count(telemetry_.statement_hits);
         Prepared& known = *found->second;
         statements_.splice(statements_.begin(), statements_, found->second);
         known.reset();
@@ -258,6 +261,7 @@ Prepared& Connection::prepare(std::string_view sql) {
         }
         return known;
     }
+    Telemetry::count(telemetry_.statement_misses);
     sqlite3_stmt* statement = nullptr;
     const char* tail = nullptr;
     const int code = sqlite3_prepare_v3(

@@ -80,10 +80,6 @@ public:
 
     [[nodiscard]] Role role() const noexcept { return role_; }
 
-    // The pool's bookkeeping.
-    std::uint64_t epoch = 0;
-    std::int64_t idle_since_ns = 0;
-
     Prepared& prepare(std::string_view sql);
     void execute(std::string_view sql);
     void bulk_insert(

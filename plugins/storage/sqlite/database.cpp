@@ -4,23 +4,41 @@
 #include <algorithm>
 
 namespace tenon::sqlite {
+namespace {
+
+// Reads that were ended have this long to notice.
+constexpr std::int64_t k_stop_wait_ns = 2'000 * k_ms;
+
+PoolOptions pool_options(const Settings& settings, std::int64_t now_ns) {
+    PoolOptions options;
+    options.size_min = 1;
+    options.size_max = settings.pool_size;
+    options.ping_after_ns = settings.health_check_ms * k_ms;
+    options.seed = static_cast<std::uint64_t>(now_ns);
+    return options;
+}
+
+Telemetry counting_statements(Telemetry telemetry, std::uint64_t* hits, std::uint64_t* misses) {
+    telemetry.statement_hits = hits;
+    telemetry.statement_misses = misses;
+    return telemetry;
+}
+
+}  // namespace
 
 Database::Database(Settings settings, Telemetry telemetry)
     : settings_{std::move(settings)},
-      telemetry_{telemetry},
-      readers_{settings_, telemetry_},
+      telemetry_{counting_statements(telemetry, &statement_hits_, &statement_misses_)},
+      readers_{Readers{settings_, telemetry_}, pool_options(settings_, telemetry.now_ns())},
       writer_{settings_, telemetry_, {[this] { maintain(); }, [this] { readers_.invalidate(); }}} {}
 
 Database::~Database() {
-    stop();
+    (void)stop();
 }
 
 void Database::maintain() {
-    const std::int64_t now = telemetry_.now_ns();
-    if (now >= next_pool_check_ns_) {
-        next_pool_check_ns_ = now + settings_.health_check_ms * k_ms;
-        readers_.check_idle();
-    }
+    readers_.set_ping_after(settings_.health_check_ms * k_ms);
+    readers_.maintain();
 }
 
 tenon_status Database::transact(
@@ -37,20 +55,15 @@ tenon_status Database::transact(
         throw Error{TENON_INVALID, "unknown intent " + std::to_string(intent)};
     }
 
-    struct Lent {
-        ReaderPool& pool;
-        Connection* connection;
-
-        ~Lent() { pool.release(connection); }
-    } lent{readers_, readers_.lease(deadline_ns)};
-
-    lent.connection->begin();
-    const tenon_status status = fn(ctx, reinterpret_cast<tenon_session*>(lent.connection), err);
+    const auto lease = readers_.lease(deadline_ns, "read");
+    lease->begin();
+    const tenon_status status = fn(ctx, reinterpret_cast<tenon_session*>(&*lease), err);
     if (status != TENON_OK) {
+        (void)guard(nullptr, [&] { lease->rollback(); });  // else the pool does
         return status < 0 ? status
                           : fail(err, TENON_INTERNAL, "a transaction ends with TENON_OK or fails");
     }
-    lent.connection->commit();
+    lease->commit();
     reads_.fetch_add(1, std::memory_order_relaxed);
     Telemetry::count(telemetry_.transactions);
     return TENON_OK;
@@ -61,7 +74,7 @@ Connection* Database::lease(std::uint32_t intent, std::int64_t deadline_ns) {
         case TENON_INTENT_WRITE:
             return writer_.lease(deadline_ns);
         case TENON_INTENT_READ:
-            return readers_.lease(deadline_ns);
+            return &readers_.lease(deadline_ns, "lease").detach();
         default:
             throw Error{TENON_INVALID, "unknown intent " + std::to_string(intent)};
     }
@@ -71,26 +84,30 @@ void Database::release(Connection* connection) noexcept {
     if (connection->role() == Role::writer) {
         writer_.release(connection);
     } else {
-        readers_.release(connection);
+        (void)readers_.adopt(*connection);  // and back with the end of this line
     }
 }
 
 tenon_storage_stats Database::stats() const {
-    const PoolFigures pool = readers_.figures();
     const WriterFigures writer = writer_.figures();
     tenon_storage_stats stats{};
     stats.size = sizeof stats;
-    stats.limit = settings_.pool_size + 1;
-    stats.in_use = pool.in_use + (writer.leased ? 1U : 0U);
-    stats.idle = pool.idle;
-    stats.waiting = pool.waiting + writer.waiting;
-    stats.leases = pool.leases;
-    stats.lease_timeouts = pool.timeouts + writer.timeouts;
+    readers_.stats().add_to(stats);
+    stats.limit += 1;
+    stats.in_use += writer.leased ? 1U : 0U;
+    stats.waiting += writer.waiting;
+    stats.lease_timeouts += writer.timeouts;
     stats.errors = writer.errors;
+    stats.in_doubt = writer.in_doubt;
     stats.transactions = writer.transactions + reads_.load(std::memory_order_relaxed);
     stats.group_commits = writer.groups;
-    stats.wait_total_ns = pool.wait_total_ns + writer.wait_total_ns;
-    stats.wait_max_ns = std::max(pool.wait_max_ns, writer.wait_max_ns);
+    stats.wait_total_ns += writer.wait_total_ns;
+    stats.wait_max_ns = std::max(stats.wait_max_ns, writer.wait_max_ns);
+    stats.statement_hits = __atomic_load_n(&statement_hits_, __ATOMIC_RELAXED);
+    stats.statement_misses = __atomic_load_n(&statement_misses_, __ATOMIC_RELAXED);
+    if (telemetry_.slow_queries != nullptr) {
+        stats.slow_queries = __atomic_load_n(telemetry_.slow_queries, __ATOMIC_RELAXED);
+    }
     return stats;
 }
 
@@ -103,28 +120,26 @@ void Database::publish() const noexcept {
 }
 
 void Database::check(bool deep, std::int64_t deadline_ns) {
-    Connection* connection = readers_.lease(deadline_ns);
     std::string found;
-    try {
-        Prepared& statement = connection->prepare(
+    {
+        const auto lease = readers_.lease(deadline_ns, "probe");
+        Prepared& statement = lease->prepare(
             deep ? "PRAGMA quick_check(1)" : "SELECT 'ok' FROM (SELECT count(*) FROM sqlite_schema)"
         );
         if (statement.step()) {
             found = view(statement.column(0).b);
         }
-    } catch (...) {
-        release(connection);
-        throw;
     }
-    release(connection);
     if (found != "ok") {
-        throw DatabaseError{TENON_CORRUPT, settings_.file + ": " + found, false};
+        throw DatabaseError{TENON_CORRUPT, settings_.file + ": " + found, Failure::permanent};
     }
 }
 
-void Database::stop() noexcept {
+std::uint32_t Database::stop() noexcept {
     readers_.close();
+    readers_.cancel();
     writer_.stop();
+    return readers_.stop(k_stop_wait_ns);
 }
 
 }  // namespace tenon::sqlite

@@ -38,8 +38,9 @@ public:
     [[nodiscard]] tenon_storage_stats stats() const;
     // Throws DatabaseError when the database does not answer; deep: also checks its structure.
     void check(bool deep, std::int64_t deadline_ns);
-    // Refuses new work and finishes the writes that are queued.
-    void stop() noexcept;
+    // Refuses new work, finishes the writes that are queued and ends the reads that run. Gives back
+    // how many sessions somebody still has; while there are any, this object must stay.
+    std::uint32_t stop() noexcept;
     void publish() const noexcept;
 
 private:
@@ -47,7 +48,8 @@ private:
 
     Settings settings_;
     Telemetry telemetry_;
-    std::int64_t next_pool_check_ns_ = 0;
+    std::uint64_t statement_hits_ = 0;
+    std::uint64_t statement_misses_ = 0;
     std::atomic<std::uint64_t> reads_{0};
     ReaderPool readers_;
     Writer writer_;

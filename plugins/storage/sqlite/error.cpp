@@ -10,7 +10,7 @@ namespace {
 
 struct Meaning {
     tenon_status status;
-    bool retryable;
+    Failure failure;
 };
 
 Meaning meaning_of(int extended) noexcept {
@@ -18,33 +18,33 @@ Meaning meaning_of(int extended) noexcept {
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
         case SQLITE_PROTOCOL:  // the WAL index was contended for too long
-            return {TENON_UNAVAILABLE, true};
+            return {TENON_UNAVAILABLE, Failure::retry_transaction};
         case SQLITE_SCHEMA:
-            return {TENON_CONFLICT, true};
+            return {TENON_CONFLICT, Failure::retry_transaction};
         case SQLITE_CONSTRAINT:
-            return {TENON_CONFLICT, false};
+            return {TENON_CONFLICT, Failure::constraint};
         case SQLITE_FULL:
         case SQLITE_READONLY:
         case SQLITE_CANTOPEN:
         case SQLITE_IOERR:
         case SQLITE_NOMEM:
-            return {TENON_UNAVAILABLE, false};
+            return {TENON_UNAVAILABLE, Failure::permanent};
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB:
         case SQLITE_FORMAT:
-            return {TENON_CORRUPT, false};
+            return {TENON_CORRUPT, Failure::permanent};
         case SQLITE_INTERRUPT:
-            return {TENON_TIMEOUT, false};
+            return {TENON_TIMEOUT, Failure::timeout};
         case SQLITE_AUTH:
         case SQLITE_PERM:
-            return {TENON_DENIED, false};
+            return {TENON_DENIED, Failure::permanent};
         case SQLITE_ERROR:
         case SQLITE_MISMATCH:
         case SQLITE_RANGE:
         case SQLITE_TOOBIG:
-            return {TENON_INVALID, false};
+            return {TENON_INVALID, Failure::permanent};
         default:
-            return {TENON_INTERNAL, false};
+            return {TENON_INTERNAL, Failure::permanent};
     }
 }
 
@@ -72,7 +72,7 @@ DatabaseError describe(sqlite3* db, int code, std::string_view what) {
     }
     message.append(" [sqlite ").append(std::to_string(extended)).append("]");
     const Meaning meaning = meaning_of(extended);
-    return DatabaseError{meaning.status, std::move(message), meaning.retryable, extended};
+    return DatabaseError{meaning.status, std::move(message), meaning.failure, extended};
 }
 
 bool is_io_error(int extended) noexcept {

@@ -2,7 +2,7 @@
 // SQLite's extended result codes in terms of the storage contract.
 #pragma once
 
-#include <tenon/plugin.hpp>
+#include <tenon/storage.hpp>
 
 #include <string>
 #include <string_view>
@@ -12,19 +12,15 @@ struct sqlite3;
 namespace tenon::sqlite {
 
 // A failure of the database. what() holds SQLite's message and no bound value.
-class DatabaseError : public Error {
+class DatabaseError : public StorageError {
 public:
-    DatabaseError(tenon_status status, std::string message, bool retryable, int extended = 0)
-        : Error{status, std::move(message)}, retryable_{retryable}, extended_{extended} {}
-
-    // The same transaction may be tried again as it is.
-    [[nodiscard]] bool retryable() const noexcept { return retryable_; }
+    DatabaseError(tenon_status status, std::string message, Failure failure, int extended = 0)
+        : StorageError{status, std::move(message), failure}, extended_{extended} {}
 
     // SQLite's extended result code; 0 when the failure is not SQLite's.
     [[nodiscard]] int extended() const noexcept { return extended_; }
 
 private:
-    bool retryable_;
     int extended_;
 };
 

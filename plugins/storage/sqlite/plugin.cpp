@@ -71,6 +71,12 @@ public:
     void stop() noexcept override {
         if (holder_.database) {
             telemetry_.metrics->remove_on_collect(telemetry_.metrics.self, collect_);
+            const std::uint32_t out = holder_.database->stop();
+            if (out != 0) {
+                // Somebody may still be using them: they must not go with the database.
+                telemetry_.log.error("database_sessions_not_returned", {{"sessions", out}});
+                (void)holder_.database.release();
+            }
             holder_.database.reset();
         }
     }

@@ -1,69 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
-// Read-only connections: opened when needed up to a bound, the one used last is lent first, and who
-// waits is served in order of arrival.
+// The pool of read-only connections.
 #pragma once
 
 #include "plugins/storage/sqlite/connection.hpp"
 
-#include <condition_variable>
-#include <deque>
-#include <memory>
-#include <mutex>
-#include <vector>
+#include <tenon/pool.hpp>
 
 namespace tenon::sqlite {
 
-struct PoolFigures {
-    std::uint32_t in_use = 0;
-    std::uint32_t idle = 0;
-    std::uint32_t waiting = 0;
-    std::uint64_t leases = 0;
-    std::uint64_t timeouts = 0;
-    std::int64_t wait_total_ns = 0;
-    std::int64_t wait_max_ns = 0;
-};
-
-// Thread-safe. Everything lent must be back before the destructor.
-class ReaderPool {
+// What Pool asks of a backend, for connections that read one file. `settings` and `telemetry`
+// outlive it.
+class Readers {
 public:
-    ReaderPool(const Settings& settings, const Telemetry& telemetry);
+    using Connection = sqlite::Connection;
 
-    // Waits until the deadline; throws DatabaseError (TENON_TIMEOUT, or why none can be opened).
-    [[nodiscard]] Connection* lease(std::int64_t deadline_ns);
-    void release(Connection* connection) noexcept;
-    // Connections opened before now are closed when they come back, idle ones at once.
-    void invalidate() noexcept;
-    // Asks the idle ones for a sign of life and closes what was not used for long.
-    void check_idle() noexcept;
-    // Refuses new leases, ends running statements and closes the idle ones.
-    void close() noexcept;
-    [[nodiscard]] PoolFigures figures() const;
+    Readers(const Settings& settings, const Telemetry& telemetry) noexcept
+        : settings_{&settings}, telemetry_{&telemetry} {}
+
+    [[nodiscard]] std::int64_t now_ns() const noexcept { return telemetry_->now_ns(); }
+
+    [[nodiscard]] std::string name() const { return "the readers of " + settings_->file; }
+
+    // A file is there or it is not: nothing that a deadline would bound.
+    [[nodiscard]] std::unique_ptr<Connection> connect(std::int64_t) {
+        return std::make_unique<Connection>(*settings_, *telemetry_, Role::reader);
+    }
+
+    [[nodiscard]] Returned give_back(Connection& connection) noexcept {
+        const bool was_open = connection.in_transaction();
+        if (!connection.make_idle()) {
+            return Returned::broken;
+        }
+        return was_open ? Returned::reset : Returned::clean;
+    }
+
+    [[nodiscard]] bool ping(Connection& connection) noexcept { return connection.is_alive(); }
+
+    void cancel(Connection& connection) noexcept { connection.cancel(); }
+
+    void on_event(PoolEvent event, const std::string& text) noexcept {
+        switch (event) {
+            case PoolEvent::leaked:
+                telemetry_->log.warn("database_lease_leaked", {{"reason", text}});
+                break;
+            case PoolEvent::cut_off:
+                telemetry_->log.warn("database_cut_off", {{"reason", text}});
+                break;
+            case PoolEvent::restored:
+                telemetry_->log.info("database_restored", {{"reason", text}});
+                break;
+        }
+    }
 
 private:
-    struct Waiter {
-        std::condition_variable wake;
-        Connection* connection = nullptr;
-        bool may_open = false;
-        bool refused = false;
-    };
-
-    using Owned = std::unique_ptr<Connection>;
-
-    [[nodiscard]] Connection* open_one();
-    void pass_on_locked() noexcept;
-    Owned take_locked(Connection* connection) noexcept;
-    void publish_locked() noexcept;
-
-    const Settings& settings_;
-    const Telemetry& telemetry_;
-    mutable std::mutex mutex_;
-    std::vector<Owned> all_;
-    std::vector<Connection*> idle_;  // the back is the newest
-    std::deque<Waiter*> waiters_;
-    std::uint32_t opening_ = 0;  // permits given to open one more
-    std::uint64_t epoch_ = 1;
-    bool closed_ = false;
-    PoolFigures figures_;
+    const Settings* settings_;
+    const Telemetry* telemetry_;
 };
+
+using ReaderPool = Pool<Readers>;
 
 }  // namespace tenon::sqlite

@@ -62,6 +62,8 @@ struct Telemetry {
     std::uint64_t* errors = nullptr;
     std::uint64_t* slow_queries = nullptr;
     std::uint64_t* transactions = nullptr;
+    std::uint64_t* statement_hits = nullptr;
+    std::uint64_t* statement_misses = nullptr;
     std::int64_t* active_connections = nullptr;
     std::int64_t* waiting = nullptr;
 

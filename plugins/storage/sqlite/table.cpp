@@ -7,7 +7,7 @@
 namespace tenon::sqlite {
 namespace {
 
-// guard(), and the retryable flag of a DatabaseError.
+// guard(), and what may be done about a StorageError.
 template <class Body>
 tenon_status attempt(tenon_err* err, Body&& body) noexcept {
     return guard(err, [&]() -> tenon_status {
@@ -18,8 +18,8 @@ tenon_status attempt(tenon_err* err, Body&& body) noexcept {
             } else {
                 return body();
             }
-        } catch (const DatabaseError& e) {
-            return fail(err, e.code(), e.what(), e.retryable() ? TENON_ERR_RETRYABLE : 0);
+        } catch (const StorageError& e) {
+            return fail(err, e.code(), e.what(), flags_of(e.failure()));
         }
     });
 }
@@ -27,7 +27,7 @@ tenon_status attempt(tenon_err* err, Body&& body) noexcept {
 Database& database(void* self) {
     auto& holder = *static_cast<DatabaseHolder*>(self);
     if (!holder.database) {
-        throw DatabaseError{TENON_UNAVAILABLE, "the database is not open", false};
+        throw DatabaseError{TENON_UNAVAILABLE, "the database is not open", Failure::permanent};
     }
     return *holder.database;
 }
@@ -81,7 +81,7 @@ tenon_status commit(tenon_session* session, tenon_err* err) noexcept {
             connection(session).commit();
         } catch (const DatabaseError& e) {
             if (is_io_error(e.extended())) {
-                throw DatabaseError{TENON_IN_DOUBT, e.what(), false, e.extended()};
+                throw DatabaseError{TENON_IN_DOUBT, e.what(), Failure::in_doubt, e.extended()};
             }
             throw;
         }

@@ -17,7 +17,7 @@ tenon_session* session_of(Connection* connection) noexcept {
 }
 
 tenon_status report(tenon_err* err, const DatabaseError& error) noexcept {
-    return fail(err, error.code(), error.what(), error.retryable() ? TENON_ERR_RETRYABLE : 0);
+    return fail(err, error.code(), error.what(), flags_of(error.failure()));
 }
 
 }  // namespace
@@ -68,7 +68,7 @@ Connection* Writer::lease(std::int64_t deadline_ns) {
     request.deadline_ns = deadline_ns;
     enqueue_and_wait(request);
     if (request.status != TENON_OK) {
-        throw DatabaseError{request.status, std::string{err.message()}, err.retryable()};
+        throw DatabaseError{request.status, std::string{err.message()}, failure_of(err.flags)};
     }
     return request.leased;
 }
@@ -89,16 +89,18 @@ void Writer::enqueue_and_wait(Request& request) {
         const auto self = std::this_thread::get_id();
         if (self == thread_.get_id() || (leased_ && self == lessee_)) {
             throw DatabaseError{
-                TENON_INVALID, "a write inside a write: the thread would wait for itself", false};
+                TENON_INVALID,
+                "a write inside a write: the thread would wait for itself",
+                Failure::permanent};
         }
         if (stopping_) {
-            throw DatabaseError{TENON_UNAVAILABLE, "the database is stopping", false};
+            throw DatabaseError{TENON_UNAVAILABLE, "the database is stopping", Failure::permanent};
         }
         if (queue_.size() >= settings_.queue_max) {
             throw DatabaseError{
                 TENON_UNAVAILABLE,
                 "the writer's queue is full (" + std::to_string(settings_.queue_max) + ")",
-                true};
+                Failure::retry_transaction};
         }
         queue_.push_back(&request);
         if (queue_.size() == 1) {
@@ -124,7 +126,7 @@ void Writer::enqueue_and_wait(Request& request) {
                     request.err,
                     TENON_TIMEOUT,
                     "the write did not begin before its deadline",
-                    TENON_ERR_RETRYABLE
+                    flags_of(Failure::timeout)
                 );
                 return;
             }
@@ -209,7 +211,7 @@ void Writer::expire(Group& group) noexcept {
                 (*it)->err,
                 TENON_TIMEOUT,
                 "the write did not begin before its deadline" + why,
-                TENON_ERR_RETRYABLE
+                flags_of(Failure::timeout)
             )
         );
     }
@@ -220,6 +222,7 @@ void Writer::fail_all(Group& group, const DatabaseError& error) noexcept {
     {
         const std::lock_guard lock{mutex_};
         figures_.errors += group.size();
+        figures_.in_doubt += error.failure() == Failure::in_doubt ? group.size() : 0;
     }
     for (Request* request : group) {
         finish(*request, report(request->err, error));
@@ -250,7 +253,7 @@ void Writer::run_group(Group& group) noexcept {
         fail_all(group, e);
     } catch (const std::exception& e) {
         (void)connection_->make_idle();
-        fail_all(group, DatabaseError{TENON_INTERNAL, e.what(), false});
+        fail_all(group, DatabaseError{TENON_INTERNAL, e.what(), Failure::permanent});
     }
 }
 
@@ -284,7 +287,7 @@ void Writer::begin_patiently(const Group& group) {
                 throw DatabaseError{
                     TENON_UNAVAILABLE,
                     "another process holds the write lock of " + settings_.file,
-                    true,
+                    Failure::retry_transaction,
                     e.extended()};
             }
             health(TENON_DEGRADED, "another process holds the write lock of " + settings_.file);
@@ -334,8 +337,12 @@ bool Writer::run_one(Request& request, bool alone) {
             fail(request.err, TENON_INTERNAL, "a transaction ends with TENON_OK or fails");
     }
     if (request.status == TENON_OK && connection_->has_unresolved_foreign_keys()) {
-        request.status =
-            fail(request.err, TENON_CONFLICT, "FOREIGN KEY constraint failed (deferred)");
+        request.status = fail(
+            request.err,
+            TENON_CONFLICT,
+            "FOREIGN KEY constraint failed (deferred)",
+            flags_of(Failure::constraint)
+        );
     }
     if (request.status == TENON_OK) {
         if (!alone) {
@@ -361,7 +368,7 @@ void Writer::commit_group(Group& group) {
     } catch (const DatabaseError& e) {
         // After a failed sync the frames may or may not be on disk.
         if (is_io_error(e.extended())) {
-            throw DatabaseError{TENON_IN_DOUBT, e.what(), false, e.extended()};
+            throw DatabaseError{TENON_IN_DOUBT, e.what(), Failure::in_doubt, e.extended()};
         }
         throw;
     }
@@ -369,13 +376,13 @@ void Writer::commit_group(Group& group) {
     const FileState state = identity_.look();
     if (state == FileState::replaced) {
         throw DatabaseError{
-            TENON_IN_DOUBT, settings_.file + " was replaced during the commit", false};
+            TENON_IN_DOUBT, settings_.file + " was replaced during the commit", Failure::in_doubt};
     }
     if (state == FileState::missing) {
         try {
             recover_file(state);
         } catch (const DatabaseError& e) {
-            throw DatabaseError{TENON_IN_DOUBT, e.what(), false, e.extended()};
+            throw DatabaseError{TENON_IN_DOUBT, e.what(), Failure::in_doubt, e.extended()};
         }
     }
     {

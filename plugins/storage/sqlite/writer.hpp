@@ -29,6 +29,7 @@ struct WriterFigures {
     std::uint64_t transactions = 0;
     std::uint64_t groups = 0;
     std::uint64_t errors = 0;
+    std::uint64_t in_doubt = 0;
     std::uint64_t timeouts = 0;
     std::uint32_t waiting = 0;
     bool leased = false;

@@ -62,7 +62,7 @@ void Writer::rescue() {
             TENON_UNAVAILABLE,
             "cannot put " + copy + " in place of the deleted " + settings_.file + ": " +
                 std::strerror(errno),
-            false};
+            Failure::permanent};
     }
     sync_folder_of(settings_.file);
     reopen(false);
@@ -78,12 +78,15 @@ void Writer::reopen(bool drop_wal) {
     struct stat found {};
 
     if (::stat(settings_.file.c_str(), &found) != 0) {
-        throw DatabaseError{TENON_UNAVAILABLE, settings_.file + ": " + std::strerror(errno), false};
+        throw DatabaseError{
+            TENON_UNAVAILABLE, settings_.file + ": " + std::strerror(errno), Failure::permanent};
     }
     // Opening it would make a database without tables of it.
     if (found.st_size == 0) {
         throw DatabaseError{
-            TENON_UNAVAILABLE, settings_.file + " was replaced by an empty file", false};
+            TENON_UNAVAILABLE,
+            settings_.file + " was replaced by an empty file",
+            Failure::permanent};
     }
     if (drop_wal) {
         remove_wal(settings_.file);

@@ -72,6 +72,8 @@ public:
             }
         }
 
+        [[nodiscard]] explicit operator bool() const noexcept { return pool_ != nullptr; }
+
         [[nodiscard]] Connection& operator*() const noexcept { return *node_->connection; }
 
         [[nodiscard]] Connection* operator->() const noexcept { return node_->connection.get(); }
@@ -90,10 +92,12 @@ public:
     private:
         friend class Pool;
 
+        Lease() = default;
+
         Lease(Pool& pool, Node& node) noexcept : pool_{&pool}, node_{&node} {}
 
-        Pool* pool_;
-        Node* node_;
+        Pool* pool_ = nullptr;
+        Node* node_ = nullptr;
     };
 
     Pool(Backend backend, const PoolOptions& options)
@@ -135,14 +139,13 @@ public:
         }
     }
 
-    // The lease of a connection that was given up by detach().
+    // The lease of a connection that was given up by detach(); empty when it is not lent.
     [[nodiscard]] Lease adopt(Connection& connection) noexcept {
         const std::lock_guard lock{mutex_};
         const auto at = std::find_if(all_.begin(), all_.end(), [&](const auto& node) {
             return node->lent && node->connection.get() == &connection;
         });
-        TENON_ASSERT(at != all_.end());
-        return Lease{*this, **at};
+        return at == all_.end() ? Lease{} : Lease{*this, **at};
     }
 
     // The host failed, or is not what it was: connections opened before now are closed, idle ones

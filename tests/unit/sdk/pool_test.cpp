@@ -351,10 +351,12 @@ TEST_CASE("a detached lease is found again by its connection", "[pool][S3]") {
     CHECK(f.pool.stats().in_use == 1);
     {
         const auto again = f.pool.adopt(connection);
+        REQUIRE(again);
         CHECK(&*again == &connection);
     }
     CHECK(f.pool.stats().in_use == 0);
     CHECK(f.pool.stats().idle == 1);
+    CHECK_FALSE(f.pool.adopt(connection));  // it is not lent any more
 }
 
 TEST_CASE("connects are retried with growing waits until the deadline", "[pool][S3]") {

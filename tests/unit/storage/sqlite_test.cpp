@@ -277,3 +277,112 @@ TEST_CASE("stopping finishes what is queued and refuses the rest", "[sqlite][S1]
         CHECK(scalar(s, "SELECT count(*) FROM t") == 1);
     });
 }
+
+TEST_CASE("128 clients that read and write are never told of a lock", "[sqlite][S1][S3]") {
+    constexpr std::int64_t k_clients = 128;
+    constexpr std::int64_t k_each = 25;
+    SqliteBackend backend{[](auto& s) { s.wal_checkpoint_mb = 1; }};  // checkpoints run beside
+    auto storage = backend.storage();
+    storage.write(backend.deadline(), [](Session& s) {
+        s.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, client INTEGER, x TEXT) STRICT");
+    });
+    std::mutex mutex;
+    std::vector<std::string> failures;
+    std::vector<std::thread> threads;
+    for (std::int64_t client = 0; client < k_clients; ++client) {
+        threads.emplace_back([&, client] {
+            for (std::int64_t i = 0; i < k_each; ++i) {
+                try {
+                    storage.write(backend.deadline(), [&](Session& s) {
+                        s.prepare("INSERT INTO t VALUES (?, ?, ?)")
+                            .bind_all(client * k_each + i, client, std::string(1000, 'x'))
+                            .run();
+                    });
+                    storage.read(backend.deadline(), [&](Session& s) {
+                        auto q = s.prepare("SELECT count(*) FROM t WHERE client = ?");
+                        q.bind(1, client);
+                        if (!q.step() || q.integer(0) != i + 1) {
+                            throw tenon::Error{TENON_CORRUPT, "an acknowledged row is not there"};
+                        }
+                    });
+                } catch (const tenon::Error& e) {
+                    const std::lock_guard lock{mutex};
+                    failures.emplace_back(e.what());
+                }
+            }
+        });
+    }
+    for (auto& thread : threads) {
+        thread.join();
+    }
+    CHECK(failures == std::vector<std::string>{});
+    storage.read(backend.deadline(), [](Session& s) {
+        CHECK(scalar(s, "SELECT count(*) FROM t") == k_clients * k_each);
+    });
+    const auto stats = storage.stats();
+    CHECK(stats.errors == 0);
+    CHECK(stats.lease_timeouts == 0);
+    CHECK(stats.in_use == 0);
+    CHECK(stats.resets == 0);
+    CHECK(stats.connects <= backend.settings.pool_size);
+}
+
+TEST_CASE("what failed says what may be done about it", "[sqlite][S3][S11]") {
+    SqliteBackend backend{[](auto& s) {
+        s.query_timeout_ms = 50;
+        s.pool_size = 1;
+    }};
+    auto storage = backend.storage();
+    storage.write(backend.deadline(), [](Session& s) {
+        s.execute("CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT; INSERT INTO t VALUES (1)");
+    });
+    const auto failure_of_write = [&](std::string_view sql, std::int64_t deadline_ns) {
+        try {
+            storage.write(deadline_ns, [&](Session& s) { s.execute(sql); });
+        } catch (const StorageError& e) {
+            return e.failure();
+        }
+        return tenon::Failure::not_told;
+    };
+    using tenon::Failure;
+    CHECK(failure_of_write("INSERT INTO t VALUES (1)", backend.deadline()) == Failure::constraint);
+    CHECK(failure_of_write("SELECT nonsense", backend.deadline()) == Failure::permanent);
+    CHECK(failure_of_write("DELETE FROM t", backend.deadline(-1)) == Failure::timeout);
+    try {
+        storage.read(backend.deadline(), [](Session& s) { s.prepare(k_endless).run(); });
+        FAIL("no error");
+    } catch (const StorageError& e) {
+        CHECK(e.failure() == Failure::timeout);
+    }
+    const auto reader = storage.lease(TENON_INTENT_READ, backend.deadline());
+    try {
+        storage.read(backend.deadline(1), [](Session&) {});
+        FAIL("no error");
+    } catch (const StorageError& e) {
+        CHECK(e.code() == TENON_TIMEOUT);
+        CHECK(e.failure() == Failure::timeout);
+        CHECK_THAT(
+            e.what(), Catch::Contains("1 of 1 in use") && Catch::Contains("by lease (database.cpp")
+        );
+    }
+}
+
+TEST_CASE("a reader's lease that comes back in a transaction is counted", "[sqlite][S3]") {
+    SqliteBackend backend;
+    auto storage = backend.storage();
+    storage.write(backend.deadline(), [](Session& s) {
+        s.execute("CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT");
+    });
+    {
+        auto lease = storage.lease(TENON_INTENT_READ, backend.deadline());
+        lease->begin();
+        CHECK(scalar(*lease, "SELECT count(*) FROM t") == 0);
+    }
+    const auto stats = storage.stats();
+    CHECK(stats.resets == 1);
+    CHECK(stats.hosts == 1);
+    CHECK(stats.hosts_up == 1);
+    CHECK(stats.connects >= 1);
+    CHECK(stats.statement_misses >= 1);
+    CHECK(stats.hold_total_ns > 0);
+}
