@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The backends that the contract suite runs over. A backend is a class with an empty database of
-// its own, made by the constructor and gone with the destructor, and storage().
+// its own, made by the constructor and gone with the destructor, and storage(). k_blob: its word
+// for the type of blobs. k_one_writer: a WRITE lease keeps all other writers out.
 #pragma once
 
 #include "plugins/storage/sqlite/database.hpp"
@@ -45,6 +46,9 @@ private:
 
 class SqliteBackend {
 public:
+    static constexpr const char* k_blob = "BLOB";
+    static constexpr bool k_one_writer = true;
+
     using Tweak = std::function<void(sqlite::Settings&)>;
 
     explicit SqliteBackend(const Tweak& tweak = {}) {
@@ -83,6 +87,9 @@ public:
     sqlite::DatabaseHolder holder;
 };
 
-#define TENON_STORAGE_BACKENDS tenon::test::SqliteBackend
-
 }  // namespace tenon::test
+
+// The suite is compiled for SQLite and again, in tests/integration/storage, for PostgreSQL.
+#ifndef TENON_STORAGE_BACKENDS
+#define TENON_STORAGE_BACKENDS tenon::test::SqliteBackend
+#endif

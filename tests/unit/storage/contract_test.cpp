@@ -91,7 +91,7 @@ TEMPLATE_TEST_CASE(
 }
 
 TEMPLATE_TEST_CASE(
-    "a statement that fails and is caught leaves the rest of its transaction",
+    "a statement that fails after a savepoint leaves the rest of its transaction",
     "[storage][S11]",
     TENON_STORAGE_BACKENDS
 ) {
@@ -100,7 +100,10 @@ TEMPLATE_TEST_CASE(
     storage.write(backend.deadline(), [](Session& s) { s.execute(k_table); });
     storage.write(backend.deadline(), [](Session& s) {
         insert(s, 1, "one", 5);
+        // Portable: PostgreSQL ends a transaction at its first error, but for a savepoint.
+        s.execute("SAVEPOINT before");
         CHECK(status_of([&] { insert(s, 1, "one", 5); }) == TENON_CONFLICT);
+        s.execute("ROLLBACK TO before");
         insert(s, 2, "two", 5);
     });
     CHECK(count_rows(backend) == 2);
@@ -111,7 +114,10 @@ TEMPLATE_TEST_CASE("values come back as they went in", "[storage][S1]", TENON_ST
     auto storage = backend.storage();
     const std::string blob{"\0a\0\xff", 4};
     storage.write(backend.deadline(), [&](Session& s) {
-        s.execute("CREATE TABLE v (id BIGINT, i BIGINT, r DOUBLE PRECISION, x TEXT, b BLOB)");
+        s.execute(
+            "CREATE TABLE v (id BIGINT, i BIGINT, r DOUBLE PRECISION, x TEXT, b " +
+            std::string{TestType::k_blob} + ")"
+        );
         auto q = s.prepare("INSERT INTO v VALUES (?, ?, ?, ?, ?)");
         q.bind_all(1, INT64_MAX, 0.1, "żółć", tenon::bytes(blob)).run();
         q.bind_all(2, INT64_MIN, -1e300, "", tenon_bytes{nullptr, 0}).run();
@@ -147,7 +153,7 @@ TEMPLATE_TEST_CASE(
     TestType backend;
     auto storage = backend.storage();
     storage.read(backend.deadline(), [](Session& s) {
-        auto q = s.prepare("SELECT ? AS a");
+        auto q = s.prepare("SELECT CAST(? AS BIGINT) AS a");
         CHECK(status_of([&] { q.bind(2, 1); }) == TENON_INVALID);
         CHECK(status_of([&] { q.bind(0, 1); }) == TENON_INVALID);
         CHECK(status_of([&] { q.bind(1, UINT64_MAX); }) == TENON_INVALID);
@@ -276,7 +282,12 @@ TEMPLATE_TEST_CASE(
     all.pop_back();
     CHECK_NOTHROW(storage.lease(TENON_INTENT_READ, backend.deadline(10'000'000)));
 
-    auto writer = storage.lease(TENON_INTENT_WRITE, backend.deadline());
+    all.clear();
+    // One writer at a time, or as many as there are connections.
+    const std::uint32_t writers = TestType::k_one_writer ? 1 : backend.settings.pool_size;
+    for (std::uint32_t i = 0; i < writers; ++i) {
+        all.push_back(storage.lease(TENON_INTENT_WRITE, backend.deadline()));
+    }
     bool ran = false;
     tenon_status found = TENON_OK;
     std::thread other{[&] {
@@ -301,8 +312,10 @@ TEMPLATE_TEST_CASE(
         inner = status_of([&] { storage.write(k_no_deadline, [](Session&) {}); });
     });
     CHECK(inner == TENON_INVALID);
-    auto lease = storage.lease(TENON_INTENT_WRITE, backend.deadline());
-    CHECK(status_of([&] { storage.write(k_no_deadline, [](Session&) {}); }) == TENON_INVALID);
+    if (TestType::k_one_writer) {
+        auto lease = storage.lease(TENON_INTENT_WRITE, backend.deadline());
+        CHECK(status_of([&] { storage.write(k_no_deadline, [](Session&) {}); }) == TENON_INVALID);
+    }
 }
 
 TEMPLATE_TEST_CASE(

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/storage/postgres/database.hpp"
+
+#include "plugins/storage/postgres/clone.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace tenon::postgres {
+namespace {
+
+constexpr std::int64_t k_maintenance_ns = k_second;
+constexpr std::int64_t k_stop_patience_ns = 5 * k_second;
+constexpr std::int64_t k_prune_ns = 3600 * k_second;
+
+}  // namespace
+
+Database::Database(Settings settings, Telemetry telemetry)
+    : settings_{std::move(settings)}, telemetry_{std::move(telemetry)} {
+    seed_ = static_cast<std::uint64_t>(telemetry_.now_ns());
+    for (Keywords& keywords : keywords_of(settings_)) {
+        hosts_.push_back(std::make_unique<HostPool>(
+            HostBackend{settings_, telemetry_, std::move(keywords)},
+            pool_options(settings_, seed_++)
+        ));
+    }
+    maintenance_ = std::thread{[this] { maintain(); }};
+}
+
+Database::~Database() {
+    stop();
+}
+
+void Database::stop() noexcept {
+    std::map<void*, std::unique_ptr<Clone>> clones;
+    {
+        const std::lock_guard lock{mutex_};
+        stopping_ = true;
+        clones.swap(clones_);
+    }
+    wake_.notify_all();
+    if (maintenance_.joinable()) {
+        maintenance_.join();
+    }
+    clones.clear();
+    for (const auto& host : hosts_) {
+        (void)host->stop(k_stop_patience_ns);
+    }
+}
+
+void Database::take(const Settings& settings) noexcept {
+    settings_.command_timeout_ms = settings.command_timeout_ms;
+    settings_.slow_query_ms = settings.slow_query_ms;
+    settings_.health_check_ms = settings.health_check_ms;
+    for (const auto& host : hosts_) {
+        host->set_ping_after(settings_.health_check_ms * k_ms);
+    }
+}
+
+// ---- connections
+
+HostPool::Lease Database::acquire_from(
+    HostPool& pool,
+    std::uint32_t intent,
+    std::int64_t deadline_ns,
+    std::string_view owner
+) {
+    // Each one that died in the pool goes with its lease, so this ends.
+    for (;;) {
+        HostPool::Lease lease = pool.lease(deadline_ns, owner);
+        if (!lease->lend(intent)) {
+            continue;
+        }
+        lease->set_home(&pool);
+        if (intent == TENON_INTENT_WRITE && lease->on_standby()) {
+            throw DatabaseError{
+                TENON_UNAVAILABLE,
+                pool.backend().name() + " is a standby and takes no writes",
+                Failure::other_host,
+                ""};
+        }
+        return lease;
+    }
+}
+
+HostPool::Lease
+Database::acquire(std::uint32_t intent, std::int64_t deadline_ns, std::string_view owner) {
+    if (intent != TENON_INTENT_READ && intent != TENON_INTENT_WRITE) {
+        throw invalid("unknown intent " + std::to_string(intent));
+    }
+    const std::size_t first = preferred_;
+    for (std::size_t i = 0;; ++i) {
+        const std::size_t at = (first + i) % hosts_.size();
+        try {
+            HostPool::Lease lease = acquire_from(*hosts_[at], intent, deadline_ns, owner);
+            if (i != 0) {
+                preferred_ = at;
+            }
+            return lease;
+        } catch (const StorageError& e) {
+            if (e.failure() != Failure::other_host || i + 1 == hosts_.size()) {
+                throw;
+            }
+        }
+    }
+}
+
+StorageSession& Database::lease(std::uint32_t intent, std::int64_t deadline_ns) {
+    HostPool::Lease lease = acquire(intent, deadline_ns, "lease");
+    lease->lend_for_long();
+    return lease.detach();
+}
+
+void Database::release(StorageSession& session) noexcept {
+    auto& connection = static_cast<Connection&>(session);
+    for (const auto& host : hosts_) {
+        if (connection.home() == host.get()) {
+            const HostPool::Lease back = host->adopt(connection);
+            return;
+        }
+    }
+}
+
+// ---- looking after
+
+bool Database::pause(std::int64_t ns) {
+    std::unique_lock lock{mutex_};
+    return !wake_.wait_for(lock, std::chrono::nanoseconds{ns}, [&] { return stopping_; });
+}
+
+void Database::maintain() noexcept {
+    do {
+        look_after();
+    } while (pause(k_maintenance_ns));
+}
+
+void Database::look_after() noexcept {
+    for (const auto& host : hosts_) {
+        host->maintain();
+    }
+    report_health();
+    const std::int64_t now_ns = telemetry_.now_ns();
+    if (!keys_used_ || now_ns < next_prune_ns_) {
+        return;
+    }
+    next_prune_ns_ = now_ns + k_prune_ns;
+    (void)guard(nullptr, [&] {
+        HostPool::Lease lease =
+            acquire(TENON_INTENT_WRITE, now_ns + k_maintenance_ns, "maintenance");
+        lease->begin();
+        lease->execute("DELETE FROM tenon_transaction_keys WHERE at < now() - interval '1 day'");
+        lease->commit();
+    });
+}
+
+void Database::report_health() noexcept {
+    if (telemetry_.health.self == nullptr) {
+        return;
+    }
+    (void)guard(nullptr, [&] {
+        std::string down;
+        for (const auto& host : hosts_) {
+            if (!host->is_up()) {
+                down += (down.empty() ? "" : ", ") + host->backend().name();
+            }
+        }
+        const bool well = down.empty();
+        const std::string reason = well ? "" : "does not answer: " + down;
+        telemetry_.health->set(
+            telemetry_.health.self,
+            str("database"),
+            well ? TENON_HEALTHY : TENON_DEGRADED,
+            str(reason)
+        );
+    });
+}
+
+void Database::check(bool deep, std::int64_t deadline_ns) {
+    HostPool::Lease lease =
+        acquire(deep ? TENON_INTENT_WRITE : TENON_INTENT_READ, deadline_ns, "probe");
+    (void)lease->ask("SELECT 1");
+}
+
+void Database::stats(tenon_storage_stats& out) {
+    for (const auto& host : hosts_) {
+        host->stats().add_to(out);
+    }
+    out.transactions = transactions_;
+    out.errors = errors_;
+    out.in_doubt = in_doubt_;
+    out.statement_hits = hits_;
+    out.statement_misses = misses_;
+    if (telemetry_.slow_queries != nullptr) {
+        out.slow_queries = __atomic_load_n(telemetry_.slow_queries, __ATOMIC_RELAXED);
+    }
+}
+
+void Database::publish() noexcept {
+    PoolStats sum;
+    for (const auto& host : hosts_) {
+        const PoolStats one = host->stats();
+        sum.in_use += one.in_use;
+        sum.waiting += one.waiting;
+    }
+    Telemetry::set(telemetry_.active_connections, sum.in_use);
+    Telemetry::set(telemetry_.waiting, sum.waiting);
+}
+
+}  // namespace tenon::postgres

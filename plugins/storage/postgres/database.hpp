@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// PostgreSQL behind tenon.storage/1: the servers, their pools, transactions and their retries.
+//
+// A transaction that fails in a way that a retry mends (serialisation, deadlock, lock time-out, a
+// connection lost before COMMIT) runs again, with growing waits, until its deadline and for
+// k_retry_max_ns at most. After two such failures in a row it waits for its turn among those that
+// retry, so that they do not keep defeating each other. A commit whose outcome is unknown is not
+// run again, unless it has a key: then the key, written with the transaction's rows to the table
+// tenon_transaction_keys, says whether it was done. A key that is there from before makes a
+// transaction succeed without running. Keys are kept for a day.
+#pragma once
+
+#include "plugins/storage/postgres/host_pool.hpp"
+
+#include <tenon/probe.hpp>
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <thread>
+
+namespace tenon::postgres {
+
+inline constexpr std::int64_t k_retry_max_ns = 30 * k_second;
+
+// Thread-safe. Lives until the last session is back.
+class Database final : public StorageProvider, public Probe {
+public:
+    // Connects to nobody yet. Throws Error when the settings do not fit together.
+    Database(Settings settings, Telemetry telemetry);
+    ~Database();
+    Database(const Database&) = delete;
+    Database& operator=(const Database&) = delete;
+
+    // Takes over what may change live.
+    void take(const Settings& settings) noexcept;
+
+    [[nodiscard]] std::string_view dialect() const noexcept override { return "postgres"; }
+
+    [[nodiscard]] StorageSession& lease(std::uint32_t intent, std::int64_t deadline_ns) override;
+    void release(StorageSession& session) noexcept override;
+    void stats(tenon_storage_stats& out) override;
+    [[nodiscard]] tenon_status transact(
+        std::uint32_t intent,
+        std::int64_t deadline_ns,
+        tenon_transaction_fn fn,
+        void* ctx,
+        tenon_err* err
+    ) override;
+    [[nodiscard]] tenon_status transact_with(
+        const tenon_transaction_options& options,
+        tenon_transaction_fn fn,
+        void* ctx,
+        tenon_sink position,
+        tenon_err* err
+    ) override;
+    [[nodiscard]] tenon_status
+    query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) override;
+    [[nodiscard]] tenon_iface clone(bool with_rows, std::int64_t deadline_ns) override;
+    void drop_clone(tenon_iface clone) noexcept override;
+
+    void check(bool deep, std::int64_t deadline_ns) override;
+    // Refuses new work and ends what runs.
+    void stop() noexcept;
+    void publish() noexcept;
+
+private:
+    struct Work;
+    struct Clone;
+
+    [[nodiscard]] HostPool::Lease
+    acquire(std::uint32_t intent, std::int64_t deadline_ns, std::string_view owner);
+    [[nodiscard]] HostPool::Lease acquire_from(
+        HostPool& pool,
+        std::uint32_t intent,
+        std::int64_t deadline_ns,
+        std::string_view owner
+    );
+    // True: done. False: the failure in `work` may be tried again.
+    [[nodiscard]] bool attempt(Work& work);
+    [[nodiscard]] bool claim_key(Connection& connection, const std::string& key);
+    [[nodiscard]] bool pause(std::int64_t ns);
+    static void make_key_table(Connection& connection);
+    void maintain() noexcept;
+    void look_after() noexcept;
+    void report_health() noexcept;
+
+    Settings settings_;
+    Telemetry telemetry_;
+    std::vector<std::unique_ptr<HostPool>> hosts_;
+    std::atomic<std::size_t> preferred_{0};
+    std::atomic<std::uint64_t> transactions_{0}, errors_{0}, in_doubt_{0}, retries_{0};
+    std::atomic<std::uint64_t> hits_{0}, misses_{0};
+    std::atomic<bool> keys_used_{false};
+    std::atomic<std::uint64_t> seed_{0};
+    std::timed_mutex retry_lane_;
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    bool stopping_ = false;
+    std::int64_t next_prune_ns_ = 0;
+    std::map<void*, std::unique_ptr<Clone>> clones_;
+    std::thread maintenance_;
+};
+
+}  // namespace tenon::postgres

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/storage/postgres/error.hpp"
+
+#include <libpq-fe.h>
+
+namespace tenon::postgres {
+namespace {
+
+std::string_view field(const pg_result* result, int code) noexcept {
+    const char* text = PQresultErrorField(result, code);
+    return text == nullptr ? std::string_view{} : std::string_view{text};
+}
+
+// The number after `before` in a context such as "COPY t, line 12, column a: …".
+std::string line_of(std::string_view context) {
+    const std::size_t at = context.find(", line ");
+    if (context.substr(0, 5) != "COPY " || at == std::string_view::npos) {
+        return {};
+    }
+    const std::size_t begin = at + 7;
+    const std::size_t end = context.find_first_not_of("0123456789", begin);
+    return std::string{context.substr(begin, end == std::string_view::npos ? end : end - begin)};
+}
+
+// Data errors quote the value that they are about.
+std::string without_values(std::string_view text) {
+    std::string out;
+    bool inside = false;
+    for (const char c : text) {
+        if (c == '"') {
+            out.append(inside ? "\"" : "\"…");
+            inside = !inside;
+        } else if (!inside) {
+            out.push_back(c);
+        }
+    }
+    return out;
+}
+
+std::string first_line(std::string_view text) {
+    text = text.substr(0, text.find_last_not_of(" \n\r") + 1);
+    std::string out;
+    for (const char c : text) {
+        out.push_back(c == '\n' ? ' ' : c);
+    }
+    return out;
+}
+
+}  // namespace
+
+Meaning meaning_of(std::string_view sqlstate) noexcept {
+    const std::string_view kind = sqlstate.substr(0, 2);
+    if (sqlstate.empty() || kind == "08") {
+        return {TENON_UNAVAILABLE, Failure::other_host};
+    }
+    if (sqlstate == "40001" || sqlstate == "40P01" || sqlstate == "55P03") {
+        return {TENON_UNAVAILABLE, Failure::retry_transaction};
+    }
+    // A plan that no longer fits its tables, or a statement that the server does not know: the next
+    // run prepares anew.
+    if (sqlstate == "26000" || sqlstate == "0A000") {
+        return {TENON_UNAVAILABLE, Failure::retry_transaction};
+    }
+    if (sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P03" || sqlstate == "57P05" ||
+        sqlstate == "25006" || sqlstate == "25P03") {
+        return {TENON_UNAVAILABLE, Failure::other_host};
+    }
+    if (sqlstate == "57014") {
+        return {TENON_TIMEOUT, Failure::timeout};
+    }
+    // P0001: a rule that a trigger raises, as RAISE(ABORT) on SQLite.
+    if (kind == "23" || sqlstate == "P0001") {
+        return {TENON_CONFLICT, Failure::constraint};
+    }
+    if (sqlstate == "53300") {  // too many connections
+        return {TENON_UNAVAILABLE, Failure::other_host};
+    }
+    if (kind == "53" || kind == "58") {  // no room, no memory, the system failed
+        return {TENON_UNAVAILABLE, Failure::permanent};
+    }
+    if (sqlstate == "42501" || kind == "28") {
+        return {TENON_DENIED, Failure::permanent};
+    }
+    if (kind == "XX") {
+        return {TENON_CORRUPT, Failure::permanent};
+    }
+    if (kind == "22" || kind == "42" || kind == "0A" || kind == "21" || kind == "3D" ||
+        kind == "3F" || kind == "54" || kind == "55" || kind == "34" || kind == "3B") {
+        return {TENON_INVALID, Failure::permanent};
+    }
+    return {TENON_INTERNAL, Failure::permanent};
+}
+
+bool ends_session(std::string_view sqlstate) noexcept {
+    const Meaning meaning = meaning_of(sqlstate);
+    return meaning.failure == Failure::other_host;
+}
+
+DatabaseError describe(const pg_result* result, std::string_view what) {
+    const std::string_view state = field(result, PG_DIAG_SQLSTATE);
+    Meaning meaning = meaning_of(state);
+    std::string_view text = field(result, PG_DIAG_MESSAGE_PRIMARY);
+    // 0A000 is both "cached plan must not change result type" and what PostgreSQL cannot do. The
+    // routine that says it is not translated, as its text is.
+    if (state == "0A000" && field(result, PG_DIAG_SOURCE_FUNCTION) != "RevalidateCachedQuery") {
+        meaning = {TENON_INVALID, Failure::permanent};
+    }
+    std::string message{what};
+    message.append(": ");
+    if (state.substr(0, 2) == "22") {
+        message.append(without_values(text));
+    } else {
+        message.append(text.empty() ? std::string_view{PQresultErrorMessage(result)} : text);
+    }
+    const std::string_view constraint = field(result, PG_DIAG_CONSTRAINT_NAME);
+    if (!constraint.empty() && message.find(constraint) == std::string::npos) {
+        message.append(" (").append(constraint).append(")");
+    }
+    if (const std::string line = line_of(field(result, PG_DIAG_CONTEXT)); !line.empty()) {
+        message.append(", row ").append(line);
+    }
+    message.append(" [postgres ").append(state.empty() ? "-" : state).append("]");
+    return {meaning.status, first_line(message), meaning.failure, state};
+}
+
+DatabaseError lost(const pg_conn* connection, std::string_view what) {
+    const Meaning meaning = meaning_of("");
+    const std::string_view text = connection == nullptr ? "" : PQerrorMessage(connection);
+    return {
+        meaning.status,
+        std::string{what} + ": " + (text.empty() ? "the connection is gone" : first_line(text)),
+        meaning.failure,
+        ""};
+}
+
+DatabaseError invalid(std::string message) {
+    return {TENON_INVALID, std::move(message), Failure::permanent, ""};
+}
+
+}  // namespace tenon::postgres
