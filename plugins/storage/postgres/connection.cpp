@@ -97,12 +97,7 @@ bool Connection::make_idle() noexcept {
             dirty_ = scrub_ = false;
         }
         const std::int64_t kept_ns = settings_.statement_idle_s * k_second;
-        const int requests =
-            trim_statements(settings_.statement_cache, telemetry_.now_ns() - kept_ns);
-        if (requests > 0) {
-            wire_.sync();
-            wire_.leave();
-        }
+        trim_statements(settings_.statement_cache, telemetry_.now_ns() - kept_ns);
     });
     return status == TENON_OK && !broken();
 }
@@ -497,10 +492,8 @@ Prepared& Connection::prepare(std::string_view sql) {
 
 void Connection::prepare_on_server(Prepared& statement, const std::string& text) {
     ++queries_;
-    int requests = trim_statements(settings_.statement_cache, INT64_MIN);
-    if (state_ == State::wanted) {
-        requests += send_begin();
-    }
+    trim_statements(settings_.statement_cache, INT64_MIN);
+    const int requests = state_ == State::wanted ? send_begin() : 0;
     wire_.send_prepare(statement.name_, text);
     wire_.send_describe(statement.name_);
     wire_.sync();
@@ -532,8 +525,8 @@ void Connection::prepare_on_server(Prepared& statement, const std::string& text)
     statement.used_ns_ = telemetry_.now_ns();
 }
 
-int Connection::trim_statements(std::size_t keep, std::int64_t used_before_ns) {
-    int requests = 0;
+void Connection::trim_statements(std::size_t keep, std::int64_t used_before_ns) {
+    bool sent = false;
     auto at = statements_.end();
     while (at != statements_.begin()) {
         --at;
@@ -544,14 +537,18 @@ int Connection::trim_statements(std::size_t keep, std::int64_t used_before_ns) {
             break;
         }
         wire_.send(("DEALLOCATE " + at->name_).c_str());
-        ++requests;
+        sent = true;
         if (const auto known = by_text_.find(at->sql_);
             known != by_text_.end() && known->second == at) {
             by_text_.erase(known);
         }
         at = statements_.erase(at);
     }
-    return requests;
+    // By itself: what comes next may have to be the first of its transaction.
+    if (sent) {
+        wire_.sync();
+        wire_.leave();
+    }
 }
 
 void Connection::start(Prepared& statement) {

@@ -179,8 +179,8 @@ private:
     void end_implicit();
     void reset_statements() noexcept;
     void prepare_on_server(Prepared& statement, const std::string& text);
-    // Takes the least used out of the cache; gives back how many requests that sent.
-    int trim_statements(std::size_t keep, std::int64_t used_before_ns);
+    // Takes the least used out of the cache, here and on the server.
+    void trim_statements(std::size_t keep, std::int64_t used_before_ns);
     void note_done(const PGresult* result);
     void note_time(Prepared& statement) noexcept;
     // A simple query to its end; gives back the first column of its rows, a line each.

@@ -34,46 +34,10 @@ Settings read(const tenon::Settings& s) {
     return settings;
 }
 
-class PostgresPlugin final : public Plugin, public StorageProvider, public Probe {
+// The services before the start and after the stop, too.
+class Gate final : public StorageProvider, public Probe {
 public:
-    explicit PostgresPlugin(const tenon_host* host) : Plugin{host} {
-        provide<StorageProvider>(this);
-        provide<Probe>(this);
-    }
-
-    void configure(std::string_view json, bool dry_run) override {
-        Settings settings = read(tenon::Settings{json});
-        if (dry_run) {
-            return;
-        }
-        if (database_) {
-            database_->take(settings);
-        }
-        settings_ = std::move(settings);
-    }
-
-    void start() override {
-        telemetry_ = make_telemetry();
-        database_ = std::make_unique<Database>(settings_, telemetry_);
-        collect_ = telemetry_.metrics->on_collect(
-            telemetry_.metrics.self,
-            [](void* database) { static_cast<Database*>(database)->publish(); },
-            database_.get()
-        );
-        telemetry_.log.info(
-            "database_open",
-            {{"hosts", settings_.hosts.size()},
-             {"connections", settings_.pool_size},
-             {"isolation", settings_.isolation}}
-        );
-    }
-
-    void stop() noexcept override {
-        if (database_) {
-            telemetry_.metrics->remove_on_collect(telemetry_.metrics.self, collect_);
-            database_.reset();
-        }
-    }
+    std::unique_ptr<Database> behind;  // null outside start .. stop
 
     [[nodiscard]] std::string_view dialect() const noexcept override { return "postgres"; }
 
@@ -81,7 +45,7 @@ public:
         return database().lease(intent, deadline_ns);
     }
 
-    void release(StorageSession& session) noexcept override { database_->release(session); }
+    void release(StorageSession& session) noexcept override { behind->release(session); }
 
     void stats(tenon_storage_stats& out) override { database().stats(out); }
 
@@ -114,7 +78,7 @@ public:
         return database().clone(with_rows, deadline_ns);
     }
 
-    void drop_clone(tenon_iface clone) noexcept override { database_->drop_clone(clone); }
+    void drop_clone(tenon_iface clone) noexcept override { behind->drop_clone(clone); }
 
     void check(bool deep, std::int64_t deadline_ns) override {
         database().check(deep, deadline_ns);
@@ -122,12 +86,55 @@ public:
 
 private:
     [[nodiscard]] Database& database() {
-        if (!database_) {
+        if (!behind) {
             throw StorageError{TENON_UNAVAILABLE, "the database is not open", Failure::permanent};
         }
-        return *database_;
+        return *behind;
+    }
+};
+
+class PostgresPlugin final : public Plugin {
+public:
+    explicit PostgresPlugin(const tenon_host* host) : Plugin{host} {
+        provide<StorageProvider>(&gate_);
+        provide<Probe>(&gate_);
     }
 
+    void configure(std::string_view json, bool dry_run) override {
+        Settings settings = read(tenon::Settings{json});
+        if (dry_run) {
+            return;
+        }
+        if (gate_.behind) {
+            gate_.behind->take(settings);
+        }
+        settings_ = std::move(settings);
+    }
+
+    void start() override {
+        telemetry_ = make_telemetry();
+        gate_.behind = std::make_unique<Database>(settings_, telemetry_);
+        collect_ = telemetry_.metrics->on_collect(
+            telemetry_.metrics.self,
+            [](void* database) { static_cast<Database*>(database)->publish(); },
+            gate_.behind.get()
+        );
+        telemetry_.log.info(
+            "database_open",
+            {{"hosts", settings_.hosts.size()},
+             {"connections", settings_.pool_size},
+             {"isolation", settings_.isolation}}
+        );
+    }
+
+    void stop() noexcept override {
+        if (gate_.behind) {
+            telemetry_.metrics->remove_on_collect(telemetry_.metrics.self, collect_);
+            gate_.behind.reset();
+        }
+    }
+
+private:
     Telemetry make_telemetry() {
         const auto metrics = host().service<tenon_metrics_1>("tenon.metrics/1");
         const std::string instance = host().environment("instance");
@@ -162,7 +169,7 @@ private:
 
     Settings settings_;
     Telemetry telemetry_;
-    std::unique_ptr<Database> database_;
+    Gate gate_;
     std::uint64_t collect_ = 0;
 };
 
