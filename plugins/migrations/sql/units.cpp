@@ -34,7 +34,7 @@ const char* state_of(const Applied& row, const std::vector<Migration>& migration
 }
 
 json::value optional_ms(std::int64_t real_ns) {
-    return real_ns == 0 ? json::value{} : json::value{real_ns / 1'000'000};
+    return real_ns == 0 ? json::value{} : json::value(real_ns / 1'000'000);
 }
 
 std::string fault_of(const Applied& row, const Migration& file) {

@@ -42,6 +42,7 @@ TEST_CASE("up, down and up again give the same schema", "[migrations][S12]") {
     auto migrator = make_migrator(backend, folder.load());
     migrator->up();
     CHECK(migrator->version() == 3);
+    CHECK_THAT(migrator->report(), Catch::Matches(R"(.*"applied_at":\d+,.*)"));
     const std::string first = schema(backend);
     CHECK_THAT(first, Contains("CREATE TABLE three"));
     migrator->up();
