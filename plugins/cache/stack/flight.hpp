@@ -8,13 +8,14 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
 namespace tenon::cache_stack {
 
-struct Flight {
+struct Flight : std::enable_shared_from_this<Flight> {
     // Called once, on the thread that ends the flight.
     using Waiter = std::function<void(const Flight&)>;
 

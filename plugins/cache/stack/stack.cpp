@@ -303,7 +303,9 @@ void Stack::put(
     named.index.add(hash_of(key), now_ns() + ttl_ns);
     named.counters.puts.fetch_add(1, std::memory_order_relaxed);
     if (any_blocking_) {
-        later([this, text = tier_key.text, data, ttl_ns] { write(true, text, data, ttl_ns); });
+        settle_later(tier_key.text, [this, text = tier_key.text, data, ttl_ns] {
+            write(true, text, data, ttl_ns);
+        });
     }
 }
 
@@ -323,18 +325,20 @@ void Stack::erase_everywhere(const std::string& tier_key) {
         }
     }
     if (any_blocking_) {
-        later([this, tier_key] {
-            for (const auto& tier : tiers_) {
-                if (tier->blocking()) {
-                    tier->erase(tier_key, now_ns());
-                }
-            }
-        });
+        settle_later(tier_key, [this, tier_key] { erase_blocking(tier_key); });
+    }
+}
+
+void Stack::erase_blocking(const std::string& tier_key) {
+    for (const auto& tier : tiers_) {
+        if (tier->blocking()) {
+            tier->erase(tier_key, now_ns());
+        }
     }
 }
 
 void Stack::invalidate_tag(std::string_view tag) {
-    tags_.invalidate(checked_tag(tag), next_sequence());
+    tags_.invalidate(checked_tag(tag), next_sequence(), now_ns());
 }
 
 void Stack::event(std::string_view event, std::string_view tag) {
@@ -347,14 +351,14 @@ void Stack::event(std::string_view event, std::string_view tag) {
     for (const std::string& name : found->second) {
         Cache& cache = cache_at(open(name));
         cache.counters.invalidated.fetch_add(1, std::memory_order_relaxed);
-        tags_.invalidate(tag_in(cache.tag, hash), next_sequence());
+        tags_.invalidate(tag_in(cache.tag, hash), next_sequence(), now_ns());
     }
 }
 
 void Stack::invalidate_cache(std::string_view name) {
     Cache& cache = cache_at(open(name));
     cache.counters.invalidated.fetch_add(1, std::memory_order_relaxed);
-    tags_.invalidate(cache.tag, next_sequence());
+    tags_.invalidate(cache.tag, next_sequence(), now_ns());
     cache.index.forget_expired(INT64_MAX);
 }
 
@@ -372,7 +376,7 @@ void Stack::clear() {
 void Stack::changed_elsewhere(std::string_view tier_key) {
     if (tier_key.empty()) {
         for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
-            tags_.invalidate(caches_[i]->tag, next_sequence());
+            tags_.invalidate(caches_[i]->tag, next_sequence(), now_ns());
         }
     } else {
         spoil_flight(std::string{tier_key});
@@ -393,8 +397,7 @@ void Stack::sweep() {
         caches_[i]->index.forget_expired(now_ns());
     }
     tags_.forget_before(
-        services_.clock->now_real_ns(services_.clock.self) - longest_ns_.load() -
-        std::chrono::nanoseconds{std::chrono::minutes{10}}.count()
+        now_ns() - longest_ns_.load() - std::chrono::nanoseconds{std::chrono::minutes{10}}.count()
     );
 }
 

@@ -145,6 +145,8 @@ private:
     struct FlightPart {
         std::mutex mutex;
         std::unordered_map<std::string, std::shared_ptr<Flight>> flights;
+        // What is to be done next in the tiers that block, by key; there while one is at it.
+        std::unordered_map<std::string, std::function<void()>> blocking;
         std::uint64_t erasures =
             0;  // what was read before one of them is not copied to other tiers
     };
@@ -207,6 +209,12 @@ private:
     // After it returned, what the key's flight finds is not kept.
     void spoil_flight(const std::string& tier_key);
     void erase_everywhere(const std::string& tier_key);
+    void erase_blocking(const std::string& tier_key);
+    // What happens to a key in the tiers that block happens in order, one at a time, and what waits
+    // is superseded by what comes after it. True: the caller sees to it with settle.
+    [[nodiscard]] bool supersede(const std::string& tier_key, std::function<void()> body);
+    void settle(const std::string& tier_key);
+    void settle_later(const std::string& tier_key, std::function<void()> body);
     // Runs on the pool, or at once when that is full.
     void later(std::function<void()> body);
     // Runs on the reactor; tries again for a while when its queue is full.

@@ -147,6 +147,7 @@ void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept&
     envelope.whole_key = tier_key.hashed ? key : std::string_view{};
     envelope.value = flight.value;
     const std::string data = encode(envelope);
+    bool mine = false;
     {
         // Under the flight's lock: an erase comes before it, and nothing is written, or after it,
         // and takes away what was.
@@ -157,18 +158,30 @@ void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept&
         write(false, tier_key.text, data, fresh_ns + stale_ns);
         flight.expires_ns = now_ns() + fresh_ns + stale_ns;
         cache.index.add(hash_of(key), flight.expires_ns);
-    }
-    if (!any_blocking_) {
-        return;
-    }
-    write(true, tier_key.text, data, fresh_ns + stale_ns);
-    const std::lock_guard lock{flight.mutex};
-    if (flight.spoiled) {  // since: the erase may have gone by before the write
-        for (const auto& tier : tiers_) {
-            if (tier->blocking()) {
-                tier->erase(tier_key.text, now_ns());
-            }
+        if (any_blocking_) {
+            // Under the lock too: an erase or a put from now on comes after this.
+            mine = supersede(
+                tier_key.text,
+                [this,
+                 held = flight.shared_from_this(),
+                 text = tier_key.text,
+                 data,
+                 ttl_ns = fresh_ns + stale_ns] {
+                    write(true, text, data, ttl_ns);
+                    bool spoiled = false;
+                    {
+                        const std::lock_guard inner{held->mutex};
+                        spoiled = held->spoiled;
+                    }
+                    if (spoiled) {  // since, perhaps by another server
+                        erase_blocking(text);
+                    }
+                }
+            );
         }
+    }
+    if (mine) {
+        settle(tier_key.text);
     }
 }
 
@@ -412,6 +425,38 @@ void Stack::refresh_later(std::uint32_t id, std::string_view key) {
         flight->status = refused;
         end_flight(tier_key.text, flight);
         cache.refreshing.leave();
+    }
+}
+
+bool Stack::supersede(const std::string& tier_key, std::function<void()> body) {
+    FlightPart& part = part_of(tier_key);
+    const std::lock_guard lock{part.mutex};
+    const auto [next, first] = part.blocking.try_emplace(tier_key);
+    next->second = std::move(body);
+    return first;
+}
+
+void Stack::settle(const std::string& tier_key) {
+    FlightPart& part = part_of(tier_key);
+    for (;;) {
+        std::function<void()> body;
+        {
+            const std::lock_guard lock{part.mutex};
+            const auto next = part.blocking.find(tier_key);
+            if (!next->second) {
+                part.blocking.erase(next);
+                return;
+            }
+            body.swap(next->second);
+        }
+        (void)guard(nullptr, [&] { body(); });
+    }
+}
+
+void Stack::settle_later(const std::string& tier_key, std::function<void()> body) {
+    if (supersede(tier_key, std::move(body)) &&
+        guard(nullptr, [&] { later([this, tier_key] { settle(tier_key); }); }) != TENON_OK) {
+        settle(tier_key);
     }
 }
 

@@ -30,15 +30,17 @@ public:
         return mine;
     }
 
-    void invalidate(std::uint64_t tag, std::int64_t sequence) {
+    // now_ns: the monotonic time, for forget_before.
+    void invalidate(std::uint64_t tag, std::int64_t sequence, std::int64_t now_ns) {
         Part& part = part_of(tag);
         const std::lock_guard lock{part.mutex};
         if (part.tags.size() >= k_tags_max / k_parts && part.tags.find(tag) == part.tags.end()) {
             part.tags.clear();  // full: everything that is older does not count any more
             floor_.store(std::max(floor_.load(), sequence));
         }
-        std::int64_t& at = part.tags[tag];
-        at = std::max(at, sequence);
+        Mark& mark = part.tags[tag];
+        mark.sequence = std::max(mark.sequence, sequence);
+        mark.made_ns = std::max(mark.made_ns, now_ns);
         any_.store(true);
     }
 
@@ -53,14 +55,15 @@ public:
             return false;
         }
         const auto found = part.tags.find(tag);
-        return found == part.tags.end() || found->second < sequence;
+        return found == part.tags.end() || found->second.sequence < sequence;
     }
 
-    // Forgets what is older than any entry can be.
-    void forget_before(std::int64_t sequence) {
+    // Forgets what is older than any entry can be. By the monotonic time: entries live by it, and
+    // the real time, of which sequences are made, may jump.
+    void forget_before(std::int64_t made_ns) {
         for (Part& part : parts_) {
             const std::lock_guard lock{part.mutex};
-            std::erase_if(part.tags, [&](const auto& tag) { return tag.second < sequence; });
+            std::erase_if(part.tags, [&](const auto& tag) { return tag.second.made_ns < made_ns; });
         }
     }
 
@@ -76,9 +79,14 @@ public:
 private:
     static constexpr std::size_t k_parts = 16;
 
+    struct Mark {
+        std::int64_t sequence = INT64_MIN;
+        std::int64_t made_ns = INT64_MIN;
+    };
+
     struct Part {
         mutable std::mutex mutex;
-        std::unordered_map<std::uint64_t, std::int64_t> tags;
+        std::unordered_map<std::uint64_t, Mark> tags;
     };
 
     [[nodiscard]] Part& part_of(std::uint64_t tag) noexcept { return parts_[tag >> 60]; }

@@ -27,19 +27,18 @@ bool Tier::ready(std::int64_t now_ns) {
     if (failures_.load() != 0 && now_ns < retry_ns_.load()) {
         return false;
     }
-    if (!missed_erase_.load()) {
+    if (missed_.load() == made_good_.load()) {
         return true;
     }
     const std::lock_guard lock{mutex_};
-    if (!missed_erase_.load()) {
+    const std::uint64_t missed = missed_.load();
+    if (missed == made_good_.load()) {
         return true;
     }
-    // First the flag: an erase that is missed from here on sets it again.
-    missed_erase_.store(false);
     ErrorBuffer err;
     const tenon_status status = service_->clear(service_.self, {}, &err);
-    if (status != TENON_OK) {
-        missed_erase_.store(true);
+    if (status == TENON_OK) {
+        made_good_.store(missed);  // not those that were missed while it was emptied
     }
     note(status, err, now_ns);
     return status == TENON_OK;
@@ -86,7 +85,7 @@ void Tier::put(
     std::int64_t ttl_ns
 ) {
     if (!ready(now_ns)) {
-        missed_erase_.store(true);  // what is in there now is older
+        missed_.fetch_add(1);  // what is in there now is older
         return;
     }
     ErrorBuffer err;
@@ -100,19 +99,19 @@ void Tier::put(
 
 void Tier::erase(std::string_view key, std::int64_t now_ns) {
     if (!ready(now_ns)) {
-        missed_erase_.store(true);
+        missed_.fetch_add(1);
         return;
     }
     ErrorBuffer err;
     const tenon_status status = service_->erase(service_.self, bytes(key), &err);
     note(status, err, now_ns);
     if (status != TENON_OK && status != TENON_NOT_FOUND) {
-        missed_erase_.store(true);
+        missed_.fetch_add(1);
     }
 }
 
 void Tier::clear(std::int64_t now_ns) {
-    missed_erase_.store(true);
+    missed_.fetch_add(1);
     (void)ready(now_ns);
 }
 

@@ -2,7 +2,7 @@
 // A tier as the stack sees it: one that fails is left out, and tried again after a while.
 //
 // An erase that a tier missed would leave an old value in it. So a tier that missed one is emptied
-// before it is asked again.
+// before it is asked again; who asks meanwhile waits for that.
 #pragma once
 
 #include <tenon/abi/cache_tier.h>
@@ -65,7 +65,9 @@ private:
     std::atomic<std::uint64_t> hits_{0};
     std::atomic<std::uint32_t> failures_{0};  // in a row
     std::atomic<std::int64_t> retry_ns_{0};
-    std::atomic<bool> missed_erase_{false};
+    // Erases that it missed, and how many of them it has been emptied for since.
+    std::atomic<std::uint64_t> missed_{0};
+    std::atomic<std::uint64_t> made_good_{0};
     std::mutex mutex_;  // of the emptying
 };
 

@@ -8,12 +8,15 @@
 #include <tenon/cache_tier.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace tenon::test {
 
@@ -51,6 +54,9 @@ public:
     }
 
     void clear(std::string_view prefix) override {
+        if (clearing) {
+            clearing();
+        }
         const std::lock_guard lock{mutex};
         check_up();
         std::erase_if(entries, [&](const auto& entry) { return entry.first.starts_with(prefix); });
@@ -69,6 +75,7 @@ public:
     std::mutex mutex;
     std::map<std::string, Value> entries;
     int gets = 0;
+    std::function<void()> clearing;  // called before it is emptied
     std::atomic<bool> down{false};
 
 private:
@@ -90,10 +97,10 @@ class StackFixture {
 public:
     explicit StackFixture(FakeReactor::Mode mode = FakeReactor::Mode::threaded) : host{mode} {
         settings.configure(k_stack_settings, false);
+        exec_ = *host.exec().table;
         const Host wrapped{host.raw()};
         stack = std::make_unique<cache_stack::Stack>(
-            cache_stack::Services{
-                wrapped.service<tenon_clock_1>("tenon.clock/1"), host.exec(), wrapped.log()},
+            cache_stack::Services{{this, &k_clock}, {host.exec().self, &exec_}, wrapped.log()},
             settings
         );
     }
@@ -177,6 +184,24 @@ public:
         };
     }
 
+    // From now on what is for the pool is kept for the test, which runs it in its own order.
+    void hold_pool() {
+        s_held = &held;
+        exec_.run_blocking = [](void*, tenon_fn fn, void* ctx) -> tenon_status {
+            s_held->emplace_back(fn, ctx);
+            return TENON_OK;
+        };
+    }
+
+    // The newest first, as a pool of many threads may.
+    void run_held_backwards() {
+        while (!held.empty()) {
+            const auto [fn, ctx] = held.back();
+            held.pop_back();
+            fn(ctx);
+        }
+    }
+
     void pass(std::int64_t seconds) { host.reactor().advance(seconds * 1'000'000'000); }
 
     FakeHost host;
@@ -184,6 +209,23 @@ public:
     std::unique_ptr<cache_stack::Stack> stack;
     std::atomic<int> loads{0};
     std::string states;
+    std::atomic<std::int64_t> real_jump_ns{0};  // of the real time alone
+    std::vector<std::pair<tenon_fn, void*>> held;
+
+private:
+    static StackFixture& of(void* self) noexcept { return *static_cast<StackFixture*>(self); }
+
+    static constexpr tenon_clock_1 k_clock{
+        sizeof(tenon_clock_1),
+        0,
+        [](void* self) noexcept -> std::int64_t { return of(self).host.reactor().now_ns(); },
+        [](void* self) noexcept -> std::int64_t {
+            return std::chrono::system_clock::now().time_since_epoch().count() +
+                   of(self).real_jump_ns;
+        }};
+
+    inline static std::vector<std::pair<tenon_fn, void*>>* s_held = nullptr;
+    tenon_exec_1 exec_{};
 };
 
 }  // namespace tenon::test

@@ -5,7 +5,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <chrono>
 #include <condition_variable>
+#include <future>
 #include <thread>
 #include <vector>
 
@@ -311,6 +313,63 @@ TEST_CASE("a dead tier is left out, comes back by itself, and has missed nothing
     CHECK(f.get("balance", "u2").value == "2");
     CHECK(f.states == "first no connection;first up;");
     CHECK(first.entries.empty());
+}
+
+TEST_CASE("a tier that is being emptied is not read meanwhile", "[cache][C2]") {
+    StackFixture f;
+    MapTier memory;
+    f.add(memory, "memory");
+    f.stack->put(f.stack->open("balance"), "u1", "old", nullptr);
+    const std::string key = tenon::cache_stack::TierKey{"balance", "u1"}.text;
+    Gate gate;
+    memory.clearing = [&] { gate.pass(); };
+    tenon::cache_stack::Tier& tier = *f.stack->tiers()[0];
+    const std::int64_t now = f.host.reactor().now_ns();
+    REQUIRE(tier.get(key, now));
+    std::thread emptying{[&] { tier.clear(now); }};
+    gate.wait_for_one();
+    auto read = std::async(std::launch::async, [&] { return tier.get(key, now).has_value(); });
+    // An answer now would be the old value.
+    CHECK(read.wait_for(std::chrono::milliseconds{50}) == std::future_status::timeout);
+    gate.open();
+    emptying.join();
+    CHECK_FALSE(read.get());
+}
+
+TEST_CASE("what was invalidated stays so when the real time jumps", "[cache][C3]") {
+    StackFixture f;
+    MapTier memory;
+    f.add(memory, "memory");
+    auto keep = tenon::sized<tenon_cache_keep>();
+    const tenon_str tag = tenon::str("user:1");
+    keep.tags = &tag;
+    keep.tag_count = 1;
+    f.stack->put(f.stack->open("balance"), "a", "old", &keep);
+    f.stack->invalidate_tag("user:1");
+    f.real_jump_ns = std::chrono::nanoseconds{std::chrono::hours{48}}.count();
+    f.stack->sweep();
+    CHECK(f.get("balance", "a").status == TENON_NOT_FOUND);
+}
+
+TEST_CASE("the pool's order does not bring back what was replaced or erased", "[cache][C3]") {
+    StackFixture f;
+    MapTier disk{true};
+    f.add(disk, "disk");
+    f.hold_pool();
+    const std::uint32_t cache = f.stack->open("balance");
+    f.stack->put(cache, "u1", "first", nullptr);
+    f.stack->put(cache, "u1", "second", nullptr);
+    f.run_held_backwards();
+    CHECK(f.fetch("balance", "u1", f.gives("loaded")).value == "second");
+    f.stack->put(cache, "u2", "gone", nullptr);
+    f.stack->erase(cache, "u2");
+    f.run_held_backwards();
+    CHECK(f.fetch("balance", "u2", f.gives("loaded")).value == "loaded");
+    // What is kept from a load comes after what was waiting.
+    f.stack->put(cache, "u3", "put", nullptr);
+    CHECK(f.fetch("balance", "u3", f.gives("loaded later")).value == "loaded later");
+    f.run_held_backwards();
+    CHECK(f.fetch("balance", "u3", f.gives("again")).value == "loaded later");
 }
 
 TEST_CASE("settings that change count for what is kept from then on", "[cache][C1]") {
