@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <unistd.h>
+#include <utility>
 
 namespace tenon::sqlite {
 namespace {
@@ -79,7 +80,10 @@ std::string quoted(std::string_view name) {
 }  // namespace
 
 Connection::Connection(const Settings& settings, const Telemetry& telemetry, Role role)
-    : settings_{settings}, telemetry_{telemetry}, role_{role} {
+    : settings_{settings},
+      telemetry_{telemetry},
+      role_{role},
+      marks_{role == Role::writer ? telemetry.queries : nullptr} {
     try {
         open();
         configure();
@@ -210,6 +214,13 @@ int Connection::on_authorize(
     const char* by
 ) noexcept {
     const auto& mine = *static_cast<Connection*>(self);
+    if (mine.collecting_ != nullptr) {
+        const tenon_status noted =
+            guard(nullptr, [&] { mine.collecting_->note(action, a, b, by != nullptr); });
+        if (noted != TENON_OK) {
+            return SQLITE_DENY;
+        }
+    }
     if (mine.privileged_ || by != nullptr) {
         return SQLITE_OK;
     }
@@ -247,6 +258,19 @@ DatabaseError Connection::failure(int code, std::string_view what) const {
     return error;
 }
 
+sqlite3_stmt*
+Connection::compile(std::string_view sql, unsigned flags, TableUse& use, const char** tail) {
+    sqlite3_stmt* statement = nullptr;
+    collecting_ = &use;
+    const int code =
+        sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), flags, &statement, tail);
+    collecting_ = nullptr;
+    if (code != SQLITE_OK) {
+        throw failure(code, "cannot prepare");
+    }
+    return statement;
+}
+
 Prepared& Connection::prepare(std::string_view sql) {
     const auto found = by_text_.find(sql);
     if (found != by_text_.end()) {
@@ -262,20 +286,15 @@ Prepared& Connection::prepare(std::string_view sql) {
         return known;
     }
     Telemetry::count(telemetry_.statement_misses);
-    sqlite3_stmt* statement = nullptr;
     const char* tail = nullptr;
-    const int code = sqlite3_prepare_v3(
-        db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, &tail
-    );
-    if (code != SQLITE_OK) {
-        throw failure(code, "cannot prepare");
-    }
+    TableUse use;
+    sqlite3_stmt* statement = compile(sql, SQLITE_PREPARE_PERSISTENT, use, &tail);
     const std::string_view rest{tail, static_cast<std::size_t>(sql.data() + sql.size() - tail)};
     if (statement == nullptr || rest.find_first_not_of(" \t\r\n;") != std::string_view::npos) {
         sqlite3_finalize(statement);
         throw Error{TENON_INVALID, "prepare takes exactly one statement"};
     }
-    statements_.emplace_front(*this, std::string{sql}, statement);
+    statements_.emplace_front(*this, std::string{sql}, statement, std::move(use));
     by_text_.emplace(statements_.front().sql(), statements_.begin());
     statements_.front().touched_ = true;
     touched_.push_back(&statements_.front());
@@ -309,25 +328,21 @@ void Connection::reset_statements() noexcept {
 
 void Connection::run_text(std::string_view sql, const char* what) {
     while (!sql.empty()) {
-        sqlite3_stmt* statement = nullptr;
         const char* tail = nullptr;
+        TableUse use;
+        sqlite3_stmt* statement = nullptr;
+        collecting_ = &use;
         int code =
             sqlite3_prepare_v2(db_, sql.data(), static_cast<int>(sql.size()), &statement, &tail);
+        collecting_ = nullptr;
+        const auto length = static_cast<std::size_t>(tail - sql.data());
         if (code == SQLITE_OK && statement != nullptr) {
-            const std::int64_t began = telemetry_.now_ns();
-            expires_ns_ = began + settings_.query_timeout_ms * k_ms;
-            do {
-                code = sqlite3_step(statement);
-            } while (code == SQLITE_ROW);
-            expires_ns_ = INT64_MAX;
+            Prepared once{*this, std::string{sql.substr(0, length)}, statement, std::move(use)};
+            while (once.step()) {}
+        } else if (code != SQLITE_OK) {
+            throw failure(code, what);
         }
-        if (code != SQLITE_OK && code != SQLITE_DONE) {
-            const DatabaseError error = failure(code, what);
-            sqlite3_finalize(statement);
-            throw error;
-        }
-        sqlite3_finalize(statement);
-        sql.remove_prefix(static_cast<std::size_t>(tail - sql.data()));
+        sql.remove_prefix(length);
     }
 }
 
@@ -375,6 +390,59 @@ std::string Connection::explain(std::string_view sql) {
     return plan;
 }
 
+Plan Connection::plan(std::string_view sql) {
+    // An EXPLAIN does not look whether the schema changed; what runs does.
+    (void)pragma_value("SELECT 1 FROM sqlite_schema LIMIT 1");
+    TableUse use;
+    const char* tail = nullptr;
+    sqlite3_stmt* statement = compile(sql, 0, use, &tail);
+    const bool is_one = statement != nullptr;
+    sqlite3_finalize(statement);
+    if (!is_one) {
+        throw Error{TENON_INVALID, "plan takes a statement"};
+    }
+    return plan_of(sql.substr(0, static_cast<std::size_t>(tail - sql.data())), use);
+}
+
+// `use` is that of the statement: compiling its EXPLAIN is not noted.
+Plan Connection::plan_of(std::string_view sql, const TableUse& use) {
+    const std::string text = "EXPLAIN QUERY PLAN " + std::string{sql};
+    sqlite3_stmt* statement = nullptr;
+    TableUse* const collecting = std::exchange(collecting_, nullptr);
+    int code = sqlite3_prepare_v2(db_, text.c_str(), -1, &statement, nullptr);
+    collecting_ = collecting;
+    std::vector<PlanLine> lines;
+    while (code == SQLITE_OK || code == SQLITE_ROW) {
+        code = sqlite3_step(statement);
+        if (code == SQLITE_ROW) {
+            const auto* detail = reinterpret_cast<const char*>(sqlite3_column_text(statement, 3));
+            lines.push_back(
+                {sqlite3_column_int64(statement, 0),
+                 sqlite3_column_int64(statement, 1),
+                 detail == nullptr ? "" : detail}
+            );
+        }
+    }
+    sqlite3_finalize(statement);
+    if (code != SQLITE_DONE) {
+        throw failure(code, "cannot explain");
+    }
+    return Plan{lines, sql, use.tables(), use.operation(), use.target()};
+}
+
+void Connection::mark_writes(const TableUse& use) {
+    for (const std::uint16_t slot : use.written()) {
+        marks_.add(slot);
+    }
+}
+
+// What was written without a transaction is committed when its statement ends.
+void Connection::end_writes_outside_transaction() noexcept {
+    if (!marks_.empty() && !in_transaction()) {
+        marks_.end();
+    }
+}
+
 std::uint64_t Connection::changes() const noexcept {
     return static_cast<std::uint64_t>(sqlite3_changes64(db_));
 }
@@ -384,6 +452,7 @@ void Connection::control(Control which, const char* what) {
     expires_ns_ = INT64_MAX;
     const int code = sqlite3_step(controls_[which]);
     privileged_ = false;
+    end_writes_outside_transaction();
     if (code != SQLITE_DONE) {
         const DatabaseError error = failure(code, what);
         sqlite3_reset(controls_[which]);
@@ -406,6 +475,7 @@ void Connection::rollback() {
     if (in_transaction()) {
         control(control_rollback, "cannot roll back");
     }
+    end_writes_outside_transaction();
 }
 
 void Connection::savepoint() {
@@ -488,6 +558,14 @@ void Connection::optimize() {
     privileged_ = false;
     if (code != SQLITE_OK) {
         throw failure(code, "cannot optimize");
+    }
+}
+
+void Connection::look_for_strangers() {
+    // It counts the commits of every other connection; readers here make none.
+    const std::int64_t version = pragma_value("PRAGMA data_version");
+    if (std::exchange(data_version_, version) != version && telemetry_.queries != nullptr) {
+        telemetry_.queries->invalidate_all();
     }
 }
 

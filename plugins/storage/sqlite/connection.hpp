@@ -8,9 +8,13 @@
 #pragma once
 
 #include "plugins/storage/sqlite/error.hpp"
+#include "plugins/storage/sqlite/plan.hpp"
 #include "plugins/storage/sqlite/settings.hpp"
+#include "plugins/storage/sqlite/table_use.hpp"
 
 #include <tenon/abi/storage.h>
+#include <tenon/query_cache.hpp>
+#include <tenon/statement_log.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -33,7 +37,7 @@ class Connection;
 // A prepared statement of a connection's cache: what tenon_statement* points to.
 class Prepared {
 public:
-    Prepared(Connection& connection, std::string sql, sqlite3_stmt* statement);
+    Prepared(Connection& connection, std::string sql, sqlite3_stmt* statement, TableUse use);
     ~Prepared();
     Prepared(const Prepared&) = delete;
     Prepared& operator=(const Prepared&) = delete;
@@ -50,15 +54,27 @@ public:
 
     [[nodiscard]] const std::string& sql() const noexcept { return sql_; }
 
+    // Grows when the schema changed and SQLite compiled the statement again.
+    [[nodiscard]] const TableUse& use() const noexcept { return use_; }
+
 private:
     friend class Connection;
+    void begin_run();
     void finish() noexcept;
+    void note_plan();
 
     Connection& connection_;
     std::string sql_;
     sqlite3_stmt* statement_;
     std::int64_t began_ns_ = 0;
     std::int64_t spent_ns_ = 0;
+    std::uint64_t rows_ = 0;
+    TableUse use_;
+    StatementLog::Handle log_;
+    int compiled_ = 0;  // SQLite's count of compilations when the plan was looked at
+    bool plan_known_ = false;
+    bool writes_ = false;
+    bool failed_ = false;
     bool running_ = false;
     bool has_row_ = false;
     bool touched_ = false;  // handed out since the last reset_statements()
@@ -90,6 +106,8 @@ public:
         std::uint64_t row_count
     );
     [[nodiscard]] std::string explain(std::string_view sql);
+    // How a statement would run; it does not run.
+    [[nodiscard]] Plan plan(std::string_view sql);
     [[nodiscard]] std::uint64_t changes() const noexcept;
 
     // A writer takes the write lock at once, a reader its snapshot at the first read.
@@ -112,6 +130,8 @@ public:
     void set_busy_timeout(std::int64_t ms) noexcept;
     Checkpoint checkpoint(bool truncate);
     void optimize();
+    // Another process committed since the last time: forgets what was read before.
+    void look_for_strangers();
 
     // Frames in the WAL after the newest commit of this connection.
     [[nodiscard]] int wal_frames() const noexcept { return wal_frames_; }
@@ -144,6 +164,10 @@ private:
     void control(Control which, const char* what);
     void run_text(std::string_view sql, const char* what);
     void shrink_cache();
+    sqlite3_stmt* compile(std::string_view sql, unsigned flags, TableUse& use, const char** tail);
+    [[nodiscard]] Plan plan_of(std::string_view sql, const TableUse& use);
+    void mark_writes(const TableUse& use);
+    void end_writes_outside_transaction() noexcept;
     [[nodiscard]] DatabaseError failure(int code, std::string_view what) const;
     static int on_progress(void* self) noexcept;
     static int on_wal(void* self, sqlite3*, const char*, int frames) noexcept;
@@ -161,6 +185,9 @@ private:
     Role role_;
     sqlite3* db_ = nullptr;
     sqlite3_stmt* controls_[control_count] = {};
+    TableUse* collecting_ = nullptr;  // of the statement that is compiled now
+    WriteMarks marks_;                // tables that the open transaction writes
+    std::int64_t data_version_ = 0;
     bool privileged_ = false;  // the authorizer lets the connection's own statements through
     int wal_frames_ = 0;
     std::int64_t expires_ns_ = INT64_MAX;

@@ -28,9 +28,28 @@ Telemetry counting_statements(Telemetry telemetry, std::uint64_t* hits, std::uin
 
 Database::Database(Settings settings, Telemetry telemetry)
     : settings_{std::move(settings)},
-      telemetry_{counting_statements(telemetry, &statement_hits_, &statement_misses_)},
+      statements_{telemetry.now_real_ns(), {.statements = settings_.statements_max, .slow = 128}},
+      queries_{
+          {.bytes_max = std::size_t{settings_.query_cache_mb} << 20U,
+           .ttl_ns = settings_.query_cache_ttl_ms * k_ms}},
+      telemetry_{with_own(counting_statements(telemetry, &statement_hits_, &statement_misses_))},
       readers_{Readers{settings_, telemetry_}, pool_options(settings_, telemetry.now_ns())},
-      writer_{settings_, telemetry_, {[this] { maintain(); }, [this] { readers_.invalidate(); }}} {}
+      writer_{
+          settings_,
+          telemetry_,
+          {[this] { maintain(); },
+           [this] {
+               readers_.invalidate();
+               queries_.invalidate_all();
+           }}} {
+    remove_old_clones();
+}
+
+Telemetry Database::with_own(Telemetry telemetry) noexcept {
+    telemetry.statements = settings_.statements_max == 0 ? nullptr : &statements_;
+    telemetry.queries = queries_.is_on() ? &queries_ : nullptr;
+    return telemetry;
+}
 
 Database::~Database() {
     (void)stop();
@@ -39,6 +58,11 @@ Database::~Database() {
 void Database::maintain() {
     readers_.set_ping_after(settings_.health_check_ms * k_ms);
     readers_.maintain();
+    const std::int64_t now = telemetry_.now_ns();
+    if (now >= next_sweep_ns_) {
+        next_sweep_ns_ = now + k_sweep_ns;
+        queries_.sweep(now);
+    }
 }
 
 tenon_status Database::transact(
@@ -108,6 +132,9 @@ tenon_storage_stats Database::stats() const {
     if (telemetry_.slow_queries != nullptr) {
         stats.slow_queries = __atomic_load_n(telemetry_.slow_queries, __ATOMIC_RELAXED);
     }
+    const QueryCache::Figures queries = queries_.figures();
+    stats.query_hits = queries.hits;
+    stats.query_misses = queries.misses;
     return stats;
 }
 
@@ -116,6 +143,7 @@ void Database::publish() const noexcept {
         const tenon_storage_stats now = stats();
         Telemetry::set(telemetry_.active_connections, now.in_use);
         Telemetry::set(telemetry_.waiting, now.waiting);
+        publish_queries();
     });
 }
 
@@ -136,6 +164,7 @@ void Database::check(bool deep, std::int64_t deadline_ns) {
 }
 
 std::uint32_t Database::stop() noexcept {
+    drop_clones();
     readers_.close();
     readers_.cancel();
     writer_.stop();

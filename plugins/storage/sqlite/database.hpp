@@ -10,6 +10,8 @@
 
 namespace tenon::sqlite {
 
+struct DatabaseHolder;
+
 // Thread-safe. Lives until the last session is back.
 class Database {
 public:
@@ -21,6 +23,7 @@ public:
 
     // [any] Takes over what may change live.
     void take(const Settings& settings) noexcept {
+        queries_.set_ttl_ns(settings.query_cache_ttl_ms * k_ms);
         settings_.query_timeout_ms = settings.query_timeout_ms;
         settings_.slow_query_ms = settings.slow_query_ms;
         settings_.health_check_ms = settings.health_check_ms;
@@ -35,6 +38,13 @@ public:
     );
     [[nodiscard]] Connection* lease(std::uint32_t intent, std::int64_t deadline_ns);
     void release(Connection* connection) noexcept;
+    // Rows through the query cache.
+    tenon_status query(const tenon_query& query, tenon_row_fn row, void* ctx);
+    // [any] The captured statements, as JSON.
+    [[nodiscard]] std::string statements() const;
+    // A copy in a file beside, as a storage of its own.
+    [[nodiscard]] tenon_iface clone(bool with_rows, std::int64_t deadline_ns);
+    void drop_clone(const void* self) noexcept;
     [[nodiscard]] tenon_storage_stats stats() const;
     // Throws DatabaseError when the database does not answer; deep: also checks its structure.
     void check(bool deep, std::int64_t deadline_ns);
@@ -44,12 +54,32 @@ public:
     void publish() const noexcept;
 
 private:
+    class Borrowed;
+
+    static constexpr std::size_t k_clones_max = 4;
+    static constexpr std::int64_t k_ttl_ms_max = 86'400'000;
+    static constexpr std::int64_t k_sweep_ns = 30'000'000'000;
+
+    Telemetry with_own(Telemetry telemetry) noexcept;
     void maintain();
+    tenon_status
+    run_query(const tenon_query& query, tenon_row_fn row, void* ctx, QueryCache::Key* key);
+    void publish_queries() const;
+    void copy_schema(Database& to, std::int64_t deadline_ns);
+    void remove_old_clones() const noexcept;
+    void drop_clones() noexcept;
 
     Settings settings_;
+    StatementLog statements_;
+    QueryCache queries_;
     Telemetry telemetry_;
     std::uint64_t statement_hits_ = 0;
     std::uint64_t statement_misses_ = 0;
+    std::mutex clones_mutex_;
+    std::vector<std::unique_ptr<DatabaseHolder>> clones_;
+    std::size_t clones_begun_ = 0;
+    std::uint64_t clones_made_ = 0;
+    std::int64_t next_sweep_ns_ = 0;
     std::atomic<std::uint64_t> reads_{0};
     ReaderPool readers_;
     Writer writer_;

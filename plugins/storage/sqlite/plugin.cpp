@@ -33,6 +33,9 @@ public:
         settings.mmap_mb = small("mmap_mb");
         settings.wal_checkpoint_mb = small("wal_checkpoint_mb");
         settings.max_page_count = small("max_page_count");
+        settings.statements_max = small("statements_max");
+        settings.query_cache_mb = small("query_cache_mb");
+        settings.query_cache_ttl_ms = number("query_cache_ttl_ms");
         settings.synchronous = std::string{o.at("synchronous").as_string()};
         if ((settings.page_size & (settings.page_size - 1)) != 0) {
             throw Error{
@@ -108,6 +111,13 @@ private:
         t.slow_queries =
             counter("tenon_slow_queries_total", "Statements slower than slow_query_ms");
         t.transactions = counter("tenon_db_transactions_total", "Transactions committed");
+        t.plan_changes = counter("tenon_db_plan_changes_total", "Statements that got another plan");
+        t.query_hits = counter("tenon_db_query_cache_hits_total", "Queries answered by the cache");
+        t.query_misses =
+            counter("tenon_db_query_cache_misses_total", "Queries it could not answer");
+        t.query_evictions = counter(
+            "tenon_db_query_cache_evictions_total", "Rows that the query cache dropped for room"
+        );
         t.active_connections = gauge("tenon_db_pool_active_connections", "Connections in use");
         t.waiting = gauge("tenon_db_pool_waiting", "Callers that wait for a connection");
         return t;

@@ -7,10 +7,19 @@
 
 namespace tenon::sqlite {
 
-Prepared::Prepared(Connection& connection, std::string sql, sqlite3_stmt* statement)
-    : connection_{connection}, sql_{std::move(sql)}, statement_{statement} {}
+Prepared::Prepared(Connection& connection, std::string sql, sqlite3_stmt* statement, TableUse use)
+    : connection_{connection},
+      sql_{std::move(sql)},
+      statement_{statement},
+      use_{std::move(use)},
+      writes_{sqlite3_stmt_readonly(statement) == 0} {
+    if (connection.telemetry_.statements != nullptr) {
+        log_ = connection.telemetry_.statements->open(sql_, writes_, use_.tables());
+    }
+}
 
 Prepared::~Prepared() {
+    reset();
     sqlite3_finalize(statement_);
 }
 
@@ -67,25 +76,45 @@ void Prepared::bind(std::uint32_t index, const tenon_value& value) {
     }
 }
 
+void Prepared::begin_run() {
+    if (writes_) {
+        connection_.mark_writes(use_);
+    }
+    running_ = true;
+    failed_ = false;
+    spent_ns_ = 0;
+    rows_ = 0;
+}
+
 bool Prepared::step() {
     const std::int64_t before = connection_.telemetry_.now_ns();
     if (!running_) {
-        running_ = true;
+        begin_run();
         began_ns_ = before;
-        spent_ns_ = 0;
     }
     connection_.expires_ns_ = began_ns_ + connection_.settings_.query_timeout_ms * k_ms;
+    // SQLite compiles again when the schema changed: new triggers may touch more tables.
+    connection_.collecting_ = &use_;
     const int code = sqlite3_step(statement_);
+    connection_.collecting_ = nullptr;
     connection_.expires_ns_ = INT64_MAX;
     spent_ns_ += connection_.telemetry_.now_ns() - before;
+    if (writes_) {
+        connection_.mark_writes(use_);
+    }
     has_row_ = code == SQLITE_ROW;
     if (has_row_) {
+        ++rows_;
         return true;
     }
     if (code != SQLITE_DONE) {
+        failed_ = true;
         const DatabaseError error = connection_.failure(code, "cannot run");
         reset();
         throw error;
+    }
+    if (writes_ && rows_ == 0) {
+        rows_ = connection_.changes();
     }
     reset();
     return false;
@@ -101,16 +130,63 @@ void Prepared::reset() noexcept {
 void Prepared::finish() noexcept {
     running_ = false;
     has_row_ = false;
+    connection_.end_writes_outside_transaction();
     const Telemetry& telemetry = connection_.telemetry_;
     if (telemetry.query_duration != nullptr) {
         telemetry.metrics->observe(telemetry.metrics.self, telemetry.query_duration, spent_ns_);
     }
     const std::int64_t bound = connection_.settings_.slow_query_ms * k_ms;
-    if (bound > 0 && spent_ns_ >= bound) {
+    const bool slow = bound > 0 && spent_ns_ >= bound;
+    if (slow) {
         Telemetry::count(telemetry.slow_queries);
-        (void)guard(nullptr, [&] {
-            telemetry.log.warn("slow_query", {{"ms", spent_ns_ / k_ms}, {"statement", sql_}});
-        });
+    }
+    (void)guard(nullptr, [&] {
+        const std::int64_t now = telemetry.now_real_ns();
+        if (log_) {
+            log_.record(
+                {.duration_ns = spent_ns_,
+                 .rows = rows_,
+                 .work = static_cast<std::uint64_t>(
+                     sqlite3_stmt_status(statement_, SQLITE_STMTSTATUS_VM_STEP, 1)
+                 ),
+                 .real_ns = now,
+                 .failed = failed_,
+                 .slow = slow}
+            );
+            note_plan();
+        }
+        if (slow) {
+            log_.note_slow(spent_ns_, now);
+            const std::string text = log_ ? std::string{log_.sql()} : normalise_sql(sql_).text;
+            telemetry.log.warn(
+                "slow_query",
+                {{"ms", spent_ns_ / k_ms},
+                 {"statement", text},
+                 {"plan", connection_.plan_of(sql_, use_).brief()}}
+            );
+        }
+    });
+}
+
+// Of a text that is new, and of one that SQLite compiled again because the schema changed.
+void Prepared::note_plan() {
+    const int compiled = sqlite3_stmt_status(statement_, SQLITE_STMTSTATUS_REPREPARE, 0);
+    if (plan_known_ && compiled == compiled_) {
+        return;
+    }
+    const bool is_new = !plan_known_ && compiled == 0;
+    plan_known_ = true;
+    compiled_ = compiled;
+    if (failed_ || sqlite3_stmt_isexplain(statement_) != 0 || use_.tables().empty() ||
+        (is_new && log_.has_plan())) {
+        return;
+    }
+    const Plan plan = connection_.plan_of(sql_, use_);
+    if (log_.note_plan(plan.hash(), plan.json(), connection_.telemetry_.now_real_ns())) {
+        Telemetry::count(connection_.telemetry_.plan_changes);
+        connection_.telemetry_.log.warn(
+            "plan_changed", {{"statement", log_.sql()}, {"plan", plan.brief()}}
+        );
     }
 }
 

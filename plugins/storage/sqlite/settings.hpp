@@ -8,6 +8,11 @@
 #include <cstdint>
 #include <string>
 
+namespace tenon {
+class QueryCache;
+class StatementLog;
+}  // namespace tenon
+
 namespace tenon::sqlite {
 
 // A number that changes while others read it; copied as a number is.
@@ -50,6 +55,9 @@ struct Settings {
     std::uint32_t wal_checkpoint_mb = 16;
     std::uint32_t max_page_count = 0;  // 0: SQLite's own bound
     std::string synchronous = "full";
+    std::uint32_t statements_max = 1000;  // in the log of statements; 0: none
+    std::uint32_t query_cache_mb = 32;    // 0: no cache
+    LiveNumber query_cache_ttl_ms = 300'000;
 };
 
 // Where the backend's figures go. Cells may be null: then nobody counts.
@@ -66,8 +74,17 @@ struct Telemetry {
     std::uint64_t* statement_misses = nullptr;
     std::int64_t* active_connections = nullptr;
     std::int64_t* waiting = nullptr;
+    std::uint64_t* plan_changes = nullptr;
+    std::uint64_t* query_hits = nullptr;
+    std::uint64_t* query_misses = nullptr;
+    std::uint64_t* query_evictions = nullptr;
+    // Of the database whose connections these are; may be null.
+    StatementLog* statements = nullptr;
+    QueryCache* queries = nullptr;
 
     [[nodiscard]] std::int64_t now_ns() const { return clock->now_ns(clock.self); }
+
+    [[nodiscard]] std::int64_t now_real_ns() const { return clock->now_real_ns(clock.self); }
 
     static void count(std::uint64_t* cell) noexcept {
         if (cell != nullptr) {

@@ -155,6 +155,47 @@ explain(tenon_session* session, tenon_str sql, tenon_sink sink, tenon_err* err) 
     });
 }
 
+tenon_status
+query(void* self, const tenon_query* asked, tenon_row_fn row, void* ctx, tenon_err* err) noexcept {
+    return attempt(err, [&] { return database(self).query(*asked, row, ctx); });
+}
+
+// Values change no plan here: SQLite of this build keeps no histograms.
+tenon_status plan(
+    tenon_session* session,
+    tenon_str sql,
+    const tenon_value*,
+    std::uint32_t,
+    tenon_sink sink,
+    tenon_err* err
+) noexcept {
+    return attempt(err, [&] {
+        const std::string text = connection(session).plan(view(sql)).json();
+        return sink.put(sink.ctx, bytes(text));
+    });
+}
+
+tenon_status statements(void* self, tenon_sink sink, tenon_err* err) noexcept {
+    return attempt(err, [&] {
+        const std::string text = database(self).statements();
+        return sink.put(sink.ctx, bytes(text));
+    });
+}
+
+tenon_status clone(
+    void* self,
+    std::uint32_t rows,
+    std::int64_t deadline_ns,
+    tenon_iface* out,
+    tenon_err* err
+) noexcept {
+    return attempt(err, [&] { *out = database(self).clone(rows != 0, deadline_ns); });
+}
+
+void drop_clone(void* self, tenon_iface copy) noexcept {
+    (void)attempt(nullptr, [&] { database(self).drop_clone(copy.self); });
+}
+
 tenon_status stats(void* self, tenon_storage_stats* out) noexcept {
     return attempt(nullptr, [&] {
         const tenon_storage_stats now = database(self).stats();
@@ -194,11 +235,11 @@ const tenon_storage_1& storage_table() noexcept {
         &explain,
         &stats,
         nullptr,
-        nullptr,
-        nullptr,
-        nullptr,
-        nullptr,
-        nullptr};
+        &query,
+        &plan,
+        &statements,
+        &clone,
+        &drop_clone};
     return table;
 }
 

@@ -438,6 +438,7 @@ void Writer::tidy() noexcept {
     next_check_ns_ = now + k_tick_ms * k_ms;
     try {
         require_file();
+        connection_->look_for_strangers();
         if (!reason_.empty()) {
             connection_->set_busy_timeout(0);
             connection_->begin();  // proves that the lock is free and the disk takes writes

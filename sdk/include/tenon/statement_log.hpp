@@ -54,6 +54,7 @@ public:
     struct Call {
         std::int64_t duration_ns = 0;
         std::uint64_t rows = 0;  // given, or changed by a write
+        std::uint64_t work = 0;  // in the backend's unit, equal for equal runs on equal data
         std::int64_t real_ns = 0;
         bool failed = false;
         bool slow = false;
@@ -153,9 +154,9 @@ public:
     }
 
     // storage.h gives the shape; on top of it come, of each statement, "constants":
-    // [{"at":0,"value":"'open'"}], "plan" (an object or null), "plan_before", "plan_changes",
-    // "plan_changed_real_ns", and beside the statements "slow": [{"real_ns","duration_ns",
-    // "fingerprint","sql"}], newest first.
+    // [{"at":0,"value":"'open'"}], "work" (SQLite: steps of its virtual machine), "plan" (an object
+    // or null), "plan_before", "plan_changes", "plan_changed_real_ns", and beside the statements
+    // "slow": [{"real_ns","duration_ns", "fingerprint","sql"}], newest first.
     [[nodiscard]] std::string to_json() const {
         const std::lock_guard lock{mutex_};
         std::vector<std::pair<std::int64_t, const Entry*>> costs;
@@ -208,6 +209,9 @@ private:
             total_ns.fetch_add(call.duration_ns, k_relaxed);
             if (call.rows != 0) {
                 rows.fetch_add(call.rows, k_relaxed);
+            }
+            if (call.work != 0) {
+                work.fetch_add(call.work, k_relaxed);
             }
             if (call.failed) {
                 errors.fetch_add(1, k_relaxed);
@@ -264,6 +268,7 @@ private:
             }
             out.push_back(']');
             field("last_real_ns", last_real_ns.load(k_relaxed));
+            field("work", work.load(k_relaxed));
             append_constants(out, calls);
             out.append(",\"plan\":").append(plan.empty() ? "null" : plan);
             out.append(",\"plan_before\":").append(plan_before.empty() ? "null" : plan_before);
@@ -303,6 +308,7 @@ private:
         std::atomic<std::int64_t> max_ns{0};
         std::atomic<std::int64_t> last_real_ns{0};
         std::atomic<std::uint64_t> rows{0};
+        std::atomic<std::uint64_t> work{0};
         std::atomic<std::uint64_t> errors{0};
         std::atomic<std::uint64_t> slow{0};
         LatencyHistogram durations;

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which indexes would make the captured statements cheaper, and which ones nobody needs.
+//
+// Works on a copy of the database: every candidate is built there, the captured statements are
+// replayed with values of the copy's rows, and what writes pay is counted. The best is kept and
+// the others are tried beside it, until none gains. The original is changed by apply() and
+// withdraw() only.
+#pragma once
+
+#include "plugins/storage/advisor/candidates.hpp"
+#include "plugins/storage/advisor/trial.hpp"
+
+#include <functional>
+
+namespace tenon::advisor {
+
+struct Limits {
+    std::size_t statements = 50;  // costliest first
+    std::size_t candidates = 64;
+    std::size_t proposals = 16;
+    std::int64_t deadline_ns = 0;  // no more trials after it
+};
+
+struct Proposal {
+    Candidate candidate;
+    std::string sql;
+    double read_work_before = 0;  // of all captured calls
+    double read_work_after = 0;
+    double write_work = 0;
+    std::int64_t gain_ns = 0;  // of the time that was captured
+    std::vector<std::string> fingerprints;
+};
+
+struct Redundant {
+    std::string name;
+    std::string by;  // the index that does the same
+};
+
+struct Advice {
+    std::size_t statements = 0;
+    std::size_t skipped = 0;  // OR, subqueries, compounds: not read
+    std::size_t candidates = 0;
+    bool complete = true;  // false: the deadline came first
+    std::vector<Proposal> proposals;
+    std::vector<std::string> unused;
+    std::vector<Redundant> redundant;
+};
+
+class Advisor {
+public:
+    using Now = std::function<std::int64_t()>;
+
+    Advisor(Storage storage, Now now_ns)
+        : storage_{storage}, now_ns_{std::move(now_ns)}, dialect_{dialect_of(storage.dialect())} {}
+
+    [[nodiscard]] Advice indexes(const Limits& limits) const;
+
+    // Creates the indexes and notes them with what their statements cost until now.
+    void apply(
+        const std::vector<Proposal>& proposals,
+        std::int64_t real_ns,
+        std::int64_t deadline_ns
+    ) const;
+
+    // Drops applied indexes whose statements did not get faster since, or the one named whatever
+    // it did. Gives back the names.
+    [[nodiscard]] std::vector<std::string>
+    withdraw(const std::string& name, std::int64_t real_ns, std::int64_t deadline_ns) const;
+
+private:
+    class Search;
+
+    void create_history(std::int64_t deadline_ns) const;
+
+    Storage storage_;
+    Now now_ns_;
+    const Dialect& dialect_;
+};
+
+}  // namespace tenon::advisor

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/storage/advisor/candidates.hpp"
+
+#include <tenon/sql_fingerprint.hpp>
+
+#include <algorithm>
+
+namespace tenon::advisor {
+namespace {
+
+constexpr std::int64_t k_sample_rows = 20'000;
+
+double number(Session& session, const std::string& sql) {
+    auto row = session.prepare(sql);
+    return row.step() ? static_cast<double>(row.integer(0)) : 0;
+}
+
+double distinct(Session& session, const std::string& table, const std::string& column) {
+    return number(
+        session,
+        "SELECT count(DISTINCT c) FROM (SELECT " + quoted(column) + " AS c FROM " + quoted(table) +
+            " LIMIT " + std::to_string(k_sample_rows) + ")"
+    );
+}
+
+// Builds the candidates of one table of one statement.
+class Maker {
+public:
+    Maker(const Captured& captured, const Shape& shape, const Table& table, Session& session)
+        : captured_{captured}, shape_{shape}, table_{table}, session_{session} {}
+
+    [[nodiscard]] std::vector<Candidate> run() {
+        sort_conditions();
+        find_order();
+        make({}, 1);
+        for (const Condition& condition : shape_.conditions) {
+            if (same_name(condition.table, table_.name)) {
+                try_partial(condition);
+            }
+        }
+        return std::move(out_);
+    }
+
+private:
+    static bool has(const std::vector<IndexColumn>& columns, std::string_view name) {
+        return std::any_of(columns.begin(), columns.end(), [&](const IndexColumn& c) {
+            return same_name(c.name, name);
+        });
+    }
+
+    void sort_conditions() {
+        std::vector<std::pair<double, std::string>> equal;
+        for (const Condition& condition : shape_.conditions) {
+            if (!same_name(condition.table, table_.name) ||
+                same_name(condition.column, table_.row_key)) {
+                continue;
+            }
+            if (condition.test == Test::range) {
+                range_ = range_.empty() ? condition.column : range_;
+            } else if (condition.test != Test::not_null) {
+                equal.emplace_back(
+                    -distinct(session_, table_.name, condition.column), condition.column
+                );
+            }
+        }
+        std::sort(equal.begin(), equal.end());
+        for (const auto& [selectivity, column] : equal) {
+            if (!has(equal_, column)) {
+                equal_.push_back({column, false});
+            }
+        }
+    }
+
+    // Only an order by columns of this one table comes from an index.
+    void find_order() {
+        const bool all_mine =
+            std::all_of(shape_.order.begin(), shape_.order.end(), [&](const Order& order) {
+                return same_name(order.table, table_.name);
+            });
+        for (const Order& order : shape_.order) {
+            if (all_mine && !has(equal_, order.column) && !has(order_, order.column)) {
+                order_.push_back({order.column, order.descending});
+            }
+        }
+    }
+
+    // `without`: the column that the partial index's predicate fixes.
+    void make(const std::string& where, double share, std::string_view without = {}) {
+        std::vector<IndexColumn> base;
+        for (const IndexColumn& column : equal_) {
+            if (!same_name(column.name, without)) {
+                base.push_back(column);
+            }
+        }
+        std::vector<IndexColumn> ranged = base;
+        if (!range_.empty() && !has(ranged, range_)) {
+            ranged.push_back({range_, false});
+        }
+        std::vector<IndexColumn> ordered = base;
+        ordered.insert(ordered.end(), order_.begin(), order_.end());
+        if (!without.empty() && ranged.empty() && ordered.empty()) {
+            ranged.push_back({std::string{without}, false});
+        }
+        for (const auto& columns : {base, ranged, ordered}) {
+            add(columns, where, share);
+            cover(columns, where, share);
+        }
+    }
+
+    void cover(std::vector<IndexColumn> columns, const std::string& where, double share) {
+        const auto used = shape_.columns.find(table_.name);
+        if (shape_.selects_all || shape_.verb != "select" || used == shape_.columns.end() ||
+            columns.empty()) {
+            return;
+        }
+        const std::size_t before = columns.size();
+        for (const std::string& column : used->second) {
+            if (!has(columns, column) && !same_name(column, table_.row_key)) {
+                columns.push_back({column, false});
+            }
+        }
+        if (columns.size() > before && columns.size() <= before + k_cover_max) {
+            add(columns, where, share);
+        }
+    }
+
+    void add(const std::vector<IndexColumn>& columns, const std::string& where, double share) {
+        if (columns.empty()) {
+            return;
+        }
+        Candidate candidate;
+        candidate.index.table = table_.name;
+        candidate.index.columns = columns;
+        candidate.index.where = where;
+        candidate.share = share;
+        std::string definition = table_.name + "(";
+        for (const IndexColumn& column : columns) {
+            definition.append(column.name).append(column.descending ? "-" : "+");
+        }
+        definition.append(where);
+        candidate.index.name = "advised_" + hex_of(Fnv1a::of(definition));
+        out_.push_back(std::move(candidate));
+    }
+
+    // Only a predicate that stands in the text as it is can use a partial index.
+    void try_partial(const Condition& condition) {
+        std::string where;
+        if (condition.test == Test::is_null) {
+            where = quoted(condition.column) + " IS NULL";
+        } else if (condition.test == Test::equal && condition.mark) {
+            const auto constant = captured_.constants.find(*condition.mark);
+            if (constant == captured_.constants.end()) {
+                return;
+            }
+            where = quoted(condition.column) + " = " + constant->second;
+        } else {
+            return;
+        }
+        const std::string from = "SELECT count(*) FROM " + quoted(table_.name);
+        const double all = number(session_, from);
+        const double some = number(session_, from + " WHERE " + where);
+        if (all > 0 && some / all < k_partial_share) {
+            make(where, std::max(some / all, 0.001), condition.column);
+        }
+    }
+
+    const Captured& captured_;
+    const Shape& shape_;
+    const Table& table_;
+    Session& session_;
+    std::vector<IndexColumn> equal_;
+    std::vector<IndexColumn> order_;
+    std::string range_;
+    std::vector<Candidate> out_;
+};
+
+}  // namespace
+
+std::vector<Candidate> candidates_of(
+    const Captured& captured,
+    const Shape& shape,
+    const Catalog& catalog,
+    Session& session
+) {
+    std::vector<Candidate> out;
+    if (!shape.analysed || shape.verb == "insert") {
+        return out;
+    }
+    for (const auto& [name, columns] : shape.columns) {
+        const Table* table = catalog.find(name);
+        if (table != nullptr) {
+            for (Candidate& candidate : Maker{captured, shape, *table, session}.run()) {
+                out.push_back(std::move(candidate));
+            }
+        }
+    }
+    return out;
+}
+
+bool is_prefix(const Index& a, const Index& b) {
+    return same_name(a.table, b.table) && a.plain && b.plain && a.where == b.where &&
+           a.columns.size() <= b.columns.size() &&
+           std::equal(
+               a.columns.begin(),
+               a.columns.end(),
+               b.columns.begin(),
+               [](const IndexColumn& x, const IndexColumn& y) {
+                   return same_name(x.name, y.name) && x.descending == y.descending;
+               }
+           );
+}
+
+}  // namespace tenon::advisor

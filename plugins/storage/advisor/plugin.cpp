@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// tenon.storage.advisor: settings and the commands of `tenon advise`.
+#include "plugins/storage/advisor/answer.hpp"
+
+#include <tenon/admin.hpp>
+
+#include <mutex>
+
+namespace tenon::advisor {
+namespace {
+
+class AdvisorPlugin final : public Plugin {
+public:
+    explicit AdvisorPlugin(const tenon_host* raw) : Plugin{raw} {}
+
+    void configure(std::string_view json, bool dry_run) override {
+        const Settings settings{json};
+        Limits limits;
+        limits.statements = settings.get<std::uint32_t>("statements_max");
+        limits.candidates = settings.get<std::uint32_t>("candidates_max");
+        limits.proposals = settings.get<std::uint32_t>("proposals_max");
+        const auto timeout_ms = settings.get<std::int64_t>("trial_timeout_ms");
+        if (!dry_run) {
+            const std::lock_guard lock{mutex_};
+            limits_ = limits;
+            timeout_ns_ = timeout_ms * 1'000'000;
+        }
+    }
+
+    void start() override {
+        clock_ = host().service<tenon_clock_1>("tenon.clock/1");
+        storage_ = Storage{host().require<tenon_storage_1>("tenon.storage/1")};
+        commands_.open(host());
+        commands_.add(
+            "advise.indexes",
+            "{\"apply\":false}: indexes that would gain, unused and redundant ones",
+            [this](const Settings& args) { return indexes(args.get<bool>("apply", false)); }
+        );
+        commands_.add(
+            "advise.apply",
+            "{}: creates the indexes that would gain",
+            [this](const auto&) { return indexes(true); }
+        );
+        commands_.add(
+            "advise.withdraw",
+            "{\"name\":INDEX}: drops applied indexes that do not gain, or the one named",
+            [this](const Settings& args) { return withdraw(args.get<std::string>("name", "")); }
+        );
+        commands_.add("advise.slow", "{}: slow and costly statements", [this](const auto&) {
+            return slow_of(storage_.statements());
+        });
+        commands_.add("advise.plans", "{}: plans and their changes", [this](const auto&) {
+            return plans_of(storage_.statements());
+        });
+    }
+
+    void stop() noexcept override { commands_.clear(); }
+
+private:
+    [[nodiscard]] std::int64_t now_ns() const { return clock_->now_ns(clock_.self); }
+
+    [[nodiscard]] std::int64_t deadline_ns() const {
+        const std::lock_guard lock{mutex_};
+        return now_ns() + timeout_ns_;
+    }
+
+    [[nodiscard]] Advisor advisor() const {
+        return Advisor{storage_, [this] { return now_ns(); }};
+    }
+
+    // One search at a time: each takes a copy of the database.
+    std::string indexes(bool apply) {
+        const std::unique_lock one{search_, std::try_to_lock};
+        if (!one.owns_lock()) {
+            throw Error{TENON_UNAVAILABLE, "a search for indexes is running already"};
+        }
+        Limits limits;
+        {
+            const std::lock_guard lock{mutex_};
+            limits = limits_;
+        }
+        limits.deadline_ns = deadline_ns();
+        const Advice advice = advisor().indexes(limits);
+        if (apply) {
+            advisor().apply(advice.proposals, clock_->now_real_ns(clock_.self), deadline_ns());
+            for (const Proposal& proposal : advice.proposals) {
+                host().log().info("index_applied", {{"sql", proposal.sql}});
+            }
+        }
+        return json_of(advice, apply);
+    }
+
+    std::string withdraw(const std::string& name) {
+        const auto dropped =
+            advisor().withdraw(name, clock_->now_real_ns(clock_.self), deadline_ns());
+        std::string out = "{\"withdrawn\":[";
+        for (const std::string& one : dropped) {
+            host().log().info("index_withdrawn", {{"name", one}});
+            out.append(&one == &dropped.front() ? "" : ",");
+            append_json(out, one);
+        }
+        return out + "]}";
+    }
+
+    mutable std::mutex mutex_;
+    std::mutex search_;
+    Limits limits_;
+    std::int64_t timeout_ns_ = 0;
+    Service<tenon_clock_1> clock_;
+    Storage storage_;
+    AdminCommands commands_;
+};
+
+}  // namespace
+}  // namespace tenon::advisor
+
+TENON_EXPORT_PLUGIN(tenon::advisor::AdvisorPlugin)
