@@ -150,7 +150,7 @@ tenon_iface Database::clone(bool with_rows, std::int64_t deadline_ns) {
             throw DatabaseError{
                 TENON_UNAVAILABLE,
                 "there are " + std::to_string(k_clones_max) + " copies for trials already",
-                true};
+                Failure::retry_now};
         }
         ++clones_begun_;
         number = ++clones_made_;
