@@ -17,7 +17,7 @@ constexpr std::string_view k_locks =
     "SELECT DISTINCT c.relname::text, l.mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation "
     "WHERE l.pid = pg_backend_pid() AND l.granted AND l.locktype = 'relation' "
     "AND c.relnamespace = current_schema()::regnamespace AND left(c.relname, 7) <> 'schema_' "
-    "AND l.mode <> 'AccessShareLock' ORDER BY 1, 2";
+    "AND l.mode NOT IN ('AccessShareLock', 'SIReadLock') ORDER BY 1, 2";
 
 constexpr std::string_view k_files =
     "SELECT CAST(c.oid AS BIGINT), c.relname::text, CAST(pg_relation_filenode(c.oid) AS BIGINT) "

@@ -72,7 +72,7 @@ TEST_CASE("the shipped schema goes up, down and up on PostgreSQL", "[migrations]
     migrator->down(0, true);
     CHECK(schema_of(backend).empty());
     migrator->up();
-    CHECK(difference(first, schema_of(backend)).empty());
+    CHECK(tenon::migrations::difference(first, schema_of(backend)).empty());
     CHECK(schema_hash(first) == schema_hash(schema_of(backend)));
 }
 
@@ -102,9 +102,9 @@ TEST_CASE("a way back and up again with rows gives the same schema", "[migration
     CHECK(after.contains("type mood"));
     for (int i = 0; i < 3; ++i) {
         migrator->down(3, true);
-        CHECK(difference(before, schema_of(backend)).empty());
+        CHECK(tenon::migrations::difference(before, schema_of(backend)).empty());
         migrator->up();
-        CHECK(difference(after, schema_of(backend)).empty());
+        CHECK(tenon::migrations::difference(after, schema_of(backend)).empty());
     }
     CHECK(scalar(backend, "SELECT count(*) FROM one") == 1);
     CHECK_THROWS_WITH(backend.run("DELETE FROM schema_event"), Contains("append only"));

@@ -38,16 +38,16 @@ TEST_CASE("a dry run tells locks and rewrites, and changes nothing", "[migration
     const json::array& statements = report.at("statements").as_array();
     REQUIRE(statements.size() == 4);
     CHECK(statements[0].at("rewrites") == json::array{"one"});
-    CHECK(
-        statements[0].at("locks") ==
-        json::array{json::object{{"table", "one"}, {"mode", "AccessExclusiveLock"}}}
+    CHECK_THAT(
+        json::serialize(statements[0].at("locks")),
+        Contains(R"({"table":"one","mode":"AccessExclusiveLock"})") && !Contains("SIReadLock")
     );
     CHECK(statements[1].at("rewrites").as_array().empty());
     CHECK_THAT(
         json::serialize(statements[1].at("locks")),
         Contains(R"({"table":"two","mode":"ShareLock"})")
     );
-    CHECK(difference(before, schema_of(backend)).empty());
+    CHECK(tenon::migrations::difference(before, schema_of(backend)).empty());
     CHECK(server().execute("SELECT count(*) FROM pg_database WHERE datname LIKE '%clone%'") == "0");
 }
 
