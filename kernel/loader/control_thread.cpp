@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/loader/control_thread.hpp"
 
+#include "kernel/runtime/crash.hpp"
+
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -16,6 +18,7 @@ struct ControlThread::Shared {
     std::thread thread;
 
     void work() {
+        runtime::give_crash_stack();
         std::unique_lock lock{mutex};
         for (;;) {
             changed.wait(lock, [this] { return ending || task; });

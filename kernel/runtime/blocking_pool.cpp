@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/runtime/blocking_pool.hpp"
 
+#include "kernel/runtime/crash.hpp"
+
 namespace tenon::runtime {
 
 BlockingPool::BlockingPool(std::uint32_t threads) {
@@ -44,6 +46,7 @@ std::size_t BlockingPool::queued() const {
 }
 
 void BlockingPool::work() {
+    give_crash_stack();
     std::unique_lock lock{mutex_};
     for (;;) {
         changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });

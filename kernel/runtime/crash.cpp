@@ -4,13 +4,16 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fcntl.h>
 #include <link.h>
 #include <string>
 #include <ucontext.h>
 #include <unistd.h>
+#include <vector>
 
 namespace tenon::runtime {
 
@@ -18,6 +21,7 @@ namespace {
 
 constexpr std::array k_signals{SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 constexpr std::size_t k_max_images = 1024;
+constexpr std::size_t k_stack_bytes = 64UL << 10U;
 
 // What the handler needs; it must not allocate or lock.
 struct Sentinel {
@@ -27,6 +31,7 @@ struct Sentinel {
     std::atomic<std::size_t> image_count{0};
     std::atomic<bool> ready{false};
     std::atomic<bool> told{false};
+    std::atomic<bool> written{false};
 };
 
 const Owner k_nobody;
@@ -69,6 +74,12 @@ const Owner* guilty(std::uintptr_t at) {
 void tell(std::string_view what, std::uintptr_t at) {
     const Owner* owner = guilty(at);
     if (g_sentinel.told.exchange(true)) {
+        // Another thread's crash is being written: the process must not end before that, nor wait
+        // for ever should the disk hang.
+        constexpr timespec k_step{0, 10'000'000};
+        for (int i = 0; i < 500 && !g_sentinel.written.load(); ++i) {
+            (void)::nanosleep(&k_step, nullptr);
+        }
         return;
     }
     const Owner& named = owner == nullptr ? k_nobody : *owner;
@@ -100,6 +111,7 @@ void tell(std::string_view what, std::uintptr_t at) {
         (void)::fsync(fd);
         (void)::close(fd);
     }
+    g_sentinel.written.store(true);
 }
 
 std::string_view signal_name(int signal) {
@@ -146,12 +158,31 @@ void on_exit_call() {
 
 }  // namespace
 
+void give_crash_stack() {
+    struct Stack {
+        std::vector<std::byte> memory;
+        stack_t before{};
+
+        Stack() : memory(k_stack_bytes) {
+            stack_t mine{};
+            mine.ss_sp = memory.data();
+            mine.ss_size = memory.size();
+            (void)::sigaltstack(&mine, &before);
+        }
+
+        ~Stack() { (void)::sigaltstack(&before, nullptr); }
+    };
+
+    thread_local const Stack t_stack;
+}
+
 void arm_crash_sentinel(const std::filesystem::path& data_dir) {
     const std::string path = (data_dir / k_crash_file).string();
     if (path.size() >= g_sentinel.path.size()) {
         return;
     }
     std::memcpy(g_sentinel.path.data(), path.c_str(), path.size() + 1);
+    give_crash_stack();
 
     struct sigaction action {};
 

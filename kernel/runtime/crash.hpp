@@ -4,7 +4,8 @@
 // Then the signal takes its course, core dump included.
 //
 // It says where the process was when it died. Memory that one plugin damaged and another stumbled
-// over is blamed on the other.
+// over is blamed on the other. When several threads crash together the first is told. A stack
+// overflow is told in the kernel's threads (give_crash_stack), not in those that plugins made.
 #pragma once
 
 #include "kernel/runtime/owner.hpp"
@@ -18,6 +19,10 @@ inline constexpr const char* k_crash_file = "crash.json";
 // Once in a process. From then on `known` owners are named when the program counter is in their
 // library.
 void arm_crash_sentinel(const std::filesystem::path& data_dir);
+
+// Gives the calling thread a stack for the sentinel until it ends, so that a stack overflow is told
+// too. Arming gives one to its own thread.
+void give_crash_stack();
 
 // Notes where the library with this address lies. The owner lives as long as the process may crash.
 void know_image(Owner& owner, const void* address);

@@ -2,6 +2,7 @@
 #include "kernel/runtime/reactor.hpp"
 
 #include "kernel/runtime/clock.hpp"
+#include "kernel/runtime/crash.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -100,6 +101,7 @@ bool Reactor::post(tenon_fn fn, void* ctx) {
 }
 
 void Reactor::run() {
+    give_crash_stack();
     t_current = this;
     while (!stopping_.load(std::memory_order_acquire)) {
         const int ready = wait();

@@ -219,6 +219,26 @@ TEST_CASE("a crash in start is told and held back at the next start", "[kernel][
     CHECK(state_of(bench.ask({"status"}), "base") == "started ");
 }
 
+TEST_CASE("a stack overflow names the plugin", "[kernel][crash][K1]") {
+    struct Case {
+        std::string at;
+        std::string text;
+    };
+
+    const auto [at, text] = GENERATE(
+        Case{"overflow", "during start"},
+        Case{"overflow-reactor", "during a posted callback"},
+        Case{"overflow-pool", "during a blocking task"}
+    );
+    INFO(at);
+    const Bench bench{fault(at)};
+    const Result end = tenon::test::run(bench.command());
+    INFO(end.err);
+    CHECK(died(end));
+    CHECK(contains(end.err, "tenond: SIGSEGV in plugin base (test.kernel.fault) " + text));
+    CHECK(std::filesystem::exists(bench.data() / "crash.json"));
+}
+
 TEST_CASE("a plugin that the server needs is tried twice before it is held", "[kernel][crash]") {
     const Bench bench{fault("crash", R"(,"on_failure":"stop")")};
     CHECK(contains(tenon::test::run(bench.command()).err, "SIGSEGV in plugin base"));

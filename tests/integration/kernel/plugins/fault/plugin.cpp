@@ -30,6 +30,19 @@ struct Fault : tenon_plugin {
     *nowhere = 1;
 }
 
+// Without an end but that of the stack.
+// NOLINTNEXTLINE(misc-no-recursion)
+[[gnu::noinline]] int overflow(volatile int* depth) {
+    volatile char frame[256]{};
+    *depth = *depth + 1;
+    return *depth < 0 ? 0 : overflow(depth) + frame[*depth % 256];
+}
+
+void overflow() {
+    volatile int depth = 0;
+    (void)overflow(&depth);
+}
+
 void hang() {
     std::promise<void>{}.get_future().wait_for(std::chrono::hours{1});
 }
@@ -56,9 +69,18 @@ Fault& of(tenon_plugin* plugin) {
     return *static_cast<Fault*>(plugin);
 }
 
+tenon::Service<tenon_exec_1> exec_of(const Fault& mine) {
+    return mine.host.service<tenon_exec_1>("tenon.exec/1");
+}
+
 tenon_status answer(void* self, tenon_str, tenon_sink out, tenon_err*) {
-    if (static_cast<const Fault*>(self)->at == "command") {
+    const Fault& mine = *static_cast<const Fault*>(self);
+    if (mine.at == "command") {
         crash();
+    }
+    if (mine.at == "hang-command") {
+        mine.host.log().info("hanging");
+        hang();
     }
     return out.put(out.ctx, tenon::bytes("\"alive\""));
 }
@@ -86,7 +108,7 @@ tenon_status start(tenon_plugin* plugin, tenon_err* err) {
     }
     if (mine.at == "hang") {
         // The timer is the reactor's; it must not come any more once this call is given up.
-        const auto exec = mine.host.service<tenon_exec_1>("tenon.exec/1");
+        const auto exec = exec_of(mine);
         tenon::call_on_reactor(exec, 0, [&] {
             const std::int64_t later = exec->turn_now_ns(exec.self) + 600'000'000;
             (void)exec->timer(
@@ -102,8 +124,20 @@ tenon_status start(tenon_plugin* plugin, tenon_err* err) {
         std::exit(0);
     }
     if (mine.at == "abort") {
-        const auto exec = mine.host.service<tenon_exec_1>("tenon.exec/1");
-        tenon::call_on_reactor(exec, 0, [] { std::abort(); });
+        tenon::call_on_reactor(exec_of(mine), 0, [] { std::abort(); });
+    }
+    if (mine.at == "overflow") {
+        overflow();
+    }
+    if (mine.at == "overflow-reactor") {
+        tenon::call_on_reactor(exec_of(mine), 0, [] { overflow(); });
+    }
+    if (mine.at == "hang-task") {
+        tenon::run_blocking(exec_of(mine), &hang);
+    }
+    if (mine.at == "overflow-pool") {
+        tenon::run_blocking(exec_of(mine), [] { overflow(); });
+        hang();
     }
     if (mine.at == "rubbish") {
         log_rubbish(mine.host);
