@@ -7,6 +7,7 @@
 #include <tenon/bus_topic.hpp>
 #include <tenon/plugin.hpp>
 
+#include <condition_variable>
 #include <deque>
 
 namespace tenon::registry {
@@ -31,8 +32,10 @@ struct Bus::Subscriber {
     Receive fn;
     void* ctx;
     const runtime::Owner* owner = runtime::t_running.owner;
-    std::atomic<bool> gone{false};
     std::mutex mutex;
+    std::condition_variable idle;
+    bool gone = false;         // guarded by mutex
+    bool running = false;      // guarded by mutex; fn is being called
     std::deque<Queued> queue;  // guarded by mutex
     std::size_t bytes = 0;     // guarded by mutex
     std::uint64_t missed = 0;  // guarded by mutex; since the newest in the queue
@@ -88,13 +91,14 @@ void Bus::deliver(void* subscriber) noexcept {
         Subscriber::Queued next{};
         {
             const std::lock_guard lock{mine.mutex};
-            if (mine.queue.empty() || mine.gone.load()) {
+            if (mine.queue.empty() || mine.gone) {
                 mine.posted = false;
                 return;
             }
             next = std::move(mine.queue.front());
             mine.queue.pop_front();
             mine.bytes -= next.message->size();
+            mine.running = true;
         }
         const Message& message = *next.message;
         const tenon_bus_message raw{
@@ -107,6 +111,9 @@ void Bus::deliver(void* subscriber) noexcept {
             message.time_real_ns,
             next.missed};
         mine.fn(mine.ctx, &raw);
+        const std::lock_guard lock{mine.mutex};
+        mine.running = false;
+        mine.idle.notify_all();
     }
     const std::lock_guard lock{mine.mutex};
     mine.posted = mine.reactor->post(&Bus::deliver, held.get());
@@ -150,10 +157,12 @@ void Bus::unsubscribe(std::uint64_t handle) {
         subscriber = std::move(found->second);
         subscribers_.erase(found);
     }
+    std::unique_lock lock{subscriber->mutex};
     subscriber->gone = true;
-    // A call that runs has ended when the reactor comes to this; on the reactor itself none runs.
-    const auto nothing = [](void*) {};
-    (void)exec_->call(subscriber->reactor->index(), nothing, nullptr);
+    // On the reactor itself the call that runs, if any, is the caller's own.
+    if (runtime::Reactor::current() != subscriber->reactor) {
+        subscriber->idle.wait(lock, [&] { return !subscriber->running; });
+    }
 }
 
 }  // namespace tenon::registry

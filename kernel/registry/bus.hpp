@@ -49,7 +49,8 @@ public:
         Receive fn,
         std::uint64_t* handle
     );
-    // [control] or on the subscriber's reactor
+    // [any] Waits for a call that runs, however full the reactor's queue is; within that call, or
+    // elsewhere on the subscriber's reactor, it does not.
     void unsubscribe(std::uint64_t handle);
 
     // Messages that were lost to some subscriber.

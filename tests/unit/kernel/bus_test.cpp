@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
+#include <chrono>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -208,4 +210,44 @@ TEST_CASE("topics, types and sizes are checked", "[bus][K5]") {
     CHECK(bench.bus.subscribe(".*", 0, nullptr, &Inbox::receive, &handle) == TENON_INVALID);
     CHECK(bench.bus.subscribe("a", 9, nullptr, &Inbox::receive, &handle) == TENON_INVALID);
     CHECK(bench.bus.subscribe("a", 0, nullptr, nullptr, &handle) == TENON_INVALID);
+}
+
+TEST_CASE("unsubscribe waits for a call that runs, though the queue is full", "[bus][K5]") {
+    struct State {
+        std::promise<void> entered;
+        std::promise<void> go;
+        std::atomic<int> calls{0};
+        std::atomic<bool> inside{false};
+    } state;
+
+    Bench bench;
+    std::uint64_t handle = 0;
+    const auto receive = [](void* self, const tenon_bus_message*) {
+        auto& mine = *static_cast<State*>(self);
+        mine.inside = true;
+        if (mine.calls++ == 0) {
+            mine.entered.set_value();
+            mine.go.get_future().wait();
+        }
+        mine.inside = false;
+    };
+    REQUIRE(bench.bus.subscribe("x", 0, &state, receive, &handle) == TENON_OK);
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(bench.bus.publish("me", "x", "t", "data") == TENON_OK);
+    }
+    state.entered.get_future().wait();
+    while (bench.exec.reactor(0).post([](void*) {}, nullptr)) {}
+    std::promise<void> asked;
+    auto gone = std::async(std::launch::async, [&] {
+        asked.set_value();
+        bench.bus.unsubscribe(handle);
+        return state.inside.load();
+    });
+    asked.get_future().wait();
+    // It may not come back before the call has: a wait that ends early is the defect.
+    CHECK(gone.wait_for(std::chrono::milliseconds{50}) == std::future_status::timeout);
+    state.go.set_value();
+    CHECK_FALSE(gone.get());
+    bench.settle();
+    CHECK(state.calls == 1);
 }
