@@ -32,6 +32,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <poll.h>
@@ -48,6 +49,8 @@ namespace json = boost::json;
 
 // A reload waits so long for another one.
 constexpr std::chrono::seconds k_turn_limit{5};
+// What runs on the blocking pool at the stop may take so long; then it is named and left behind.
+constexpr std::chrono::seconds k_stop_limit{10};
 
 void print(const manifest::Problems& problems) {
     for (const manifest::Problem& problem : problems) {
@@ -146,6 +149,7 @@ private:
     registry::Bus bus_{exec_};
     std::timed_mutex control_;              // reloads and the stop, one at a time
     std::optional<loader::Reload> reload_;  // guarded by control_; empty when the server stops
+    bool left_behind_ = false;              // an admin command that does not end
     std::atomic<bool> hung_up_{false};      // a SIGHUP that nobody has seen to
 };
 
@@ -475,7 +479,7 @@ int Daemon::serve(
             return read_plan(*options_);
         });
     }
-    const runtime::AdminServer admin{exec_, commands_, data_dir_->path()};
+    auto admin = std::make_unique<runtime::AdminServer>(exec_, commands_, data_dir_->path());
     log(TENON_LOG_INFO,
         "ready",
         {{"version", TENON_VERSION},
@@ -485,6 +489,13 @@ int Daemon::serve(
          {"elapsed_ms", (runtime::monotonic_ns() - began_ns) / 1'000'000}});
     runtime::notify_systemd("READY=1");
     wait_for_stop();
+    if (!admin->stop(k_stop_limit)) {
+        for (const std::string& name : commands_.running()) {
+            log(TENON_LOG_ERROR, "command_left", {{"name", name}});
+        }
+        (void)admin.release();  // what goes on holds it
+        left_behind_ = true;
+    }
     return k_exit_ok;
 
 } catch (const runtime::InUse& e) {  // no admin socket: what runs is stopped in order
@@ -539,15 +550,21 @@ int Daemon::run(
     reload_.reset();
     lifecycle.stop();
     data_dir_->remove("runtime.json");
-    if (!lifecycle.lost()) {
-        exec_.stop();
+    bool clean = !lifecycle.lost() && !left_behind_;
+    if (clean) {
+        for (const std::string& name : exec_.stop(k_stop_limit)) {
+            log(TENON_LOG_ERROR, "blocking_task_left", {{"name", name}});
+            clean = false;
+        }
+    }
+    if (clean) {
         lifecycle.destroy();
+        clean = !lifecycle.lost();
     }
     // A thread that was joined is seen a moment longer.
     for (int tries = 0; thread_count() > threads && tries < 50; ++tries) {
         (void)::poll(nullptr, 0, 1);
     }
-    const bool clean = !lifecycle.lost();
     const std::ptrdiff_t left = clean ? std::max<std::ptrdiff_t>(thread_count() - threads, 0) : 0;
     if (left > 0) {
         log(TENON_LOG_ERROR, "threads_left", {{"count", left}});

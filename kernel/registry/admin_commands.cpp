@@ -68,4 +68,15 @@ std::vector<AdminCommands::Usage> AdminCommands::list() const {
     return out;
 }
 
+std::vector<std::string> AdminCommands::running() const {
+    const std::lock_guard lock{mutex_};
+    std::vector<std::string> out;
+    for (const auto& [name, command] : commands_) {
+        if (command.running != 0) {
+            out.push_back(name);
+        }
+    }
+    return out;
+}
+
 }  // namespace tenon::registry

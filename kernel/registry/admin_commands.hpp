@@ -33,6 +33,8 @@ public:
     // [io] Throws Error: TENON_NOT_FOUND for an unknown command.
     [[nodiscard]] std::string run(std::string_view name, std::string_view args_json);
     [[nodiscard]] std::vector<Usage> list() const;
+    // Names of those that run.
+    [[nodiscard]] std::vector<std::string> running() const;
 
 private:
     struct Command {

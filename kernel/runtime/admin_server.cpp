@@ -67,28 +67,27 @@ AdminServer::AdminServer(
     }
 }
 
-AdminServer::~AdminServer() {
+bool AdminServer::stop(std::chrono::milliseconds limit) {
+    const auto until = std::chrono::steady_clock::now() + limit;
     (void)::unlink(path_.c_str());
     const auto end = [](void* self) {
         auto& mine = *static_cast<AdminServer*>(self);
         Reactor::current()->unwatch(mine.listener_watch_);
+        ::close(mine.listener_);
         while (!mine.clients_.empty()) {
             mine.close(*mine.clients_.begin()->second);
         }
     };
     // Commands that run hold a pointer to this object until their answer was posted. One may begin
     // until the clients are gone, so they are waited for again; the last call is for its answer.
-    const auto wait = [this] {
-        for (int left = running_.load(); left != 0; left = running_.load()) {
-            running_.wait(left);
-        }
+    const auto wait = [&] {
+        std::unique_lock lock{mutex_};
+        return idle_.wait_until(lock, until, [this] { return running_ == 0; });
     };
-    wait();
+    (void)wait();
     (void)exec_->call(0, end, this);
-    wait();
     const auto nothing = [](void*) {};
-    (void)exec_->call(0, nothing, nullptr);
-    ::close(listener_);
+    return wait() && exec_->call(0, nothing, nullptr) == TENON_OK;
 }
 
 void AdminServer::accept() {
@@ -175,17 +174,19 @@ void AdminServer::launch(Client& client, std::string line) {
         if (server->exec_->reactor(0).post(back, mine.get())) {
             (void)mine.release();
         }
-        server->running_.fetch_sub(1);
-        server->running_.notify_all();
+        const std::lock_guard lock{server->mutex_};
+        --server->running_;
+        server->idle_.notify_all();
     };
     // Nothing is read while a command runs: one at a time, and the socket holds the rest back.
     (void)Reactor::current()->rewatch(client.watch, 0);
-    running_.fetch_add(1);
+    std::unique_lock lock{mutex_};  // the job's end waits until it is counted
     if (exec_->pool().run(run, job.get())) {
         (void)job.release();
+        ++running_;
         return;
     }
-    running_.fetch_sub(1);
+    lock.unlock();
     answer(
         client.id,
         "{\"error\":{\"code\":\"UNAVAILABLE\",\"message\":\"too much to do; try again\"}}"

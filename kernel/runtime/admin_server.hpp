@@ -9,10 +9,13 @@
 #include "kernel/registry/admin_commands.hpp"
 #include "kernel/runtime/exec.hpp"
 
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 namespace tenon::runtime {
@@ -28,10 +31,14 @@ public:
         registry::AdminCommands& commands,
         const std::filesystem::path& data_dir
     );
-    // [control] Waits for commands that run.
-    ~AdminServer();
+    // After stop.
+    ~AdminServer() = default;
     AdminServer(const AdminServer&) = delete;
     AdminServer& operator=(const AdminServer&) = delete;
+
+    // [control] Takes no more clients and waits for commands that run. False: one goes on beyond
+    // the limit, and holds this object for as long as the process lives.
+    [[nodiscard]] bool stop(std::chrono::milliseconds limit);
 
 private:
     struct Client {
@@ -61,7 +68,9 @@ private:
     std::uint64_t listener_watch_ = 0;
     std::map<std::uint64_t, std::unique_ptr<Client>> clients_;  // reactor 0
     std::uint64_t next_client_ = 1;
-    std::atomic<int> running_{0};
+    std::mutex mutex_;
+    std::condition_variable idle_;
+    int running_ = 0;  // guarded by mutex_
 };
 
 // Opens a connection or a listener on DIR/admin.sock, however long the folder's name is. -1 with

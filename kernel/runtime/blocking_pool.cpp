@@ -3,6 +3,8 @@
 
 #include "kernel/runtime/crash.hpp"
 
+#include <algorithm>
+
 namespace tenon::runtime {
 
 BlockingPool::BlockingPool(std::uint32_t threads) {
@@ -12,7 +14,7 @@ BlockingPool::BlockingPool(std::uint32_t threads) {
 }
 
 BlockingPool::~BlockingPool() {
-    stop();
+    (void)stop(std::chrono::hours{24});
 }
 
 bool BlockingPool::run(tenon_fn fn, void* ctx) {
@@ -27,17 +29,25 @@ bool BlockingPool::run(tenon_fn fn, void* ctx) {
     return true;
 }
 
-void BlockingPool::stop() {
-    {
-        const std::lock_guard lock{mutex_};
-        stopping_ = true;
-    }
+std::vector<std::string> BlockingPool::stop(std::chrono::milliseconds limit) {
+    std::unique_lock lock{mutex_};
+    stopping_ = true;
     changed_.notify_all();
+    const auto done = [this] { return queue_.empty() && in_hand_.empty(); };
+    std::vector<std::string> left;
+    if (!idle_.wait_for(lock, limit, done)) {
+        for (const Owner* owner : in_hand_) {
+            left.push_back(owner == nullptr ? "kernel" : owner->instance);
+        }
+        return left;
+    }
+    lock.unlock();
     for (std::thread& thread : threads_) {
         if (thread.joinable()) {
             thread.join();
         }
     }
+    return left;
 }
 
 std::size_t BlockingPool::queued() const {
@@ -55,9 +65,12 @@ void BlockingPool::work() {
         }
         const Task task = queue_.front();
         queue_.pop_front();
+        in_hand_.push_back(task.owner);
         lock.unlock();
         task.run("a blocking task");
         lock.lock();
+        in_hand_.erase(std::find(in_hand_.begin(), in_hand_.end(), task.owner));
+        idle_.notify_all();
     }
 }
 

@@ -7,10 +7,12 @@
 
 #include <tenon/abi/host.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -27,8 +29,10 @@ public:
 
     // [any] False when the queue is full or the pool has stopped.
     [[nodiscard]] bool run(tenon_fn fn, void* ctx);
-    // Finishes what is queued, then ends the threads.
-    void stop();
+    // Finishes what is queued, then ends the threads. What goes on beyond the limit is named, by
+    // the instance that asked for it ("kernel"): its thread is left, and nothing that it uses may
+    // go.
+    std::vector<std::string> stop(std::chrono::milliseconds limit);
     [[nodiscard]] std::size_t queued() const;
 
 private:
@@ -36,8 +40,10 @@ private:
 
     mutable std::mutex mutex_;
     std::condition_variable changed_;
-    std::deque<Task> queue_;  // guarded by mutex_
-    bool stopping_ = false;   // guarded by mutex_
+    std::condition_variable idle_;
+    std::deque<Task> queue_;             // guarded by mutex_
+    std::vector<const Owner*> in_hand_;  // guarded by mutex_; whose tasks run
+    bool stopping_ = false;              // guarded by mutex_
     std::vector<std::thread> threads_;
 };
 

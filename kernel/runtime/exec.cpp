@@ -108,11 +108,14 @@ void Exec::start() {
     }
 }
 
-void Exec::stop() {
-    pool_->stop();
+std::vector<std::string> Exec::stop(std::chrono::milliseconds limit) {
+    std::vector<std::string> left = pool_->stop(limit);
     for (const auto& reactor : reactors_) {
-        reactor->stop();
+        if (left.empty()) {
+            reactor->stop();
+        }
     }
+    return left;
 }
 
 tenon_status Exec::call(std::uint32_t reactor, tenon_fn fn, void* ctx) {

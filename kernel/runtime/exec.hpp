@@ -17,8 +17,10 @@ public:
     Exec(std::uint32_t reactors, std::uint32_t blocking_threads, std::uint32_t spin_us);
 
     void start();
-    // The pool first, since its work may still wait for a reactor; then the reactors.
-    void stop();
+    // The pool first, since its work may still wait for a reactor; then the reactors. Names what
+    // the pool does not come back from within the limit: then the reactors go on, and nothing may
+    // go.
+    std::vector<std::string> stop(std::chrono::milliseconds limit = std::chrono::seconds{10});
 
     [[nodiscard]] Reactor& reactor(std::uint32_t index) { return *reactors_[index]; }
 

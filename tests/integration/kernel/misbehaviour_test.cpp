@@ -168,6 +168,38 @@ TEST_CASE("a plugin that hangs in drain or stop does not keep the rest", "[kerne
     CHECK(contains(end.err, "event=stopped clean=false"));
 }
 
+TEST_CASE(
+    "a command or a task that does not end is named, and does not keep the server",
+    "[kernel][K1]"
+) {
+    const std::string at = GENERATE("hang-command", "hang-task");
+    INFO(at);
+    const Bench bench{fault(at)};
+    Process server{bench.command()};
+    REQUIRE(server.says("event=ready"));
+    std::vector<std::string> words{
+        (tenon::test::build_dir() / "bin/tenon").string(),
+        "base",
+        "alive",
+        "--data-dir",
+        bench.data().string()};
+    Process client{words};
+    if (at == "hang-command") {
+        REQUIRE(server.says("event=hanging"));
+    }
+    server.signal(SIGTERM);
+    const Result end = server.wait();
+    INFO(end.err);
+    CHECK(end.code == 1);
+    CHECK(contains(
+        end.err,
+        at == "hang-command" ? "event=command_left name=base.alive"
+                             : "event=blocking_task_left name=base"
+    ));
+    CHECK(contains(end.err, "event=stopped clean=false"));
+    (void)client.wait();
+}
+
 TEST_CASE("a crash in start is told and held back at the next start", "[kernel][crash][K1]") {
     struct Case {
         std::string at;

@@ -249,3 +249,27 @@ TEST_CASE("blocking work runs off the reactor and its queue is bounded", "[kerne
     CHECK(taken == tenon::runtime::BlockingPool::k_max_queued);
     state.open.set_value();
 }
+
+TEST_CASE("a pool that stops names the task that goes on", "[kernel][exec]") {
+    const tenon::runtime::Owner owner{"slow", "test.slow", "", 0, 0, false};
+    std::promise<void> begun;
+    std::promise<void> open;
+    auto both = std::pair{&begun, open.get_future()};
+    tenon::runtime::BlockingPool pool{2};
+    {
+        const tenon::runtime::CallScope scope{&owner, "start"};
+        REQUIRE(pool.run(
+            [](void* s) {
+                auto& [first, second] = *static_cast<decltype(both)*>(s);
+                first->set_value();
+                second.wait();
+            },
+            &both
+        ));
+    }
+    begun.get_future().wait();
+    CHECK(pool.stop(std::chrono::milliseconds{1}) == std::vector<std::string>{"slow"});
+    CHECK_FALSE(pool.run([](void*) {}, nullptr));
+    open.set_value();
+    CHECK(pool.stop(std::chrono::minutes{1}).empty());
+}
