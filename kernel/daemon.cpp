@@ -51,6 +51,7 @@ namespace json = boost::json;
 constexpr std::chrono::seconds k_turn_limit{5};
 // What runs on the blocking pool at the stop may take so long; then it is named and left behind.
 constexpr std::chrono::seconds k_stop_limit{10};
+constexpr const char* k_needed_failed = "a plugin with on_failure stop failed";
 
 void print(const manifest::Problems& problems) {
     for (const manifest::Problem& problem : problems) {
@@ -151,6 +152,7 @@ private:
     std::optional<loader::Reload> reload_;  // guarded by control_; empty when the server stops
     bool left_behind_ = false;              // an admin command that does not end
     std::atomic<bool> hung_up_{false};      // a SIGHUP that nobody has seen to
+    std::atomic<bool> failed_{false};       // a plugin that the server needs, while it ran
 };
 
 void Daemon::record_deployment() {
@@ -178,6 +180,10 @@ json::object Daemon::reload(bool dry_run, std::string_view actor) {
     }
     const loader::Reload::Outcome outcome = reload_->run(dry_run);
     const bool good = !manifest::has_errors(outcome.problems);
+    if (outcome.must_stop && !options_->no_listen) {
+        failed_ = true;
+        (void)::eventfd_write(stop_event_.fd, 1);
+    }
     if (outcome.applied && !outcome.changes.empty()) {
         if (guard(nullptr, [this] { record_deployment(); }) != TENON_OK) {
             log(TENON_LOG_ERROR, "deployment_not_recorded");
@@ -215,8 +221,17 @@ void Daemon::audit_reload(
     std::string_view result,
     const json::array& changes
 ) {
-    const std::string text = json::serialize(json::object{
-        {"result", result}, {"generation", generation_.load()}, {"changes", changes}});
+    json::object detail{
+        {"result", result}, {"generation", generation_.load()}, {"changes", changes}};
+    std::string text = json::serialize(detail);
+    if (text.size() > audit::Log::k_detail_max) {  // then what can be compared with the file
+        const std::string whole = json::serialize(changes);
+        detail["changes"] = json::object{
+            {"count", changes.size()},
+            {"bytes", whole.size()},
+            {"sha256", manifest::sha256_of(whole)}};
+        text = json::serialize(detail);
+    }
     const std::string file = plan_.deployment.file.string().substr(0, audit::Log::k_subject_max);
     const tenon_audit_event event{
         sizeof event, 0, str(actor), str("config.reload"), str(file), str(text)};
@@ -444,7 +459,8 @@ void Daemon::wait_for_stop() {
             continue;
         }
         if ((wanted[1].revents & POLLIN) != 0) {
-            log(TENON_LOG_INFO, "stopping", {{"reason", "admin command"}});
+            const char* reason = failed_ ? k_needed_failed : "admin command";
+            log(TENON_LOG_INFO, "stopping", {{"reason", reason}});
             return;
         }
         signalfd_siginfo info{};
@@ -496,7 +512,7 @@ int Daemon::serve(
         (void)admin.release();  // what goes on holds it
         left_behind_ = true;
     }
-    return k_exit_ok;
+    return failed_ ? k_exit_plugin : k_exit_ok;
 
 } catch (const runtime::InUse& e) {  // no admin socket: what runs is stopped in order
 
@@ -542,7 +558,7 @@ int Daemon::run(
     if (started || options_->no_listen) {
         exit_code = serve(lifecycle, listen, began_ns);
     } else {
-        log(TENON_LOG_ERROR, "start_failed", {{"reason", "a plugin with on_failure stop failed"}});
+        log(TENON_LOG_ERROR, "start_failed", {{"reason", k_needed_failed}});
         exit_code = k_exit_plugin;
     }
     runtime::notify_systemd("STOPPING=1");

@@ -257,10 +257,13 @@ void Lifecycle::reconfigure(std::string_view name, const std::string& config, bo
     }
 }
 
-void Lifecycle::announce(std::string_view name, const boost::json::object& config) {
+void Lifecycle::show(std::string_view name, const boost::json::object& config) {
+    find(name).slot->config().set(config);
+}
+
+void Lifecycle::announce(std::string_view name) {
     auto& entry = const_cast<Entry&>(find(name));
     registry::Config& shown = entry.slot->config();
-    shown.set(config);
     attempt_live(entry, "on_change", [&shown](tenon_err*) {
         shown.tell();
         return TENON_OK;

@@ -50,8 +50,12 @@ public:
     [[nodiscard]] std::map<std::string, boost::json::value, std::less<>> settings() const;
     [[nodiscard]] bool started(std::string_view name) const;
     void reconfigure(std::string_view name, const std::string& config, bool dry_run);
-    // After a reload: what tenon.config/1 shows, and those who listen to it. Throws Error.
-    void announce(std::string_view name, const boost::json::object& config);
+    // After a reload: what tenon.config/1 shows, then those who listen to it. Throws Error.
+    void show(std::string_view name, const boost::json::object& config);
+    void announce(std::string_view name);
+
+    // A plugin with on_failure "stop" failed, at the start or since.
+    [[nodiscard]] bool must_stop() const { return must_stop_; }
 
     // True when a call was left behind: end the process without unwinding.
     [[nodiscard]] bool lost() const { return control_.lost(); }

@@ -86,10 +86,16 @@ void Reload::take(manifest::Plan& fresh) {
 
 Reload::Outcome Reload::run(bool dry_run) {
     Outcome out;
+    apply(dry_run, out);
+    out.must_stop = lifecycle_->must_stop();
+    return out;
+}
+
+void Reload::apply(bool dry_run, Outcome& out) {
     manifest::Plan fresh = read_();
     out.problems = fresh.problems;
     if (fresh.deployment.document.empty()) {
-        return out;
+        return;
     }
     manifest::Report report{fresh.deployment.file.string(), out.problems};
     const Settings after = resolve(fresh, report);
@@ -109,31 +115,30 @@ Reload::Outcome Reload::run(bool dry_run) {
         (void)configure(names[i], after, true, report);
     }
     if (manifest::has_errors(out.problems) || dry_run) {
-        return out;
+        return;
     }
     for (std::size_t i = 0; i < names.size(); ++i) {
         if (!configure(names[i], after, false, report)) {
             for (std::size_t back = i + 1; back-- > 0;) {
                 (void)configure(names[back], before, false, report);
             }
-            return out;
+            return;
         }
     }
     take(fresh);
     out.applied = true;
-    *generation_ += out.changes.empty() ? 0 : 1;
+    // Who sees the new generation sees the new settings, whichever plugin it is told of first.
     for (const PlannedPlugin& plugin : running_->plugins) {
-        const std::string& name = plugin.instance.name;
-        if (std::find(names.begin(), names.end(), name) == names.end()) {
-            continue;
-        }
+        lifecycle_->show(plugin.instance.name, plugin.config);
+    }
+    *generation_ += out.changes.empty() ? 0 : 1;
+    for (const std::string& name : names) {
         try {
-            lifecycle_->announce(name, plugin.config);
+            lifecycle_->announce(name);
         } catch (const Error& e) {
             report.warn("R07", config_of(name), e.what());
         }
     }
-    return out;
 }
 
 }  // namespace tenon::loader

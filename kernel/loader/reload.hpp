@@ -27,7 +27,8 @@ namespace tenon::loader {
 class Reload {
 public:
     struct Outcome {
-        bool applied = false;  // false: refused, or a dry run
+        bool applied = false;    // false: refused, or a dry run
+        bool must_stop = false;  // a plugin with on_failure "stop" was given up
         std::vector<manifest::Difference> changes;
         manifest::Problems problems;  // warnings too
     };
@@ -50,6 +51,7 @@ public:
     [[nodiscard]] Outcome run(bool dry_run);
 
 private:
+    void apply(bool dry_run, Outcome& out);
     bool configure(
         const std::string& name,
         const manifest::Settings& settings,

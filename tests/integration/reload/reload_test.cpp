@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "sdk/manifest/plugin_manifest.hpp"
 #include "tests/integration/kernel/process.hpp"
 #include "tests/unit/kernel/scene.hpp"
 
@@ -202,6 +203,59 @@ TEST_CASE("what a plugin refuses or fails with is undone for all", "[reload][K5]
     deploy(R"({"text":"new"})", "{}");
     CHECK(bench.ask({"reload"}).at("reloaded") == true);
     CHECK(bench.ask({"one", "echo"}).at("text") == "new");
+}
+
+TEST_CASE("who is told of a generation sees all its settings", "[reload][K5]") {
+    Bench bench;
+    const auto deploy = [&](const std::string& config) {
+        bench.deploy(
+            "{\"one\":" + std::string{k_id} + config + "},\"two\":" + std::string{k_id} + config +
+            "}}"
+        );
+    };
+    deploy("{}");
+    Process server{bench.command()};
+    REQUIRE(server.says("event=ready"));
+    deploy(R"({"text":"new"})");
+    CHECK(bench.ask({"reload"}).at("generation") == 2);
+    for (const char* name : {"one", "two"}) {
+        CHECK(bench.ask({name, "echo"}).at("seen") == json::array{"2 \"new\"", "2 \"new\""});
+    }
+}
+
+TEST_CASE("a plugin that the server needs and that a reload loses ends it", "[reload][K5]") {
+    Bench bench;
+    const auto deploy = [&](const std::string& config) {
+        bench.deploy("{\"one\":" + std::string{k_id} + config + R"(,"on_failure":"stop"}})");
+    };
+    deploy("{}");
+    Process server{bench.command()};
+    REQUIRE(server.says("event=ready"));
+    deploy(R"({"fail":"hang"})");
+    CHECK(has(bench.ask({"reload"}), "R06", "/plugins/one/config"));
+    const Result end = server.wait();
+    INFO(end.err);
+    CHECK(end.code == 5);
+    CHECK(contains(end.err, "event=stopping reason=\"a plugin with on_failure stop failed\""));
+}
+
+TEST_CASE("a reload too large for the audit log is recorded by its hash", "[reload][K5]") {
+    Bench bench;
+    bench.one("{}");
+    Process server{bench.command()};
+    REQUIRE(server.says("event=ready"));
+    bench.one(R"({"text":"new","blob":")" + std::string(70'000, 'x') + "\"}");
+    const json::value answer = bench.ask({"reload"});
+    REQUIRE(answer.at("reloaded") == true);
+    const std::string changes = json::serialize(answer.at("changes"));
+    const json::value log = bench.ask({"audit", "list", "--count", "1"});
+    const std::string text = json::serialize(log);
+    INFO(text.substr(0, 2000));
+    CHECK(contains(text, R"("action":"config.reload")"));
+    CHECK(contains(text, R"("bytes":)" + std::to_string(changes.size())));
+    CHECK(contains(text, tenon::manifest::sha256_of(changes)));
+    server.signal(SIGTERM);
+    CHECK_FALSE(contains(server.wait().err, "audit_failed"));
 }
 
 TEST_CASE("a secret that was rotated is a change, and is never shown", "[reload][K5]") {
