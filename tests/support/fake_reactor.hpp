@@ -1,88 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-// tenon.exec/1 in miniature: one reactor over epoll, in a thread of its own or turned by hand.
+// tenon.exec/1 for tests, on the conformance kit's reactor: one reactor over epoll, in a thread of
+// its own or turned by the test, and a blocking pool of two threads.
 //
-// The clock is the system's monotonic one plus what advance() added, so that tests of timeouts need
-// not wait. There is no bound on the queues. The blocking pool is one thread.
+// The clock is the system's monotonic one plus what the test added with advance(), so that tests of
+// timeouts need not wait.
 #pragma once
+
+#include "sdk/conformance/host/reactor.hpp"
 
 #include <tenon/abi/host.h>
 
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
-#include <map>
-#include <mutex>
-#include <thread>
-#include <unordered_map>
-#include <utility>
 
 namespace tenon::test {
 
 class FakeReactor {
 public:
-    enum class Mode { threaded, manual };
+    using Mode = conformance::Reactor::Mode;
 
-    explicit FakeReactor(Mode mode);
-    ~FakeReactor();
-    FakeReactor(const FakeReactor&) = delete;
-    FakeReactor& operator=(const FakeReactor&) = delete;
+    explicit FakeReactor(Mode mode) : core_{mode} {}
 
     // One turn on the calling thread; mode manual only. Waits at most wait_ms for an event.
-    void turn(int wait_ms = 0);
-    void advance(std::int64_t duration_ns);
-    [[nodiscard]] std::int64_t now_ns() const;
-    [[nodiscard]] tenon_iface iface() noexcept;
+    void turn(int wait_ms = 0) { core_.turn(wait_ms); }
+
+    void advance(std::int64_t duration_ns) { core_.advance(duration_ns); }
+
+    [[nodiscard]] std::int64_t now_ns() const { return core_.now_ns(); }
+
+    [[nodiscard]] tenon_iface iface() noexcept { return {this, &k_table}; }
 
 private:
-    struct Watch {
-        int fd;
-        tenon_fd_fn fn;
-        void* ctx;
-    };
-
-    struct Task {
-        tenon_fn fn;
-        void* ctx;
-    };
-
-    struct Hook {
-        std::uint64_t handle;
-        Task task;
-    };
-
     static FakeReactor& of(void* self) noexcept { return *static_cast<FakeReactor*>(self); }
 
-    static const tenon_exec_1 k_table;
-    [[nodiscard]] bool on_reactor() const;
-    void run_turn(int wait_ms);
-    void run_events(int wait_ms);
-    void run_posted();
-    void run_timers();
-    void run_pool();
-    void wake();
-    void post_task(Task task);
-    void call_task(Task task);
-    tenon_status watch(std::int32_t fd, std::uint32_t events, Watch watch, std::uint64_t* handle);
-    tenon_status rewatch(std::uint64_t handle, std::uint32_t events);
+    [[nodiscard]] conformance::Reactor::Task task(tenon_fn fn, void* ctx) noexcept {
+        return {&account_, fn, ctx};
+    }
 
-    const Mode mode_;
-    int epoll_;
-    int wake_;
-    std::atomic<std::int64_t> offset_ns_{0};
-    std::atomic<bool> running_{true};
-    std::int64_t turn_now_ns_ = 0;
-    std::uint64_t next_handle_ = 1;
-    std::unordered_map<std::uint64_t, Watch> watches_;
-    std::map<std::pair<std::int64_t, std::uint64_t>, Task> timers_;
-    std::multimap<std::int32_t, Hook> hooks_;
-    std::mutex mutex_;  // of what is below
-    std::condition_variable pool_wake_;
-    std::deque<Task> posted_;
-    std::deque<Task> blocking_;
-    std::thread::id reactor_thread_;
-    std::thread pool_;
-    std::thread thread_;
+    static const tenon_exec_1 k_table;
+    conformance::Account account_;  // nobody looks at it
+    conformance::Reactor core_;
 };
 
 }  // namespace tenon::test
