@@ -56,7 +56,7 @@ public:
         tenon_err* err
     ) override;
     [[nodiscard]] tenon_status
-    query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) override;
+    run_query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) override;
     [[nodiscard]] tenon_iface clone(bool with_rows, std::int64_t deadline_ns) override;
     void drop_clone(tenon_iface clone) noexcept override;
 

@@ -70,8 +70,8 @@ public:
     }
 
     [[nodiscard]] tenon_status
-    query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) override {
-        return database().query(query, row, ctx, err);
+    run_query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) override {
+        return database().run_query(query, row, ctx, err);
     }
 
     [[nodiscard]] tenon_iface clone(bool with_rows, std::int64_t deadline_ns) override {

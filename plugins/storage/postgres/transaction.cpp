@@ -217,7 +217,7 @@ bool Database::claim_key(Connection& connection, const std::string& key) {
 }
 
 tenon_status
-Database::query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) {
+Database::run_query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) {
     struct Call {
         tenon_row_fn row;
         void* ctx;

@@ -31,6 +31,11 @@ struct ClearResult {
 
 using Result = std::unique_ptr<PGresult, ClearResult>;
 
+[[nodiscard]] inline bool is_error(const PGresult* result) noexcept {
+    const ExecStatusType status = PQresultStatus(result);
+    return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE;
+}
+
 // One parameter as the wire takes it.
 struct Parameter {
     const char* data = nullptr;  // null: NULL

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the PostgreSQL backend does beyond the contract suite.
+#include "tests/integration/storage/postgres_backend.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <thread>
+
+using tenon::Failure;
+using tenon::Session;
+using tenon::StorageError;
+using tenon::test::PostgresBackend;
+
+namespace {
+
+void make_table(PostgresBackend& backend) {
+    backend.storage().write(backend.deadline(), [](Session& s) {
+        s.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, v BIGINT NOT NULL DEFAULT 0)");
+    });
+}
+
+std::int64_t number(PostgresBackend& backend, const std::string& sql) {
+    std::int64_t found = -1;
+    backend.storage().read(backend.deadline(), [&](Session& s) {
+        auto q = s.prepare(sql);
+        REQUIRE(q.step());
+        found = q.integer(0);
+    });
+    return found;
+}
+
+// Ends every session but the one that asks.
+void end_sessions(PostgresBackend& backend) {
+    PostgresBackend::server().execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + backend.name +
+        "'"
+    );
+}
+
+Failure failure_of(const std::function<void()>& body) {
+    try {
+        body();
+    } catch (const StorageError& e) {
+        UNSCOPED_INFO(e.what());
+        return e.failure();
+    }
+    return Failure::not_told;
+}
+
+tenon_transaction_options write_options(PostgresBackend& backend, std::string_view key = {}) {
+    auto options = tenon::sized<tenon_transaction_options>();
+    options.intent = TENON_INTENT_WRITE;
+    options.deadline_ns = backend.deadline();
+    options.key = tenon::str(key);
+    return options;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a session that the server ended is replaced and the work done again",
+    "[postgres][S3][S11]"
+) {
+    PostgresBackend backend;
+    make_table(backend);
+    int runs = 0;
+    backend.storage().write(backend.deadline(), [&](Session& s) {
+        s.prepare("INSERT INTO t (id) VALUES (1)").run();
+        if (++runs == 1) {
+            end_sessions(backend);
+        }
+        s.prepare("INSERT INTO t (id) VALUES (2)").run();
+    });
+    CHECK(runs == 2);
+    CHECK(number(backend, "SELECT count(*) FROM t") == 2);
+}
+
+TEST_CASE("a transaction whose key is there is not run again", "[postgres][S11]") {
+    PostgresBackend backend;
+    make_table(backend);
+    int runs = 0;
+    for (int i = 0; i < 3; ++i) {
+        (void)backend.storage().transact(write_options(backend, "order-1"), [&](Session& s) {
+            ++runs;
+            s.prepare("INSERT INTO t (id) VALUES (?)").bind(1, runs).run();
+        });
+    }
+    // The first run finds no table of keys and comes again.
+    CHECK(number(backend, "SELECT count(*) FROM t") == 1);
+    CHECK(runs == 1);
+    CHECK(failure_of([&] {
+              (void)backend.storage().transact(
+                  write_options(backend, std::string(65, 'x')), [](Session&) {}
+              );
+          }) == Failure::permanent);
+}
+
+TEST_CASE("a commit tells its place in the log, growing and readable", "[postgres][S6]") {
+    PostgresBackend backend;
+    make_table(backend);
+    const auto place = [&](std::uint32_t durability) {
+        auto options = write_options(backend);
+        options.durability = durability;
+        return backend.storage().transact(options, [](Session& s) {
+            s.prepare("INSERT INTO t (id) SELECT coalesce(max(id), 0) + 1 FROM t").run();
+        });
+    };
+    for (const auto durability :
+         {TENON_DURABILITY_DEFAULT, TENON_DURABILITY_LOCAL, TENON_DURABILITY_REPLICA}) {
+        const std::string first = place(durability);
+        const std::string second = place(durability);
+        INFO(first << " " << second);
+        REQUIRE(first.substr(0, 2) == "1:");
+        CHECK(
+            PostgresBackend::server().execute(
+                "SELECT '" + second.substr(2) + "'::pg_lsn > '" + first.substr(2) + "'::pg_lsn"
+            ) == "t"
+        );
+    }
+    CHECK(backend.storage().transact(write_options(backend), [](Session&) {}).empty());
+}
+
+TEST_CASE("serialisation failures are retried, constraints are not", "[postgres][S11]") {
+    PostgresBackend backend;
+    make_table(backend);
+    auto storage = backend.storage();
+    storage.write(backend.deadline(), [](Session& s) { s.execute("INSERT INTO t VALUES (1, 0)"); });
+    int runs = 0;
+    storage.write(backend.deadline(), [&](Session& s) {
+        auto q = s.prepare("SELECT v FROM t WHERE id = 1");
+        REQUIRE(q.step());
+        const auto before = q.integer(0);
+        if (++runs == 1) {
+            std::thread{[&] {
+                storage.write(backend.deadline(), [](Session& other) {
+                    other.execute("UPDATE t SET v = 10 WHERE id = 1");
+                });
+            }}.join();
+        }
+        s.prepare("UPDATE t SET v = ? WHERE id = 1").bind(1, before + 1).run();
+    });
+    CHECK(runs == 2);
+    CHECK(number(backend, "SELECT v FROM t WHERE id = 1") == 11);
+    runs = 0;
+    CHECK(failure_of([&] {
+              storage.write(backend.deadline(), [&](Session& s) {
+                  ++runs;
+                  s.execute("INSERT INTO t VALUES (1, 0)");
+              });
+          }) == Failure::constraint);
+    CHECK(runs == 1);
+}
+
+TEST_CASE("a failure that is swallowed does not look like a commit", "[postgres][S11]") {
+    PostgresBackend backend;
+    make_table(backend);
+    CHECK_THROWS_WITH(
+        backend.storage().write(
+            backend.deadline(),
+            [](Session& s) {
+                s.execute("INSERT INTO t VALUES (1, 0)");
+                CHECK_THROWS(s.execute("INSERT INTO t VALUES (1, 0)"));
+            }
+        ),
+        Catch::Contains("not committed")
+    );
+    CHECK(number(backend, "SELECT count(*) FROM t") == 0);
+}
+
+TEST_CASE("statements run while the rows of another are read", "[postgres][S5]") {
+    PostgresBackend backend;
+    make_table(backend);
+    backend.storage().write(backend.deadline(), [](Session& s) {
+        s.execute("INSERT INTO t SELECT g, 0 FROM generate_series(1, 1000) g");
+        auto all = s.prepare("SELECT id FROM t ORDER BY id");
+        auto change = s.prepare("UPDATE t SET v = ? WHERE id = ?");
+        std::int64_t seen = 0;
+        while (all.step()) {
+            REQUIRE(all.integer(0) == ++seen);
+            change.bind_all(seen * 2, seen).run();
+        }
+        CHECK(seen == 1000);
+        CHECK(s.changes() == 1);
+    });
+    CHECK(number(backend, "SELECT count(*) FROM t WHERE v = 2 * id") == 1000);
+}
+
+TEST_CASE("what one lessee sets on a session the next does not see", "[postgres][S3]") {
+    PostgresBackend backend{[](tenon::postgres::Settings& s) { s.pool_size = 1; }};
+    auto storage = backend.storage();
+    {
+        auto lease = storage.lease(TENON_INTENT_WRITE, backend.deadline());
+        lease->execute("SET work_mem = '17MB'; SET ROLE NONE; CREATE TEMP TABLE mine (a int)");
+        lease->prepare("SELECT pg_advisory_lock(7)::text").run();
+        lease->begin();
+        lease->execute("CREATE TABLE never (a int)");
+    }
+    storage.write(backend.deadline(), [](Session& s) {
+        s.prepare("SELECT set_config('work_mem', '18MB', false)").run();
+    });
+    storage.read(backend.deadline(), [](Session& s) {
+        auto q = s.prepare(
+            "SELECT current_setting('work_mem'), to_regclass('mine') IS NULL, "
+            "to_regclass('never') IS NULL, current_setting('statement_timeout'), "
+            "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"
+        );
+        REQUIRE(q.step());
+        CHECK(q.text(0) == "4MB");
+        CHECK(q.integer(1) == 1);
+        CHECK(q.integer(2) == 1);
+        CHECK(q.text(3) == "30s");
+        CHECK(q.integer(4) == 0);
+    });
+    CHECK(storage.stats().resets >= 2);
+}
+
+TEST_CASE("a statement that runs too long is cancelled", "[postgres][S2]") {
+    PostgresBackend backend{[](tenon::postgres::Settings& s) { s.command_timeout_ms = 100; }};
+    CHECK(failure_of([&] {
+              backend.storage().read(backend.deadline(), [](Session& s) {
+                  s.prepare("SELECT pg_sleep(60)::text").run();
+              });
+          }) == Failure::timeout);
+}
+
+TEST_CASE("errors tell the rule and never the values", "[postgres][S2][S8]") {
+    PostgresBackend backend;
+    auto storage = backend.storage();
+    storage.write(backend.deadline(), [](Session& s) {
+        s.execute("CREATE TABLE p (name TEXT CONSTRAINT known_name UNIQUE, n INT, d NUMERIC(10, 2))"
+        );
+        s.prepare("INSERT INTO p VALUES (?, 1, 1)").bind(1, "hunter2").run();
+    });
+    const auto message = [&](const std::function<void(Session&)>& body) {
+        try {
+            storage.write(backend.deadline(), body);
+        } catch (const StorageError& e) {
+            return std::string{e.what()};
+        }
+        return std::string{"no error"};
+    };
+    const std::string twice = message([](Session& s) {
+        s.prepare("INSERT INTO p VALUES (?, 1, 1)").bind(1, "hunter2").run();
+    });
+    CHECK_THAT(twice, Catch::Contains("known_name") && !Catch::Contains("hunter2"));
+    const std::string bad = message([](Session& s) {
+        s.prepare("INSERT INTO p VALUES ('x', CAST(CAST(? AS TEXT) AS INT), 1)")
+            .bind(1, "hunter2")
+            .run();
+    });
+    CHECK_THAT(bad, Catch::Contains("22P02") && !Catch::Contains("hunter2"));
+    const tenon_str columns[]{tenon::str("name"), tenon::str("n")};
+    const std::vector<tenon_value> rows{
+        tenon::value_of("a"), tenon::value_of(1), tenon::value_of("b"), tenon::value_of("hunter2")};
+    const std::string copied = message([&](Session& s) { s.bulk_insert("p", columns, rows); });
+    CHECK_THAT(copied, Catch::Contains("row 2") && !Catch::Contains("hunter2"));
+    const std::string wide = message([](Session& s) {
+        s.prepare("INSERT INTO p VALUES ('y', ?, 1)").bind(1, std::int64_t{1} << 40).run();
+    });
+    CHECK_THAT(wide, Catch::Contains("32 bits"));
+}
+
+TEST_CASE("a plan is given for values and for none, and nothing runs", "[postgres][S9]") {
+    PostgresBackend backend;
+    make_table(backend);
+    auto lease = backend.storage().lease(TENON_INTENT_WRITE, backend.deadline());
+    const std::vector<tenon_value> values{tenon::value_of(424242)};
+    const std::string with = lease->plan("SELECT v FROM t WHERE id = ?", values);
+    CHECK_THAT(with, Catch::Contains("\"table\":\"t\"") && !Catch::Contains("424242"));
+    const std::string without = lease->plan("SELECT v FROM t WHERE id = ?");
+    CHECK_THAT(without, Catch::Contains("t_pkey"));
+    CHECK_THAT(lease->plan("DELETE FROM t WHERE id > ?"), Catch::Contains("\"delete\""));
+    CHECK_THAT(lease->explain("SELECT v FROM t WHERE id = ?"), Catch::Contains("Index Cond"));
+    CHECK_THROWS(lease->explain("SELECT 1; DROP TABLE t"));
+    CHECK_THROWS(lease->explain("ANALYZE SELECT 1"));
+    lease->begin();
+    lease->execute("INSERT INTO t VALUES (1, 1)");
+    CHECK_THROWS(lease->plan("SELEC"));
+    CHECK_THROWS(lease->plan("SELECT nothing FROM t WHERE id = ?"));
+    lease->commit();
+    CHECK(number(backend, "SELECT count(*) FROM t") == 1);
+}
+
+TEST_CASE("a clone is another database, and goes", "[postgres][S9]") {
+    PostgresBackend backend;
+    make_table(backend);
+    auto storage = backend.storage();
+    storage.write(backend.deadline(), [](Session& s) { s.execute("INSERT INTO t VALUES (1, 1)"); });
+    const auto busy = storage.lease(TENON_INTENT_READ, backend.deadline());
+    const auto databases = [&] {
+        return PostgresBackend::server().execute(
+            "SELECT count(*) FROM pg_database WHERE datname LIKE '" + backend.name + "_clone_%'"
+        );
+    };
+    {
+        const auto clone = storage.clone(true, backend.deadline());
+        clone->write(backend.deadline(), [](Session& s) {
+            s.execute("INSERT INTO t VALUES (2, 2)");
+        });
+        CHECK(databases() == "1");
+        const auto empty = storage.clone(false, backend.deadline());
+        empty->read(backend.deadline(), [](Session& s) {
+            auto q = s.prepare("SELECT count(*) FROM t");
+            REQUIRE(q.step());
+            CHECK(q.integer(0) == 0);
+        });
+    }
+    CHECK(databases() == "0");
+    CHECK(number(backend, "SELECT count(*) FROM t") == 1);
+}
+
+TEST_CASE("a server that is away is told, waited for, and found again", "[postgres][S2][S3]") {
+    PostgresBackend backend;
+    make_table(backend);
+    auto& server = PostgresBackend::server();
+    server.stop();
+    CHECK(failure_of([&] {
+              (void)backend.storage().lease(TENON_INTENT_READ, backend.deadline(2'000'000'000));
+          }) == Failure::other_host);
+    std::thread waiting{[&] {
+        backend.storage().write(backend.deadline(), [](Session& s) {
+            s.prepare("INSERT INTO t (id) VALUES (7)").run();
+        });
+    }};
+    server.start();
+    waiting.join();
+    CHECK(number(backend, "SELECT count(*) FROM t") == 1);
+}
