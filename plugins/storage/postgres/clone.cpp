@@ -278,7 +278,7 @@ tenon_iface Database::clone(bool with_rows, std::int64_t deadline_ns) {
         lease->execute("CREATE DATABASE " + quoted_name(name) + " TEMPLATE template0");
         made = std::make_unique<Clone>(*this, name);
     }
-    const Keywords from = keywords_of(settings_)[preferred_];
+    const Keywords from = keywords_of(settings_)[hosts_.primary_or_first()];
     copy_database(settings_, telemetry_, from, made->name, with_rows, deadline_ns);
     settings.hosts.clear();
     settings.conninfo = conninfo_of(from, made->name);

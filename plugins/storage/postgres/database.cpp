@@ -16,14 +16,10 @@ constexpr std::int64_t k_prune_ns = 3600 * k_second;
 }  // namespace
 
 Database::Database(Settings settings, Telemetry telemetry)
-    : settings_{std::move(settings)}, telemetry_{std::move(telemetry)} {
+    : settings_{std::move(settings)},
+      telemetry_{std::move(telemetry)},
+      hosts_{settings_, telemetry_} {
     seed_ = static_cast<std::uint64_t>(telemetry_.now_ns());
-    for (Keywords& keywords : keywords_of(settings_)) {
-        hosts_.push_back(std::make_unique<HostPool>(
-            HostBackend{settings_, telemetry_, std::move(keywords)},
-            pool_options(settings_, seed_++)
-        ));
-    }
     maintenance_ = std::thread{[this] { maintain(); }};
 }
 
@@ -43,66 +39,43 @@ void Database::stop() noexcept {
         maintenance_.join();
     }
     clones.clear();
-    for (const auto& host : hosts_) {
-        (void)host->stop(k_stop_patience_ns);
-    }
+    hosts_.stop(k_stop_patience_ns);
 }
 
 void Database::take(const Settings& settings) noexcept {
     settings_.command_timeout_ms = settings.command_timeout_ms;
     settings_.slow_query_ms = settings.slow_query_ms;
     settings_.health_check_ms = settings.health_check_ms;
-    for (const auto& host : hosts_) {
+    for (const auto& host : hosts_.pools()) {
         host->set_ping_after(settings_.health_check_ms * k_ms);
     }
 }
 
 // ---- connections
 
-HostPool::Lease Database::acquire_from(
-    HostPool& pool,
-    std::uint32_t intent,
-    std::int64_t deadline_ns,
-    std::string_view owner
-) {
-    // Each one that died in the pool goes with its lease, so this ends.
-    for (;;) {
-        HostPool::Lease lease = pool.lease(deadline_ns, owner);
-        if (!lease->lend(intent)) {
-            continue;
-        }
-        lease->set_home(&pool);
-        if (intent == TENON_INTENT_WRITE && lease->on_standby()) {
-            throw DatabaseError{
-                TENON_UNAVAILABLE,
-                pool.backend().name() + " is a standby and takes no writes",
-                Failure::other_host,
-                ""};
-        }
-        return lease;
-    }
-}
-
 HostPool::Lease
 Database::acquire(std::uint32_t intent, std::int64_t deadline_ns, std::string_view owner) {
     if (intent != TENON_INTENT_READ && intent != TENON_INTENT_WRITE) {
         throw invalid("unknown intent " + std::to_string(intent));
     }
-    const std::size_t first = preferred_;
-    for (std::size_t i = 0;; ++i) {
-        const std::size_t at = (first + i) % hosts_.size();
-        try {
-            HostPool::Lease lease = acquire_from(*hosts_[at], intent, deadline_ns, owner);
-            if (i != 0) {
-                preferred_ = at;
-            }
-            return lease;
-        } catch (const StorageError& e) {
-            if (e.failure() != Failure::other_host || i + 1 == hosts_.size()) {
-                throw;
-            }
+    return hosts_.acquire({intent, deadline_ns, owner, 0, std::nullopt});
+}
+
+HostPool::Lease Database::acquire_for(const tenon_transaction_options& options) {
+    if (options.intent == TENON_INTENT_WRITE) {
+        return acquire(options.intent, options.deadline_ns, "transact");
+    }
+    if (options.intent != TENON_INTENT_READ) {
+        throw invalid("unknown intent " + std::to_string(options.intent));
+    }
+    Wanted wanted{options.intent, options.deadline_ns, "transact", options.max_staleness_ns, {}};
+    if (options.after.n != 0) {
+        wanted.after = parse_position(view(options.after));
+        if (!wanted.after) {
+            throw invalid("after: expected a position that a write gave back");
         }
     }
+    return hosts_.acquire(wanted);
 }
 
 StorageSession& Database::lease(std::uint32_t intent, std::int64_t deadline_ns) {
@@ -112,13 +85,7 @@ StorageSession& Database::lease(std::uint32_t intent, std::int64_t deadline_ns) 
 }
 
 void Database::release(StorageSession& session) noexcept {
-    auto& connection = static_cast<Connection&>(session);
-    for (const auto& host : hosts_) {
-        if (connection.home() == host.get()) {
-            const HostPool::Lease back = host->adopt(connection);
-            return;
-        }
-    }
+    hosts_.give_back(static_cast<Connection&>(session));
 }
 
 // ---- looking after
@@ -135,7 +102,7 @@ void Database::maintain() noexcept {
 }
 
 void Database::look_after() noexcept {
-    for (const auto& host : hosts_) {
+    for (const auto& host : hosts_.pools()) {
         host->maintain();
     }
     report_health();
@@ -159,7 +126,7 @@ void Database::report_health() noexcept {
     }
     (void)guard(nullptr, [&] {
         std::string down;
-        for (const auto& host : hosts_) {
+        for (const auto& host : hosts_.pools()) {
             if (!host->is_up()) {
                 down += (down.empty() ? "" : ", ") + host->backend().name();
             }
@@ -182,7 +149,7 @@ void Database::check(bool deep, std::int64_t deadline_ns) {
 }
 
 void Database::stats(tenon_storage_stats& out) {
-    for (const auto& host : hosts_) {
+    for (const auto& host : hosts_.pools()) {
         host->stats().add_to(out);
     }
     out.transactions = transactions_;
@@ -197,11 +164,12 @@ void Database::stats(tenon_storage_stats& out) {
 
 void Database::publish() noexcept {
     PoolStats sum;
-    for (const auto& host : hosts_) {
+    for (const auto& host : hosts_.pools()) {
         const PoolStats one = host->stats();
         sum.in_use += one.in_use;
         sum.waiting += one.waiting;
     }
+    hosts_.publish();
     Telemetry::set(telemetry_.active_connections, sum.in_use);
     Telemetry::set(telemetry_.waiting, sum.waiting);
 }

@@ -10,7 +10,7 @@
 // transaction succeed without running. Keys are kept for a day.
 #pragma once
 
-#include "plugins/storage/postgres/host_pool.hpp"
+#include "plugins/storage/postgres/host_set.hpp"
 
 #include <tenon/probe.hpp>
 
@@ -65,18 +65,18 @@ public:
     void stop() noexcept;
     void publish() noexcept;
 
+    [[nodiscard]] HostSet& hosts() noexcept { return hosts_; }
+
+    // [any] Commits whose outcome got lost, with those that their keys resolved.
+    [[nodiscard]] std::uint64_t doubts() const noexcept { return doubts_; }
+
 private:
     struct Work;
     struct Clone;
 
     [[nodiscard]] HostPool::Lease
     acquire(std::uint32_t intent, std::int64_t deadline_ns, std::string_view owner);
-    [[nodiscard]] HostPool::Lease acquire_from(
-        HostPool& pool,
-        std::uint32_t intent,
-        std::int64_t deadline_ns,
-        std::string_view owner
-    );
+    [[nodiscard]] HostPool::Lease acquire_for(const tenon_transaction_options& options);
     // True: done. False: the failure in `work` may be tried again.
     [[nodiscard]] bool attempt(Work& work);
     [[nodiscard]] bool claim_key(Connection& connection, const std::string& key);
@@ -88,9 +88,8 @@ private:
 
     Settings settings_;
     Telemetry telemetry_;
-    std::vector<std::unique_ptr<HostPool>> hosts_;
-    std::atomic<std::size_t> preferred_{0};
-    std::atomic<std::uint64_t> transactions_{0}, errors_{0}, in_doubt_{0}, retries_{0};
+    HostSet hosts_;
+    std::atomic<std::uint64_t> transactions_{0}, errors_{0}, in_doubt_{0}, retries_{0}, doubts_{0};
     std::atomic<std::uint64_t> hits_{0}, misses_{0};
     std::atomic<bool> keys_used_{false};
     std::atomic<std::uint64_t> seed_{0};

@@ -26,6 +26,11 @@ Settings read(const tenon::Settings& s) {
     settings.statement_idle_s = s.get<std::int64_t>("statement_idle_s");
     settings.isolation = s.get<std::string>("isolation");
     settings.application_name = s.get<std::string>("application_name");
+    settings.cluster.probe_interval_ms = s.get<std::int64_t>("probe_interval_ms");
+    settings.cluster.probe_timeout_ms = s.get<std::int64_t>("probe_timeout_ms");
+    settings.cluster.eject_after = s.get<std::uint32_t>("eject_after");
+    settings.cluster.readmit_after = s.get<std::uint32_t>("readmit_after");
+    settings.cluster.max_lag_ms = s.get<std::int64_t>("max_lag_ms");
     settings.tools = s.get<std::string>("tools");
     if (settings.pool_min > settings.pool_size) {
         throw Error{TENON_INVALID, "/pool_min: larger than pool_size"};
@@ -113,6 +118,8 @@ public:
 
     void start() override {
         telemetry_ = make_telemetry();
+        settings_.cluster.fence_file = host().environment("data_dir") + "/postgres-" +
+                                       host().environment("instance") + ".fence";
         gate_.behind = std::make_unique<Database>(settings_, telemetry_);
         collect_ = telemetry_.metrics->on_collect(
             telemetry_.metrics.self,
@@ -162,6 +169,9 @@ private:
             counter("tenon_slow_queries_total", "Statements slower than slow_query_ms");
         t.transactions = counter("tenon_db_transactions_total", "Transactions committed");
         t.retries = counter("tenon_db_retries_total", "Transactions run again after a failure");
+        t.in_doubt = counter(
+            "tenon_db_in_doubt_total", "Commits whose outcome got lost, resolved by key or not"
+        );
         t.active_connections = gauge("tenon_db_pool_active_connections", "Connections in use");
         t.waiting = gauge("tenon_db_pool_waiting", "Callers that wait for a connection");
         return t;

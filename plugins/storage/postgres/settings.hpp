@@ -2,6 +2,8 @@
 // What the PostgreSQL backend can be told, and what it reports to.
 #pragma once
 
+#include "plugins/storage/postgres/cluster/cluster_settings.hpp"
+
 #include <tenon/plugin.hpp>
 
 #include <atomic>
@@ -58,6 +60,7 @@ struct Settings {
     std::int64_t statement_idle_s = 300;
     std::string isolation = "serializable";
     std::string application_name = "tenon";
+    ClusterSettings cluster;
     // Where pg_dump and psql are, for clones; "": found.
     std::string tools;
 };
@@ -73,6 +76,7 @@ struct Telemetry {
     std::uint64_t* slow_queries = nullptr;
     std::uint64_t* transactions = nullptr;
     std::uint64_t* retries = nullptr;
+    std::uint64_t* in_doubt = nullptr;
     std::int64_t* active_connections = nullptr;
     std::int64_t* waiting = nullptr;
 

@@ -125,7 +125,7 @@ tenon_status Database::transact_with(
 
 bool Database::attempt(Work& work) {
     try {
-        HostPool::Lease lease = acquire(work.options.intent, work.options.deadline_ns, "transact");
+        HostPool::Lease lease = acquire_for(work.options);
 
         struct Counted {
             Database& database;
@@ -156,6 +156,14 @@ bool Database::attempt(Work& work) {
             lease->rollback();
             return !is_retryable(work.failure);
         }
+        if (work.options.intent == TENON_INTENT_WRITE && !hosts_.may_commit(*lease)) {
+            lease->rollback();
+            throw DatabaseError{
+                TENON_UNAVAILABLE,
+                "the server was replaced as primary before the commit",
+                Failure::other_host,
+                ""};
+        }
         lease->commit();
         work.status = TENON_OK;
         if (work.position.put != nullptr && !lease->position().empty()) {
@@ -165,7 +173,12 @@ bool Database::attempt(Work& work) {
     } catch (const StorageError& e) {
         work.failure = e.failure();
         work.status = fail(work.err, e.code(), e.what(), flags_of(e.failure()));
+        if (e.failure() == Failure::in_doubt || e.failure() == Failure::other_host) {
+            hosts_.suspect();
+        }
         if (e.failure() == Failure::in_doubt) {
+            ++doubts_;
+            Telemetry::count(telemetry_.in_doubt);
             work.in_doubt = !work.key.empty();
             in_doubt_ += work.in_doubt ? 0 : 1;
             return !work.in_doubt;
