@@ -420,7 +420,7 @@ std::vector<tenon_order> select_orders(Session& session, const tenon_order_query
         select.where("created_real_ns <= ?", query.end_real_ns);
     }
     const bool newest = !open && query.from_order_id == 0 && query.start_real_ns == 0;
-    select.order("order_id", newest, open ? -1 : std::int64_t{query.limit});
+    select.order("order_id", newest, open ? INT64_MAX : std::int64_t{query.limit});
     return select.run<tenon_order>(session, order_of);
 }
 
