@@ -185,7 +185,8 @@ CREATE TABLE pending_limit_orders (
 CREATE INDEX pending_limit_orders_instrument ON pending_limit_orders (instrument);
 CREATE INDEX pending_limit_orders_instrument_price ON pending_limit_orders (instrument, price);
 CREATE INDEX pending_limit_orders_user_strategy ON pending_limit_orders (user_id, strategy);
-CREATE INDEX pending_limit_orders_user_type ON pending_limit_orders (user_id, account_type, created_real_ns DESC);
+CREATE INDEX pending_limit_orders_user_type ON pending_limit_orders (
+    user_id, account_type, created_real_ns DESC, id, exchange, instrument, strategy, side, price, quantity, client_id);
 CREATE INDEX pending_limit_orders_expiry ON pending_limit_orders (expires_real_ns)
     WHERE expires_real_ns IS NOT NULL;
 
@@ -211,7 +212,8 @@ CREATE TABLE signals (
 
 CREATE INDEX signals_instrument_side_time ON signals (instrument, side, time_real_ns DESC);
 CREATE INDEX signals_instrument_price ON signals (instrument, price);
-CREATE INDEX signals_instrument_time ON signals (instrument, time_real_ns DESC);
+CREATE INDEX signals_instrument_time ON signals (
+    instrument, time_real_ns DESC, id, side, strategy, price, confidence_bp);
 
 -- What a strategy did from entry to exit; the fills behind it are in `trades`.
 CREATE TABLE trade_logs (
@@ -287,7 +289,8 @@ CREATE TABLE active_positions (
 ) STRICT;
 
 CREATE INDEX active_positions_instrument ON active_positions (instrument);
-CREATE INDEX active_positions_user_type ON active_positions (user_id, account_type);
+CREATE INDEX active_positions_user_type ON active_positions (
+    user_id, account_type, id, exchange, instrument, strategy, side, quantity, entry_price, take_profit, stop_loss);
 CREATE INDEX active_positions_user_strategy ON active_positions (user_id, strategy);
 CREATE INDEX active_positions_side_instrument ON active_positions (side, instrument);
 

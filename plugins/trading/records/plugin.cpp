@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mounts the native API: signatures on the reactor, SQL on the blocking pool, answers on the
+// reactor again.
+#include "plugins/trading/records/api.hpp"
+#include "plugins/trading/records/failure.hpp"
+
+#include <tenon/abi/auth.h>
+#include <tenon/http.hpp>
+#include <tenon/in_flight.hpp>
+#include <tenon/metrics.hpp>
+#include <tenon/settings.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+
+namespace tenon::records {
+namespace {
+
+constexpr std::int64_t k_ns_per_ms = 1'000'000;
+
+struct Limits {
+    explicit Limits(const Settings& s)
+        : admin_accounts{s.get<std::vector<std::string>>("admin_accounts")},
+          request_timeout_ms{s.get<std::int64_t>("request_timeout_ms")},
+          requests_max{s.get<std::uint32_t>("requests_max")},
+          receive_window_ms{s.get<std::int64_t>("receive_window_ms")},
+          body_max_bytes{s.get<std::size_t>("body_max_bytes")} {}
+
+    std::vector<std::string> admin_accounts;
+    std::int64_t request_timeout_ms;
+    std::uint32_t requests_max;
+    std::int64_t receive_window_ms;
+    std::size_t body_max_bytes;
+};
+
+[[nodiscard]] std::string_view header(const tenon_http_request& request, std::string_view name) {
+    for (std::uint32_t i = 0; i < request.header_count; ++i) {
+        if (view(request.headers[i].name) == name) {
+            return view(request.headers[i].value);
+        }
+    }
+    return {};
+}
+
+class RecordsPlugin final : public Plugin {
+public:
+    using Plugin::Plugin;
+
+    void configure(std::string_view json, bool dry_run) override {
+        limits_.configure(json, dry_run);
+    }
+
+    void start() override {
+        exec_ = host().service<tenon_exec_1>("tenon.exec/1");
+        clock_ = host().service<tenon_clock_1>("tenon.clock/1");
+        auth_ = host().require<tenon_auth_1>("tenon.auth/1");
+        storage_ = Storage{host().require<tenon_storage_1>("tenon.storage/1")};
+        const Metrics metrics{host()};
+        requests_ = metrics.counter("tenon_records_requests_total", "Requests of the native API");
+        failures_ = metrics.counter("tenon_records_failures_total", "Requests that failed inside");
+        refused_ = metrics.counter(
+            "tenon_records_refused_total", "Requests refused for their signature or for overload"
+        );
+        duration_ = metrics.histogram(
+            "tenon_records_request_duration_seconds", "From the request to its answer"
+        );
+        document_ = openapi_document(host().environment("version"));
+        routes_ =
+            std::make_unique<HttpRoutes>(host().require<tenon_http_routes_1>("tenon.http_routes/1")
+            );
+        routes_->mount("GET", "/api/openapi.json", [this](const tenon_http_request& request) {
+            (void)routes_->respond(request.handle, {200, "application/json", document_});
+        });
+        for (const Endpoint& endpoint : endpoints()) {
+            mount(endpoint);
+        }
+    }
+
+    void stop() noexcept override {
+        if (routes_) {
+            routes_->clear();
+            in_flight_.wait();
+            routes_.reset();
+        }
+    }
+
+private:
+    void mount(const Endpoint& endpoint) {
+        std::string path = endpoint.path;
+        const std::size_t id = path.find("{id}");
+        if (id != std::string::npos) {
+            path.replace(id, std::string::npos, "<tail>");
+        }
+        routes_->mount(endpoint.method, path, [this, &endpoint](const tenon_http_request& request) {
+            take(endpoint, request);
+        });
+    }
+
+    void take(const Endpoint& endpoint, const tenon_http_request& http) {
+        requests_.add();
+        try {
+            auto request = std::make_shared<Request>(read(http));
+            start_work(endpoint, std::move(request), http.handle);
+        } catch (const ApiFailure& failure) {
+            refused_.add();
+            (void)routes_->respond(
+                http.handle, {failure.http_status(), "application/json", failure.body()}
+            );
+        }
+    }
+
+    // Who asks and what; throws ApiFailure when the signature does not fit.
+    [[nodiscard]] Request read(const tenon_http_request& http) const {
+        if (view(http.body).size() > limits_->body_max_bytes) {
+            throw ApiFailure{413, "too_large", "the body is too large"};
+        }
+        Request request;
+        request.caller = identify(http, limits_->receive_window_ms);
+        request.method = view(http.method);
+        request.path = view(http.path);
+        request.tail = view(http.tail);
+        request.query = view(http.query);
+        request.body = view(http.body);
+        request.now_real_ns = clock_->now_real_ns(clock_.self);
+        return request;
+    }
+
+    [[nodiscard]] Caller identify(const tenon_http_request& http, std::int64_t window_ms) const {
+        const std::string_view key = header(http, "x-tenon-key");
+        const std::string_view timestamp = header(http, "x-tenon-timestamp");
+        const std::string_view signature = header(http, "x-tenon-signature");
+        if (key.empty() || timestamp.empty() || signature.empty()) {
+            throw ApiFailure{
+                401,
+                "unauthorized",
+                "X-Tenon-Key, X-Tenon-Timestamp and X-Tenon-Signature are needed"};
+        }
+        const auto sent_ms = whole_milliseconds(timestamp);
+        const std::int64_t now_ms = clock_->now_real_ns(clock_.self) / k_ns_per_ms;
+        if (!sent_ms || *sent_ms > now_ms + 1000 || now_ms - *sent_ms > window_ms) {
+            throw ApiFailure{
+                401, "unauthorized", "the timestamp is not milliseconds of the last moments"};
+        }
+        constexpr std::string_view k_end = "\n";
+        const std::string_view parts[]{
+            timestamp,
+            k_end,
+            view(http.method),
+            k_end,
+            view(http.path),
+            k_end,
+            view(http.query),
+            k_end,
+            view(http.body)};
+        std::vector<tenon_bytes> raw;
+        for (const std::string_view part : parts) {
+            if (!part.empty()) {
+                raw.push_back(bytes(part));
+            }
+        }
+        auto identity = sized<tenon_identity>();
+        const tenon_status status = auth_->verify(
+            auth_.self,
+            str(key),
+            raw.data(),
+            static_cast<std::uint32_t>(raw.size()),
+            str(signature),
+            &identity
+        );
+        if (status != TENON_OK) {
+            throw ApiFailure{401, "unauthorized", "the key is unknown or the signature is wrong"};
+        }
+        return {
+            identity.account,
+            (identity.permissions & TENON_PERMISSION_READ) != 0,
+            (identity.permissions & TENON_PERMISSION_TRADE) != 0};
+    }
+
+    [[nodiscard]] static std::optional<std::int64_t> whole_milliseconds(std::string_view text) {
+        std::int64_t value = 0;
+        constexpr std::size_t k_digits_max = 15;
+        if (text.size() > k_digits_max) {
+            return std::nullopt;
+        }
+        for (const char c : text) {
+            if (c < '0' || c > '9') {
+                return std::nullopt;
+            }
+            value = value * 10 + (c - '0');
+        }
+        return value;
+    }
+
+    void
+    start_work(const Endpoint& endpoint, std::shared_ptr<Request> request, std::uint64_t handle) {
+        constexpr std::string_view k_busy = "too many requests are in work: try again later";
+        if (working_.load() >= limits_->requests_max) {
+            throw ApiFailure{503, "busy", std::string{k_busy}};
+        }
+        const ApiOptions options{
+            limits_->admin_accounts, limits_->request_timeout_ms * k_ns_per_ms};
+        enter();
+        try {
+            run_blocking(exec_, [this, &endpoint, request = std::move(request), handle, options] {
+                Answer answer{500, R"({"error":{"code":"internal","message":"","pointer":""}})"};
+                const std::int64_t begin = clock_->now_ns(clock_.self);
+                (void)guard(nullptr, [&] {
+                    answer = Api{storage_, options}.answer(endpoint, *request, begin);
+                });
+                duration_.observe(std::chrono::nanoseconds{clock_->now_ns(clock_.self) - begin});
+                finish(handle, std::move(answer));
+            });
+        } catch (const Error&) {
+            leave();
+            throw ApiFailure{503, "busy", std::string{k_busy}};
+        }
+    }
+
+    // On the pool; the answer is given on the reactor, which alone may.
+    void finish(std::uint64_t handle, Answer answer) {
+        if (answer.status >= 500) {
+            failures_.add();
+        }
+        try {
+            post(exec_, 0, [this, handle, answer = std::move(answer)] {
+                (void)routes_->respond(handle, {answer.status, "application/json", answer.body});
+                leave();
+            });
+        } catch (const Error& e) {
+            host().log().warn("request not answered", {{"reason", e.what()}});
+            leave();
+        }
+    }
+
+    void enter() {
+        in_flight_.enter();
+        ++working_;
+    }
+
+    void leave() noexcept {
+        --working_;
+        in_flight_.leave();
+    }
+
+    Live<Limits> limits_;
+    Service<tenon_exec_1> exec_;
+    Service<tenon_clock_1> clock_;
+    Service<tenon_auth_1> auth_;
+    Storage storage_;
+    Counter requests_, failures_, refused_;
+    Histogram duration_;
+    InFlight in_flight_;
+    std::atomic<std::uint32_t> working_{0};
+    std::string document_;
+    std::unique_ptr<HttpRoutes> routes_;
+};
+
+}  // namespace
+}  // namespace tenon::records
+
+TENON_EXPORT_PLUGIN(tenon::records::RecordsPlugin)

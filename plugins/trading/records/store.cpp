@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/trading/records/store.hpp"
+
+#include "plugins/trading/records/failure.hpp"
+
+#include <algorithm>
+
+namespace tenon::records {
+namespace {
+
+constexpr std::int64_t k_ns_per_us = 1'000;
+
+[[nodiscard]] const Field* field_of(const Resource& resource, std::string_view name) noexcept {
+    const auto found =
+        std::find_if(resource.fields.begin(), resource.fields.end(), [&](const Field& field) {
+            return field.name == name;
+        });
+    return found == resource.fields.end() ? nullptr : &*found;
+}
+
+[[nodiscard]] std::string key_of(const Resource& resource) {
+    return &resource == &k_settings ? "user_id" : "id";
+}
+
+// A WHERE that grows, with what is bound to it.
+class Condition {
+public:
+    void add(std::string_view sql, std::initializer_list<Bound> values) {
+        sql_.append(sql_.empty() ? " WHERE " : " AND ").append(sql);
+        values_.insert(values_.end(), values.begin(), values.end());
+    }
+
+    [[nodiscard]] const std::string& sql() const noexcept { return sql_; }
+
+    [[nodiscard]] std::vector<Bound>& values() noexcept { return values_; }
+
+private:
+    std::string sql_;
+    std::vector<Bound> values_;
+};
+
+[[nodiscard]] std::int64_t integer_parameter(
+    const std::string& text,
+    std::string_view where,
+    std::int64_t min,
+    std::int64_t max
+) {
+    const auto number = whole_number(text);
+    if (!number || *number < min || *number > max) {
+        throw invalid(
+            where, "expected an integer from " + std::to_string(min) + " to " + std::to_string(max)
+        );
+    }
+    return *number;
+}
+
+void add_owner(
+    Condition& where,
+    const Resource& resource,
+    const User& user,
+    Parameters& parameters
+) {
+    if (!resource.is_owned) {
+        return;
+    }
+    const std::string* const asked = parameters.find("user_id");
+    if (asked == nullptr) {
+        where.add("r.user_id = ?", {user.id});
+        return;
+    }
+    const std::int64_t id = integer_parameter(*asked, "?user_id", 1, INT64_MAX);
+    if (id != user.id && !user.is_admin) {
+        throw ApiFailure{403, "forbidden", "other users' rows are for administrators", "?user_id"};
+    }
+    where.add("r.user_id = ?", {id});
+}
+
+void add_times(Condition& where, const Resource& resource, Parameters& parameters) {
+    const std::string column = "r." + std::string{resource.time_column};
+    constexpr std::int64_t k_last_us = INT64_MAX / k_ns_per_us - 1;
+    if (const std::string* const from = parameters.find("from_us")) {
+        const std::int64_t us = integer_parameter(*from, "?from_us", 0, k_last_us);
+        where.add(column + " >= ?", {us * k_ns_per_us});
+    }
+    if (const std::string* const to = parameters.find("to_us")) {
+        const std::int64_t us = integer_parameter(*to, "?to_us", 0, k_last_us);
+        where.add(column + " <= ?", {us * k_ns_per_us + k_ns_per_us - 1});
+    }
+}
+
+void add_cursor(Condition& where, const Resource& resource, Parameters& parameters) {
+    const std::string* const cursor = parameters.find("cursor");
+    if (cursor == nullptr) {
+        return;
+    }
+    const std::string_view text{*cursor};
+    const std::size_t point = std::min(text.find('.'), text.size());
+    const auto time = whole_number(text.substr(0, point));
+    const auto id = whole_number(text.substr(std::min(point + 1, text.size())));
+    if (!time || !id) {
+        throw invalid("?cursor", "expected the next_cursor of an earlier answer");
+    }
+    const std::string column = "r." + std::string{resource.time_column};
+    where.add(column + " <= ?", {*time});
+    where.add("(" + column + ", r.id) < (?, ?)", {*time, *id});
+}
+
+[[nodiscard]] std::uint32_t count_of(const Resource& resource) noexcept {
+    return static_cast<std::uint32_t>(resource.fields.size());
+}
+
+[[nodiscard]] std::string cursor_of(const Resource& resource, const Statement& row) {
+    const std::uint32_t id = count_of(resource);
+    constexpr std::uint32_t k_time_after_id = 6;
+    return std::to_string(row.integer(id + k_time_after_id)) + "." +
+           std::to_string(row.integer(id));
+}
+
+[[nodiscard]] Scales scales_of_body(Session& session, const Resource& resource, const Json& body) {
+    if (!resource.by_instrument) {
+        return {};
+    }
+    const Json* const symbol = body.find("symbol");
+    if (symbol == nullptr || !symbol->is(Json::Kind::text)) {
+        throw invalid("/symbol", "expected an instrument's symbol");
+    }
+    return scales_of(session, symbol->text(), "/symbol");
+}
+
+// The scales of a row's instrument, by the row; 404 when the user has no such row.
+[[nodiscard]] Scales
+scales_of_row(Session& session, const Resource& resource, const User& user, std::int64_t id) {
+    std::string sql =
+        "SELECT " +
+        std::string{
+            resource.by_instrument ? "i.id, i.price_scale, i.quantity_scale, coalesce(a.scale, 8)"
+                                   : "0, 0, 0, 0"} +
+        " FROM " + std::string{resource.table} + " r";
+    if (resource.by_instrument) {
+        sql.append(" JOIN instruments i ON i.id = r.instrument LEFT JOIN assets a ON a.id = i.quote"
+        );
+    }
+    sql.append(" WHERE r.id = ?").append(resource.is_owned ? " AND r.user_id = ?" : "");
+    auto found = session.prepare(sql);
+    found.bind(1, id);
+    if (resource.is_owned) {
+        found.bind(2, user.id);
+    }
+    if (!found.step()) {
+        throw not_found(resource.one);
+    }
+    return {found.integer(0), found.as<int>(1), found.as<int>(2), found.as<int>(3)};
+}
+
+}  // namespace
+
+std::string select_of(const Resource& resource) {
+    std::string sql{"SELECT "};
+    for (const Field& field : resource.fields) {
+        sql.append("r.").append(field.column).append(", ");
+    }
+    sql.append("r.").append(key_of(resource)).append(resource.is_owned ? ", r.user_id, " : ", 0, ");
+    sql.append(
+        resource.by_instrument ? "i.symbol, i.price_scale, i.quantity_scale, coalesce(a.scale, 8)"
+                               : "'', 0, 0, 0"
+    );
+    sql.append(", r.")
+        .append(resource.time_column)
+        .append(" FROM ")
+        .append(resource.table)
+        .append(" r");
+    if (resource.by_instrument) {
+        sql.append(" JOIN instruments i ON i.id = r.instrument LEFT JOIN assets a ON a.id = i.quote"
+        );
+    }
+    return sql;
+}
+
+void append_row(std::string& out, const Resource& resource, const Statement& row) {
+    const std::uint32_t id = count_of(resource);
+    const Scales scales{0, row.as<int>(id + 3), row.as<int>(id + 4), row.as<int>(id + 5)};
+    const std::string symbol{row.text(id + 2)};
+    out.push_back('{');
+    if (&resource != &k_settings) {
+        out.append("\"id\":").append(std::to_string(row.integer(id))).push_back(',');
+    }
+    if (resource.is_owned) {
+        out.append("\"user_id\":").append(std::to_string(row.integer(id + 1))).push_back(',');
+    }
+    std::uint32_t index = 0;
+    for (const Field& field : resource.fields) {
+        out.append(index == 0 ? "" : ",");
+        append_json(out, field.name);
+        out.push_back(':');
+        append_value(out, field, row.value(index), scales, symbol);
+        ++index;
+    }
+    out.push_back('}');
+}
+
+std::string
+list_rows(Session& session, const Resource& resource, const User& user, Parameters& parameters) {
+    std::int64_t limit = k_limit_default;
+    if (const std::string* const text = parameters.find("limit")) {
+        limit = integer_parameter(*text, "?limit", 1, k_limit_max);
+    }
+    Condition where;
+    add_owner(where, resource, user, parameters);
+    add_times(where, resource, parameters);
+    for (const Field& field : resource.fields) {
+        if ((field.use & k_filter) == 0) {
+            continue;
+        }
+        if (const std::string* const text = parameters.find(field.name)) {
+            where.add(
+                "r." + std::string{field.column} + " = ?",
+                {value_of_parameter(session, field, *text)}
+            );
+        }
+    }
+    add_cursor(where, resource, parameters);
+    parameters.finish();
+    where.values().emplace_back(limit + 1);
+    auto rows = session.prepare(
+        select_of(resource) + where.sql() + " ORDER BY r." + std::string{resource.time_column} +
+        " DESC, r.id DESC LIMIT ?"
+    );
+    bind_values(rows, where.values());
+    std::string out{"{\"data\":["};
+    std::string cursor{"null"};
+    std::int64_t count = 0;
+    std::string last;
+    while (rows.step()) {
+        if (++count > limit) {
+            cursor = "\"" + last + "\"";
+            continue;
+        }
+        out.append(count == 1 ? "" : ",");
+        append_row(out, resource, rows);
+        last = cursor_of(resource, rows);
+    }
+    return out.append("],\"next_cursor\":").append(cursor).append("}");
+}
+
+std::string get_row(Session& session, const Resource& resource, const User& user, std::int64_t id) {
+    const bool bound_to_user = resource.is_owned && !user.is_admin;
+    auto row = session.prepare(
+        select_of(resource) + " WHERE r." + key_of(resource) + " = ?" +
+        (bound_to_user ? " AND r.user_id = ?" : "")
+    );
+    row.bind(1, id);
+    if (bound_to_user) {
+        row.bind(2, user.id);
+    }
+    if (!row.step()) {
+        throw not_found(resource.one);
+    }
+    std::string out;
+    append_row(out, resource, row);
+    return out;
+}
+
+std::map<std::string_view, Bound> columns_of(
+    const Resource& resource,
+    const Json& body,
+    unsigned use,
+    const Scales& scales,
+    std::span<const std::string_view> members
+) {
+    std::map<std::string_view, Bound> columns;
+    for (std::size_t i = 0; i < body.items().size(); ++i) {
+        const std::string& name = body.keys()[i];
+        if (std::find(members.begin(), members.end(), name) != members.end()) {
+            continue;
+        }
+        const Field* const field = field_of(resource, name);
+        if (field == nullptr || (field->use & use) == 0) {
+            throw invalid(
+                "/" + name,
+                field == nullptr ? "there is no such member here"
+                                 : "this member is not yours to set"
+            );
+        }
+        columns[field->column] = value_of_json(*field, body.items()[i], scales);
+    }
+    for (const Field& field : resource.fields) {
+        if (use == k_create && (field.use & k_required) != 0 && columns.count(field.column) == 0) {
+            throw invalid("/" + std::string{field.name}, "this member is missing");
+        }
+    }
+    return columns;
+}
+
+std::int64_t insert_row(
+    Session& session,
+    const Resource& resource,
+    std::int64_t owner,
+    const Json& body,
+    const Extra& extra
+) {
+    const Scales scales = scales_of_body(session, resource, body);
+    auto columns = columns_of(resource, body, k_create, scales, extra.members);
+    columns.insert(extra.columns.begin(), extra.columns.end());
+    if (resource.is_owned) {
+        columns["user_id"] = owner;
+    }
+    std::string names, marks;
+    std::vector<Bound> values;
+    for (auto& [column, value] : columns) {
+        names.append(names.empty() ? "" : ", ").append(column);
+        marks.append(marks.empty() ? "?" : ", ?");
+        values.push_back(std::move(value));
+    }
+    auto insert = session.prepare(
+        "INSERT INTO " + std::string{resource.table} + " (" + names + ") VALUES (" + marks +
+        ") RETURNING id"
+    );
+    bind_values(insert, values);
+    if (!insert.step()) {
+        throw Error{TENON_CORRUPT, "an insert gave no id"};
+    }
+    const std::int64_t id = insert.integer(0);
+    while (insert.step()) {}
+    return id;
+}
+
+void change_row(
+    Session& session,
+    const Resource& resource,
+    const User& user,
+    std::int64_t id,
+    const Json& body
+) {
+    const Scales scales = scales_of_row(session, resource, user, id);
+    auto columns = columns_of(resource, body, k_change, scales, {});
+    if (columns.empty()) {
+        throw invalid("", "the body names nothing to change");
+    }
+    std::string sql = "UPDATE " + std::string{resource.table} + " SET ";
+    std::vector<Bound> values;
+    for (auto& [column, value] : columns) {
+        sql.append(values.empty() ? "" : ", ").append(column).append(" = ?");
+        values.push_back(std::move(value));
+    }
+    sql.append(" WHERE id = ?");
+    values.emplace_back(id);
+    if (!resource.change_condition.empty()) {
+        sql.append(" AND ").append(resource.change_condition);
+    }
+    auto update = session.prepare(sql);
+    bind_values(update, values);
+    update.run();
+    if (session.changes() == 0) {
+        throw conflict("already_closed", "this " + std::string{resource.one} + " is closed");
+    }
+}
+
+}  // namespace tenon::records

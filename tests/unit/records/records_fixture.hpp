@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// The native API over a migrated SQLite database, asked without HTTP: two traders and an
+// administrator.
+#pragma once
+
+#include "plugins/trading/records/api.hpp"
+#include "tests/unit/migrations/shipped_schema.hpp"
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+namespace tenon::test {
+
+class RecordsFixture {
+public:
+    static constexpr std::uint64_t k_ann = 16, k_bob = 17, k_ops = 18;
+    static constexpr std::int64_t k_now_ns = 1'767'225'600'000'000'000;
+
+    RecordsFixture() {
+        shipped_schema(backend)->up();
+        backend.storage().write(backend.deadline(), [](Session& s) {
+            s.execute(
+                "INSERT INTO assets VALUES (0, 'BTC', 8), (1, 'USDT', 8);"
+                "INSERT INTO instruments (id, symbol, base, quote, price_scale, "
+                "quantity_scale) VALUES (0, 'BTCUSDT', 0, 1, 2, 5);"
+                "INSERT INTO accounts (id, name) VALUES (16, 'ann'), (17, 'bob'), (18, 'ops')"
+            );
+        });
+    }
+
+    // "GET /api/news?limit=1" and a body, by an account with all permissions.
+    records::Answer raw(std::uint64_t account, std::string_view request, std::string body = {}) {
+        records::Request r;
+        r.method = request.substr(0, request.find(' '));
+        std::string_view target = request.substr(r.method.size() + 1);
+        const std::size_t mark = std::min(target.find('?'), target.size());
+        r.path = target.substr(0, mark);
+        r.query = target.substr(std::min(mark + 1, target.size()));
+        r.body = std::move(body);
+        r.caller = {account, may_read, may_trade};
+        r.now_real_ns = now_ns;
+        for (const bool with_id : {false, true}) {
+            for (const records::Endpoint& endpoint : records::endpoints()) {
+                const std::size_t id = endpoint.path.find("{id}");
+                const bool fits = with_id ? id != std::string::npos &&
+                                                r.path.compare(0, id, endpoint.path, 0, id) == 0
+                                          : endpoint.path == r.path;
+                if (fits && endpoint.method == r.method) {
+                    r.tail = with_id ? r.path.substr(id) : "";
+                    return api().answer(endpoint, r, backend.host.reactor().now_ns());
+                }
+            }
+        }
+        throw Error{TENON_NOT_FOUND, "no endpoint for " + std::string{request}};
+    }
+
+    // The answer's body when it has this status; else the failure tells what came.
+    boost::json::value ask(
+        std::uint64_t account,
+        std::string_view request,
+        std::string body = {},
+        std::uint32_t status = 200
+    ) {
+        const records::Answer answer = raw(account, request, std::move(body));
+        if (answer.status != status) {
+            throw Error{
+                TENON_INTERNAL,
+                std::string{request} + ": " + std::to_string(answer.status) + " " + answer.body};
+        }
+        return boost::json::parse(answer.body);
+    }
+
+    // Code and pointer of a refusal: "invalid /price".
+    std::string refusal(std::uint64_t account, std::string_view request, std::string body = {}) {
+        const records::Answer answer = raw(account, request, std::move(body));
+        const boost::json::value json = boost::json::parse(answer.body);
+        const boost::json::value* const error = json.as_object().if_contains("error");
+        if (error == nullptr) {
+            return "done: " + answer.body;
+        }
+        return std::string{error->at("code").as_string()} + " " +
+               std::string{error->at("pointer").as_string()};
+    }
+
+    std::int64_t count(const std::string& table) {
+        std::int64_t rows = 0;
+        backend.storage().read(backend.deadline(), [&](Session& s) {
+            auto statement = s.prepare("SELECT count(*) FROM " + table);
+            (void)statement.step();
+            rows = statement.integer(0);
+        });
+        return rows;
+    }
+
+    records::Api api() { return records::Api{backend.storage(), {{"ops"}, k_patience_ns}}; }
+
+    SqliteBackend backend;
+    bool may_read = true, may_trade = true;
+    std::int64_t now_ns = k_now_ns;
+};
+
+}  // namespace tenon::test

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/records/records_fixture.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <set>
+#include <thread>
+#include <vector>
+
+using tenon::test::RecordsFixture;
+namespace json = boost::json;
+
+namespace {
+
+constexpr auto k_ann = RecordsFixture::k_ann;
+constexpr auto k_bob = RecordsFixture::k_bob;
+constexpr auto k_ops = RecordsFixture::k_ops;
+
+std::string trade_log(std::int64_t entry_us, const std::string& strategy = "grid") {
+    return R"({"exchange":"internal","account_type":"demo","symbol":"BTCUSDT","side":"buy",)"
+           R"("quantity":"0.00150","entry_price":"60000.10","strategy":)" +
+           json::serialize(json::string{strategy}) + R"(,"entry_us":)" + std::to_string(entry_us) +
+           "}";
+}
+
+std::string promo(const std::string& code, int uses_max) {
+    return R"({"code":")" + code + R"(","license_type":"basic","duration_days":30,"uses_max":)" +
+           std::to_string(uses_max) +
+           R"(,"valid_from_us":1767000000000000,"valid_until_us":1768000000000000})";
+}
+
+const std::string k_payment =
+    R"({"user_id":16,"idempotency_key":"k1","kind":"license","provider":"bank",)"
+    R"("provider_reference":"r1","currency":"USD","amount":"29.90","license_type":"basic",)"
+    R"("duration_days":30})";
+
+}  // namespace
+
+TEST_CASE(
+    "a trade log is written, listed, closed once and seen by its user alone",
+    "[records][T7]"
+) {
+    RecordsFixture api;
+    const json::value made = api.ask(k_ann, "POST /api/trade-logs", trade_log(1000), 201);
+    CHECK(made.at("quantity").as_string() == "0.0015");
+    CHECK(made.at("entry_price").as_string() == "60000.1");
+    CHECK(made.at("exit_price").is_null());
+    const std::string path = "/api/trade-logs/" + std::to_string(made.at("id").as_int64());
+    CHECK(api.ask(k_ann, "GET " + path) == made);
+    CHECK(api.refusal(k_bob, "GET " + path) == "not_found ");
+    CHECK(api.ask(k_bob, "GET /api/trade-logs").at("data").as_array().empty());
+    CHECK(api.refusal(k_bob, "GET /api/trade-logs?user_id=16") == "forbidden ?user_id");
+    CHECK(api.ask(k_ops, "GET /api/trade-logs?user_id=16").at("data").as_array().size() == 1);
+    const std::string exit =
+        R"({"exit_price":"61000","exit_us":2000,"pnl":"-1.49985","exit_reason":"manual"})";
+    CHECK(api.refusal(k_bob, "PATCH " + path, exit) == "not_found ");
+    CHECK(api.refusal(k_ann, "PATCH " + path, R"({"exit_price":"61000"})") == "rule_broken ");
+    CHECK(api.ask(k_ann, "PATCH " + path, exit).at("pnl").as_string() == "-1.49985");
+    CHECK(api.refusal(k_ann, "PATCH " + path, exit) == "already_closed ");
+}
+
+TEST_CASE("what is wrong with a request is named by member or parameter", "[records][T7]") {
+    RecordsFixture api;
+    const auto with = [](std::string_view from, std::string_view to) {
+        std::string body = trade_log(1000);
+        return body.replace(body.find(from), from.size(), to);
+    };
+    const std::string post = "POST /api/trade-logs";
+    CHECK(api.refusal(k_ann, post, "{") == "invalid ");
+    CHECK(api.refusal(k_ann, post, "[]") == "invalid ");
+    CHECK(api.refusal(k_ann, post, with(R"("buy")", R"("hold")")) == "invalid /side");
+    CHECK(api.refusal(k_ann, post, with(R"("60000.10")", "60000.1")) == "invalid /entry_price");
+    CHECK(api.refusal(k_ann, post, with("60000.10", "60000.101")) == "invalid /entry_price");
+    CHECK(api.refusal(k_ann, post, with("60000.10", "0")) == "invalid /entry_price");
+    CHECK(api.refusal(k_ann, post, with("0.00150", "99999999999999999999")) == "invalid /quantity");
+    CHECK(api.refusal(k_ann, post, with("BTCUSDT", "NOSUCH")) == "not_found /symbol");
+    CHECK(
+        api.refusal(k_ann, post, with(R"("entry_us":1000)", R"("entry_us":-1)")) ==
+        "invalid /entry_us"
+    );
+    CHECK(
+        api.refusal(k_ann, post, with(R"("exchange")", R"("exchanged")")) == "invalid /exchanged"
+    );
+    CHECK(
+        api.refusal(k_ann, post, with(R"("strategy":"grid")", R"("pnl":null,"pnl":null)")) ==
+        "invalid "
+    );
+    CHECK(api.refusal(k_ann, post, with("grid", R"(a\u0000b)")) == "invalid /strategy");
+    CHECK(api.refusal(k_ann, "GET /api/trade-logs?limit=0") == "invalid ?limit");
+    CHECK(api.refusal(k_ann, "GET /api/trade-logs?limit=1&limit=2") == "invalid ?limit");
+    CHECK(api.refusal(k_ann, "GET /api/trade-logs?cursor=x") == "invalid ?cursor");
+    CHECK(api.refusal(k_ann, "GET /api/trade-logs?pnl=1") == "invalid ?pnl");
+    CHECK(api.refusal(k_ann, "GET /api/trade-logs?side=%zz") == "invalid ?");
+    CHECK(api.refusal(k_ann, "GET /api/trade-logs?strategy=%ff") == "invalid ?strategy");
+    CHECK(api.refusal(k_ann, "GET /api/trade-logs/x") == "not_found ");
+    CHECK(api.count("trade_logs") == 0);
+}
+
+TEST_CASE("a key does what its permissions say", "[records][T7]") {
+    RecordsFixture api;
+    const std::string news =
+        R"({"source":"wire","external_id":"1","title":"t","published_us":1,"sentiment_score":"-0.25"})";
+    CHECK(api.refusal(k_ann, "POST /api/news", news) == "forbidden ");
+    CHECK(api.ask(k_ops, "POST /api/news", news, 201).at("sentiment_score").as_string() == "-0.25");
+    CHECK(api.refusal(k_ops, "POST /api/news", news) == "rule_broken ");
+    CHECK(api.ask(k_ann, "GET /api/news?source=wire").at("data").as_array().size() == 1);
+    CHECK(api.refusal(k_ann, "GET /api/promo-codes") == "forbidden ");
+    CHECK(api.refusal(k_ann, "POST /api/payments", k_payment) == "forbidden ");
+    api.may_trade = false;
+    CHECK(api.refusal(k_ann, "POST /api/trade-logs", trade_log(1)) == "forbidden ");
+    CHECK(api.refusal(k_ops, "POST /api/news", news) == "forbidden ");
+    api.may_read = false;
+    CHECK(api.refusal(k_ann, "GET /api/news") == "forbidden ");
+}
+
+TEST_CASE("pages stay as they are while rows are inserted", "[records][T7]") {
+    RecordsFixture api;
+    for (int i = 0; i < 10; ++i) {
+        (void)api.ask(k_ann, "POST /api/trade-logs", trade_log(1000 + i / 2), 201);
+    }
+    std::vector<std::int64_t> seen;
+    std::string cursor;
+    do {
+        const json::value page = api.ask(k_ann, "GET /api/trade-logs?limit=3" + cursor);
+        for (const json::value& row : page.at("data").as_array()) {
+            seen.push_back(row.at("id").as_int64());
+        }
+        (void)api.ask(k_ann, "POST /api/trade-logs", trade_log(5000), 201);
+        const json::value& next = page.at("next_cursor");
+        cursor = next.is_null() ? "" : "&cursor=" + std::string{next.as_string()};
+    } while (!cursor.empty());
+    CHECK(seen == std::vector<std::int64_t>{10, 9, 8, 7, 6, 5, 4, 3, 2, 1});
+    CHECK(
+        api.ask(k_ann, "GET /api/trade-logs?from_us=1001&to_us=1002")
+            .at("data")
+            .as_array()
+            .size() == 4
+    );
+}
+
+TEST_CASE("settings are kept by member, and a version guards them", "[records][T7]") {
+    RecordsFixture api;
+    CHECK(api.refusal(k_ann, "GET /api/settings") == "not_found ");
+    CHECK(api.ask(k_ann, "PUT /api/settings", R"({"leverage":3})").at("version").as_int64() == 1);
+    const json::value second = api.ask(
+        k_ann, "PUT /api/settings", R"({"extra":{"a":[1,"x"]},"trading_enabled":true,"version":1})"
+    );
+    CHECK(second.at("leverage").as_int64() == 3);
+    CHECK(second.at("extra") == json::parse(R"({"a":[1,"x"]})"));
+    CHECK(
+        api.refusal(k_ann, "PUT /api/settings", R"({"leverage":4,"version":1})") ==
+        "version_conflict "
+    );
+    CHECK(api.refusal(k_ann, "PUT /api/settings", R"({"leverage":126})") == "invalid /leverage");
+    CHECK(
+        api.refusal(k_ann, "PUT /api/settings", R"({"risk_per_trade_bp":900})") == "rule_broken "
+    );
+    CHECK(api.ask(k_ann, "GET /api/settings") == second);
+}
+
+TEST_CASE(
+    "a promotion code is redeemed once per user, in its window, into a licence",
+    "[records][T7]"
+) {
+    RecordsFixture api;
+    (void)api.ask(k_ops, "POST /api/promo-codes", promo("WELCOME", 5), 201);
+    const std::string redeem = "POST /api/promo-codes/redeem";
+    const std::string code = R"({"code":"WELCOME"})";
+    CHECK_FALSE(
+        api.ask(k_ann, "GET /api/licenses/check?license_type=basic").at("licensed").as_bool()
+    );
+    const json::value license = api.ask(k_ann, redeem, code, 201);
+    CHECK(license.at("source").as_string() == "promo");
+    CHECK(api.ask(k_ann, "GET /api/licenses/check?license_type=basic").at("licensed").as_bool());
+    CHECK(api.refusal(k_ann, redeem, code) == "promo_already_redeemed ");
+    CHECK(api.refusal(k_ann, redeem, R"({"code":"NOSUCH"})") == "promo_unknown /code");
+    api.now_ns = 1'768'000'000'000'000'000;
+    CHECK(api.refusal(k_bob, redeem, code) == "promo_expired ");
+    api.now_ns = 1'766'000'000'000'000'000;
+    CHECK(api.refusal(k_bob, redeem, code) == "promo_not_yet_valid ");
+    api.now_ns = RecordsFixture::k_now_ns;
+    (void)api.ask(k_ops, "PATCH /api/promo-codes/1", R"({"is_active":false})");
+    CHECK(api.refusal(k_bob, redeem, code) == "promo_inactive ");
+    CHECK(api.count("promo_redemptions") == 1);
+    CHECK(api.ask(k_ops, "GET /api/promo-codes/1").at("uses").as_int64() == 1);
+}
+
+TEST_CASE("of 32 who redeem the last use at once, one gets it", "[records][T7]") {
+    RecordsFixture api;
+    constexpr int k_clients = 32;
+    api.backend.storage().write(api.backend.deadline(), [](tenon::Session& s) {
+        for (int i = 0; i < k_clients; ++i) {
+            s.prepare("INSERT INTO accounts (id, name) VALUES (?, ?)")
+                .bind_all(100 + i, "client" + std::to_string(i))
+                .run();
+        }
+    });
+    (void)api.ask(k_ops, "POST /api/promo-codes", promo("LAST", 1), 201);
+    std::atomic<int> won{0}, used_up{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < k_clients; ++i) {
+        threads.emplace_back([&, i] {
+            const auto answer = api.raw(
+                100 + static_cast<std::uint64_t>(i),
+                "POST /api/promo-codes/redeem",
+                R"({"code":"LAST"})"
+            );
+            won += answer.status == 201 ? 1 : 0;
+            used_up += answer.body.find("promo_used_up") != std::string::npos ? 1 : 0;
+        });
+    }
+    for (std::thread& thread : threads) {
+        thread.join();
+    }
+    CHECK(won == 1);
+    CHECK(used_up == k_clients - 1);
+    CHECK(api.count("promo_redemptions") == 1);
+    CHECK(api.count("user_licenses") == 1);
+}
+
+TEST_CASE("a payment is booked once for its key, whoever repeats it", "[records][T7]") {
+    RecordsFixture api;
+    (void)api.ask(k_ann, "PUT /api/settings", "{}");  // makes the user
+    const json::value first = api.ask(k_ops, "POST /api/payments", k_payment, 201);
+    CHECK(first.at("amount").as_string() == "29.9");
+    CHECK(first.at("status").as_string() == "booked");
+    CHECK(api.ask(k_ops, "POST /api/payments", k_payment, 201) == first);
+    std::string other = k_payment;
+    other.replace(other.find("29.90"), 5, "29.91");
+    CHECK(api.refusal(k_ops, "POST /api/payments", other) == "idempotency_conflict ");
+    other.replace(other.find("k1"), 2, "k2");
+    CHECK(
+        api.refusal(k_ops, "POST /api/payments", other) == "rule_broken "
+    );  // the bank's reference
+    std::set<std::string> bodies;
+    std::vector<std::string> answers(16);
+    std::vector<std::thread> threads;
+    std::string third = k_payment;
+    third.replace(third.find("k1"), 2, "k3").replace(third.find("r1"), 2, "r3");
+    for (std::string& answer : answers) {
+        threads.emplace_back([&] { answer = api.raw(k_ops, "POST /api/payments", third).body; });
+    }
+    for (std::thread& thread : threads) {
+        thread.join();
+    }
+    bodies.insert(answers.begin(), answers.end());
+    CHECK(bodies.size() == 1);
+    CHECK(api.count("payments") == 2);
+    CHECK(api.ask(k_ann, "GET /api/payments?idempotency_key=k3").at("data").as_array().size() == 1);
+    CHECK(api.ask(k_bob, "GET /api/payments").at("data").as_array().empty());
+    const json::value license = api.ask(k_ann, "GET /api/licenses/1");
+    CHECK(license.at("end_us").as_int64() == 1767225600000000 + 60 * 86'400'000'000);
+}
+
+TEST_CASE("text of an attacker is data in every parameter and member", "[records][T7]") {
+    RecordsFixture api;
+    const std::vector<std::string> attacks{
+        "'; DROP TABLE trade_logs; --",
+        "x' OR '1'='1",
+        "\"; DELETE FROM users; --",
+        "?",
+        "$1",
+        "1) UNION SELECT key FROM api_credentials --",
+        "\\'; --",
+        "%27%20OR%201=1"};
+    for (const std::string& attack : attacks) {
+        CAPTURE(attack);
+        const json::value made = api.ask(k_ann, "POST /api/trade-logs", trade_log(1, attack), 201);
+        CHECK(made.at("strategy").as_string() == attack);
+        std::string encoded;
+        for (const char c : attack) {
+            constexpr std::string_view k_hex = "0123456789ABCDEF";
+            const auto byte = static_cast<unsigned char>(c);
+            encoded.append({'%', k_hex[byte / 16], k_hex[byte % 16]});
+        }
+        for (const tenon::records::Endpoint& endpoint : tenon::records::endpoints()) {
+            if (endpoint.operation != tenon::records::Operation::list) {
+                continue;
+            }
+            for (const auto& field : endpoint.resource->fields) {
+                const auto answer = api.raw(
+                    k_ops, "GET " + endpoint.path + "?" + std::string{field.name} + "=" + encoded
+                );
+                CHECK(answer.status < 500);
+                CHECK((answer.status != 200 || answer.body.find("\"data\":[]") != std::string::npos)
+                );
+            }
+            for (const char* name : {"limit", "cursor", "from_us", "to_us", "user_id"}) {
+                CHECK(
+                    api.raw(k_ops, "GET " + endpoint.path + "?" + name + "=" + encoded).status ==
+                    400
+                );
+            }
+            CHECK(api.raw(k_ops, "GET " + endpoint.path + "/" + attack.substr(1)).status < 500);
+        }
+        const json::value found = api.ask(k_ann, "GET /api/trade-logs?strategy=" + encoded);
+        REQUIRE(found.at("data").as_array().size() == 1);
+        CHECK(found.at("data").as_array()[0].at("strategy").as_string() == attack);
+    }
+    CHECK(api.count("trade_logs") == static_cast<std::int64_t>(attacks.size()));
+    CHECK(api.count("users") == 1);
+}
+
+TEST_CASE("a prediction is resolved once it is due", "[records][T7]") {
+    RecordsFixture api;
+    (void)api.ask(k_ops, "POST /api/models", R"({"name":"m","version":1,"provider":"p"})", 201);
+    const std::string prediction =
+        R"({"model_id":1,"symbol":"BTCUSDT","side":"sell","price":"59000","confidence_bp":7000,)"
+        R"("made_us":1000,"due_us":2000})";
+    (void)api.ask(k_ops, "POST /api/predictions", prediction, 201);
+    CHECK(api.refusal(k_ops, "POST /api/predictions", prediction) == "rule_broken ");
+    const std::string patch = "PATCH /api/predictions/1";
+    CHECK(
+        api.refusal(k_ops, patch, R"({"outcome_price":"1","resolved_us":1999})") == "rule_broken "
+    );
+    CHECK(
+        api.ask(k_ops, patch, R"({"outcome_price":"59500.5","resolved_us":2000})")
+            .at("outcome_price")
+            .as_string() == "59500.5"
+    );
+    const std::string signal =
+        R"({"symbol":"BTCUSDT","side":"buy","strategy":"s","source":"x","model_id":9,"price":"1",)"
+        R"("confidence_bp":1,"time_us":1})";
+    CHECK(api.refusal(k_ops, "POST /api/signals", signal) == "rule_broken ");
+}
