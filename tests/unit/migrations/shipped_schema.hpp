@@ -19,13 +19,22 @@ inline std::string source_dir() {
     return source;
 }
 
-inline std::unique_ptr<migrations::Migrator> shipped_schema(SqliteBackend& backend) {
+// What the tests of the schema run over: SQLite, or what the build includes before them.
+#ifndef TENON_SCHEMA_BACKEND
+#define TENON_SCHEMA_BACKEND SqliteBackend
+#endif
+using SchemaBackend = TENON_SCHEMA_BACKEND;
+
+template <class Backend>
+std::unique_ptr<migrations::Migrator> shipped_schema(Backend& backend) {
     const Host host{backend.host.raw()};
     return std::make_unique<migrations::Migrator>(
         backend.storage(),
         host.service<tenon_clock_1>("tenon.clock/1"),
         host.log(),
-        migrations::load_migrations(source_dir() + "/migrations", "sqlite"),
+        migrations::load_migrations(
+            source_dir() + "/migrations", std::string{backend.storage().dialect()}
+        ),
         migrations::MigratorOptions{}
     );
 }

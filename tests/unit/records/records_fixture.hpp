@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The native API over a migrated SQLite database, asked without HTTP: two traders and an
+// The native API over a migrated database, asked without HTTP: two traders and an
 // administrator.
 #pragma once
 
@@ -97,7 +97,7 @@ public:
 
     records::Api api() { return records::Api{backend.storage(), {{"ops"}, k_patience_ns}}; }
 
-    SqliteBackend backend;
+    SchemaBackend backend;
     bool may_read = true, may_trade = true;
     std::int64_t now_ns = k_now_ns;
 };
