@@ -14,7 +14,7 @@ namespace {
 constexpr double k_write_weight = 8;
 constexpr double k_entry_work = 4;      // steps of an entry where it cannot be measured
 constexpr double k_gain_least = 0.2;    // of a statement's work, for one at least
-constexpr double k_gain_of_all = 0.01;  // and of the work of all statements on the table
+constexpr double k_gain_of_all = 0.01;  // and of what the statements that it helps did at first
 constexpr double k_same_gain = 0.99;    // a smaller index with this much of the best gain is better
 constexpr std::uint64_t k_calls_after = 20;
 constexpr double k_faster = 0.95;  // mean time after an index, to that before, to keep it
@@ -230,8 +230,10 @@ private:
             const std::size_t i = which[k];
             const auto calls = static_cast<double>(replays_[i].captured->calls);
             result.gain += calls * (work_[i] - now[k]);
-            all += calls * first_work_[i];
-            helps = helps || now[k] <= work_[i] * (1 - k_gain_least);
+            if (now[k] <= work_[i] * (1 - k_gain_least)) {
+                helps = true;
+                all += calls * first_work_[i];
+            }
             result.work[i] = now[k];
         }
         const double entry = before && after ? std::max(*after - *before, 1.0) : k_entry_work;
