@@ -304,8 +304,9 @@ private:
             node->ok_ns = backend_.now_ns();
             return node;
         } catch (const StorageError& e) {
-            // One that ended because its caller had no more time says nothing about the host.
-            const bool fault = e.failure() != Failure::timeout || deadline_ns >= own_ns;
+            // One that ended soon because its caller had no more time says nothing about the host.
+            const bool fault = e.failure() != Failure::timeout ||
+                               backend_.now_ns() - began_ns >= options_.connect_fault_ns;
             const bool may_pass = e.retryable() || (fault && e.failure() == Failure::timeout);
             if (connect_failed(e.what(), fault, may_pass ? deadline_ns : INT64_MIN)) {
                 return nullptr;

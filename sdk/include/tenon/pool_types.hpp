@@ -39,6 +39,7 @@ struct PoolOptions {
     std::uint32_t waiting_max = 10'000;  // more callers are refused at once
     std::uint32_t uses_max = 50'000;     // leases of one connection
     std::int64_t connect_timeout_ns = 5'000'000'000;
+    std::int64_t connect_fault_ns = 500'000'000;   // no answer for so long is the host's fault
     std::int64_t validate_after_ns = 500'000'000;  // idle for longer: pinged before it is lent
     std::int64_t ping_after_ns = 30'000'000'000;   // idle for longer: pinged by maintain()
     std::int64_t idle_max_ns = 300'000'000'000;    // idle for longer: closed, down to size_min

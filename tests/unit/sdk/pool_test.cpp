@@ -408,6 +408,23 @@ TEST_CASE("a caller with no time left says nothing about the host", "[pool][S3]"
     CHECK(f.lent() == 1);
 }
 
+TEST_CASE("a host that never answers is cut off by callers with short deadlines", "[pool][S3]") {
+    Fixture f;
+    f.host.on_connect = [&](std::int64_t deadline_ns) {
+        f.host.clock_ns = deadline_ns;
+        throw StorageError{TENON_TIMEOUT, "no answer", Failure::timeout};
+    };
+    for (int i = 0; i < 3; ++i) {
+        CHECK(f.pool.is_up());
+        const auto error = f.refused(1 * k_second);
+        REQUIRE(error);
+        CHECK(error->code() == TENON_TIMEOUT);
+        f.pass(1 * k_second);
+    }
+    CHECK_FALSE(f.pool.is_up());
+    CHECK(f.pool.stats().connect_failures == 3);
+}
+
 TEST_CASE("after failures in a row callers are refused at once, and told why", "[pool][S3]") {
     Fixture f;
     f.refuse_connects();
