@@ -243,21 +243,6 @@ TEST_CASE("a connection is replaced when it is old or worn", "[pool][S3]") {
     CHECK(f.host.open == 1);
 }
 
-TEST_CASE("lifetimes are spread by a tenth, the same for the same seed", "[pool][S3]") {
-    tenon::Jitter a{7};
-    tenon::Jitter b{7};
-    std::int64_t least = INT64_MAX;
-    std::int64_t most = 0;
-    for (int i = 0; i < 10'000; ++i) {
-        const std::int64_t one = a.spread(1000, 10);
-        CHECK(one == b.spread(1000, 10));
-        least = std::min(least, one);
-        most = std::max(most, one);
-    }
-    CHECK(least == 900);
-    CHECK(most == 1100);
-}
-
 TEST_CASE("maintenance pings, closes the unused and keeps the smallest size", "[pool][S3]") {
     auto options = of_size(4);
     options.size_min = 2;
@@ -500,45 +485,6 @@ TEST_CASE("a probe that fails opens the breaker for longer", "[pool][S3]") {
     f.pass(5 * k_second);
     REQUIRE(f.refused(1));
     CHECK(f.pool.stats().connect_failures == 5);
-}
-
-TEST_CASE("a probe that never tells does not keep others away for ever", "[pool][S3]") {
-    tenon::BreakerOptions options;
-    options.failures_to_open = 1;
-    CircuitBreaker breaker{options, 1};
-    CHECK(breaker.failed(0));
-    const std::int64_t late = 5 * k_second;
-    CHECK(breaker.ask(1) == CircuitBreaker::Answer::refuse);
-    CHECK(breaker.ask(late) == CircuitBreaker::Answer::go);
-    breaker.begin(late);
-    CHECK(breaker.ask(late) == CircuitBreaker::Answer::refuse);
-    CHECK(breaker.ask(late + options.probe_timeout_ns) == CircuitBreaker::Answer::go);
-    breaker.begin(late + options.probe_timeout_ns);
-    CHECK(breaker.succeeded());
-    CHECK(breaker.state() == CircuitBreaker::State::closed);
-    CHECK(breaker.ask(0) == CircuitBreaker::Answer::go);
-}
-
-TEST_CASE("many that fail together count as one failure", "[pool][S3]") {
-    CircuitBreaker breaker{{}, 1};
-    for (int i = 0; i < 20; ++i) {
-        CHECK_FALSE(breaker.failed(1000));
-    }
-    CHECK(breaker.failures() == 1);
-    CHECK(breaker.state() == CircuitBreaker::State::closed);
-}
-
-TEST_CASE("waits between attempts double from the first to the longest", "[pool][S3]") {
-    tenon::Backoff backoff{{50 * k_ms, 5 * k_second}, 3};
-    std::int64_t base = 50 * k_ms;
-    for (int i = 0; i < 12; ++i) {
-        const std::int64_t wait = backoff.next();
-        CHECK(wait >= std::max(50 * k_ms, base / 4 * 3));
-        CHECK(wait <= std::min(5 * k_second, base / 4 * 5));
-        base = std::min(2 * base, 5 * k_second);
-    }
-    backoff.reset();
-    CHECK(backoff.next() <= 63 * k_ms);
 }
 
 TEST_CASE("maintenance tries a host that was cut off without a caller", "[pool][S3]") {
