@@ -103,7 +103,7 @@ std::string condition_of(const json::object& node) {
 }
 
 json::value maybe(std::string_view text) {
-    return text.empty() ? json::value{nullptr} : json::value{json::string{text}};
+    return text.empty() ? json::value(nullptr) : json::value(json::string(text));
 }
 
 std::string detail_of(const json::object& node) {
@@ -129,19 +129,19 @@ void flatten(const json::object& node, std::int64_t depth, json::array& out) {
     json::object flat;
     flat["depth"] = depth;
     const std::string_view operation = operation_of(node);
-    flat["operation"] = json::string{operation};
+    flat["operation"] = json::string(operation);
     flat["table"] = maybe(text_of(node, "Relation Name"));
     flat["index"] = maybe(text_of(node, "Index Name"));
     flat["covering"] = type == "Index Only Scan";
     flat["condition"] = maybe(condition_of(node));
     const auto number = [&](const char* key) -> json::value {
         const json::value* found = node.if_contains(key);
-        return found != nullptr && found->is_number() ? json::value{found->to_number<double>()}
-                                                      : json::value{nullptr};
+        return found != nullptr && found->is_number() ? json::value(found->to_number<double>())
+                                                      : json::value(nullptr);
     };
     flat["rows"] = number("Plan Rows");
     flat["cost"] = number("Total Cost");
-    flat["detail"] = json::string{detail_of(node)};
+    flat["detail"] = json::string(detail_of(node));
     out.emplace_back(std::move(flat));
     if (const json::value* plans = node.if_contains("Plans"); plans != nullptr) {
         for (const json::value& below : plans->as_array()) {
