@@ -172,18 +172,25 @@ TEST_CASE(
     const int rounds = long_run ? 600 : 30;
     const int restarts = long_run ? 3 : 1;
     Pause pause;
-    for (int round = 0; round < rounds; ++round) {
-        (void)pause.wait(std::chrono::milliseconds{100});
+    const auto strike = [&](int round) {
         if (round % (rounds / (restarts + 1) + 1) == rounds / (restarts + 1)) {
             server.restart();
-            continue;
+            return;
         }
         server.execute(
             "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity WHERE "
             "datname = '" +
             backend.name + "' ORDER BY pid % " + std::to_string(random() % 97 + 2) + " LIMIT " +
-            std::to_string(random() % 4 + 1) + ") some"
+            std::to_string(random() % 4 + 1) + ") victim"
         );
+    };
+    for (int round = 0; round < rounds; ++round) {
+        (void)pause.wait(std::chrono::milliseconds{100});
+        try {
+            strike(round);
+        } catch (const std::exception& e) {
+            tally.complain(e.what());
+        }
     }
     over = true;
     for (auto& thread : threads) {
