@@ -112,8 +112,10 @@ void Wire::fail(std::string_view what) {
     if (shut_) {
         throw DatabaseError{
             TENON_UNAVAILABLE,
-            std::string{what} + ": the database is stopping",
-            Failure::permanent,
+            std::string{what} +
+                ": the session was ended here, its server was replaced or the "
+                "database stops",
+            Failure::other_host,
             ""};
     }
     throw lost(connection_, what);
