@@ -195,7 +195,7 @@ void Database::make_key_table(Connection& connection) {
         );
     } catch (const DatabaseError& e) {
         // Two at once: PostgreSQL's IF NOT EXISTS does not cover that, and the other made it.
-        if (e.code() != TENON_CONFLICT) {
+        if (e.code() != TENON_CONFLICT && e.sqlstate() != "42710" && e.sqlstate() != "42P07") {
             throw;
         }
     }
