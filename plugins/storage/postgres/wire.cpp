@@ -81,6 +81,7 @@ void Wire::connect(std::int64_t deadline_ns) {
     if (connection_ == nullptr) {
         throw std::bad_alloc{};
     }
+    PQsetNoticeReceiver(connection_, &Wire::on_notice, this);  // by default it goes to stderr
     PostgresPollingStatusType status = PGRES_POLLING_WRITING;
     while (status != PGRES_POLLING_OK) {
         if (status == PGRES_POLLING_FAILED || PQstatus(connection_) == CONNECTION_BAD) {
@@ -89,7 +90,6 @@ void Wire::connect(std::int64_t deadline_ns) {
         wait(status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_ns);
         status = PQconnectPoll(connection_);
     }
-    PQsetNoticeReceiver(connection_, &Wire::on_notice, this);
     if (PQsetnonblocking(connection_, 1) != 0) {
         throw lost(connection_, "cannot connect");
     }
