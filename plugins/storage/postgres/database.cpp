@@ -24,10 +24,10 @@ Database::Database(Settings settings, Telemetry telemetry)
 }
 
 Database::~Database() {
-    stop();
+    (void)stop();
 }
 
-void Database::stop() noexcept {
+std::uint32_t Database::stop() noexcept {
     std::map<void*, std::unique_ptr<Clone>> clones;
     {
         const std::lock_guard lock{mutex_};
@@ -39,7 +39,7 @@ void Database::stop() noexcept {
         maintenance_.join();
     }
     clones.clear();
-    hosts_.stop(k_stop_patience_ns);
+    return hosts_.stop(k_stop_patience_ns);
 }
 
 void Database::take(const Settings& settings) noexcept {

@@ -61,8 +61,9 @@ public:
     void drop_clone(tenon_iface clone) noexcept override;
 
     void check(bool deep, std::int64_t deadline_ns) override;
-    // Refuses new work and ends what runs.
-    void stop() noexcept;
+    // Refuses new work and ends what runs. Gives back how many sessions are still out: while any
+    // is, the database must be kept.
+    std::uint32_t stop() noexcept;
     void publish() noexcept;
 
     [[nodiscard]] HostSet& hosts() noexcept { return hosts_; }

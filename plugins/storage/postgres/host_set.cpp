@@ -87,10 +87,10 @@ HostSet::HostSet(const Settings& settings, const Telemetry& telemetry)
 }
 
 HostSet::~HostSet() {
-    stop(0);
+    (void)stop(0);
 }
 
-void HostSet::stop(std::int64_t patience_ns) noexcept {
+std::uint32_t HostSet::stop(std::int64_t patience_ns) noexcept {
     {
         const std::lock_guard lock{mutex_};
         stopping_ = true;
@@ -99,9 +99,11 @@ void HostSet::stop(std::int64_t patience_ns) noexcept {
     if (monitor_) {
         monitor_->stop();
     }
+    std::uint32_t out = 0;
     for (const auto& pool : pools_) {
-        (void)pool->stop(patience_ns);
+        out += pool->stop(patience_ns);
     }
+    return out;
 }
 
 Monitor::View HostSet::view() const {

@@ -61,7 +61,8 @@ public:
     // Of the hosts as they are configured.
     [[nodiscard]] std::size_t primary_or_first() const;
     // Ends probing, and the pools; waits for leases that long.
-    void stop(std::int64_t patience_ns) noexcept;
+    // Gives back how many sessions are still out.
+    std::uint32_t stop(std::int64_t patience_ns) noexcept;
     // Brings the metrics up to date.
     void publish() noexcept;
 

@@ -83,7 +83,11 @@ public:
         return database().clone(with_rows, deadline_ns);
     }
 
-    void drop_clone(tenon_iface clone) noexcept override { behind->drop_clone(clone); }
+    void drop_clone(tenon_iface clone) noexcept override {
+        if (behind) {  // else it went with the database
+            behind->drop_clone(clone);
+        }
+    }
 
     void check(bool deep, std::int64_t deadline_ns) override {
         database().check(deep, deadline_ns);
@@ -137,6 +141,11 @@ public:
     void stop() noexcept override {
         if (gate_.behind) {
             telemetry_.metrics->remove_on_collect(telemetry_.metrics.self, collect_);
+            if (const std::uint32_t out = gate_.behind->stop(); out != 0) {
+                // Somebody may still be using them: they must not go with the database.
+                telemetry_.log.error("database_sessions_not_returned", {{"sessions", out}});
+                (void)gate_.behind.release();
+            }
             gate_.behind.reset();
         }
     }

@@ -538,8 +538,10 @@ private:
         for (std::size_t i = 0; i < values.size(); ++i) {
             statement.bind(static_cast<std::uint32_t>(i + 1), values[i]);
         }
-        std::vector<tenon_value> columns(statement.column_count());
+        std::vector<tenon_value> columns;
         while (statement.step()) {
+            // Asked once a row is there: the first step may prepare the statement anew.
+            columns.resize(statement.column_count());
             for (std::size_t i = 0; i < columns.size(); ++i) {
                 columns[i] = statement.value(static_cast<std::uint32_t>(i));
             }

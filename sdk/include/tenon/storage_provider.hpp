@@ -257,8 +257,10 @@ private:
         for (std::uint32_t i = 0; i < query.value_count; ++i) {
             statement.bind(i + 1, query.values[i]);
         }
-        std::vector<tenon_value> columns(statement.column_count());
+        std::vector<tenon_value> columns;
         while (statement.step()) {
+            // Asked once a row is there: the first step may prepare the statement anew.
+            columns.resize(statement.column_count());
             for (std::uint32_t i = 0; i < columns.size(); ++i) {
                 columns[i] = statement.column(i);
             }
