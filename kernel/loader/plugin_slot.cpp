@@ -260,7 +260,9 @@ struct PluginSlot::Tables {
                 const runtime::CallScope scope{owner, "an admin command"};
                 StringSink out;
                 ErrorBuffer err;
-                (void)check(run(ctx, str(args), out.sink(), &err), err, "");
+                if (const auto status = run(ctx, str(args), out.sink(), &err); status < 0) {
+                    throw Error{status, std::string{err.message()}};
+                }
                 return std::move(out.text());
             };
             return slot.services_->admin->add(slot.name(), view(name), view(usage), wrapped)
