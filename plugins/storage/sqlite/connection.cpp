@@ -443,10 +443,6 @@ void Connection::end_writes_outside_transaction() noexcept {
     }
 }
 
-std::uint64_t Connection::changes() const noexcept {
-    return static_cast<std::uint64_t>(sqlite3_changes64(db_));
-}
-
 void Connection::control(Control which, const char* what) {
     privileged_ = true;
     expires_ns_ = INT64_MAX;

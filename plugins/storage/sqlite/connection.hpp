@@ -108,7 +108,9 @@ public:
     [[nodiscard]] std::string explain(std::string_view sql);
     // How a statement would run; it does not run.
     [[nodiscard]] Plan plan(std::string_view sql);
-    [[nodiscard]] std::uint64_t changes() const noexcept;
+
+    // Rows that the last statement that writes has changed.
+    [[nodiscard]] std::uint64_t changes() const noexcept { return changes_; }
 
     // A writer takes the write lock at once, a reader its snapshot at the first read.
     void begin();
@@ -190,6 +192,7 @@ private:
     std::int64_t data_version_ = 0;
     bool privileged_ = false;  // the authorizer lets the connection's own statements through
     int wal_frames_ = 0;
+    std::uint64_t changes_ = 0;
     std::int64_t expires_ns_ = INT64_MAX;
     std::atomic<bool> cancelled_{false};
     std::list<Prepared> statements_;  // newest use first

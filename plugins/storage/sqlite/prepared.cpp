@@ -114,7 +114,7 @@ bool Prepared::step() {
         throw error;
     }
     if (writes_ && rows_ == 0) {
-        rows_ = connection_.changes();
+        rows_ = static_cast<std::uint64_t>(sqlite3_changes64(connection_.db_));
     }
     reset();
     return false;
@@ -123,6 +123,10 @@ bool Prepared::step() {
 void Prepared::reset() noexcept {
     if (running_) {
         sqlite3_reset(statement_);
+        if (writes_) {
+            // Now: finish() may explain the statement, and that counts as a write of no rows.
+            connection_.changes_ = static_cast<std::uint64_t>(sqlite3_changes64(connection_.db_));
+        }
         finish();
     }
 }

@@ -19,7 +19,7 @@ class GenerateData(unittest.TestCase):
 
     def generate(self, name, seed, *more):
         file = pathlib.Path(self.folder.name) / name
-        done = subprocess.run([TOOL, "--sqlite", file, "--rows", "3000", "--seed", str(seed), *more],
+        done = subprocess.run([TOOL, "--sqlite", file, "--rows", "12000", "--seed", str(seed), *more],
                               capture_output=True, text=True, check=False)
         return file, done
 
@@ -52,7 +52,7 @@ class GenerateData(unittest.TestCase):
             "AND name NOT IN ('projection_offset', 'api_credentials')")]
         counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
         self.assertTrue(all(counts), dict(zip(tables, counts)))
-        self.assertAlmostEqual(sum(counts), 3000, delta=300)
+        self.assertAlmostEqual(sum(counts), 12000, delta=600)
 
     def test_a_database_with_rows_is_left_alone(self):
         before = self.digest(self.created("a.db", 1))

@@ -109,6 +109,24 @@ TEMPLATE_TEST_CASE(
     CHECK(count_rows(backend) == 2);
 }
 
+TEMPLATE_TEST_CASE(
+    "the rows that a statement changed are counted from its first run on",
+    "[storage][S1]",
+    TENON_STORAGE_BACKENDS
+) {
+    TestType backend;
+    auto storage = backend.storage();
+    storage.write(backend.deadline(), [&](Session& s) {
+        s.execute("CREATE TABLE v (id BIGINT, i BIGINT)");
+        s.prepare("INSERT INTO v VALUES (?, 1), (2, 2), (3, 3)").bind_all(1).run();
+        CHECK(s.changes() == 3);
+        s.prepare("UPDATE v SET i = ? WHERE id > 1").bind_all(5).run();
+        CHECK(s.changes() == 2);
+        s.prepare("DELETE FROM v WHERE id > ?").bind_all(9).run();
+        CHECK(s.changes() == 0);
+    });
+}
+
 TEMPLATE_TEST_CASE("values come back as they went in", "[storage][S1]", TENON_STORAGE_BACKENDS) {
     TestType backend;
     auto storage = backend.storage();
