@@ -56,12 +56,10 @@ TEST_CASE("the projection writes on PostgreSQL what it writes on SQLite", "[proj
     const char* source = std::getenv("TENON_SOURCE_DIR");
     REQUIRE(source != nullptr);
     PostgresBackend backend{server().create_database()};
-    tenon::migrations::UpRequest tables_of_trading;  // later ones may add columns
-    tables_of_trading.to = 1;
     make_migrator(
         backend, tenon::migrations::load_migrations(std::string{source} + "/migrations", "postgres")
     )
-        ->up(tables_of_trading);
+        ->up();
     const tenon::test::ProjectionEvents events{seed, 400};
     const tenon::Host host{backend.host.raw()};
     ProjectionOptions options;
