@@ -158,7 +158,8 @@ public:
                     t.fee,
                     t.fee_asset,
                     t.time_real_ns,
-                    t.sequence);
+                    t.sequence,
+                    1);  // status: final, until a venue says otherwise
         }
         for (const auto& [key, b] : balances_) {
             all += row(
