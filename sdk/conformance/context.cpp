@@ -180,6 +180,34 @@ HostOptions Context::options_for(const manifest::PluginManifest& manifest, const
     return options;
 }
 
+// The highest score first: there is no operator who would choose, and a storage that needs no
+// server has more than one that does.
+std::vector<const manifest::PluginManifest*> Context::providers_of(
+    const manifest::Requirement& requirement,
+    const manifest::PluginManifest& user
+) const {
+    const auto score = [&](const manifest::PluginManifest* plugin) {
+        std::int64_t best = INT64_MIN;
+        for (const manifest::Provision& provision : plugin->provides) {
+            if (provision.interface_id == requirement.interface_id) {
+                best = std::max(best, provision.score);
+            }
+        }
+        return best;
+    };
+    std::vector<const manifest::PluginManifest*> found;
+    for (const manifest::PluginManifest& other : subject_->others) {
+        if (other.id != user.id && other.id != subject_->manifest.id &&
+            other.offers(requirement.interface_id)) {
+            found.push_back(&other);
+        }
+    }
+    std::stable_sort(found.begin(), found.end(), [&](const auto* a, const auto* b) {
+        return score(a) > score(b);
+    });
+    return found;
+}
+
 // Optional requirements stay unbound unless the check binds them: a plugin has to do without.
 void Context::bind_providers(const manifest::PluginManifest& manifest, Host& host, int depth) {
     for (const manifest::Requirement& requirement : manifest.requirements) {
@@ -190,16 +218,15 @@ void Context::bind_providers(const manifest::PluginManifest& manifest, Host& hos
                 found = true;
             }
         }
-        for (const manifest::PluginManifest& other : subject_->others) {
-            if ((found && !requirement.many) || requirement.optional || other.id == manifest.id ||
-                other.id == subject_->manifest.id || !other.offers(requirement.interface_id)) {
-                continue;
+        for (const manifest::PluginManifest* other : providers_of(requirement, manifest)) {
+            if ((found && !requirement.many) || requirement.optional) {
+                break;
             }
-            Companion& provider = companion(other, depth + 1);
+            Companion& provider = companion(*other, depth + 1);
             host.bind(
                 requirement.interface_id,
                 provider.instance->iface(requirement.interface_id),
-                other.library.stem().string()
+                other->library.stem().string()
             );
             found = true;
         }

@@ -136,6 +136,10 @@ private:
 
     HostOptions options_for(const manifest::PluginManifest& manifest, const std::string& name)
         const;
+    [[nodiscard]] std::vector<const manifest::PluginManifest*> providers_of(
+        const manifest::Requirement& requirement,
+        const manifest::PluginManifest& user
+    ) const;
     void bind_providers(const manifest::PluginManifest& manifest, Host& host, int depth);
     Companion& companion(const manifest::PluginManifest& manifest, int depth);
 

@@ -16,7 +16,7 @@ namespace tenon::manifest {
 
 struct Provision {
     std::string interface_id;  // "tenon.storage/1"
-    std::int64_t score = 0;    // sorts suggestions, never chooses
+    std::int64_t score = 0;    // sorts suggestions; the kit takes the highest
 };
 
 struct Requirement {
