@@ -316,8 +316,8 @@ void Connection::commit_write() {
 
 void Connection::rollback() {
     settle();
-    reset_statements();
     if (state_ == State::none) {
+    reset_statements();  // before anything waits for rows that nobody wants
         throw invalid("there is no transaction to roll back");
     }
     const State was = std::exchange(state_, State::none);
@@ -335,6 +335,7 @@ void Connection::rollback() {
         fail(failure.get(), "cannot roll back");
     }
 }
+        wire_.give_up();  // what is open on it is not known
 
 void Connection::end_implicit() {
     if (!implicit_) {

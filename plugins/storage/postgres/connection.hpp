@@ -67,7 +67,8 @@ private:
     bool binary_ = true;  // its rows come in binary format
     bool stale_ = false;  // to be prepared anew
     bool running_ = false;
-    bool touched_ = false;  // handed out in this transaction
+    bool touched_ = false;          // handed out in this transaction
+    bool touches_session_ = false;  // each run leaves the session to be cleaned
     Result row_;
     std::deque<Result> kept_;
     std::size_t kept_bytes_ = 0;

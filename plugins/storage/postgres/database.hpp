@@ -7,7 +7,8 @@
 // retry, so that they do not keep defeating each other. A commit whose outcome is unknown is not
 // run again, unless it has a key: then the key, written with the transaction's rows to the table
 // tenon_transaction_keys, says whether it was done. A key that is there from before makes a
-// transaction succeed without running. Keys are kept for a day.
+// transaction succeed without running its body: it writes the key once more, so that its commit
+// waits for replicas and tells a position as the first one would have. Keys are kept for a day.
 #pragma once
 
 #include "plugins/storage/postgres/host_set.hpp"
@@ -82,6 +83,7 @@ private:
     [[nodiscard]] bool attempt(Work& work);
     [[nodiscard]] bool claim_key(Connection& connection, const std::string& key);
     [[nodiscard]] bool pause(std::int64_t ns);
+    [[nodiscard]] bool run_body(Work& work, Connection& connection);
     static void make_key_table(Connection& connection);
     void maintain() noexcept;
     void look_after() noexcept;

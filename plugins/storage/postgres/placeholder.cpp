@@ -211,19 +211,16 @@ ScannedSql scan(std::string_view sql) {
 }
 
 std::string refused(const ScannedSql& sql) {
-    static constexpr std::array<std::string_view, 8> k_control{
-        "BEGIN", "START", "COMMIT", "END", "ABORT", "ROLLBACK", "DISCARD", "DEALLOCATE"};
+    static constexpr std::array<std::string_view, 9> k_control{
+        "BEGIN", "START", "COMMIT", "END", "ABORT", "ROLLBACK", "DISCARD", "DEALLOCATE", "PREPARE"};
     for (const auto& words : sql.statements) {
         const bool to_savepoint =
             words[0] == "ROLLBACK" && std::find(words.begin(), words.end(), "TO") != words.end();
-        const bool two_phase =
-            words[0] == "PREPARE" && words.size() > 1 && words[1] == "TRANSACTION";
-        if ((std::find(k_control.begin(), k_control.end(), words[0]) != k_control.end() &&
-             !to_savepoint) ||
-            two_phase) {
+        if (std::find(k_control.begin(), k_control.end(), words[0]) != k_control.end() &&
+            !to_savepoint) {
             return words[0] +
-                   " is not for SQL text: transactions are begun and ended by the contract's "
-                   "functions";
+                   " is not for SQL text: transactions are begun and ended, and statements "
+                   "prepared, by the contract's functions";
         }
     }
     return {};

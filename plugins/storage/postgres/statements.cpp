@@ -113,6 +113,7 @@ Prepared& Connection::prepare(std::string_view sql) {
     }
     if (found != by_text_.end() && !found->second->touched_) {
         const auto stale = found->second;
+        dirty_ = dirty_ || known.touches_session_;
         by_text_.erase(found);
         statements_.erase(stale);
     }
@@ -138,6 +139,7 @@ Prepared& Connection::prepare(std::string_view sql) {
     touched_.push_back(&made);
     return made;
 }
+    made.touches_session_ = scanned.touches_session;
 
 void Connection::prepare_on_server(Prepared& statement, const std::string& text) {
     ++queries_;

@@ -13,6 +13,8 @@ constexpr int k_failures_to_queue = 2;
 constexpr std::size_t k_key_max = 64;
 constexpr const char* k_claim =
     "INSERT INTO tenon_transaction_keys (key) VALUES (?) ON CONFLICT DO NOTHING";
+// A write, so that the commit after it waits for what the first one may not have waited for.
+constexpr const char* k_confirm = "UPDATE tenon_transaction_keys SET at = at WHERE key = ?";
 
 // Databases that this thread is writing to: SQLite would wait for itself, so nobody may.
 thread_local std::vector<const Database*> writing;
@@ -144,17 +146,11 @@ bool Database::attempt(Work& work) {
         if (work.position.put != nullptr && work.options.intent == TENON_INTENT_WRITE) {
             lease->want_position();
         }
-        if (!work.key.empty() && !claim_key(*lease, work.key)) {
-            work.status = TENON_OK;  // done before
-            return true;
-        }
-        ErrorBuffer error;
-        const tenon_status status = work.fn(work.ctx, lease->handle(), &error);
-        if (status != TENON_OK) {
-            work.failure = failure_of(error.flags);
-            work.status = fail(work.err, status, error.message(), error.flags);
-            lease->rollback();
-            return !is_retryable(work.failure);
+        if (work.key.empty() || claim_key(*lease, work.key)) {
+            work.in_doubt = false;  // the key is ours: no earlier attempt was committed
+            if (!run_body(work, *lease)) {
+                return !is_retryable(work.failure);
+            }
         }
         if (work.options.intent == TENON_INTENT_WRITE && !hosts_.may_commit(*lease)) {
             lease->rollback();
@@ -187,6 +183,20 @@ bool Database::attempt(Work& work) {
     }
 }
 
+// False: it failed, which is in `work`, and the transaction is rolled back.
+bool Database::run_body(Work& work, Connection& connection) {
+    ErrorBuffer error;
+    const tenon_status status = work.fn(work.ctx, connection.handle(), &error);
+    if (status == TENON_OK) {
+        return true;
+    }
+    work.failure = failure_of(error.flags);
+    work.status = fail(work.err, status, error.message(), error.flags);
+    // What the body said stands, also when the session is lost over the ROLLBACK.
+    (void)guard(nullptr, [&] { connection.rollback(); });
+    return false;
+}
+
 void Database::make_key_table(Connection& connection) {
     try {
         connection.execute(
@@ -201,7 +211,7 @@ void Database::make_key_table(Connection& connection) {
     }
 }
 
-// False: the work of this key was done before.
+// False: the work of this key was done before; the transaction confirms that once more.
 bool Database::claim_key(Connection& connection, const std::string& key) {
     const tenon_value value = value_of(key);
     try {
@@ -225,7 +235,16 @@ bool Database::claim_key(Connection& connection, const std::string& key) {
     if (connection.changes() == 1) {
         return true;
     }
-    connection.rollback();
+    Prepared& confirm = connection.prepare(k_confirm);
+    confirm.bind(1, value);
+    while (confirm.step()) {}
+    if (connection.changes() != 1) {
+        throw DatabaseError{
+            TENON_UNAVAILABLE,
+            "the key went while it was looked up",
+            Failure::retry_transaction,
+            ""};
+    }
     return false;
 }
 
