@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace tenon::postgres {
 namespace {
@@ -65,16 +67,21 @@ Wire::Wire(
     connection_ = PQconnectStartParams(names.data(), values.data(), 1);
     try {
         connect(deadline_ns);
+        // Our own: libpq may close its descriptor, and the number may be a stranger's then.
+        socket_ = ::fcntl(PQsocket(connection_), F_DUPFD_CLOEXEC, 0);
+        if (socket_ < 0) {
+            throw lost(nullptr, "cannot connect: no file descriptor is left");
+        }
     } catch (...) {
         PQfinish(connection_);
         throw;
     }
-    socket_ = PQsocket(connection_);
 }
 
 Wire::~Wire() {
-    socket_ = -1;
+    const int fd = socket_.exchange(-1);
     PQfinish(connection_);
+    ::close(fd);
 }
 
 void Wire::connect(std::int64_t deadline_ns) {

@@ -122,7 +122,7 @@ private:
     std::uint32_t left_behind_ = 0;  // syncs to skip
     bool broken_ = false;
     bool warned_ = false;
-    std::atomic<int> socket_{-1};  // for shut(); not of a wire that closes
+    std::atomic<int> socket_{-1};  // a duplicate, for shut(); not of a wire that closes
     std::atomic<bool> shut_{false};
 };
 
