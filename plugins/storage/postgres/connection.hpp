@@ -200,6 +200,8 @@ private:
     [[nodiscard]] std::string
     explain_as(std::string_view format, std::string_view sql, std::span<const tenon_value> values);
     [[nodiscard]] std::string
+    void
+    copy_through(const std::string& sql, std::size_t width, std::span<const tenon_value> values);
     explain_with(const std::string& sql, std::span<const tenon_value> values);
     [[nodiscard]] std::string explain_generic(const std::string& explain, const ScannedSql& sql);
     void check_text(const ScannedSql& sql);

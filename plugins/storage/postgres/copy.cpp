@@ -125,7 +125,23 @@ void Connection::copy_rows(
         throw DatabaseError{
             TENON_DENIED, "a write where only reading was declared", Failure::permanent, ""};
     }
-    wire_.query(begin_script() + sql);
+    try {
+        copy_through(begin_script() + sql, width, values);
+    } catch (const DatabaseError& e) {
+        // Its own transaction: the rows may be there though the answer is not.
+        if (alone() && e.failure() == Failure::other_host) {
+            throw DatabaseError{TENON_IN_DOUBT, e.what(), Failure::in_doubt, e.sqlstate()};
+        }
+        throw;
+    }
+}
+
+void Connection::copy_through(
+    const std::string& sql,
+    std::size_t width,
+    std::span<const tenon_value> values
+) {
+    wire_.query(sql);
     Result failure;
     for (Result result = wire_.next(); result; result = wire_.next()) {
         const ExecStatusType status = PQresultStatus(result.get());
