@@ -79,7 +79,7 @@ std::string tool(const Settings& settings, const std::string& name) {
 std::string conninfo_of(const Keywords& keywords, const std::string& database) {
     std::string text;
     for (const auto& [name, value] : keywords) {
-        if (name == "password" || name == "dbname") {
+        if (name == "password" || name == "sslpassword" || name == "dbname") {
             continue;
         }
         text.append(name).append("='");
@@ -259,6 +259,13 @@ void copy_database(
 }
 
 Database::Clone::~Clone() {
+    if (const std::uint32_t out = copy ? copy->stop() : 0; out != 0) {
+        // Somebody may still be using them: they must not go with the clone.
+        (void)guard(nullptr, [&] {
+            origin.telemetry_.log.error("clone_sessions_not_returned", {{"sessions", out}});
+        });
+        (void)copy.release();
+    }
     copy.reset();
     (void)guard(nullptr, [&] {
         HostPool::Lease lease =
@@ -270,6 +277,15 @@ Database::Clone::~Clone() {
 tenon_iface Database::clone(bool with_rows, std::int64_t deadline_ns) {
     std::unique_ptr<Clone> made;
     Settings settings = settings_;
+    const Keywords from = keywords_of(settings_)[hosts_.primary_or_first()];
+    for (const auto& [name, value] : from) {
+        if (name == "sslpassword" && !value.empty()) {
+            refuse(
+                "sslpassword is set in /conninfo, and pg_dump takes it on its command line alone, "
+                "which every user can read; use a key file without a password"
+            );
+        }
+    }
     {
         HostPool::Lease lease = acquire(TENON_INTENT_WRITE, deadline_ns, "clone");
         const std::string origin = lease->ask("SELECT current_database()");
@@ -278,7 +294,6 @@ tenon_iface Database::clone(bool with_rows, std::int64_t deadline_ns) {
         lease->execute("CREATE DATABASE " + quoted_name(name) + " TEMPLATE template0");
         made = std::make_unique<Clone>(*this, name);
     }
-    const Keywords from = keywords_of(settings_)[hosts_.primary_or_first()];
     copy_database(settings_, telemetry_, from, made->name, with_rows, deadline_ns);
     settings.hosts.clear();
     settings.conninfo = conninfo_of(from, made->name);

@@ -88,6 +88,14 @@ void Database::release(StorageSession& session) noexcept {
     hosts_.give_back(static_cast<Connection&>(session));
 }
 
+bool Database::owns(const StorageSession& session) const noexcept {
+    const void* const home = static_cast<const Connection&>(session).home();
+    const auto& pools = hosts_.pools();
+    return std::any_of(pools.begin(), pools.end(), [&](const auto& pool) {
+        return pool.get() == home;
+    });
+}
+
 // ---- looking after
 
 bool Database::pause(std::int64_t ns) {

@@ -41,6 +41,8 @@ public:
 
     [[nodiscard]] StorageSession& lease(std::uint32_t intent, std::int64_t deadline_ns) override;
     void release(StorageSession& session) noexcept override;
+    // The session was lent by this database.
+    [[nodiscard]] bool owns(const StorageSession& session) const noexcept;
     void stats(tenon_storage_stats& out) override;
     [[nodiscard]] tenon_status transact(
         std::uint32_t intent,

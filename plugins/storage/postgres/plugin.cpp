@@ -43,6 +43,8 @@ Settings read(const tenon::Settings& s) {
 class Gate final : public StorageProvider, public Probe {
 public:
     std::unique_ptr<Database> behind;  // null outside start .. stop
+    // One that was stopped with sessions out; never deleted.
+    std::atomic<Database*> kept{nullptr};
 
     [[nodiscard]] std::string_view dialect() const noexcept override { return "postgres"; }
 
@@ -50,7 +52,15 @@ public:
         return database().lease(intent, deadline_ns);
     }
 
-    void release(StorageSession& session) noexcept override { behind->release(session); }
+    // Also after the stop.
+    void release(StorageSession& session) noexcept override {
+        for (Database* const database : {behind.get(), kept.load()}) {
+            if (database != nullptr && database->owns(session)) {
+                database->release(session);
+                return;
+            }
+        }
+    }
 
     void stats(tenon_storage_stats& out) override { database().stats(out); }
 
@@ -144,6 +154,7 @@ public:
             if (const std::uint32_t out = gate_.behind->stop(); out != 0) {
                 // Somebody may still be using them: they must not go with the database.
                 telemetry_.log.error("database_sessions_not_returned", {{"sessions", out}});
+                gate_.kept = gate_.behind.get();
                 (void)gate_.behind.release();
             }
             gate_.behind.reset();
