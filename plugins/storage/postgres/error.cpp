@@ -3,8 +3,13 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
+#include <array>
+
 namespace tenon::postgres {
 namespace {
+
+constexpr std::string_view k_left_out = "a value does not fit (the server's words may hold it)";
 
 std::string_view field(const pg_result* result, int code) noexcept {
     const char* text = PQresultErrorField(result, code);
@@ -22,19 +27,38 @@ std::string line_of(std::string_view context) {
     return std::string{context.substr(begin, end == std::string_view::npos ? end : end - begin)};
 }
 
-// Data errors quote the value that they are about.
+// Data errors quote the value that they are about, which may have quotes itself. Other languages
+// quote otherwise, and functions raise what they like: without quotes only known words are kept.
 std::string without_values(std::string_view text) {
-    std::string out;
-    bool inside = false;
-    for (const char c : text) {
-        if (c == '"') {
-            out.append(inside ? "\"" : "\"…");
-            inside = !inside;
-        } else if (!inside) {
-            out.push_back(c);
-        }
+    static constexpr std::array<std::string_view, 9> k_harmless{
+        "division by zero",
+        "integer out of range",
+        "bigint out of range",
+        "smallint out of range",
+        "numeric field overflow",
+        "value overflows numeric format",
+        "value out of range: overflow",
+        "value out of range: underflow",
+        "value too long for type "};
+    const std::size_t first = text.find('"');
+    if (first == std::string_view::npos) {
+        const bool known = std::any_of(k_harmless.begin(), k_harmless.end(), [&](auto words) {
+            return text.substr(0, words.size()) == words;
+        });
+        return known ? std::string{text} : std::string{k_left_out};
     }
-    return out;
+    const std::string_view before = text.substr(0, first);
+    const std::string_view after = text.substr(text.rfind('"') + 1);
+    const auto is_plain = [](std::string_view part) {
+        return part.find("0x") == std::string_view::npos &&
+               std::all_of(part.begin(), part.end(), [](char c) {
+                   return static_cast<unsigned char>(c) < 0x80;
+               });
+    };
+    if (!is_plain(before) || !is_plain(after)) {
+        return std::string{k_left_out};
+    }
+    return std::string{before} + "\"…\"" + std::string{after};
 }
 
 std::string first_line(std::string_view text) {

@@ -6,6 +6,8 @@
 namespace tenon::postgres {
 namespace {
 
+constexpr std::int64_t k_pool_moment_ns = 10 * k_ms;
+
 // "host", "host:port", "[::1]:port", or "/folder" of a unix socket.
 void add_host(Keywords& keywords, const std::string& text) {
     const std::size_t colon = text.rfind(':');
@@ -74,6 +76,14 @@ std::vector<Keywords> keywords_of(const Settings& settings) {
         all.push_back(std::move(one));
     }
     if (all.empty()) {
+        for (const char* const name : {"host", "hostaddr"}) {
+            if (value_of_keyword(common, name).find(',') != std::string::npos) {
+                throw Error{
+                    TENON_INVALID,
+                    std::string{"/conninfo: several servers in "} + name +
+                        ": list them in /hosts, where they are watched and fenced"};
+            }
+        }
         all.push_back(std::move(common));
     }
     return all;
@@ -87,9 +97,22 @@ std::string HostBackend::name() const {
 
 std::unique_ptr<Connection> HostBackend::connect(std::int64_t deadline_ns) {
     const std::int64_t until_ns = now_ns() + settings_->connect_timeout_ms * k_ms;
-    return std::make_unique<Connection>(
-        *settings_, *telemetry_, keywords_, std::min(deadline_ns, until_ns)
-    );
+    // The pool took the same time a moment ago; clearly less is its caller's.
+    const bool hurried = deadline_ns < until_ns - k_pool_moment_ns;
+    try {
+        return std::make_unique<Connection>(
+            *settings_, *telemetry_, keywords_, std::min(deadline_ns, until_ns)
+        );
+    } catch (const DatabaseError& e) {
+        if (hurried && e.failure() == Failure::other_host && now_ns() >= deadline_ns) {
+            throw DatabaseError{
+                TENON_TIMEOUT,
+                name() + " did not answer within the time that its caller had",
+                Failure::timeout,
+                ""};
+        }
+        throw;
+    }
 }
 
 Returned HostBackend::give_back(Connection& connection) noexcept {

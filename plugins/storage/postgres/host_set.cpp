@@ -117,6 +117,9 @@ std::size_t HostSet::primary_or_first() const {
 // ---- connections
 
 HostPool::Lease HostSet::acquire(const Wanted& wanted) {
+    if (telemetry_.now_ns() >= wanted.deadline_ns) {
+        throw StorageError{TENON_TIMEOUT, "no time left to ask for a connection", Failure::timeout};
+    }
     if (!monitor_) {
         const Candidate only{0, wanted.intent == TENON_INTENT_WRITE, false, 0};
         return std::move(*try_one(wanted, only, wanted.deadline_ns));
@@ -124,6 +127,7 @@ HostPool::Lease HostSet::acquire(const Wanted& wanted) {
     const std::int64_t began_ns = telemetry_.now_ns();
     const std::int64_t last_ns = std::min(wanted.deadline_ns, began_ns + k_primary_wait_ns);
     for (;;) {
+        refuse_when_stopping();
         const Monitor::View seen = monitor_->view();
         std::vector<std::uint32_t> in_use;
         for (const auto& pool : pools_) {
@@ -149,6 +153,13 @@ HostPool::Lease HostSet::acquire(const Wanted& wanted) {
             throw StorageError{TENON_UNAVAILABLE, std::move(why), Failure::other_host};
         }
         (void)monitor_->wait_for_change(seen, last_ns);
+    }
+}
+
+void HostSet::refuse_when_stopping() {
+    const std::lock_guard lock{mutex_};
+    if (stopping_) {
+        throw StorageError{TENON_UNAVAILABLE, "the database is closed", Failure::permanent};
     }
 }
 

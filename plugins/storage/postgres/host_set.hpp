@@ -75,6 +75,7 @@ private:
     void make_cells();
     void take_change(const TopologyView& before, const TopologyView& after) noexcept;
     void log_change(std::size_t host, const HostView& before, const HostView& after);
+    void refuse_when_stopping();
     [[nodiscard]] std::optional<HostPool::Lease>
     try_candidates(const Wanted& wanted, const Route& route, std::string& why);
     [[nodiscard]] std::optional<HostPool::Lease>
