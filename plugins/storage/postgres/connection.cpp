@@ -59,8 +59,9 @@ Connection::Connection(
 )
     : settings_{settings},
       telemetry_{telemetry},
-      wire_{with_session(std::move(keywords), settings), telemetry, deadline_ns} {
-    wire_.set_patience(settings.command_timeout_ms * k_ms + k_grace_ns);
+      wire_{with_session(std::move(keywords), settings), telemetry, deadline_ns},
+      patience_ns_{settings.command_timeout_ms * k_ms + k_grace_ns} {
+    wire_.set_patience(patience_ns_);
 }
 
 bool Connection::on_standby() const noexcept {
@@ -78,6 +79,8 @@ bool Connection::lend(std::uint32_t intent) noexcept {
 }
 
 bool Connection::make_idle() noexcept {
+    long_ = false;
+    wire_.set_patience(patience_ns_);
     const tenon_status status = guard(nullptr, [&] {
         reset_statements();
         if (state_ != State::none) {
@@ -315,9 +318,9 @@ void Connection::commit_write() {
 }
 
 void Connection::rollback() {
+    reset_statements();  // before anything waits for rows that nobody wants
     settle();
     if (state_ == State::none) {
-    reset_statements();  // before anything waits for rows that nobody wants
         throw invalid("there is no transaction to roll back");
     }
     const State was = std::exchange(state_, State::none);
@@ -332,10 +335,10 @@ void Connection::rollback() {
     if (intent_ == TENON_INTENT_READ) {
         wire_.leave();
     } else if (const Result failure = wire_.finish()) {
+        wire_.give_up();  // what is open on it is not known
         fail(failure.get(), "cannot roll back");
     }
 }
-        wire_.give_up();  // what is open on it is not known
 
 void Connection::end_implicit() {
     if (!implicit_) {

@@ -94,7 +94,11 @@ public:
     [[nodiscard]] bool lend(std::uint32_t intent) noexcept;
 
     // For longer work by a caller's own hand: what it sets on the session is undone at the end.
-    void lend_for_long() noexcept { scrub_ = true; }
+    // Where it sets a statement_timeout of its own, that alone bounds its statements.
+    void lend_for_long() noexcept {
+        scrub_ = true;
+        long_ = intent_ == TENON_INTENT_WRITE;
+    }
 
     [[nodiscard]] bool is_clean() const noexcept { return state_ == State::none && !dirty_; }
 
@@ -196,12 +200,12 @@ private:
     }
 
     void copy_rows(const std::string& sql, std::size_t width, std::span<const tenon_value> values);
+    void
+    copy_through(const std::string& sql, std::size_t width, std::span<const tenon_value> values);
     void send_rows(std::size_t width, std::span<const tenon_value> values);
     [[nodiscard]] std::string
     explain_as(std::string_view format, std::string_view sql, std::span<const tenon_value> values);
     [[nodiscard]] std::string
-    void
-    copy_through(const std::string& sql, std::size_t width, std::span<const tenon_value> values);
     explain_with(const std::string& sql, std::span<const tenon_value> values);
     [[nodiscard]] std::string explain_generic(const std::string& explain, const ScannedSql& sql);
     void check_text(const ScannedSql& sql);
@@ -213,7 +217,9 @@ private:
     State state_ = State::none;
     bool implicit_ = false;  // a transaction of one statement, on a session for reading
     bool dirty_ = false;     // text was run that sets something on the session
-    bool scrub_ = false;     // cleaned at the end in any case
+    bool long_ = false;      // lent to write for long
+    std::int64_t patience_ns_;
+    bool scrub_ = false;  // cleaned at the end in any case
     const void* home_ = nullptr;
     bool terminated_ = false;  // this session alone was ended
     bool position_wanted_ = false;

@@ -83,9 +83,9 @@ private:
     [[nodiscard]] HostPool::Lease acquire_for(const tenon_transaction_options& options);
     // True: done. False: the failure in `work` may be tried again.
     [[nodiscard]] bool attempt(Work& work);
+    [[nodiscard]] bool run_body(Work& work, Connection& connection);
     [[nodiscard]] bool claim_key(Connection& connection, const std::string& key);
     [[nodiscard]] bool pause(std::int64_t ns);
-    [[nodiscard]] bool run_body(Work& work, Connection& connection);
     static void make_key_table(Connection& connection);
     void maintain() noexcept;
     void look_after() noexcept;

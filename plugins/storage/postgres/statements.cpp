@@ -2,15 +2,27 @@
 // What a session runs: its prepared statements, their rows, and SQL text.
 #include "plugins/storage/postgres/connection.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace tenon::postgres {
+namespace {
+
+constexpr std::int64_t k_long_patience_ns = 30 * 86'400 * k_second;
+
+}  // namespace
 
 void Connection::check_text(const ScannedSql& sql) {
     if (const std::string reason = refused(sql); !reason.empty()) {
         throw invalid(reason);
     }
     dirty_ = dirty_ || sql.touches_session;
+    for (const auto& words : sql.statements) {
+        if (long_ && words[0] == "SET" &&
+            std::find(words.begin(), words.end(), "STATEMENT_TIMEOUT") != words.end()) {
+            wire_.set_patience(k_long_patience_ns);
+        }
+    }
 }
 
 std::string Connection::run_text(const std::string& sql, std::string_view what) {
@@ -101,6 +113,7 @@ Prepared& Connection::prepare(std::string_view sql) {
     if (found != by_text_.end() && !found->second->stale_) {
         Prepared& known = *found->second;
         ++hits_;
+        dirty_ = dirty_ || known.touches_session_;
         statements_.splice(statements_.begin(), statements_, found->second);
         if (known.running_) {
             stop(known);
@@ -113,7 +126,6 @@ Prepared& Connection::prepare(std::string_view sql) {
     }
     if (found != by_text_.end() && !found->second->touched_) {
         const auto stale = found->second;
-        dirty_ = dirty_ || known.touches_session_;
         by_text_.erase(found);
         statements_.erase(stale);
     }
@@ -127,6 +139,7 @@ Prepared& Connection::prepare(std::string_view sql) {
     statements_.emplace_front(*this, std::string{sql}, "tenon" + std::to_string(++names_));
     Prepared& made = statements_.front();
     made.touched_ = true;  // not to be trimmed
+    made.touches_session_ = scanned.touches_session;
     try {
         prepare_on_server(made, scanned.text);
     } catch (...) {
@@ -139,7 +152,6 @@ Prepared& Connection::prepare(std::string_view sql) {
     touched_.push_back(&made);
     return made;
 }
-    made.touches_session_ = scanned.touches_session;
 
 void Connection::prepare_on_server(Prepared& statement, const std::string& text) {
     ++queries_;
