@@ -85,6 +85,9 @@ TEST_CASE("a transaction whose key is there is not run again", "[postgres][S11]"
             s.prepare("INSERT INTO t (id) VALUES (?)").bind(1, runs).run();
         });
     }
+    auto told = write_options(backend, "order-1");
+    told.durability = TENON_DURABILITY_REPLICA;
+    CHECK_FALSE(backend.storage().transact(told, [&](Session&) { ++runs; }).empty());
     // The first run finds no table of keys and comes again.
     CHECK(number(backend, "SELECT count(*) FROM t") == 1);
     CHECK(runs == 1);
@@ -214,6 +217,43 @@ TEST_CASE("what one lessee sets on a session the next does not see", "[postgres]
     CHECK(storage.stats().resets >= 2);
 }
 
+TEST_CASE("a session is cleaned also after a statement from its cache", "[postgres][S3]") {
+    PostgresBackend backend{[](tenon::postgres::Settings& s) { s.pool_size = 1; }};
+    for (int i = 0; i < 2; ++i) {  // the second run finds the statement prepared
+        backend.storage().write(backend.deadline(), [](Session& s) {
+            s.prepare("SELECT pg_advisory_lock(7)::text").run();
+        });
+        CHECK(number(backend, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0);
+    }
+}
+
+TEST_CASE("a body's refusal stands when the session is lost with it", "[postgres][S11]") {
+    PostgresBackend backend;
+    make_table(backend);
+    int runs = 0;
+    CHECK_THROWS_WITH(
+        backend.storage().write(
+            backend.deadline(),
+            [&](Session& s) {
+                ++runs;
+                s.prepare("INSERT INTO t (id) VALUES (1)").run();
+                end_sessions(backend);
+                throw tenon::Error{TENON_INVALID, "refused by its body"};
+            }
+        ),
+        Catch::Contains("refused by its body")
+    );
+    CHECK(runs == 1);
+}
+
+TEST_CASE("a lessee's own bound on statements is the one that counts", "[postgres][S3]") {
+    PostgresBackend backend{[](tenon::postgres::Settings& s) { s.command_timeout_ms = 100; }};
+    auto lease = backend.storage().lease(TENON_INTENT_WRITE, backend.deadline());
+    lease->execute("SET statement_timeout = 0");
+    // Longer than the time that is given to a server that does not answer.
+    lease->prepare("SELECT pg_sleep(2.5)::text").run();
+}
+
 TEST_CASE("a statement that runs too long is cancelled", "[postgres][S2]") {
     PostgresBackend backend{[](tenon::postgres::Settings& s) { s.command_timeout_ms = 100; }};
     CHECK(failure_of([&] {
@@ -258,6 +298,16 @@ TEST_CASE("errors tell the rule and never the values", "[postgres][S2][S8]") {
         s.prepare("INSERT INTO p VALUES ('y', ?, 1)").bind(1, std::int64_t{1} << 40).run();
     });
     CHECK_THAT(wide, Catch::Contains("32 bits"));
+    const std::string quoted = message([](Session& s) {
+        s.prepare("SELECT CAST(CAST(? AS TEXT) AS INT)").bind(1, "a\" hunter2 \"b").run();
+    });
+    CHECK_THAT(quoted, Catch::Contains("22P02") && !Catch::Contains("hunter2"));
+    const std::string raised = message([](Session& s) {
+        s.execute("DO $$ BEGIN RAISE 'hunter2 is wrong' USING ERRCODE = '22023'; END $$");
+    });
+    CHECK_THAT(raised, Catch::Contains("22023") && !Catch::Contains("hunter2"));
+    const std::string zero = message([](Session& s) { s.prepare("SELECT 1 / 0").run(); });
+    CHECK_THAT(zero, Catch::Contains("division by zero"));
 }
 
 TEST_CASE("a plan is given for values and for none, and nothing runs", "[postgres][S9]") {
@@ -307,6 +357,37 @@ TEST_CASE("a clone is another database, and goes", "[postgres][S9]") {
     }
     CHECK(databases() == "0");
     CHECK(number(backend, "SELECT count(*) FROM t") == 1);
+}
+
+TEST_CASE("a clone is refused where a secret would be on a command line", "[postgres][S9]") {
+    PostgresBackend backend{
+        [](tenon::postgres::Settings& s) { s.conninfo += " sslpassword='hunter2'"; }};
+    CHECK_THROWS_WITH(
+        backend.storage().clone(false, backend.deadline()),
+        Catch::Contains("sslpassword") && !Catch::Contains("hunter2")
+    );
+}
+
+TEST_CASE("a connection string with several hosts is refused", "[postgres][S6]") {
+    for (const char* text : {"host=a,b", "hostaddr=127.0.0.1,127.0.0.2", "postgresql://a,b/x"}) {
+        tenon::postgres::Settings settings;
+        settings.conninfo = text;
+        INFO(text);
+        CHECK_THROWS_WITH(
+            tenon::postgres::keywords_of(settings),
+            Catch::Contains("/conninfo") && Catch::Contains("/hosts")
+        );
+        settings.hosts = {"a", "b"};
+        CHECK(tenon::postgres::keywords_of(settings).size() == 2);
+    }
+}
+
+TEST_CASE("who has no time left is told so and asks no server", "[postgres][S3]") {
+    PostgresBackend backend;
+    CHECK(failure_of([&] {
+              (void)backend.storage().lease(TENON_INTENT_READ, backend.deadline(-1));
+          }) == Failure::timeout);
+    CHECK(backend.storage().stats().connects == 0);
 }
 
 TEST_CASE("a server that is away is told, waited for, and found again", "[postgres][S2][S3]") {
