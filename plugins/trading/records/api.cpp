@@ -169,7 +169,7 @@ const std::vector<Endpoint>& endpoints() {
 Answer Api::run(const Endpoint& endpoint, const Request& request, std::int64_t deadline_ns) const {
     Answer answer;
     const auto work = [&](Session& session) {
-        const User user = user_of(session, request.caller, options_.admin_accounts);
+        User user = user_of(session, request.caller, options_.admin_accounts);
         check_right(endpoint, request.caller, user);
         if (is_write(endpoint.operation)) {
             ensure_user(session, request.caller, user, request.now_real_ns);

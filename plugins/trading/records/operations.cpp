@@ -57,6 +57,14 @@ void only(const Json& body, std::initializer_list<std::string_view> names) {
     return from_ns + *days * k_day_ns;
 }
 
+// What was read is what was changed: at read committed another transaction may have come between.
+void expect_changed(Session& session) {
+    if (session.changes() != 1) {
+        throw StorageError{
+            TENON_UNAVAILABLE, "the row was changed at the same time", Failure::retry_transaction};
+    }
+}
+
 struct LicenseChange {
     std::string_view type, source;
     std::optional<std::int64_t> days;  // nothing: without end
@@ -78,12 +86,24 @@ struct LicenseChange {
         const std::int64_t id = active.integer(0), end = active.integer(1);
         while (active.step()) {}
         if (end > now_ns) {
-            session.prepare("UPDATE user_licenses SET end_real_ns = ? WHERE id = ?")
-                .bind_all(later(end, change.days), id)
+            session
+                .prepare(
+                    "UPDATE user_licenses SET end_real_ns = ? "
+                    "WHERE id = ? AND end_real_ns = ? AND is_active = 1"
+                )
+                .bind_all(later(end, change.days), id, end)
                 .run();
+            expect_changed(session);
             return id;
         }
-        session.prepare("UPDATE user_licenses SET is_active = 0 WHERE id = ?").bind_all(id).run();
+        session
+            .prepare(
+                "UPDATE user_licenses SET is_active = 0 "
+                "WHERE id = ? AND end_real_ns = ? AND is_active = 1"
+            )
+            .bind_all(id, end)
+            .run();
+        expect_changed(session);
     }
     auto insert = session.prepare(
         "INSERT INTO user_licenses (user_id, license_type, is_active, source, start_real_ns, "
@@ -166,41 +186,67 @@ struct Promo {
     return id;
 }
 
+// A new user's id; 0 when another one has the name.
+[[nodiscard]] std::int64_t
+insert_user(Session& session, const std::string& name, std::int64_t now_ns) {
+    auto insert = session.prepare(
+        "INSERT INTO users (name, created_real_ns) VALUES (?, ?) "
+        "ON CONFLICT (name) DO NOTHING RETURNING id"
+    );
+    insert.bind_all(name, now_ns);
+    std::int64_t id = 0;
+    while (insert.step()) {
+        id = insert.integer(0);
+    }
+    return id;
+}
+
 }  // namespace
 
 User user_of(Session& session, const Caller& caller, std::span<const std::string> admins) {
-    User user{static_cast<std::int64_t>(caller.account), false};
-    auto row = session.prepare("SELECT name, user_id FROM accounts WHERE id = ?");
+    User user;
+    auto row = session.prepare(
+        "SELECT a.name, a.user_id, u.enabled FROM accounts a LEFT JOIN users u ON u.id = a.user_id "
+        "WHERE a.id = ?"
+    );
     row.bind(1, caller.account);
     if (row.step()) {
-        user.id = row.is_null(1) ? user.id : row.integer(1);
+        user.id = row.is_null(1) ? 0 : row.integer(1);
         user.is_admin = std::find(admins.begin(), admins.end(), row.text(0)) != admins.end();
+        const bool is_disabled = !row.is_null(2) && row.integer(2) == 0;
         while (row.step()) {}
+        if (is_disabled) {
+            throw ApiFailure{403, "user_disabled", "this user is switched off"};
+        }
     }
     return user;
 }
 
-void ensure_user(Session& session, const Caller& caller, const User& user, std::int64_t now_ns) {
-    auto known = session.prepare("SELECT 1 FROM users WHERE id = ?");
-    known.bind(1, user.id);
-    if (known.step()) {
-        while (known.step()) {}
+void ensure_user(Session& session, const Caller& caller, User& user, std::int64_t now_ns) {
+    if (user.id != 0) {
         return;
     }
-    session
-        .prepare(
-            "INSERT INTO users (id, name, created_real_ns) SELECT a.id, a.name, ? "
-            "FROM accounts a WHERE a.id = ?"
-        )
-        .bind_all(now_ns, caller.account)
-        .run();
-    if (session.changes() == 0) {
+    auto account = session.prepare("SELECT name FROM accounts WHERE id = ?");
+    account.bind(1, caller.account);
+    if (!account.step()) {
         throw ApiFailure{
             503, "account_not_ready", "the account has not reached the database yet: try again"};
+    }
+    const std::string name{account.text(0)};
+    while (account.step()) {}
+    user.id = insert_user(session, name, now_ns);
+    if (user.id == 0) {
+        // A user that others bind by hand may have the account's name; the id makes it one of a
+        // kind.
+        user.id = insert_user(session, name + "#" + std::to_string(caller.account), now_ns);
+    }
+    if (user.id == 0) {
+        throw conflict("user_name_taken", "another user has the name of this account");
     }
     session.prepare("UPDATE accounts SET user_id = ? WHERE id = ? AND user_id IS NULL")
         .bind_all(user.id, caller.account)
         .run();
+    expect_changed(session);
 }
 
 std::string get_settings(Session& session, const User& user) {

@@ -11,13 +11,14 @@
 
 namespace tenon::records {
 
-// The user of the calling account and whether its name is among `admins`. An account that nobody
-// bound to a user is a user of its own, with the account's id.
+// The user of the calling account and whether its name is among `admins`. The id is 0 for an
+// account that has no user yet: it owns no rows. 403 for a user that is switched off.
 [[nodiscard]] User
 user_of(Session& session, const Caller& caller, std::span<const std::string> admins);
 
-// Makes that user's row where there is none yet. 503 when the account is not in the database yet.
-void ensure_user(Session& session, const Caller& caller, const User& user, std::int64_t now_ns);
+// Gives an account without a user a new one, with an id that the database chose and a name after
+// the account's. 503 when the account is not in the database yet.
+void ensure_user(Session& session, const Caller& caller, User& user, std::int64_t now_ns);
 
 [[nodiscard]] std::string get_settings(Session& session, const User& user);
 // Sets what the body names. With "version" the change is refused (409) when the settings have

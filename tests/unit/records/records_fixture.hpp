@@ -17,6 +17,8 @@ namespace tenon::test {
 class RecordsFixture {
 public:
     static constexpr std::uint64_t k_ann = 16, k_bob = 17, k_ops = 18;
+    // Without users, though there is a user with the id of the one and the name of the other.
+    static constexpr std::uint64_t k_new = 19, k_namesake = 20;
     static constexpr std::int64_t k_now_ns = 1'767'225'600'000'000'000;
 
     RecordsFixture() {
@@ -26,7 +28,10 @@ public:
                 "INSERT INTO assets VALUES (0, 'BTC', 8), (1, 'USDT', 8);"
                 "INSERT INTO instruments (id, symbol, base, quote, price_scale, "
                 "quantity_scale) VALUES (0, 'BTCUSDT', 0, 1, 2, 5);"
-                "INSERT INTO accounts (id, name) VALUES (16, 'ann'), (17, 'bob'), (18, 'ops')"
+                "INSERT INTO users (id, name, created_real_ns) VALUES (16, 'ann', 0), "
+                "(17, 'bob', 0), (18, 'ops', 0), (19, 'eve', 0);"
+                "INSERT INTO accounts (id, name, user_id) VALUES (16, 'ann', 16), "
+                "(17, 'bob', 17), (18, 'ops', 18), (19, 'new', NULL), (20, 'eve', NULL)"
             );
         });
     }

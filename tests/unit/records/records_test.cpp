@@ -114,6 +114,34 @@ TEST_CASE("a key does what its permissions say", "[records][T7]") {
     CHECK(api.refusal(k_ann, "GET /api/news") == "forbidden ");
 }
 
+TEST_CASE("an account without a user owns nothing until it writes", "[records][T7]") {
+    RecordsFixture api;
+    (void)api.ask(k_ops, "POST /api/licenses", R"({"user_id":19,"license_type":"basic"})", 201);
+    constexpr std::uint64_t k_accounts[]{RecordsFixture::k_new, RecordsFixture::k_namesake};
+    for (const std::uint64_t account : k_accounts) {
+        CHECK(api.ask(account, "GET /api/licenses").at("data").as_array().empty());
+        CHECK(api.refusal(account, "GET /api/licenses?user_id=19") == "forbidden ?user_id");
+        (void)api.ask(account, "PUT /api/settings", R"({"leverage":3})");
+        (void)api.ask(account, "PUT /api/settings", R"({"leverage":4})");
+        CHECK(api.ask(account, "GET /api/settings").at("leverage").as_int64() == 4);
+        CHECK(api.ask(account, "GET /api/licenses").at("data").as_array().empty());
+    }
+    CHECK(api.count("users") == 6);
+    CHECK(api.count("user_settings") == 2);
+    CHECK(api.count("user_settings WHERE user_id = 19") == 0);
+    CHECK(api.count("users WHERE name IN ('new', 'eve#20')") == 2);
+}
+
+TEST_CASE("a user that is switched off gets nothing", "[records][T7]") {
+    RecordsFixture api;
+    api.backend.storage().write(api.backend.deadline(), [](tenon::Session& s) {
+        s.execute("UPDATE users SET enabled = 0 WHERE id = 16");
+    });
+    CHECK(api.refusal(k_ann, "GET /api/licenses") == "user_disabled ");
+    CHECK(api.refusal(k_ann, "PUT /api/settings", "{}") == "user_disabled ");
+    CHECK(api.count("user_settings") == 0);
+}
+
 TEST_CASE("pages stay as they are while rows are inserted", "[records][T7]") {
     RecordsFixture api;
     for (int i = 0; i < 10; ++i) {
