@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/migrations/sql/migrator.hpp"
 
+#include <algorithm>
+
 namespace tenon::migrations {
 
 Migrator::Migrator(
@@ -55,6 +57,12 @@ Unit Migrator::unit_up(const Migration& migration) const {
     return unit;
 }
 
+void Migrator::require_leave(const std::string& what, const Script& down, const Goal& goal) {
+    if (down.metadata.destructive && !goal.confirm) {
+        throw Error{TENON_DENIED, "taking back " + what + " destroys data: say \"confirm\":true"};
+    }
+}
+
 // What the last run left half done goes first, in the direction that it had.
 Unit Migrator::unit_half(const HistoryState& state) const {
     const HalfDone& half = *state.half;
@@ -102,6 +110,7 @@ std::optional<Unit> Migrator::next_unit(const HistoryState& state, const Goal& g
             return std::nullopt;
         }
         unit = unit_down(state.applied.back());
+        require_leave(label(unit.version, unit.name), *unit.script, goal);
     }
     unit.began_real_ns = real_ns();
     if (!unit.script->metadata.transaction) {
@@ -144,13 +153,15 @@ bool Migrator::advance(Run& run, const Goal& goal) {
 void Migrator::check_goal(const HistoryState& state, Goal& goal) const {
     if (goal.direction == Direction::down) {
         for (const Applied& row : state.applied) {
-            if (row.version > goal.to && !goal.confirm &&
-                unit_down(row).script->metadata.destructive) {
-                throw Error{
-                    TENON_DENIED,
-                    "taking back " + label(row.version, row.name) +
-                        " destroys data: say \"confirm\":true"};
+            if (row.version > goal.to) {
+                require_leave(label(row.version, row.name), *unit_down(row).script, goal);
             }
+        }
+        // One that is half applied is finished first and then taken back like the others.
+        if (state.half && state.half->direction == Direction::up && state.half->version > goal.to &&
+            state.half->version <= latest()) {
+            const Migration& half = migrations_[state.half->version - 1];
+            require_leave(label(half.version, half.name), half.down, goal);
         }
         return;
     }
@@ -264,14 +275,24 @@ void Migrator::repair(std::string_view action, std::uint32_t version, const std:
 
 std::string Migrator::accept(Session& session, const HistoryState& now, std::uint32_t version)
     const {
-    if (version == 0 || version > now.applied.size() || version > latest()) {
+    const auto found =
+        std::find_if(now.applied.begin(), now.applied.end(), [&](const Applied& applied) {
+            return applied.version == version;
+        });
+    if (found == now.applied.end() || version == 0 || version > latest()) {
         throw Error{
             TENON_CONFLICT,
             "version " + std::to_string(version) + " is not applied, or has no files"};
     }
-    const Applied& old = now.applied[version - 1];
+    const Applied& old = *found;
     const Applied row = applied_row(migrations_[version - 1]);
     rewrite_applied(session, row);
+    if (session.changes() != 1) {
+        throw Error{
+            TENON_CONFLICT,
+            "version " + std::to_string(version) + " has " + std::to_string(session.changes()) +
+                " rows in the history, not one"};
+    }
     return "up " + old.up_sha256 + " became " + row.up_sha256 + ", down " + old.down_sha256 +
            " became " + row.down_sha256;
 }

@@ -115,6 +115,8 @@ public:
 
 private:
     void go(Goal goal);
+    // Throws Error TENON_DENIED when `down` destroys and nobody confirmed that.
+    static void require_leave(const std::string& what, const Script& down, const Goal& goal);
     void check_goal(const HistoryState& state, Goal& goal) const;
     void require_fit(const HistoryState& state) const;
     bool advance(Run& run, const Goal& goal);

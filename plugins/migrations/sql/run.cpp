@@ -145,6 +145,9 @@ bool Run::once(const std::function<void(Session&)>& body, std::uint32_t attempt)
     try {
         session().begin();
         if (dialect_ == Dialect::postgres) {
+            // A snapshot that prove() fixed would hide, from what fills a new column, rows that
+            // were written while the DDL before it waited for its lock.
+            session().execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED");
             prove();
             session().execute(
                 "SET LOCAL lock_timeout = " +

@@ -262,6 +262,13 @@ TEST_CASE("a repair needs a reason, which stays", "[migrations][S12]") {
     CHECK_THROWS_WITH(migrator->repair("mend", 2, "why"), Contains("/action"));
     CHECK_THROWS_WITH(migrator->repair("forget", 2, "why"), Contains("not half done"));
     CHECK_THROWS_WITH(migrator->repair("accept", 9, "why"), Contains("not applied"));
+    backend.storage().write(backend.deadline(), [](Session& s) {
+        s.execute("UPDATE schema_history SET version = 20 WHERE version = 2");
+    });
+    CHECK_THROWS_WITH(migrator->repair("accept", 2, "why"), Contains("not applied"));
+    backend.storage().write(backend.deadline(), [](Session& s) {
+        s.execute("UPDATE schema_history SET version = 2 WHERE version = 20");
+    });
     CHECK(scalar(backend, "SELECT count(*) FROM schema_event") == 0);
     migrator->repair("accept", 2, "the column was never used");
     CHECK_NOTHROW(migrator->up());
@@ -276,6 +283,31 @@ TEST_CASE("a repair needs a reason, which stays", "[migrations][S12]") {
             Contains("append only")
         );
     }
+}
+
+TEST_CASE("what is half applied is not taken back destructively unasked", "[migrations][S12]") {
+    MigrationsFolder folder;
+    put_three(folder);
+    folder.put_pair(
+        "0004_four",
+        "-- tenon: transaction=none phase=backfill\nCREATE TABLE four (id INTEGER);\n"
+        "INSERT INTO four VALUES (1);\nINSERT INTO later VALUES (1);\n",
+        "-- tenon: destructive=true\nDROP TABLE four;\n"
+    );
+    folder.write_chain();
+    SqliteBackend backend;
+    auto migrator = make_migrator(backend, folder.load());
+    CHECK_THROWS_AS(migrator->up(), tenon::Error);
+    REQUIRE(migrator->state().half);
+    backend.storage().write(backend.deadline(), [](Session& s) {
+        s.execute("CREATE TABLE later (id INTEGER)");
+    });
+    CHECK_THROWS_WITH(migrator->down(3, false), Contains("destroys data"));
+    CHECK(scalar(backend, "SELECT count(*) FROM four") == 1);
+    CHECK(scalar(backend, "SELECT count(*) FROM later") == 0);
+    migrator->down(3, true);
+    CHECK(migrator->version() == 3);
+    CHECK_THAT(schema(backend), !Contains("four"));
 }
 
 TEST_CASE("a contract is refused until it is allowed", "[migrations][S12]") {
