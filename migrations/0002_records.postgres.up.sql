@@ -139,6 +139,7 @@ CREATE TABLE payments (
     license_id         bigint REFERENCES user_licenses (id),
     created_real_ns    bigint NOT NULL,
     booked_real_ns     bigint,
+    request_sha256     text COLLATE "C",
     CONSTRAINT payment_is_booked_once UNIQUE (user_id, idempotency_key),
     CONSTRAINT payment_key_is_bounded CHECK (length(idempotency_key) BETWEEN 1 AND 64),
     CONSTRAINT payment_kind_is_known CHECK (kind IN ('license', 'deposit', 'fee', 'refund')),
@@ -149,7 +150,9 @@ CREATE TABLE payments (
     CONSTRAINT payment_scale_is_bounded CHECK (amount_scale BETWEEN 0 AND 8),
     CONSTRAINT payment_status_is_known CHECK (status IN ('pending', 'booked', 'failed', 'refunded')),
     CONSTRAINT payment_is_booked_with_its_time
-        CHECK ((status IN ('booked', 'refunded')) = (booked_real_ns IS NOT NULL))
+        CHECK ((status IN ('booked', 'refunded')) = (booked_real_ns IS NOT NULL)),
+    CONSTRAINT payment_with_a_licence_is_for_it CHECK (license_id IS NULL OR kind = 'license'),
+    CONSTRAINT payment_request_is_a_digest CHECK (request_sha256 IS NULL OR length(request_sha256) = 64)
 );
 
 CREATE INDEX payments_user_time ON payments (user_id, created_real_ns DESC);
@@ -210,6 +213,7 @@ CREATE TABLE signals (
         CHECK (time_real_ns >= 0 AND (expires_real_ns IS NULL OR expires_real_ns > time_real_ns))
 );
 
+CREATE INDEX signals_time ON signals (time_real_ns DESC, id DESC);
 CREATE INDEX signals_instrument_side_time ON signals (instrument, side, time_real_ns DESC);
 CREATE INDEX signals_instrument_price ON signals (instrument, price);
 CREATE INDEX signals_instrument_time ON signals (
@@ -361,6 +365,7 @@ CREATE TABLE predictions (
         CHECK (resolved_real_ns IS NULL OR resolved_real_ns >= due_real_ns)
 );
 
+CREATE INDEX predictions_made ON predictions (made_real_ns DESC, id DESC);
 CREATE INDEX predictions_instrument_made ON predictions (instrument, made_real_ns DESC);
 CREATE INDEX predictions_unresolved ON predictions (due_real_ns) WHERE resolved_real_ns IS NULL;
 

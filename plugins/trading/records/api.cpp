@@ -154,7 +154,7 @@ attempt(Session& session, const Endpoint& endpoint, const Request& request, cons
         case Operation::promo_redeem:
             return {201, redeem_promo(session, user, body(), now)};
         case Operation::payment_book:
-            return {201, book_payment(session, user, body(), now)};
+            return {201, book_payment(session, body(), now)};
     }
     throw Error{TENON_INTERNAL, "an operation without code"};
 }

@@ -145,6 +145,8 @@ namespace {
                 R"("user_id":{"type":"integer"},"license_type":{"type":"string"},)"
                 R"("duration_days":{"type":["integer","null"],"minimum":1,"maximum":3660},)"
             );
+            constexpr std::string_view k_required_begin = R"("required":[)";
+            schema.insert(schema.find(k_required_begin) + k_required_begin.size(), R"("user_id",)");
             return schema;
         }
         default:

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <sodium.h>
 
 namespace tenon::records {
 namespace {
@@ -154,29 +155,42 @@ struct Promo {
     return promo;
 }
 
+// Of everything that a booking asked for, whatever its layout and the order of its members.
+[[nodiscard]] std::string digest_of(std::map<std::string_view, Bound> columns, const Json& body) {
+    columns["license_type"] = member(body, license_type_field()).value_or(nullptr);
+    columns["duration_days"] = member(body, k_days_field).value_or(nullptr);
+    columns.emplace("provider_reference", std::string{});
+    std::string text;
+    for (const auto& [column, value] : columns) {
+        if (const auto* const number = std::get_if<std::int64_t>(&value)) {
+            text.append(column).append("=").append(std::to_string(*number)).append("\n");
+        } else if (const auto* const string = std::get_if<std::string>(&value)) {
+            // With its length, so that no value looks like the next column.
+            text.append(column).append(":").append(std::to_string(string->size())).append(":");
+            text.append(*string).append("\n");
+        }
+    }
+    std::array<unsigned char, crypto_hash_sha256_BYTES> hash{};
+    std::vector<unsigned char> raw{text.begin(), text.end()};
+    crypto_hash_sha256(hash.data(), raw.data(), raw.size());
+    std::array<char, 2 * crypto_hash_sha256_BYTES + 1> hex{};
+    sodium_bin2hex(hex.data(), hex.size(), hash.data(), hash.size());
+    return hex.data();
+}
+
 // The payment of this key, and 409 when it is about something else.
-[[nodiscard]] std::optional<std::int64_t> booked_before(
-    Session& session,
-    std::int64_t user,
-    const std::map<std::string_view, Bound>& columns
-) {
+[[nodiscard]] std::optional<std::int64_t>
+booked_before(Session& session, std::int64_t user, const Bound& key, const std::string& digest) {
     auto row = session.prepare(
-        "SELECT id, kind, provider, provider_reference, currency, amount FROM payments "
+        "SELECT id, coalesce(request_sha256, '') FROM payments "
         "WHERE user_id = ? AND idempotency_key = ?"
     );
-    bind_values(row, {user, columns.at("idempotency_key")});
+    bind_values(row, {user, key});
     if (!row.step()) {
         return std::nullopt;
     }
     const std::int64_t id = row.integer(0);
-    bool is_same = row.integer(5) == std::get<std::int64_t>(columns.at("amount"));
-    std::uint32_t index = 1;
-    for (const char* column : {"kind", "provider", "provider_reference", "currency"}) {
-        const auto given = columns.find(column);
-        is_same = is_same && row.text(index++) == (given == columns.end()
-                                                       ? std::string{}
-                                                       : std::get<std::string>(given->second));
-    }
+    const bool is_same = row.text(1) == digest;
     while (row.step()) {}
     if (!is_same) {
         throw conflict(
@@ -370,20 +384,22 @@ redeem_promo(Session& session, const User& user, const Json& body, std::int64_t 
     return get_row(session, k_licenses, {user.id, false}, license);
 }
 
-std::string
-book_payment(Session& session, const User& admin, const Json& body, std::int64_t now_ns) {
+std::string book_payment(Session& session, const Json& body, std::int64_t now_ns) {
     static constexpr std::array<std::string_view, 3> k_members{
         "user_id", "license_type", "duration_days"};
-    const std::int64_t user =
-        body.find("user_id") == nullptr ? admin.id : integer_member(body, k_user_field);
+    const std::int64_t user = integer_member(body, k_user_field);
     const auto columns = columns_of(k_payments, body, k_create, {}, k_members);
     const auto type = member(body, license_type_field());
     const auto days = member(body, k_days_field);
     if (days && !type) {
         throw invalid("/license_type", "duration_days needs a license_type");
     }
+    if (type && columns.at("kind") != Bound{std::string{"license"}}) {
+        throw invalid("/license_type", "only a payment of the kind license extends a licence");
+    }
+    const std::string digest = digest_of(columns, body);
     expect_user(session, user);
-    if (const auto before = booked_before(session, user, columns)) {
+    if (const auto before = booked_before(session, user, columns.at("idempotency_key"), digest)) {
         return get_row(session, k_payments, {user, false}, *before);
     }
     Extra extra;
@@ -392,7 +408,8 @@ book_payment(Session& session, const User& admin, const Json& body, std::int64_t
         {"amount_scale", std::int64_t{k_amount_scale}},
         {"status", std::string{"booked"}},
         {"created_real_ns", now_ns},
-        {"booked_real_ns", now_ns}};
+        {"booked_real_ns", now_ns},
+        {"request_sha256", digest}};
     if (type) {
         LicenseChange change{std::get<std::string>(*type), "payment", std::nullopt};
         if (days && std::holds_alternative<std::int64_t>(*days)) {

@@ -37,10 +37,9 @@ check_license(Session& session, const User& user, Parameters& parameters, std::i
 [[nodiscard]] std::string
 redeem_promo(Session& session, const User& user, const Json& body, std::int64_t now_ns);
 
-// Books a payment of {"user_id"} once for its idempotency key; with "license_type" and
-// "duration_days" the licence is extended in the same transaction. The same key with the same
-// content gives the same answer again, with another content 409.
-[[nodiscard]] std::string
-book_payment(Session& session, const User& admin, const Json& body, std::int64_t now_ns);
+// Books a payment of {"user_id"} once for its idempotency key; one of the kind license with
+// "license_type" and "duration_days" extends the licence in the same transaction. The same key with
+// the same content gives the same answer again, with another content 409.
+[[nodiscard]] std::string book_payment(Session& session, const Json& body, std::int64_t now_ns);
 
 }  // namespace tenon::records

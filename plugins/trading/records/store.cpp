@@ -9,6 +9,7 @@ namespace tenon::records {
 namespace {
 
 constexpr std::int64_t k_ns_per_us = 1'000;
+constexpr std::size_t k_page_bytes_max = 1'048'576;  // a page ends with the row that reaches it
 
 [[nodiscard]] const Field* field_of(const Resource& resource, std::string_view name) noexcept {
     const auto found =
@@ -231,7 +232,7 @@ list_rows(Session& session, const Resource& resource, const User& user, Paramete
     std::int64_t count = 0;
     std::string last;
     while (rows.step()) {
-        if (++count > limit) {
+        if (++count > limit || out.size() >= k_page_bytes_max) {
             cursor = "\"" + last + "\"";
             continue;
         }

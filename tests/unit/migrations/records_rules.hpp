@@ -30,7 +30,7 @@ inline const std::vector<std::string> k_rule_base{
     "INSERT INTO promo_codes VALUES (1, 'WELCOME', 'basic', 30, 1, 0, 1, 0, 9, 0)",
     "INSERT INTO promo_redemptions VALUES (1, 1, 7, 1, 0)",
     "INSERT INTO payments VALUES (1, 7, 'k1', 'license', 'bank', 'r1', 'USD', 100, 2, 'pending', "
-    "1, 0, NULL)",
+    "1, 0, NULL, NULL)",
     "INSERT INTO pending_limit_orders VALUES (1, 7, 'internal', 'demo', 0, 'grid', 0, 5, 5, 'c1', "
     "0, NULL)",
     "INSERT INTO active_positions VALUES (1, 7, 'internal', 'demo', 0, 'grid', 0, 5, 5, NULL, "
@@ -321,6 +321,8 @@ inline const std::vector<RuleBreak> k_rule_breaks{
     {"payment_scale_is_bounded", "payments", {{"amount_scale", "9"}}, {}},
     {"payment_status_is_known", "payments", {{"status", "'lost'"}}, {}},
     {"payment_is_booked_with_its_time", "payments", {{"status", "'booked'"}}, {}},
+    {"payment_with_a_licence_is_for_it", "payments", {{"kind", "'fee'"}, {"license_id", "1"}}, {}},
+    {"payment_request_is_a_digest", "payments", {{"request_sha256", "'5f'"}}, {}},
     {"payments_provider_reference",
      "payments",
      {{"provider_reference", "'r1'"}},

@@ -167,6 +167,40 @@ TEST_CASE("pages stay as they are while rows are inserted", "[records][T7]") {
     );
 }
 
+TEST_CASE("a page ends at its size, and the next one goes on there", "[records][T7]") {
+    RecordsFixture api;
+    constexpr int k_rows = 100;
+    for (int i = 0; i < k_rows; ++i) {
+        const std::string n = std::to_string(1'000 + i);
+        (void)api.ask(
+            k_ops,
+            "POST /api/news",
+            R"({"source":"wire","external_id":")" + n + R"(","title":"t","summary":")" +
+                std::string(16'000, 'x') + R"(","published_us":)" + n + "}",
+            201
+        );
+    }
+    std::set<std::int64_t> seen;
+    std::string query = "GET /api/news?limit=1000";
+    int pages = 0;
+    for (bool more = true; more; ++pages) {
+        const tenon::records::Answer answer = api.raw(k_ann, query);
+        REQUIRE(answer.status == 200);
+        CHECK(answer.body.size() < 1'048'576 + 20'000);
+        const json::value page = json::parse(answer.body);
+        for (const json::value& row : page.at("data").as_array()) {
+            CHECK(seen.insert(row.at("id").as_int64()).second);
+        }
+        more = page.at("next_cursor").is_string();
+        if (more) {
+            query = "GET /api/news?limit=1000&cursor=" +
+                    std::string{page.at("next_cursor").as_string()};
+        }
+    }
+    CHECK(pages == 2);
+    CHECK(seen.size() == k_rows);
+}
+
 TEST_CASE("settings are kept by member, and a version guards them", "[records][T7]") {
     RecordsFixture api;
     CHECK(api.refusal(k_ann, "GET /api/settings") == "not_found ");
@@ -257,6 +291,15 @@ TEST_CASE("a payment is booked once for its key, whoever repeats it", "[records]
     std::string other = k_payment;
     other.replace(other.find("29.90"), 5, "29.91");
     CHECK(api.refusal(k_ops, "POST /api/payments", other) == "idempotency_conflict ");
+    std::string longer = k_payment;
+    longer.replace(longer.find("basic"), 5, "trial");
+    CHECK(api.refusal(k_ops, "POST /api/payments", longer) == "idempotency_conflict ");
+    std::string fee = k_payment;
+    fee.replace(fee.find("\"license\""), 9, "\"fee\"");
+    CHECK(api.refusal(k_ops, "POST /api/payments", fee) == "invalid /license_type");
+    std::string nobody = k_payment;
+    nobody.replace(nobody.find("\"user_id\":16,"), 13, "");
+    CHECK(api.refusal(k_ops, "POST /api/payments", nobody) == "invalid /user_id");
     other.replace(other.find("k1"), 2, "k2");
     CHECK(
         api.refusal(k_ops, "POST /api/payments", other) == "rule_broken "
