@@ -239,6 +239,7 @@ private:
                 if (name < action.size()) {
                     const auto from = action.begin() + static_cast<std::ptrdiff_t>(name);
                     column(column_of(Tokens(from, action.end()), !own));
+                    added_rule(action, table, own);
                 }
             } else if (is(action, 0, "ADD")) {
                 constraint(action, table, own);
@@ -264,6 +265,16 @@ private:
                 action[0].line,
                 "SET NOT NULL reads all of " + table +
                     " under lock: a valid CHECK (… IS NOT NULL) before spares that");
+        }
+    }
+
+    void added_rule(const Tokens& action, const std::string& table, bool own) {
+        if (postgres() && !own && (has(action, {"CHECK"}) || has(action, {"REFERENCES"}))) {
+            add(false,
+                "scans-table",
+                action[0].line,
+                "a rule of a new column of " + table + " is checked under lock: ADD CONSTRAINT " +
+                    "… NOT VALID, and VALIDATE CONSTRAINT in a migration of its own");
         }
     }
 

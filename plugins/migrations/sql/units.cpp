@@ -90,11 +90,17 @@ std::vector<std::string> compare(
         }
         expected = row.version + 1;
         if (row.version == 0 || row.version > migrations.size()) {
-            faults.push_back(
-                "the database is at " + label(row.version, row.name) +
-                ", newer than this server, which knows up to " + std::to_string(migrations.size()) +
-                ": start a newer server, or take the schema back with migrate.down"
-            );
+            // Servers of two versions work side by side until a contract takes away what the older
+            // one needs. A phase that nobody recorded may be anything.
+            const bool breaks = row.version == 0 || row.phase.empty() || row.phase == "contract";
+            (breaks ? faults : warnings)
+                .push_back(
+                    "the database is at " + label(row.version, row.name) +
+                    ", newer than this server, which knows up to " +
+                    std::to_string(migrations.size()) +
+                    (breaks ? ": start a newer server, or take the schema back with migrate.down"
+                            : ": it only adds, this server works with it")
+                );
             continue;
         }
         const Migration& file = migrations[row.version - 1];

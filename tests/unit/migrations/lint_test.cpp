@@ -47,6 +47,9 @@ TEST_CASE("a column that fails or locks where rows are is found", "[migrations][
     );
     CHECK(found("ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0)") == "scans-table");
     CHECK(found("ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID").empty());
+    CHECK(found("ALTER TABLE t ADD COLUMN a BIGINT CHECK (a > 0)") == "scans-table");
+    CHECK(found("ALTER TABLE t ADD a BIGINT REFERENCES u (id)") == "scans-table");
+    CHECK(found("ALTER TABLE t ADD a BIGINT CHECK (a > 0)", Dialect::sqlite).empty());
     CHECK(found("ALTER TABLE t RENAME COLUMN a TO b") == "rename");
     CHECK(found("-- tenon: allow=rename\nALTER TABLE t RENAME COLUMN a TO b").empty());
 }
