@@ -12,7 +12,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 
 namespace tenon::records {
@@ -24,12 +26,14 @@ struct Limits {
     explicit Limits(const Settings& s)
         : admin_accounts{s.get<std::vector<std::string>>("admin_accounts")},
           request_timeout_ms{s.get<std::int64_t>("request_timeout_ms")},
+          concurrency{s.get<std::uint32_t>("concurrency")},
           requests_max{s.get<std::uint32_t>("requests_max")},
           receive_window_ms{s.get<std::int64_t>("receive_window_ms")},
           body_max_bytes{s.get<std::size_t>("body_max_bytes")} {}
 
     std::vector<std::string> admin_accounts;
     std::int64_t request_timeout_ms;
+    std::uint32_t concurrency;
     std::uint32_t requests_max;
     std::int64_t receive_window_ms;
     std::size_t body_max_bytes;
@@ -87,6 +91,15 @@ public:
     }
 
 private:
+    // A request that waits for a worker.
+    struct Job {
+        const Endpoint* endpoint = nullptr;
+        std::shared_ptr<Request> request;
+        std::uint64_t handle = 0;
+        ApiOptions options;
+        std::int64_t begin_ns = 0;  // when it arrived
+    };
+
     void mount(const Endpoint& endpoint) {
         std::string path = endpoint.path;
         const std::size_t id = path.find("{id}");
@@ -202,20 +215,74 @@ private:
         const ApiOptions options{
             limits_->admin_accounts, limits_->request_timeout_ms * k_ns_per_ms};
         enter();
-        try {
-            run_blocking(exec_, [this, &endpoint, request = std::move(request), handle, options] {
-                Answer answer{500, R"({"error":{"code":"internal","message":"","pointer":""}})"};
-                const std::int64_t begin = clock_->now_ns(clock_.self);
-                (void)guard(nullptr, [&] {
-                    answer = Api{storage_, options}.answer(endpoint, *request, begin);
-                });
-                duration_.observe(std::chrono::nanoseconds{clock_->now_ns(clock_.self) - begin});
-                finish(handle, std::move(answer));
-            });
-        } catch (const Error&) {
+        bool starts_worker = false;
+        {
+            const std::lock_guard lock{mutex_};
+            waiting_.push_back(
+                {&endpoint, std::move(request), handle, options, clock_->now_ns(clock_.self)}
+            );
+            starts_worker = workers_ < limits_->concurrency;
+            workers_ += starts_worker ? 1 : 0;
+        }
+        if (starts_worker && !start_worker() && withdraw(handle)) {
             leave();
             throw ApiFailure{503, "busy", std::string{k_busy}};
         }
+    }
+
+    [[nodiscard]] bool start_worker() {
+        in_flight_.enter();
+        try {
+            run_blocking(exec_, [this] {
+                while (auto job = next()) {
+                    serve(*job);
+                }
+                in_flight_.leave();
+            });
+            return true;
+        } catch (const Error&) {
+            in_flight_.leave();
+            return false;
+        }
+    }
+
+    // A worker that could not start: the others see to what waits; without any, this one gives its
+    // request back. False: it is, or will be, served.
+    [[nodiscard]] bool withdraw(std::uint64_t handle) {
+        const std::lock_guard lock{mutex_};
+        if (--workers_ > 0 || waiting_.empty() || waiting_.back().handle != handle) {
+            return false;
+        }
+        waiting_.pop_back();
+        return true;
+    }
+
+    // Nothing: the worker ends.
+    [[nodiscard]] std::optional<Job> next() {
+        const std::lock_guard lock{mutex_};
+        if (waiting_.empty()) {
+            --workers_;
+            return std::nullopt;
+        }
+        Job job = std::move(waiting_.front());
+        waiting_.pop_front();
+        return job;
+    }
+
+    // On the pool. The time that a request waited for a worker counts.
+    void serve(const Job& job) {
+        Answer answer{500, R"({"error":{"code":"internal","message":"","pointer":""}})"};
+        (void)guard(nullptr, [&] {
+            if (clock_->now_ns(clock_.self) >= job.begin_ns + job.options.timeout_ns) {
+                const ApiFailure late{503, "timeout", "the request waited too long: try again"};
+                answer = {late.http_status(), late.body()};
+            } else {
+                answer =
+                    Api{storage_, job.options}.answer(*job.endpoint, *job.request, job.begin_ns);
+            }
+        });
+        duration_.observe(std::chrono::nanoseconds{clock_->now_ns(clock_.self) - job.begin_ns});
+        finish(job.handle, std::move(answer));
     }
 
     // On the pool; the answer is given on the reactor, which alone may.
@@ -253,6 +320,9 @@ private:
     Histogram duration_;
     InFlight in_flight_;
     std::atomic<std::uint32_t> working_{0};
+    std::mutex mutex_;         // of the next two
+    std::deque<Job> waiting_;  // bounded by requests_max
+    std::uint32_t workers_ = 0;
     std::string document_;
     std::unique_ptr<HttpRoutes> routes_;
 };
