@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/trading/records/operations.hpp"
 
+#include "plugins/trading/records/digest.hpp"
 #include "plugins/trading/records/failure.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <sodium.h>
 
 namespace tenon::records {
 namespace {
@@ -170,12 +170,7 @@ struct Promo {
             text.append(*string).append("\n");
         }
     }
-    std::array<unsigned char, crypto_hash_sha256_BYTES> hash{};
-    std::vector<unsigned char> raw{text.begin(), text.end()};
-    crypto_hash_sha256(hash.data(), raw.data(), raw.size());
-    std::array<char, 2 * crypto_hash_sha256_BYTES + 1> hex{};
-    sodium_bin2hex(hex.data(), hex.size(), hash.data(), hash.size());
-    return hex.data();
+    return sha256_hex(text);
 }
 
 // The payment of this key, and 409 when it is about something else.

@@ -2,7 +2,9 @@
 // Mounts the native API: signatures on the reactor, SQL on the blocking pool, answers on the
 // reactor again.
 #include "plugins/trading/records/api.hpp"
+#include "plugins/trading/records/digest.hpp"
 #include "plugins/trading/records/failure.hpp"
+#include "plugins/trading/records/replays.hpp"
 
 #include <tenon/abi/auth.h>
 #include <tenon/http.hpp>
@@ -29,14 +31,15 @@ struct Limits {
           concurrency{s.get<std::uint32_t>("concurrency")},
           requests_max{s.get<std::uint32_t>("requests_max")},
           receive_window_ms{s.get<std::int64_t>("receive_window_ms")},
-          body_max_bytes{s.get<std::size_t>("body_max_bytes")} {}
+          body_max_bytes{s.get<std::size_t>("body_max_bytes")},
+          replays_max{s.get<std::size_t>("replays_max")} {}
 
     std::vector<std::string> admin_accounts;
     std::int64_t request_timeout_ms;
     std::uint32_t concurrency;
     std::uint32_t requests_max;
     std::int64_t receive_window_ms;
-    std::size_t body_max_bytes;
+    std::size_t body_max_bytes, replays_max;
 };
 
 [[nodiscard]] std::string_view header(const tenon_http_request& request, std::string_view name) {
@@ -125,7 +128,7 @@ private:
     }
 
     // Who asks and what; throws ApiFailure when the signature does not fit.
-    [[nodiscard]] Request read(const tenon_http_request& http) const {
+    [[nodiscard]] Request read(const tenon_http_request& http) {
         if (view(http.body).size() > limits_->body_max_bytes) {
             throw ApiFailure{413, "too_large", "the body is too large"};
         }
@@ -140,7 +143,7 @@ private:
         return request;
     }
 
-    [[nodiscard]] Caller identify(const tenon_http_request& http, std::int64_t window_ms) const {
+    [[nodiscard]] Caller identify(const tenon_http_request& http, std::int64_t window_ms) {
         const std::string_view key = header(http, "x-tenon-key");
         const std::string_view timestamp = header(http, "x-tenon-timestamp");
         const std::string_view signature = header(http, "x-tenon-signature");
@@ -185,10 +188,30 @@ private:
         if (status != TENON_OK) {
             throw ApiFailure{401, "unauthorized", "the key is unknown or the signature is wrong"};
         }
+        if (view(http.method) != "GET") {
+            std::string text{key};
+            for (const std::string_view part : parts) {
+                text.append("\n").append(part);
+            }
+            refuse_copy(text, *sent_ms + window_ms, now_ms);
+        }
         return {
             identity.account,
             (identity.permissions & TENON_PERMISSION_READ) != 0,
             (identity.permissions & TENON_PERMISSION_TRADE) != 0};
+    }
+
+    void refuse_copy(std::string_view signed_text, std::int64_t until_ms, std::int64_t now_ms) {
+        switch (replays_.remember(sha256_hex(signed_text), until_ms, now_ms, limits_->replays_max)
+        ) {
+            case Replays::Result::fresh:
+                return;
+            case Replays::Result::replayed:
+                throw ApiFailure{
+                    409, "replayed", "this signed request came before: sign it with a new time"};
+            case Replays::Result::full:
+                throw ApiFailure{503, "busy", "too many writes in a moment: try again later"};
+        }
     }
 
     [[nodiscard]] static std::optional<std::int64_t> whole_milliseconds(std::string_view text) {
@@ -320,6 +343,7 @@ private:
     Histogram duration_;
     InFlight in_flight_;
     std::atomic<std::uint32_t> working_{0};
+    Replays replays_;          // on the reactor
     std::mutex mutex_;         // of the next two
     std::deque<Job> waiting_;  // bounded by requests_max
     std::uint32_t workers_ = 0;

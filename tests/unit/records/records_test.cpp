@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "plugins/trading/records/replays.hpp"
 #include "tests/unit/records/records_fixture.hpp"
 
 #include <catch2/catch.hpp>
@@ -140,6 +141,17 @@ TEST_CASE("a user that is switched off gets nothing", "[records][T7]") {
     CHECK(api.refusal(k_ann, "GET /api/licenses") == "user_disabled ");
     CHECK(api.refusal(k_ann, "PUT /api/settings", "{}") == "user_disabled ");
     CHECK(api.count("user_settings") == 0);
+}
+
+TEST_CASE("a signed write counts once while its time is accepted", "[records][T7]") {
+    using tenon::records::Replays;
+    Replays replays;
+    CHECK(replays.remember("a", 100, 50, 2) == Replays::Result::fresh);
+    CHECK(replays.remember("a", 100, 100, 2) == Replays::Result::replayed);
+    CHECK(replays.remember("b", 90, 60, 2) == Replays::Result::fresh);
+    CHECK(replays.remember("c", 120, 90, 2) == Replays::Result::full);
+    CHECK(replays.remember("c", 120, 91, 2) == Replays::Result::fresh);
+    CHECK(replays.remember("a", 140, 101, 2) == Replays::Result::fresh);
 }
 
 TEST_CASE("pages stay as they are while rows are inserted", "[records][T7]") {
