@@ -436,9 +436,10 @@ void Connection::mark_writes(const TableUse& use) {
     }
 }
 
-// What was written without a transaction is committed when its statement ends.
+// What was written without a transaction is committed when its statement ends. A statement that has
+// rows to return keeps its write open until then, whatever autocommit says and others do meanwhile.
 void Connection::end_writes_outside_transaction() noexcept {
-    if (!marks_.empty() && !in_transaction()) {
+    if (!marks_.empty() && sqlite3_txn_state(db_, nullptr) != SQLITE_TXN_WRITE) {
         marks_.end();
     }
 }

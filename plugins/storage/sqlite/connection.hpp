@@ -130,6 +130,10 @@ public:
     [[nodiscard]] bool is_alive() noexcept;
 
     void set_busy_timeout(std::int64_t ms) noexcept;
+
+    // Statements may run as long as they need, until cancel(): for leases that migrate.
+    void set_unlimited(bool unlimited) noexcept { unlimited_ = unlimited; }
+
     Checkpoint checkpoint(bool truncate);
     void optimize();
     // Another process committed since the last time: forgets what was read before.
@@ -194,6 +198,7 @@ private:
     int wal_frames_ = 0;
     std::uint64_t changes_ = 0;
     std::int64_t expires_ns_ = INT64_MAX;
+    bool unlimited_ = false;
     std::atomic<bool> cancelled_{false};
     std::list<Prepared> statements_;  // newest use first
     std::unordered_map<std::string_view, std::list<Prepared>::iterator> by_text_;

@@ -92,7 +92,9 @@ bool Prepared::step() {
         begin_run();
         began_ns_ = before;
     }
-    connection_.expires_ns_ = began_ns_ + connection_.settings_.query_timeout_ms * k_ms;
+    connection_.expires_ns_ = connection_.unlimited_
+                                  ? INT64_MAX
+                                  : began_ns_ + connection_.settings_.query_timeout_ms * k_ms;
     // SQLite compiles again when the schema changed: new triggers may touch more tables.
     connection_.collecting_ = &use_;
     const int code = sqlite3_step(statement_);

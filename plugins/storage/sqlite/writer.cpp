@@ -75,8 +75,9 @@ Connection* Writer::lease(std::int64_t deadline_ns) {
 
 void Writer::release(Connection* connection) noexcept {
     const bool usable = connection->make_idle();
+    connection->set_unlimited(false);
     const std::lock_guard lock{mutex_};
-    returned_unusable_ = !usable;
+    returned_unusable_ = !usable || stopping_;  // stop() has cancelled it
     leased_ = false;
     lessee_ = {};
     work_.notify_one();
@@ -414,6 +415,15 @@ void Writer::lend(Request& request) noexcept {
     }
     connection_->set_busy_timeout(settings_.busy_timeout_ms);
     std::unique_lock lock{mutex_};
+    if (stopping_) {
+        lock.unlock();
+        fail_all(
+            one,
+            DatabaseError{TENON_UNAVAILABLE, "the database is stopping", Failure::permanent}
+        );
+        return;
+    }
+    connection_->set_unlimited(true);
     leased_ = true;
     lessee_ = request.caller;
     request.leased = connection_.get();
@@ -499,6 +509,9 @@ void Writer::stop() noexcept {
     {
         const std::lock_guard lock{mutex_};
         stopping_ = true;
+        if (leased_) {
+            connection_->cancel();  // nothing else bounds what a lease runs
+        }
         work_.notify_one();
     }
     if (thread_.joinable()) {

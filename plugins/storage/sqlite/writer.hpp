@@ -56,7 +56,8 @@ public:
     // says.
     tenon_status
     transact(std::int64_t deadline_ns, tenon_transaction_fn fn, void* ctx, tenon_err* err);
-    // The connection itself, with no other writer beside.
+    // The connection itself, with no other writer beside; its statements have no time limit but
+    // stop(), which ends them.
     [[nodiscard]] Connection* lease(std::int64_t deadline_ns);
     void release(Connection* connection) noexcept;
 

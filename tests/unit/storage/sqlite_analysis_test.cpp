@@ -221,6 +221,42 @@ TEST_CASE("triggers, cascades and DDL outdate what they touch", "[sqlite][S4]") 
     CHECK(f.ask("SELECT count(*) FROM log") == 0);
 }
 
+TEST_CASE("a write that still returns rows is not over for the cache", "[sqlite][S4]") {
+    Fixture f;
+    f.run("INSERT INTO users VALUES (1, 'a'), (2, 'b')");
+    auto lease = f.storage().lease(TENON_INTENT_WRITE, f.deadline());
+    {
+        auto returning = lease->prepare("DELETE FROM users RETURNING id");
+        REQUIRE(returning.step());
+        lease->prepare("SELECT 1").run();  // ends while the write is open
+        CHECK(f.ask("SELECT count(*) FROM users") == 2);
+        while (returning.step()) {}
+    }
+    CHECK(f.ask("SELECT count(*) FROM users") == 0);
+}
+
+TEST_CASE("a lease that writes has no limit of time but the stop", "[sqlite][S1]") {
+    Fixture f{[](auto& settings) { settings.query_timeout_ms = 100; }};
+    const auto slow =
+        "INSERT INTO log WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < "
+        "3000000) SELECT count(*) FROM r";
+    CHECK_THROWS_AS(f.run(slow), tenon::StorageError);
+    f.storage().lease(TENON_INTENT_WRITE, f.deadline())->execute(slow);
+    CHECK(f.ask("SELECT count(*) FROM log") == 1);
+
+    std::thread stopper;
+    {
+        auto lease = f.storage().lease(TENON_INTENT_WRITE, f.deadline());
+        stopper = std::thread{[&] { (void)f.holder.database->stop(); }};
+        CHECK_THROWS_AS(
+            lease->execute("INSERT INTO log WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + "
+                           "1 FROM r) SELECT i FROM r WHERE i < 0"),
+            tenon::StorageError
+        );
+    }
+    stopper.join();
+}
+
 TEST_CASE("rows that do not depend on tables alone are not kept", "[sqlite][S4]") {
     Fixture f;
     f.run("INSERT INTO users VALUES (1, 'a')");
