@@ -85,9 +85,9 @@ bool AdminServer::stop(std::chrono::milliseconds limit) {
         return idle_.wait_until(lock, until, [this] { return running_ == 0; });
     };
     (void)wait();
-    (void)exec_->call(0, end, this);
+    const bool ended = exec_->call(0, end, this) == TENON_OK;
     const auto nothing = [](void*) {};
-    return wait() && exec_->call(0, nothing, nullptr) == TENON_OK;
+    return ended && wait() && exec_->call(0, nothing, nullptr) == TENON_OK;
 }
 
 void AdminServer::accept() {
