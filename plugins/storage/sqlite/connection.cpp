@@ -570,21 +570,41 @@ void Connection::keep_wal_on_close(bool keep) noexcept {
     sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep ? 1 : 0, nullptr);
 }
 
-void Connection::copy_to(const std::string& file) {
+std::uint64_t Connection::pin_snapshot() {
+    begin();
+    (void)pragma_value("SELECT count(*) FROM sqlite_schema");
+    return static_cast<std::uint64_t>(pragma_value("PRAGMA page_count")) *
+           static_cast<std::uint64_t>(pragma_value("PRAGMA page_size"));
+}
+
+void Connection::copy_to(const std::string& file, int pages, std::int64_t deadline_ns) {
     create_private(file);
     sqlite3* target = nullptr;
     int code = sqlite3_open_v2(
         file.c_str(), &target, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr
     );
+    bool late = false;
     if (code == SQLITE_OK) {
         sqlite3_backup* backup = sqlite3_backup_init(target, "main", db_, "main");
         if (backup != nullptr) {
-            code = sqlite3_backup_step(backup, -1);
+            do {
+                late = telemetry_.now_ns() >= deadline_ns;
+                code = late || cancelled_.load(std::memory_order_relaxed)
+                           ? SQLITE_INTERRUPT
+                           : sqlite3_backup_step(backup, pages);
+            } while (code == SQLITE_OK);
             const int finished = sqlite3_backup_finish(backup);
             code = code == SQLITE_DONE ? finished : code;
         } else {
             code = sqlite3_errcode(target);
         }
+    }
+    if (code == SQLITE_INTERRUPT) {
+        sqlite3_close(target);
+        throw DatabaseError{
+            late ? TENON_TIMEOUT : TENON_UNAVAILABLE,
+            late ? "the copy was not done by its deadline" : "the database is stopping",
+            late ? Failure::timeout : Failure::permanent};
     }
     if (code != SQLITE_OK) {
         const DatabaseError error = describe(target, code, "cannot copy the database to " + file);

@@ -144,8 +144,11 @@ public:
 
     // The last connection to close takes the WAL along. Off while the file at the path is not ours.
     void keep_wal_on_close(bool keep) noexcept;
-    // Copies the whole database into a new file, synced.
-    void copy_to(const std::string& file);
+    // Begins a read whose snapshot is taken now; gives back the database's bytes in it.
+    [[nodiscard]] std::uint64_t pin_snapshot();
+    // Copies the whole database into a new file, synced. With `pages`, that many at a time, until
+    // the deadline or cancel(): within a snapshot, for else a write would start it anew.
+    void copy_to(const std::string& file, int pages = -1, std::int64_t deadline_ns = INT64_MAX);
 
     // [any] Ends the running statement soon, and every later one.
     void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }

@@ -164,11 +164,12 @@ void Database::check(bool deep, std::int64_t deadline_ns) {
 }
 
 std::uint32_t Database::stop() noexcept {
-    drop_clones();
+    (void)end_clones();
     readers_.close();
     readers_.cancel();
     writer_.stop();
-    return readers_.stop(k_stop_wait_ns);
+    const std::uint32_t out = readers_.stop(k_stop_wait_ns);
+    return out + static_cast<std::uint32_t>(end_clones());
 }
 
 }  // namespace tenon::sqlite

@@ -67,7 +67,8 @@ private:
     void publish_queries() const;
     void copy_schema(Database& to, std::int64_t deadline_ns);
     void remove_old_clones() const noexcept;
-    void drop_clones() noexcept;
+    // How many are being made.
+    std::size_t end_clones() noexcept;
 
     Settings settings_;
     StatementLog statements_;
@@ -78,6 +79,7 @@ private:
     std::mutex clones_mutex_;
     std::vector<std::unique_ptr<DatabaseHolder>> clones_;
     std::size_t clones_begun_ = 0;
+    bool clones_closed_ = false;
     std::uint64_t clones_made_ = 0;
     std::int64_t next_sweep_ns_ = 0;
     std::atomic<std::uint64_t> reads_{0};

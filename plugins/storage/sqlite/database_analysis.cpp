@@ -7,12 +7,15 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 namespace tenon::sqlite {
 namespace {
 
 constexpr std::string_view k_clone_mark = ".clone-";
+constexpr int k_copy_pages = 2'000;  // between two looks at the deadline
 
 tenon_status give(const CachedRows& rows, tenon_row_fn row, void* ctx) {
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -28,6 +31,48 @@ void remove_database(const std::string& file) noexcept {
     for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
         ::unlink((file + suffix).c_str());
     }
+}
+
+// What clone() makes: a number, and a file of SQLite's.
+bool is_clone_ending(std::string_view name) noexcept {
+    const std::size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
+    const std::string_view rest = name.substr(digits);
+    return digits != 0 && (rest.empty() || rest == "-wal" || rest == "-shm" || rest == "-journal");
+}
+
+// A copy and what becomes of it while it is tried need about twice its size.
+void require_room(const std::string& file, std::uint64_t bytes) {
+    struct stat wal {};
+
+    struct statvfs disk {};
+
+    if (::stat((file + "-wal").c_str(), &wal) == 0) {
+        bytes += static_cast<std::uint64_t>(wal.st_size);
+    }
+    const std::string folder = file.substr(0, file.rfind('/') + 1);
+    if (::statvfs(folder.c_str(), &disk) != 0) {
+        throw DatabaseError{
+            TENON_UNAVAILABLE,
+            "cannot tell the room in " + folder + ": " + std::strerror(errno),
+            Failure::permanent};
+    }
+    const std::uint64_t room = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+    if (room < bytes) {
+        throw DatabaseError{
+            TENON_UNAVAILABLE,
+            "a copy of " + file + " needs " + std::to_string(bytes) + " bytes, " + folder +
+                " has " + std::to_string(room),
+            Failure::permanent};
+    }
+}
+
+// Somebody may still use them, and even call: they stay until the process ends.
+void keep_for_good(std::unique_ptr<DatabaseHolder> used) noexcept {
+    static std::mutex mutex;
+    static auto* const all = new std::vector<DatabaseHolder*>;  // seen by leak checkers
+    const std::lock_guard lock{mutex};
+    DatabaseHolder* const one = used.release();
+    (void)guard(nullptr, [&] { all->push_back(one); });
 }
 
 }  // namespace
@@ -68,6 +113,8 @@ tenon_status Database::query(const tenon_query& query, tenon_row_fn row, void* c
 // With a key the rows are kept.
 tenon_status
 Database::run_query(const tenon_query& query, tenon_row_fn row, void* ctx, QueryCache::Key* key) {
+    // Before the reader: one of a file that was replaced meanwhile must not answer for the new one.
+    const QueryCache::Dependencies file = queries_.depends_on({});
     const Borrowed connection{*this, TENON_INTENT_READ, query.deadline_ns};
     Prepared& statement = connection->prepare(view(query.sql));
     for (std::uint32_t i = 0; i < query.value_count; ++i) {
@@ -77,6 +124,7 @@ Database::run_query(const tenon_query& query, tenon_row_fn row, void* ctx, Query
     const std::vector<std::uint16_t> tables = statement.use().read();
     // Before the snapshot, which is taken by the first step.
     QueryCache::Dependencies before = queries_.depends_on(tables);
+    before.insert(before.end(), file.begin(), file.end());
     const std::int64_t now_ns = telemetry_.now_ns();
     RowCollector collector{keeps ? queries_.entry_bytes_max() : 0};
     std::vector<tenon_value> columns;
@@ -96,7 +144,7 @@ Database::run_query(const tenon_query& query, tenon_row_fn row, void* ctx, Query
         }
     }
     // A schema that changed meanwhile may have brought tables whose counters were not read.
-    const bool same_tables = statement.use().read() == tables;
+    const bool same_tables = statement.use().read() == tables && statement.use().is_repeatable();
     connection->commit();
     reads_.fetch_add(1, std::memory_order_relaxed);
     Telemetry::count(telemetry_.transactions);
@@ -135,8 +183,11 @@ void Database::remove_old_clones() const noexcept {
         const std::string prefix = file.filename().string() + std::string{k_clone_mark};
         std::error_code ignored;
         for (const auto& entry : std::filesystem::directory_iterator{file.parent_path(), ignored}) {
-            if (entry.path().filename().string().substr(0, prefix.size()) == prefix) {
-                ::unlink(entry.path().c_str());
+            const std::string name = entry.path().filename().string();
+            if (name.substr(0, prefix.size()) == prefix &&
+                is_clone_ending(std::string_view{name}.substr(prefix.size())) &&
+                ::unlink(entry.path().c_str()) == 0) {
+                telemetry_.log.info("database_clone_removed", {{"file", entry.path().string()}});
             }
         }
     });
@@ -146,6 +197,9 @@ tenon_iface Database::clone(bool with_rows, std::int64_t deadline_ns) {
     std::uint64_t number = 0;
     {
         const std::lock_guard lock{clones_mutex_};
+        if (clones_closed_) {
+            throw DatabaseError{TENON_UNAVAILABLE, "the database is stopping", Failure::permanent};
+        }
         if (clones_.size() + clones_begun_ >= k_clones_max) {
             throw DatabaseError{
                 TENON_UNAVAILABLE,
@@ -166,9 +220,9 @@ tenon_iface Database::clone(bool with_rows, std::int64_t deadline_ns) {
     std::unique_ptr<DatabaseHolder> copy;
     try {
         if (with_rows) {
-            Borrowed {
-                *this, TENON_INTENT_READ, deadline_ns
-                } -> copy_to(settings.file);
+            const Borrowed source{*this, TENON_INTENT_READ, deadline_ns};
+            require_room(settings_.file, 2 * source->pin_snapshot());
+            source->copy_to(settings.file, k_copy_pages, deadline_ns);
         }
         copy = std::make_unique<DatabaseHolder>();
         copy->database = std::make_unique<Database>(settings, telemetry);
@@ -182,7 +236,15 @@ tenon_iface Database::clone(bool with_rows, std::int64_t deadline_ns) {
         --clones_begun_;
         throw;
     }
-    const std::lock_guard lock{clones_mutex_};
+    std::unique_lock lock{clones_mutex_};
+    if (clones_closed_) {
+        lock.unlock();
+        copy.reset();
+        remove_database(settings.file);
+        lock.lock();
+        --clones_begun_;
+        throw DatabaseError{TENON_UNAVAILABLE, "the database is stopping", Failure::permanent};
+    }
     --clones_begun_;
     clones_.push_back(std::move(copy));
     return {clones_.back().get(), &storage_table()};
@@ -251,22 +313,30 @@ void Database::drop_clone(const void* self) noexcept {
         clones_.erase(at);
     }
     const std::string file = gone->database->settings_.file;
+    if (gone->database->stop() != 0) {
+        keep_for_good(std::move(gone));
+    }
     gone.reset();
     remove_database(file);
 }
 
-void Database::drop_clones() noexcept {
-    for (;;) {
-        const void* one = nullptr;
-        {
-            const std::lock_guard lock{clones_mutex_};
-            one = clones_.empty() ? nullptr : clones_.front().get();
-        }
-        if (one == nullptr) {
-            return;
-        }
-        drop_clone(one);
+// At the stop: whoever has not dropped a copy yet may be inside of it.
+std::size_t Database::end_clones() noexcept {
+    std::vector<std::unique_ptr<DatabaseHolder>> used;
+    std::size_t begun = 0;
+    {
+        const std::lock_guard lock{clones_mutex_};
+        clones_closed_ = true;
+        used.swap(clones_);
+        begun = clones_begun_;
     }
+    for (auto& clone : used) {
+        const std::string file = clone->database->settings_.file;
+        (void)clone->database->stop();
+        keep_for_good(std::move(clone));
+        remove_database(file);
+    }
+    return begun;
 }
 
 }  // namespace tenon::sqlite

@@ -36,6 +36,11 @@ bool is_changing(const char* function) noexcept {
            );
 }
 
+bool is_unmarked(const char* table) noexcept {
+    return table != nullptr && (sqlite3_stricmp(table, "sqlite_sequence") == 0 ||
+                                sqlite3_strnicmp(table, "pragma_", 7) == 0);
+}
+
 }  // namespace
 
 void TableUse::touch(const char* table, std::vector<std::uint16_t>& slots) {
@@ -65,6 +70,8 @@ void TableUse::note(int action, const char* a, const char* b, bool inner) {
             break;
         case SQLITE_READ:
             touch(a, read_);
+            // Written without a word to the authorizer, or not a table at all.
+            repeatable_ = repeatable_ && !is_unmarked(a);
             break;
         case SQLITE_INSERT:
             write("insert");

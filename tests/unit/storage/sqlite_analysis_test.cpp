@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <fstream>
 #include <thread>
 
 using tenon::Json;
@@ -264,6 +265,7 @@ TEST_CASE("rows that do not depend on tables alone are not kept", "[sqlite][S4]"
          {"SELECT random() FROM users",
           "SELECT unixepoch() FROM users",
           "SELECT 1",
+          "SELECT count(*) FROM users, pragma_table_info('users')",
           "SELECT CURRENT_TIMESTAMP FROM users"}) {
         (void)f.ask(sql);
         (void)f.ask(sql);
@@ -332,6 +334,45 @@ TEST_CASE("a copy is a database of its own and goes without a trace", "[sqlite][
             count(f.storage(), "SELECT count(*) FROM sqlite_schema")
         );
     }
+    for (const auto& entry : std::filesystem::directory_iterator{f.folder.path()}) {
+        CHECK(entry.path().string().find("clone") == std::string::npos);
+    }
+}
+
+TEST_CASE("a copy in use outlives the stop of its database", "[sqlite][clone][S9]") {
+    Fixture f;
+    {
+        const auto copy = f.storage().clone(true, f.deadline());
+        const auto begin = [&] { copy->read(f.deadline(), [](Session&) {}); };
+        CHECK_NOTHROW(begin());
+        f.close();
+        CHECK_THROWS_AS(begin(), tenon::StorageError);
+    }
+    for (const auto& entry : std::filesystem::directory_iterator{f.folder.path()}) {
+        CHECK(entry.path().string().find("clone") == std::string::npos);
+    }
+}
+
+TEST_CASE("a start removes the copies that it knows and no other file", "[sqlite][clone][S9]") {
+    Fixture f;
+    f.close();
+    const auto path = [&](const char* ending) {
+        return f.settings.file + ".clone-" + std::string{ending};
+    };
+    for (const char* ending : {"12", "12-wal", "mine", "12.bak", ""}) {
+        std::ofstream{path(ending)} << "x";
+    }
+    f.open();
+    CHECK_FALSE(std::filesystem::exists(path("12")));
+    CHECK_FALSE(std::filesystem::exists(path("12-wal")));
+    CHECK(std::filesystem::exists(path("mine")));
+    CHECK(std::filesystem::exists(path("12.bak")));
+    CHECK(std::filesystem::exists(path("")));
+}
+
+TEST_CASE("a copy that has no time leaves nothing", "[sqlite][clone][S9]") {
+    Fixture f;
+    CHECK_THROWS_AS(f.storage().clone(true, f.deadline(-1)), tenon::StorageError);
     for (const auto& entry : std::filesystem::directory_iterator{f.folder.path()}) {
         CHECK(entry.path().string().find("clone") == std::string::npos);
     }
