@@ -66,6 +66,13 @@ void find_superfluous(
     }
 }
 
+// When the storage began to count.
+std::int64_t since_of(const std::string& statistics) {
+    const Json all = Json::parse(statistics);
+    const Json* since = all.find("since_real_ns");
+    return since == nullptr ? 0 : since->integer<std::int64_t>();
+}
+
 }  // namespace
 
 // One search for indexes, on one copy.
@@ -84,6 +91,19 @@ public:
           trial_{copy, catalog_, limits.deadline_ns} {}
 
     [[nodiscard]] Advice run() {
+        try {
+            search();
+        } catch (const StorageError& e) {
+            if (e.failure() != Failure::timeout) {
+                throw;
+            }
+            advice_.complete = false;  // the deadline came inside a trial
+        }
+        return std::move(advice_);
+    }
+
+private:
+    void search() {
         copy_.read(limits_.deadline_ns, [&](Session& session) {
             catalog_ = advisor_.dialect_.read_catalog(session);
         });
@@ -93,10 +113,8 @@ public:
         work_ = trial_.measure(pointers());
         first_work_ = work_;
         while (advice_.proposals.size() < limits_.proposals && choose()) {}
-        return std::move(advice_);
     }
 
-private:
     struct Result {
         double gain = 0;
         double write_work = 0;
@@ -336,57 +354,67 @@ void Advisor::create_history(std::int64_t deadline_ns) const {
             "TEXT NOT NULL, applied_real_ns BIGINT NOT NULL, withdrawn_real_ns BIGINT);"
             "CREATE TABLE IF NOT EXISTS tenon_advised_statements(name TEXT NOT NULL, fingerprint "
             "TEXT NOT NULL, calls BIGINT NOT NULL, total_ns BIGINT NOT NULL, PRIMARY KEY (name, "
-            "fingerprint))"
+            "fingerprint));"
+            "CREATE TABLE IF NOT EXISTS tenon_advised_since(name TEXT PRIMARY KEY NOT NULL, "
+            "since_real_ns BIGINT NOT NULL)"
         );
     });
 }
 
+void Advisor::note_applied(
+    Session& session,
+    const Proposal& proposal,
+    std::int64_t real_ns,
+    const std::string& statistics
+) const {
+    const std::string& name = proposal.candidate.index.name;
+    for (const char* table :
+         {"tenon_advised_indexes", "tenon_advised_statements", "tenon_advised_since"}) {
+        session.prepare("DELETE FROM " + std::string{table} + " WHERE name = ?")
+            .bind_all(name)
+            .run();
+    }
+    session
+        .prepare("INSERT INTO tenon_advised_indexes(name, sql, applied_real_ns) VALUES (?, ?, ?)")
+        .bind_all(name, proposal.sql, real_ns)
+        .run();
+    session.prepare("INSERT INTO tenon_advised_since(name, since_real_ns) VALUES (?, ?)")
+        .bind_all(name, since_of(statistics))
+        .run();
+    const auto& mine = proposal.fingerprints;
+    for (const Captured& one : read_captured(statistics)) {
+        if (std::find(mine.begin(), mine.end(), one.fingerprint) != mine.end()) {
+            session
+                .prepare(
+                    "INSERT INTO tenon_advised_statements(name, fingerprint, calls, total_ns) "
+                    "VALUES (?, ?, ?, ?)"
+                )
+                .bind_all(name, one.fingerprint, one.calls, one.total_ns)
+                .run();
+        }
+    }
+}
+
+// A lease: building an index may take longer than a statement may otherwise. What is not committed
+// goes with it.
 void Advisor::apply(
     const std::vector<Proposal>& proposals,
     std::int64_t real_ns,
     std::int64_t deadline_ns
 ) const {
     create_history(deadline_ns);
-    const std::vector<Captured> captured = read_captured(storage_.statements());
+    const std::string statistics = storage_.statements();
     for (const Proposal& proposal : proposals) {
-        {
-            Lease lease = storage_.lease(TENON_INTENT_WRITE, deadline_ns);
-            lease->execute(proposal.sql);
-            lease->execute(dialect_.analyze_sql(proposal.candidate.index));
-        }
-        const std::string& name = proposal.candidate.index.name;
-        storage_.write(deadline_ns, [&](Session& session) {
-            session.prepare("DELETE FROM tenon_advised_indexes WHERE name = ?")
-                .bind_all(name)
-                .run();
-            session.prepare("DELETE FROM tenon_advised_statements WHERE name = ?")
-                .bind_all(name)
-                .run();
-            session
-                .prepare(
-                    "INSERT INTO tenon_advised_indexes(name, sql, applied_real_ns) VALUES (?, "
-                    "?, ?)"
-                )
-                .bind_all(name, proposal.sql, real_ns)
-                .run();
-            for (const Captured& one : captured) {
-                const auto& mine = proposal.fingerprints;
-                if (std::find(mine.begin(), mine.end(), one.fingerprint) != mine.end()) {
-                    session
-                        .prepare(
-                            "INSERT INTO tenon_advised_statements(name, fingerprint, calls, "
-                            "total_ns) VALUES (?, ?, ?, ?)"
-                        )
-                        .bind_all(name, one.fingerprint, one.calls, one.total_ns)
-                        .run();
-                }
-            }
-        });
+        Lease lease = storage_.lease(TENON_INTENT_WRITE, deadline_ns);
+        lease->begin();
+        lease->execute(proposal.sql);
+        lease->execute(dialect_.analyze_sql(proposal.candidate.index));
+        note_applied(*lease, proposal, real_ns, statistics);
+        lease->commit();
     }
 }
 
-std::vector<std::string>
-Advisor::withdraw(const std::string& name, std::int64_t real_ns, std::int64_t deadline_ns) const {
+std::vector<Weak> Advisor::weak(std::int64_t deadline_ns) const {
     create_history(deadline_ns);
 
     struct Applied {
@@ -397,15 +425,19 @@ Advisor::withdraw(const std::string& name, std::int64_t real_ns, std::int64_t de
 
     std::vector<Applied> applied;
     std::map<std::string, const Captured*> now;
-    const std::vector<Captured> captured = read_captured(storage_.statements());
+    const std::string statistics = storage_.statements();
+    const std::int64_t since = since_of(statistics);
+    const std::vector<Captured> captured = read_captured(statistics);
     for (const Captured& one : captured) {
         now.emplace(one.fingerprint, &one);
     }
     storage_.read(deadline_ns, [&](Session& session) {
+        applied.clear();
         auto rows = session.prepare(
-            "SELECT i.name, s.fingerprint, s.calls, s.total_ns FROM tenon_advised_indexes AS i "
-            "JOIN tenon_advised_statements AS s ON s.name = i.name WHERE i.withdrawn_real_ns IS "
-            "NULL ORDER BY i.name"
+            "SELECT i.name, s.fingerprint, s.calls, s.total_ns, coalesce(b.since_real_ns, 0) FROM "
+            "tenon_advised_indexes AS i JOIN tenon_advised_statements AS s ON s.name = i.name LEFT "
+            "JOIN tenon_advised_since AS b ON b.name = i.name WHERE i.withdrawn_real_ns IS NULL "
+            "ORDER BY i.name"
         );
         while (rows.step()) {
             if (applied.empty() || applied.back().name != rows.text(0)) {
@@ -413,35 +445,49 @@ Advisor::withdraw(const std::string& name, std::int64_t real_ns, std::int64_t de
             }
             const auto found = now.find(std::string{rows.text(1)});
             const auto calls = static_cast<std::uint64_t>(rows.integer(2));
-            if (found == now.end() || calls == 0 || found->second->calls < calls + k_calls_after) {
+            // Another process counted from nothing: all that it saw came after.
+            const bool is_same = rows.integer(4) == since;
+            const std::uint64_t skipped = is_same ? calls : 0;
+            const std::int64_t skipped_ns = is_same ? rows.integer(3) : 0;
+            if (found == now.end() || calls == 0 ||
+                found->second->calls < skipped + k_calls_after) {
                 continue;
             }
             const double before = static_cast<double>(rows.integer(3)) / static_cast<double>(calls);
-            const double after = static_cast<double>(found->second->total_ns - rows.integer(3)) /
-                                 static_cast<double>(found->second->calls - calls);
+            const double after = static_cast<double>(found->second->total_ns - skipped_ns) /
+                                 static_cast<double>(found->second->calls - skipped);
             applied.back().is_known = true;
             applied.back().gains = applied.back().gains || after < before * k_faster;
         }
     });
-    std::vector<std::string> dropped;
+    std::vector<Weak> out;
     for (const Applied& one : applied) {
-        if (name.empty() ? !one.is_known || one.gains : !same_name(one.name, name)) {
-            continue;
+        if (one.is_known && !one.gains) {
+            out.push_back({one.name, "no statement of it took 5 % less time on the average since"});
         }
-        Index index;
-        index.name = one.name;
-        storage_.lease(TENON_INTENT_WRITE, deadline_ns)->execute(dialect_.drop_sql(index, true));
-        storage_.write(deadline_ns, [&](Session& session) {
-            session.prepare("UPDATE tenon_advised_indexes SET withdrawn_real_ns = ? WHERE name = ?")
-                .bind_all(real_ns, one.name)
-                .run();
-        });
-        dropped.push_back(one.name);
     }
-    if (!name.empty() && dropped.empty()) {
+    return out;
+}
+
+void Advisor::withdraw(const std::string& name, std::int64_t real_ns, std::int64_t deadline_ns)
+    const {
+    create_history(deadline_ns);
+    Lease lease = storage_.lease(TENON_INTENT_WRITE, deadline_ns);
+    lease->begin();
+    lease
+        ->prepare(
+            "UPDATE tenon_advised_indexes SET withdrawn_real_ns = ? WHERE name = ? AND "
+            "withdrawn_real_ns IS NULL"
+        )
+        .bind_all(real_ns, name)
+        .run();
+    if (lease->changes() == 0) {
         throw Error{TENON_NOT_FOUND, "no applied index has the name " + name};
     }
-    return dropped;
+    Index index;
+    index.name = name;
+    lease->execute(dialect_.drop_sql(index, true));
+    lease->commit();
 }
 
 }  // namespace tenon::advisor

@@ -46,6 +46,11 @@ struct Advice {
     std::vector<Redundant> redundant;
 };
 
+struct Weak {
+    std::string name;
+    std::string reason;
+};
+
 class Advisor {
 public:
     using Now = std::function<std::int64_t()>;
@@ -62,15 +67,23 @@ public:
         std::int64_t deadline_ns
     ) const;
 
-    // Drops applied indexes whose statements did not get faster since, or the one named whatever
-    // it did. Gives back the names.
-    [[nodiscard]] std::vector<std::string>
-    withdraw(const std::string& name, std::int64_t real_ns, std::int64_t deadline_ns) const;
+    // Applied indexes whose statements did not get faster since. Times of a working machine, which
+    // other things change too: a reason to look, not to drop.
+    [[nodiscard]] std::vector<Weak> weak(std::int64_t deadline_ns) const;
+
+    // Drops an applied index. Throws Error TENON_NOT_FOUND when there is none of that name.
+    void withdraw(const std::string& name, std::int64_t real_ns, std::int64_t deadline_ns) const;
 
 private:
     class Search;
 
     void create_history(std::int64_t deadline_ns) const;
+    void note_applied(
+        Session& session,
+        const Proposal& proposal,
+        std::int64_t real_ns,
+        const std::string& statistics
+    ) const;
 
     Storage storage_;
     Now now_ns_;

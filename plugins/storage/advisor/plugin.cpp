@@ -4,6 +4,7 @@
 
 #include <tenon/admin.hpp>
 
+#include <atomic>
 #include <mutex>
 
 namespace tenon::advisor {
@@ -28,6 +29,7 @@ public:
     }
 
     void start() override {
+        stopping_ = false;
         clock_ = host().service<tenon_clock_1>("tenon.clock/1");
         storage_ = Storage{host().require<tenon_storage_1>("tenon.storage/1")};
         commands_.open(host());
@@ -43,7 +45,8 @@ public:
         );
         commands_.add(
             "advise.withdraw",
-            "{\"name\":INDEX}: drops applied indexes that do not gain, or the one named",
+            "{\"name\":INDEX}: drops the applied index; without a name: lists those that do not "
+            "gain",
             [this](const Settings& args) { return withdraw(args.get<std::string>("name", "")); }
         );
         commands_.add("advise.slow", "{}: slow and costly statements", [this](const auto&) {
@@ -54,7 +57,10 @@ public:
         });
     }
 
-    void stop() noexcept override { commands_.clear(); }
+    void stop() noexcept override {
+        stopping_ = true;  // a search ends with its trial
+        commands_.clear();
+    }
 
 private:
     [[nodiscard]] std::int64_t now_ns() const { return clock_->now_ns(clock_.self); }
@@ -65,7 +71,7 @@ private:
     }
 
     [[nodiscard]] Advisor advisor() const {
-        return Advisor{storage_, [this] { return now_ns(); }};
+        return Advisor{storage_, [this] { return stopping_ ? INT64_MAX : now_ns(); }};
     }
 
     // One search at a time: each takes a copy of the database.
@@ -81,6 +87,9 @@ private:
         }
         limits.deadline_ns = deadline_ns();
         const Advice advice = advisor().indexes(limits);
+        if (stopping_) {
+            throw Error{TENON_UNAVAILABLE, "the advisor is stopping"};
+        }
         if (apply) {
             advisor().apply(advice.proposals, clock_->now_real_ns(clock_.self), deadline_ns());
             for (const Proposal& proposal : advice.proposals) {
@@ -91,19 +100,29 @@ private:
     }
 
     std::string withdraw(const std::string& name) {
-        const auto dropped =
+        if (!name.empty()) {
             advisor().withdraw(name, clock_->now_real_ns(clock_.self), deadline_ns());
-        std::string out = "{\"withdrawn\":[";
-        for (const std::string& one : dropped) {
-            host().log().info("index_withdrawn", {{"name", one}});
-            out.append(&one == &dropped.front() ? "" : ",");
-            append_json(out, one);
+            host().log().info("index_withdrawn", {{"name", name}});
+            std::string out = "{\"withdrawn\":[";
+            append_json(out, name);
+            return out + "]}";
+        }
+        std::string out = "{\"withdrawn\":[],\"proposed\":[";
+        bool first = true;
+        for (const Weak& one : advisor().weak(deadline_ns())) {
+            out.append(first ? "{\"name\":" : ",{\"name\":");
+            append_json(out, one.name);
+            out.append(",\"reason\":");
+            append_json(out, one.reason);
+            out.push_back('}');
+            first = false;
         }
         return out + "]}";
     }
 
     mutable std::mutex mutex_;
     std::mutex search_;
+    std::atomic<bool> stopping_{false};
     Limits limits_;
     std::int64_t timeout_ns_ = 0;
     Service<tenon_clock_1> clock_;
