@@ -404,32 +404,6 @@ Plan Connection::plan(std::string_view sql) {
     return plan_of(sql.substr(0, static_cast<std::size_t>(tail - sql.data())), use);
 }
 
-// `use` is that of the statement: compiling its EXPLAIN is not noted.
-Plan Connection::plan_of(std::string_view sql, const TableUse& use) {
-    const std::string text = "EXPLAIN QUERY PLAN " + std::string{sql};
-    sqlite3_stmt* statement = nullptr;
-    TableUse* const collecting = std::exchange(collecting_, nullptr);
-    int code = sqlite3_prepare_v2(db_, text.c_str(), -1, &statement, nullptr);
-    collecting_ = collecting;
-    std::vector<PlanLine> lines;
-    while (code == SQLITE_OK || code == SQLITE_ROW) {
-        code = sqlite3_step(statement);
-        if (code == SQLITE_ROW) {
-            const auto* detail = reinterpret_cast<const char*>(sqlite3_column_text(statement, 3));
-            lines.push_back(
-                {sqlite3_column_int64(statement, 0),
-                 sqlite3_column_int64(statement, 1),
-                 detail == nullptr ? "" : detail}
-            );
-        }
-    }
-    sqlite3_finalize(statement);
-    if (code != SQLITE_DONE) {
-        throw failure(code, "cannot explain");
-    }
-    return Plan{lines, sql, use.tables(), use.operation(), use.target()};
-}
-
 void Connection::mark_writes(const TableUse& use) {
     for (const std::uint16_t slot : use.written()) {
         marks_.add(slot);

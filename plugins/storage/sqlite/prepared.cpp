@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <cmath>
+#include <utility>
 
 namespace tenon::sqlite {
 
@@ -241,6 +242,32 @@ tenon_value Prepared::column(std::uint32_t index) const {
             value.kind = TENON_VALUE_NULL;
     }
     return value;
+}
+
+// `use` is that of the statement: compiling its EXPLAIN is not noted.
+Plan Connection::plan_of(std::string_view sql, const TableUse& use) {
+    const std::string text = "EXPLAIN QUERY PLAN " + std::string{sql};
+    sqlite3_stmt* statement = nullptr;
+    TableUse* const collecting = std::exchange(collecting_, nullptr);
+    int code = sqlite3_prepare_v2(db_, text.c_str(), -1, &statement, nullptr);
+    collecting_ = collecting;
+    std::vector<PlanLine> lines;
+    while (code == SQLITE_OK || code == SQLITE_ROW) {
+        code = sqlite3_step(statement);
+        if (code == SQLITE_ROW) {
+            const auto* detail = reinterpret_cast<const char*>(sqlite3_column_text(statement, 3));
+            lines.push_back(
+                {sqlite3_column_int64(statement, 0),
+                 sqlite3_column_int64(statement, 1),
+                 detail == nullptr ? "" : detail}
+            );
+        }
+    }
+    sqlite3_finalize(statement);
+    if (code != SQLITE_DONE) {
+        throw failure(code, "cannot explain");
+    }
+    return Plan{lines, sql, use.tables(), use.operation(), use.target()};
 }
 
 }  // namespace tenon::sqlite
