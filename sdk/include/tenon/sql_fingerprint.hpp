@@ -33,6 +33,7 @@ struct NormalSql {
         bool operator==(const Constant&) const = default;
     };
 
+    static constexpr std::size_t k_constants_max = 64;  // further ones are not kept
     static constexpr std::size_t k_text_max = 8192;  // longer text ends with " ..."
 
     std::string text;
@@ -409,7 +410,7 @@ private:
     }
 
     void put_mark(const std::string& constant) {
-        if (!constant.empty()) {
+        if (!constant.empty() && out_.constants.size() < NormalSql::k_constants_max) {
             out_.constants.push_back({marks_, constant});
         }
         ++marks_;
