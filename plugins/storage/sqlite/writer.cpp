@@ -418,8 +418,7 @@ void Writer::lend(Request& request) noexcept {
     if (stopping_) {
         lock.unlock();
         fail_all(
-            one,
-            DatabaseError{TENON_UNAVAILABLE, "the database is stopping", Failure::permanent}
+            one, DatabaseError{TENON_UNAVAILABLE, "the database is stopping", Failure::permanent}
         );
         return;
     }

@@ -34,7 +34,7 @@ struct NormalSql {
     };
 
     static constexpr std::size_t k_constants_max = 64;  // further ones are not kept
-    static constexpr std::size_t k_text_max = 8192;  // longer text ends with " ..."
+    static constexpr std::size_t k_text_max = 8192;     // longer text ends with " ..."
 
     std::string text;
     std::uint64_t fingerprint = 0;  // FNV-1a of 64 bits over all of the text, letters folded
