@@ -382,7 +382,7 @@ TEST_CASE("text of an attacker is data in every parameter and member", "[records
         CHECK(found.at("data").as_array()[0].at("strategy").as_string() == attack);
     }
     CHECK(api.count("trade_logs") == static_cast<std::int64_t>(attacks.size()));
-    CHECK(api.count("users") == 1);
+    CHECK(api.count("users") == 4);
 }
 
 TEST_CASE("a prediction is resolved once it is due", "[records][T7]") {
