@@ -32,7 +32,8 @@ def compile_plugin(source, library, sdk, scratch, include):
     text = (source.parent / "plugin.json").read_text()
     values = {key: text.split(f'"{key}": "', 1)[1].split('"', 1)[0] for key in ("id", "version")}
     run([*COMPILERS[source.suffix], *WARNINGS, "-O2", "-fPIC", "-shared", "-s", "-fvisibility=hidden",
-         "-ffunction-sections", "-fdata-sections", f"-ffile-prefix-map={source.parent.parent}=.", f"-I{include}",
+         "-ffunction-sections", "-fdata-sections", f"-ffile-prefix-map={source.parent.parent}=.",
+         f"-ffile-prefix-map={include}=include", f"-I{include}",
          f'-DTENON_PLUGIN_ID="{values["id"]}"', f'-DTENON_PLUGIN_VERSION="{values["version"]}"', str(source),
          "-o", str(library), "-Wl,--gc-sections", "-Wl,-z,defs", "-Wl,-z,nodelete", "-Wl,-z,relro", "-Wl,-z,now",
          "-Wl,-z,noexecstack", "-Wl,--build-id=none", f"-Wl,--version-script={sdk}/cmake/tenon-plugin.map"],
