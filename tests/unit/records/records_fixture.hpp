@@ -23,7 +23,7 @@ public:
 
     RecordsFixture() {
         shipped_schema(backend)->up();
-        backend.storage().write(backend.deadline(), [](Session& s) {
+        backend.storage().write(backend.deadline(), [this](Session& s) {
             s.execute(
                 "INSERT INTO assets VALUES (0, 'BTC', 8), (1, 'USDT', 8);"
                 "INSERT INTO instruments (id, symbol, base, quote, price_scale, "
@@ -33,6 +33,10 @@ public:
                 "INSERT INTO accounts (id, name, user_id) VALUES (16, 'ann', 16), "
                 "(17, 'bob', 17), (18, 'ops', 18), (19, 'new', NULL), (20, 'eve', NULL)"
             );
+            // Whoever gives ids by hand has to see to it that they are not given again.
+            if (backend.storage().dialect() == "postgres") {
+                s.execute("ALTER TABLE users ALTER COLUMN id RESTART WITH 1000");
+            }
         });
     }
 
