@@ -108,8 +108,10 @@ Meaning meaning_of(std::string_view sqlstate) noexcept {
     if (kind == "XX") {
         return {TENON_CORRUPT, Failure::permanent};
     }
-    if (kind == "22" || kind == "42" || kind == "0A" || kind == "21" || kind == "3D" ||
-        kind == "3F" || kind == "54" || kind == "55" || kind == "34" || kind == "3B") {
+    // 25P02 among them: a statement after the one that ended the transaction.
+    if (kind == "22" || kind == "25" || kind == "42" || kind == "0A" || kind == "21" ||
+        kind == "3D" || kind == "3F" || kind == "54" || kind == "55" || kind == "34" ||
+        kind == "3B") {
         return {TENON_INVALID, Failure::permanent};
     }
     return {TENON_INTERNAL, Failure::permanent};

@@ -12,7 +12,9 @@ std::vector<std::span<const Check>> suites() {
         migrations_checks(),
         monitor_checks(),
         storage_checks(),
+        storage_value_checks(),
         throttle_checks(),
+        throttle_state_checks(),
         venue_checks()};
 }
 

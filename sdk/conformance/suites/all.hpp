@@ -13,7 +13,9 @@ namespace tenon::conformance {
 [[nodiscard]] std::span<const Check> migrations_checks();
 [[nodiscard]] std::span<const Check> monitor_checks();
 [[nodiscard]] std::span<const Check> storage_checks();
+[[nodiscard]] std::span<const Check> storage_value_checks();
 [[nodiscard]] std::span<const Check> throttle_checks();
+[[nodiscard]] std::span<const Check> throttle_state_checks();
 [[nodiscard]] std::span<const Check> venue_checks();
 
 }  // namespace tenon::conformance
