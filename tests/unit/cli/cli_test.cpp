@@ -76,6 +76,21 @@ TEST_CASE("answers are readable and cannot steer a terminal", "[cli][K4]") {
     CHECK(readable(json::parse(R"({"name":"n","list":[{"k":1}]})")) == "name  n\nlist\n  k\n  1\n");
     CHECK(readable(json::parse(R"({"t":"\u001b[2J"})")) == "t   [2J\n");
     CHECK(readable(json::array{}) == "none\n");
+    CHECK(
+        readable(json::parse(R"({"rate":0.0,"list":["a","b"],"no":[]})")) ==
+        "rate  0\nlist  a, b\nno    none\n"
+    );
+}
+
+TEST_CASE("a long cell of a table is cut between characters", "[cli][K4]") {
+    std::string text;
+    std::string start;
+    for (int i = 0; i < 80; ++i) {
+        text.append("ż");
+        start.append(i < 71 ? "ż" : "");
+    }
+    const json::value rows = json::array{json::object{{"sql", text}, {"n", 1}}};
+    CHECK(readable(rows) == "sql" + std::string(69, ' ') + "  n\n" + start + "…  1\n");
 }
 
 TEST_CASE("the signature is HMAC-SHA256 in hex", "[cli][K4]") {
