@@ -454,6 +454,12 @@ void PostgresServer::drop_database(const std::string& name) {
     (void)execute("DROP DATABASE IF EXISTS \"" + name + "\" WITH (FORCE)");
 }
 
+void PostgresServer::clear_database(const std::string& name) {
+    (void)execute(
+        "SET client_min_messages = warning; DROP SCHEMA public CASCADE; CREATE SCHEMA public", name
+    );
+}
+
 std::string PostgresServer::execute(const std::string& sql, std::string_view database) {
     const Connection connection = connect(conninfo(database));
     const std::unique_ptr<PGresult, decltype(&PQclear)> result{

