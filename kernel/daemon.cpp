@@ -14,9 +14,9 @@
 #include "kernel/runtime/exec.hpp"
 #include "kernel/runtime/log.hpp"
 #include "kernel/runtime/metrics.hpp"
-#include "kernel/runtime/secret_box.hpp"
 #include "sdk/manifest/json_file.hpp"
 #include "sdk/manifest/plan.hpp"
+#include "sdk/sealing/secret_box.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -124,6 +124,7 @@ private:
     [[nodiscard]] std::string release(std::string_view args_json);
     [[nodiscard]] std::string set_log_level(std::string_view args_json);
     [[nodiscard]] std::string list_plugins() const;
+    [[nodiscard]] std::string finish_rotation();
     [[nodiscard]] json::object reload(bool dry_run, std::string_view actor);
     void audit_reload(std::string_view actor, std::string_view result, const json::array& changes);
     void tell_audit();
@@ -143,7 +144,7 @@ private:
     runtime::Metrics metrics_;
     registry::Health health_;
     registry::AdminCommands commands_;
-    runtime::SecretBox secret_;
+    sealing::SecretBox secret_;
     audit::Log audit_;
     std::atomic<std::uint64_t> generation_{1};  // of the configuration
     runtime::Exec exec_;
@@ -340,6 +341,36 @@ std::string Daemon::list_plugins() const {
     return json::serialize(list);
 }
 
+// Only when every plugin that may seal says that it has nothing left under the old key: it is the
+// last that could open it.
+std::string Daemon::finish_rotation() {
+    constexpr std::string_view k_permission = "secret:master-key", k_ending = ".reseal";
+    const std::vector<registry::AdminCommands::Usage> usages = commands_.list();
+    for (const manifest::PlannedPlugin& planned : plan_.plugins) {
+        const std::vector<std::string>& granted = planned.manifest.permissions;
+        if (std::find(granted.begin(), granted.end(), k_permission) == granted.end()) {
+            continue;
+        }
+        const auto reseal = std::find_if(usages.begin(), usages.end(), [&](const auto& usage) {
+            return usage.owner == planned.instance.name && usage.name.ends_with(k_ending);
+        });
+        const std::string start = "plugin \"" + planned.instance.name + "\" ";
+        if (reseal == usages.end()) {
+            throw Error{
+                TENON_CONFLICT,
+                start + "may keep sealed secrets and has no command to seal them anew; is it up?"};
+        }
+        const json::value left = json::parse(commands_.run(reseal->name, R"({"limit":0})"));
+        if (const json::value& remaining = left.at("remaining"); remaining != 0) {
+            throw Error{
+                TENON_CONFLICT,
+                start + "has secrets under the old key, " + json::serialize(remaining) +
+                    " in all: first `tenon key rotate`"};
+        }
+    }
+    return secret_.finish();
+}
+
 void Daemon::add_commands() {
     const auto add = [this](std::string_view name, std::string_view usage, auto run) {
         (void)commands_.add("kernel", name, usage, std::move(run));
@@ -387,6 +418,15 @@ void Daemon::add_commands() {
             );
         });
     }
+    add("key.status", "key status: names of the master keys in force", [this](std::string_view) {
+        return secret_.status();
+    });
+    add("key.rotate",
+        "key rotate [--finish]: a new master key; every secret is sealed under it in batches",
+        [this](std::string_view) { return secret_.rotate(); });
+    add("key.finish", "key finish: the old master key is refused from now on", [this](auto) {
+        return finish_rotation();
+    });
     add("stop", "stop: drain and stop the server", [this](std::string_view) {
         (void)::eventfd_write(stop_event_.fd, 1);
         return std::string{R"({"stopping":true})"};

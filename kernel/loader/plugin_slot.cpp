@@ -70,7 +70,7 @@ struct PluginSlot::Tables {
 
     static std::string_view name_of(const runtime::Metrics&) { return "tenon.metrics/1"; }
 
-    static std::string_view name_of(const runtime::SecretBox&) { return "tenon.secret/1"; }
+    static std::string_view name_of(const sealing::SecretBox&) { return "tenon.secret/1"; }
 
     template <auto Member, int Level>
     static constexpr auto exec = &Gate<Member, &Services::exec, Level>::call;

@@ -14,7 +14,7 @@
 #include "kernel/runtime/exec.hpp"
 #include "kernel/runtime/log.hpp"
 #include "kernel/runtime/metrics.hpp"
-#include "kernel/runtime/secret_box.hpp"
+#include "sdk/sealing/secret_box.hpp"
 #include "sdk/audit/audit_log.hpp"
 #include "sdk/manifest/plan.hpp"
 
@@ -36,7 +36,7 @@ struct Services {
     runtime::LogRouter* log;
     runtime::Exec* exec;
     runtime::Metrics* metrics;
-    runtime::SecretBox* secret;
+    sealing::SecretBox* secret;
     registry::Health* health;
     registry::AdminCommands* admin;
     registry::Bus* bus;

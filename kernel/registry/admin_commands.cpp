@@ -63,7 +63,7 @@ std::vector<AdminCommands::Usage> AdminCommands::list() const {
     const std::lock_guard lock{mutex_};
     std::vector<Usage> out;
     for (const auto& [name, command] : commands_) {
-        out.push_back({name, command.usage});
+        out.push_back({name, command.usage, command.owner});
     }
     return out;
 }

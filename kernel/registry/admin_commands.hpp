@@ -23,6 +23,7 @@ public:
     struct Usage {
         std::string name;
         std::string text;
+        std::string owner;
     };
 
     // [control] False: the name is taken or empty.

@@ -9,6 +9,7 @@
 #include "tools/cli/output.hpp"
 #include "tools/cli/plugin_check.hpp"
 #include "tools/cli/plugin_new.hpp"
+#include "tools/cli/rotate_key.hpp"
 #include "tools/cli/verify.hpp"
 
 #include <boost/json/array.hpp>
@@ -252,6 +253,16 @@ int send(const Arguments& arguments) {
     return finish(arguments, server.client().run(command, arguments.options));
 }
 
+// Through the running server, or one that is started for it.
+int rotate_master_key(const Arguments& arguments) {
+    if (auto client = AdminClient::connect(arguments.data_dir)) {
+        return finish(arguments, rotate_key(*client, arguments.options));
+    }
+    TemporaryServer server{
+        {arguments.data_dir, arguments.deployment, arguments.plugin_path, arguments.overrides}};
+    return finish(arguments, rotate_key(server.client(), arguments.options));
+}
+
 int migrate(const Arguments& typed) {
     if (typed.help || typed.words.size() == 1) {
         (void)std::fputs(migrate_help().c_str(), stdout);
@@ -293,6 +304,9 @@ int dispatch(const Arguments& arguments) {
     }
     if (word == "verify" && arguments.words.size() == 1) {
         return run_verify(arguments);
+    }
+    if (arguments.command() == "key.rotate") {
+        return rotate_master_key(arguments);
     }
     if (arguments.command() == "audit.verify" || arguments.command() == "audit.list") {
         return audit_command(arguments);

@@ -15,8 +15,11 @@ Commands
   status                          health of the running server
   verify [--account A] [--symbol S] [--listen ADDR:PORT]
                                   smoke test of the running server: public data, one order
-  keys create --account A --permissions trade,read [--type hmac|ed25519] [--public-key K] [--label L]
+  keys create --account A --permissions trade,read,admin [--type hmac|ed25519] [--public-key K] [--label L]
   keys list, keys revoke --api-key K
+  key status, key rotate [--batch N] [--finish]
+                                  the master key: a new one seals every secret while the server runs;
+                                  --finish ends it, and the old key is refused
   accounts open --account A, accounts list, accounts fund --account A --asset X --amount N
   journal check, journal repair --confirm
   plugin check FILE.so...         conformance of a plugin (plugin check --help)

@@ -4,6 +4,9 @@
 #include "plugins/trading/accounts/secret.hpp"
 #include "plugins/trading/accounts/signature.hpp"
 
+#include <tenon/auth.hpp>
+#include <tenon/reseal.hpp>
+
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -57,7 +60,9 @@ std::string text(const json::object& args, std::string_view key) {
 std::uint32_t parse_permissions(const json::object& args) {
     const json::value* list = args.if_contains("permissions");
     if (list == nullptr || !list->is_array() || list->as_array().empty()) {
-        throw Error{TENON_INVALID, "args/permissions: a list of \"trade\" and \"read\" expected"};
+        throw Error{
+            TENON_INVALID,
+            "args/permissions: a list of \"trade\", \"read\" and \"admin\" expected"};
     }
     std::uint32_t permissions = 0;
     for (const json::value& item : list->as_array()) {
@@ -65,11 +70,13 @@ std::uint32_t parse_permissions(const json::object& args) {
             permissions |= TENON_PERMISSION_READ;
         } else if (item == "trade") {
             permissions |= TENON_PERMISSION_TRADE;
+        } else if (item == "admin") {
+            permissions |= k_permission_admin;
         } else {
             throw Error{
                 TENON_INVALID,
                 "args/permissions: found " + json::serialize(item) +
-                    ", expected \"trade\" or \"read\""};
+                    ", expected \"trade\", \"read\" or \"admin\""};
         }
     }
     return permissions;
@@ -82,6 +89,9 @@ json::array permission_names(std::uint32_t permissions) {
     }
     if ((permissions & TENON_PERMISSION_READ) != 0) {
         names.emplace_back("read");
+    }
+    if ((permissions & k_permission_admin) != 0) {
+        names.emplace_back("admin");
     }
     return names;
 }
@@ -204,16 +214,7 @@ std::string KeyCommands::create(std::string_view args) {
         material = parse_ed25519_public_key(*public_key);
     } else {
         secret = random_alphanumeric(k_key_size);
-        StringSink sealed;
-        ErrorBuffer err;
-        check(
-            secrets_->seal(
-                secrets_.self, str(seal_context(key)), bytes(secret), sealed.sink(), &err
-            ),
-            err,
-            "seal"
-        );
-        material = sealed.text();
+        material = seal_text(secrets_, seal_context(key), secret);
     }
     auto record = sized<tenon_api_key>();
     record.key = str(key);
@@ -283,6 +284,105 @@ std::string KeyCommands::revoke(std::string_view args) {
         "keys.revoke"
     );
     return json::serialize(json::object{{"api_key", key}, {"revoked", true}});
+}
+
+std::vector<KeyCommands::StoredKey> KeyCommands::stale_keys(std::string_view in_force) const {
+    struct Rows {
+        std::string_view in_force;
+        std::vector<StoredKey> keys;
+    } rows{in_force, {}};
+
+    ErrorBuffer err;
+    const auto row = [](void* ctx, const tenon_api_key* key) -> tenon_status {
+        return guard(nullptr, [&] {
+            auto& mine = *static_cast<Rows*>(ctx);
+            if (key->revoked != 0 || key->kind != TENON_KEY_HMAC_SHA256 ||
+                key_of_sealed(view(key->material)) == mine.in_force) {
+                return;
+            }
+            mine.keys.push_back(
+                {std::string{view(key->key)},
+                 std::string{view(key->material)},
+                 std::string{view(key->label)},
+                 key->account,
+                 key->permissions}
+            );
+        });
+    };
+    check(trading_->keys(trading_.self, &rows, row, &err), err, "keys");
+    std::sort(rows.keys.begin(), rows.keys.end(), [](const StoredKey& a, const StoredKey& b) {
+        return a.key < b.key;
+    });
+    return std::move(rows.keys);
+}
+
+bool KeyCommands::reseal_one(const StoredKey& key) const {
+    const std::string context = seal_context(key.key);
+    StringSink opened;
+    opened.text().reserve(key.material.size());
+    ErrorBuffer closed;
+    const tenon_status status =
+        secrets_->open(secrets_.self, str(context), bytes(key.material), opened.sink(), &closed);
+    if (status != TENON_OK) {
+        return false;
+    }
+    std::string material;
+    try {
+        material = seal_text(secrets_, context, opened.text());
+    } catch (...) {
+        wipe(opened.text());
+        throw;
+    }
+    wipe(opened.text());
+    auto record = sized<tenon_api_key>();
+    record.key = str(key.key);
+    record.account = key.account;
+    record.kind = TENON_KEY_HMAC_SHA256;
+    record.permissions = key.permissions;
+    record.material = bytes(material);
+    record.label = str(key.label);
+    try {
+        send(
+            [&](tenon_trading_done done, tenon_err* err) {
+                return trading_->key_add(trading_.self, &record, done, err);
+            },
+            "keys.reseal"
+        );
+    } catch (const Error& e) {
+        if (e.code() != TENON_CONFLICT) {
+            throw;
+        }
+        // Revoked meanwhile: nobody needs its secret.
+    }
+    return true;
+}
+
+std::string KeyCommands::reseal(std::string_view args) {
+    const ResealRequest request{Settings{args.empty() ? "{}" : args}};
+    const std::string in_force = key_in_force(secrets_);
+    const std::vector<StoredKey> stale = stale_keys(in_force);
+    ResealAnswer answer;
+    std::int64_t tried = 0;
+    for (const StoredKey& key : stale) {
+        if (key.key <= request.after) {
+            continue;
+        }
+        if (tried == request.limit) {
+            break;
+        }
+        ++tried;
+        answer.next = key.key;
+        if (reseal_one(key)) {
+            ++answer.resealed;
+        } else {
+            answer.unreadable.push_back(key.key);
+        }
+    }
+    if (tried < request.limit || request.limit == 0) {
+        answer.next.reset();
+    }
+    answer.remaining = std::ssize(request.limit == 0 ? stale : stale_keys(in_force));
+    return answer.json();
 }
 
 }  // namespace tenon::accounts

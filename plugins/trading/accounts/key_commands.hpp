@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Admin commands keys.create, keys.list, keys.revoke. [io]
+// Admin commands keys.create, keys.list, keys.revoke, keys.reseal. [io]
 // A secret is shown once, in the answer of keys.create; it is journalled sealed only.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tenon::accounts {
 
@@ -34,10 +35,23 @@ public:
     std::string create(std::string_view args);
     std::string list(std::string_view args);
     std::string revoke(std::string_view args);
+    // tenon/reseal.hpp. A key that is sealed anew is journalled as the same key with another
+    // material.
+    std::string reseal(std::string_view args);
 
 private:
     using Send = std::function<tenon_status(tenon_trading_done done, tenon_err* err)>;
 
+    struct StoredKey {
+        std::string key, material, label;
+        std::uint64_t account = 0;
+        std::uint32_t permissions = 0;
+    };
+
+    // Secrets of keys in force that stand under another master key than `in_force`, by name.
+    [[nodiscard]] std::vector<StoredKey> stale_keys(std::string_view in_force) const;
+    // False: it does not open.
+    [[nodiscard]] bool reseal_one(const StoredKey& key) const;
     [[nodiscard]] std::uint64_t account_id(std::string_view name) const;
     // Sends a command on the engine's reactor and waits until it is durable.
     void send(Send command, std::string_view what) const;

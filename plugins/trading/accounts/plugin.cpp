@@ -99,7 +99,7 @@ private:
         });
     }
 
-    static constexpr std::array<Command, 3> k_commands{{
+    static constexpr std::array<Command, 4> k_commands{{
         {"keys.create",
          "keys create {\"account\",\"permissions\":[\"trade\",\"read\"]}: make an API key, show "
          "its "
@@ -107,6 +107,9 @@ private:
          &run<&KeyCommands::create>},
         {"keys.list", "keys list: API keys without secrets", &run<&KeyCommands::list>},
         {"keys.revoke", "keys revoke {\"api_key\"}: end a key now", &run<&KeyCommands::revoke>},
+        {"keys.reseal",
+         "keys reseal {\"limit\",\"after\"}: seal secrets under the master key in force",
+         &run<&KeyCommands::reseal>},
     }};
 
     static void on_events(void* ctx, const tenon_execution_event* events, std::uint32_t count) {

@@ -290,7 +290,7 @@ void ProjectionWriter::write_event(Session& session, const ProjectionEvent& even
                 "INSERT INTO api_credentials (key, account, kind, permissions, material, label, "
                 "created_real_ns, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) "
                 "DO UPDATE SET permissions = excluded.permissions, label = excluded.label, "
-                "revoked = excluded.revoked"
+                "material = excluded.material, revoked = excluded.revoked"
             )
             .bind_all(
                 k->key,

@@ -12,6 +12,9 @@
 
 namespace tenon {
 
+// Beside TENON_PERMISSION_READ and _TRADE: what is for administrators, in the native API.
+inline constexpr std::uint32_t k_permission_admin = 4;
+
 // Both [any]. `out`: size is set, the rest is zero.
 class Auth {
 public:

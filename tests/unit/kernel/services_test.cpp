@@ -5,7 +5,6 @@
 #include "kernel/runtime/data_dir.hpp"
 #include "kernel/runtime/log.hpp"
 #include "kernel/runtime/metrics.hpp"
-#include "kernel/runtime/secret_box.hpp"
 #include "sdk/manifest/secret_reference.hpp"
 #include "tests/unit/kernel/scene.hpp"
 
@@ -134,44 +133,6 @@ TEST_CASE("the number of series is bounded", "[kernel][metrics][K10]") {
         made += metrics.gauge("tenon_g", "", {label}) != nullptr ? 1U : 0U;
     }
     CHECK(made == Metrics::k_max_series);
-}
-
-TEST_CASE("a sealed secret opens under its key and context alone", "[kernel][secret][S8]") {
-    TempDir dir;
-    const SecretBox box{dir.path(), true};
-    const std::string sealed = box.seal("account 1", "hunter2");
-    CHECK(sealed.find("hunter2") == std::string::npos);
-    CHECK(box.seal("account 1", "hunter2") != sealed);
-    CHECK(box.open("account 1", sealed) == "hunter2");
-    CHECK_THROWS_AS(box.open("account 2", sealed), tenon::Error);
-    for (std::size_t i = 0; i < sealed.size(); ++i) {
-        std::string damaged = sealed;
-        damaged[i] = static_cast<char>(damaged[i] ^ 1);
-        CHECK_THROWS_AS(box.open("account 1", damaged), tenon::Error);
-    }
-    CHECK_THROWS_AS(box.open("account 1", "short"), tenon::Error);
-    const SecretBox again{dir.path(), false};
-    CHECK(again.open("account 1", sealed) == "hunter2");
-    TempDir other;
-    CHECK_THROWS_AS((SecretBox{other.path(), true}.open("account 1", sealed)), tenon::Error);
-}
-
-TEST_CASE("the master key is guarded", "[kernel][secret][S8]") {
-    TempDir dir;
-    const auto file = dir.path() / "master.key";
-    CHECK_THROWS_WITH((SecretBox{dir.path(), false}), Catch::Contains("missing"));
-    { const SecretBox box{dir.path(), true}; }
-
-    struct stat info {};
-
-    REQUIRE(::stat(file.c_str(), &info) == 0);
-    CHECK((info.st_mode & 0777U) == 0600U);
-    CHECK(info.st_size == 32);
-    REQUIRE(::chmod(file.c_str(), 0640) == 0);
-    CHECK_THROWS_WITH((SecretBox{dir.path(), false}), Catch::Contains("0600"));
-    REQUIRE(::chmod(file.c_str(), 0600) == 0);
-    write_file(file, "too short");
-    CHECK_THROWS_WITH((SecretBox{dir.path(), false}), Catch::Contains("9 bytes; expected 32"));
 }
 
 TEST_CASE("health is the worst of plugins and components", "[kernel][health]") {

@@ -2,6 +2,7 @@
 // Accounts, the ledger, API keys, status of instruments.
 #include "plugins/trading/engine/core/core.hpp"
 
+#include <tenon/auth.hpp>
 #include <tenon/decimal.hpp>
 
 #include <algorithm>
@@ -25,13 +26,25 @@ namespace {
 }
 
 [[nodiscard]] bool good_key(const tenon_api_key& key) noexcept {
-    constexpr std::uint32_t k_permissions = TENON_PERMISSION_READ | TENON_PERMISSION_TRADE;
+    constexpr std::uint32_t k_permissions =
+        TENON_PERMISSION_READ | TENON_PERMISSION_TRADE | k_permission_admin;
     constexpr std::size_t k_ed25519_bytes = 32;
     const bool material = key.kind == TENON_KEY_ED25519
                               ? key.material.n == k_ed25519_bytes
                               : key.kind == TENON_KEY_HMAC_SHA256 && key.material.n > 0;
     return good_key_name(view(key.key)) && material && key.material.n <= k_material_bytes_max &&
            key.label.n <= k_label_bytes_max && (key.permissions & ~k_permissions) == 0;
+}
+
+// The same key with a newly sealed secret: what a rotation of the master key does. Secrets that
+// name their master key begin with version 2, which no journal of earlier versions has.
+[[nodiscard]] bool is_sealed_anew(const ApiKey& there, const tenon_api_key& key) noexcept {
+    constexpr char k_names_its_key = 2;
+    const std::string_view material = view(key.material);
+    return !there.revoked && there.kind == TENON_KEY_HMAC_SHA256 && there.kind == key.kind &&
+           there.account == key.account && there.permissions == key.permissions &&
+           there.label == view(key.label) && there.material != material &&
+           material.front() == k_names_its_key;
 }
 
 // EXTERNAL and VENUES may owe; they, and nobody else, have a bound of their own.
@@ -165,8 +178,14 @@ void Core::run(const KeyAddCommand& command) {
         return;
     }
     std::string name{view(key.key)};
-    if (key_rows_.contains(name)) {
-        refuse(TENON_REJECT_DUPLICATE_KEY);
+    if (const auto found = key_rows_.find(name); found != key_rows_.end()) {
+        ApiKey& there = keys_[found->second];
+        if (!is_sealed_anew(there, key)) {
+            refuse(TENON_REJECT_DUPLICATE_KEY);
+            return;
+        }
+        there.material = view(key.material);
+        put_key(there);
         return;
     }
     if (keys_.size() >= options_.keys_max) {
