@@ -1,0 +1,22 @@
+-- tenon: destructive=true
+DROP TRIGGER mv_news_sentiment_truncate ON news_items;
+DROP TRIGGER mv_news_sentiment_update ON news_items;
+DROP TRIGGER mv_news_sentiment_delete ON news_items;
+DROP TRIGGER mv_news_sentiment_insert ON news_items;
+DROP TRIGGER mv_portfolio_performance_truncate ON trade_logs;
+DROP TRIGGER mv_portfolio_performance_update ON trade_logs;
+DROP TRIGGER mv_portfolio_performance_delete ON trade_logs;
+DROP TRIGGER mv_portfolio_performance_insert ON trade_logs;
+DROP FUNCTION mv_news_sentiment_truncate();
+DROP FUNCTION mv_news_sentiment_update();
+DROP FUNCTION mv_news_sentiment_delete();
+DROP FUNCTION mv_news_sentiment_insert();
+DROP FUNCTION mv_portfolio_performance_truncate();
+DROP FUNCTION mv_portfolio_performance_update();
+DROP FUNCTION mv_portfolio_performance_delete();
+DROP FUNCTION mv_portfolio_performance_insert();
+DROP VIEW mv_news_sentiment_rows;
+DROP VIEW mv_portfolio_performance_rows;
+DROP FUNCTION mv_trade_return(bigint, bigint);
+DROP TABLE mv_news_sentiment;
+DROP TABLE mv_portfolio_performance;

@@ -1,0 +1,11 @@
+-- tenon: destructive=true
+DROP TRIGGER mv_news_sentiment_update;
+DROP TRIGGER mv_news_sentiment_delete;
+DROP TRIGGER mv_news_sentiment_insert;
+DROP TRIGGER mv_portfolio_performance_update;
+DROP TRIGGER mv_portfolio_performance_delete;
+DROP TRIGGER mv_portfolio_performance_insert;
+DROP VIEW mv_news_sentiment_rows;
+DROP VIEW mv_portfolio_performance_rows;
+DROP TABLE mv_news_sentiment;
+DROP TABLE mv_portfolio_performance;

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// The look at the database itself.
+#include "plugins/storage/upkeep/rounds.hpp"
+#include "tests/unit/migrations/shipped_schema.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <fstream>
+
+using Catch::Contains;
+using tenon::Session;
+using tenon::test::SqliteBackend;
+using tenon::upkeep::IntegrityRound;
+
+namespace {
+
+IntegrityRound look(SqliteBackend& backend, bool full) {
+    IntegrityRound round{
+        {backend.storage(), [&backend] { return backend.host.reactor().now_ns(); }}, full};
+    while (round.step()) {}
+    return round;
+}
+
+}  // namespace
+
+TEST_CASE("a whole database has nothing to tell", "[upkeep][S10]") {
+    SqliteBackend backend;
+    tenon::test::shipped_schema(backend)->up();
+    const IntegrityRound round = look(backend, true);
+    CHECK(round.is_ok());
+    CHECK_THAT(round.json(), Contains("{\"ok\":true,\"steps\":") && Contains("\"problems\":[]"));
+}
+
+TEST_CASE("rows that refer to nothing are named with their table", "[upkeep][S10]") {
+    SqliteBackend backend;
+    backend.storage().write(backend.deadline(), [](Session& s) {
+        s.execute("CREATE TABLE \"it's\" (id INTEGER PRIMARY KEY) STRICT;"
+                  "CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER REFERENCES \"it's\" (id)) "
+                  "STRICT;");
+        s.execute("INSERT INTO b VALUES (4, NULL)");
+    });
+    CHECK(look(backend, false).is_ok());
+    backend.storage().write(backend.deadline(), [](Session& s) {
+        // As a foreign program can, which does not switch foreign keys on.
+        s.execute("CREATE TABLE c (id INTEGER PRIMARY KEY, a INTEGER REFERENCES nowhere (id)) "
+                  "STRICT");
+    });
+    const IntegrityRound round = look(backend, false);
+    CAPTURE(round.json());
+    CHECK(round.problems().size() <= 1);
+}
+
+TEST_CASE("a damaged page is found, and the look goes on", "[upkeep][S10]") {
+    SqliteBackend backend;
+    backend.storage().write(backend.deadline(), [](Session& s) {
+        s.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT) STRICT;"
+                  "CREATE TABLE z (id INTEGER PRIMARY KEY) STRICT;"
+                  "CREATE INDEX a_x ON a (x)");
+        for (int i = 0; i < 2000; ++i) {
+            s.prepare("INSERT INTO a (x) VALUES (?)").bind_all("row " + std::to_string(i)).run();
+        }
+    });
+    backend.close();
+    {
+        std::fstream file{backend.settings.file, std::ios::in | std::ios::out | std::ios::binary};
+        file.seekg(0, std::ios::end);
+        const auto size = static_cast<std::int64_t>(file.tellg());
+        REQUIRE(size > 8 * 8192);
+        // The leaves behind the schema's page: their headers become nonsense.
+        for (std::int64_t at = 4 * 8192; at + 8192 <= size; at += 8192) {
+            file.seekp(at);
+            file.write("\xff\xff\xff\xff\xff\xff\xff\xff", 8);
+        }
+    }
+    backend.open();
+    const IntegrityRound round = look(backend, false);
+    CAPTURE(round.json());
+    CHECK_FALSE(round.problems().empty());
+    CHECK_THAT(round.problems().front(), Contains("table a"));
+}
