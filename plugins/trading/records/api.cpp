@@ -65,7 +65,25 @@ void add_resource(std::vector<Endpoint>& all, const Resource& resource) {
          Operation::payment_book,
          &k_payments,
          Right::admin,
-         "Books a payment, once for its idempotency key"}};
+         "Books a payment, once for its idempotency key"},
+        {"POST",
+         "/api/exchange-credentials",
+         Operation::credential_store,
+         &k_credentials,
+         Right::trade,
+         "Seals and keeps the keys of an exchange; they are never shown again"},
+        {"PATCH",
+         "/api/exchange-credentials/{id}",
+         Operation::credential_replace,
+         &k_credentials,
+         Right::trade,
+         "New keys in place of those that are there"},
+        {"DELETE",
+         "/api/exchange-credentials/{id}",
+         Operation::credential_delete,
+         &k_credentials,
+         Right::trade,
+         "Deletes a credential"}};
     for (const Resource* resource :
          {&k_licenses,
           &k_promo_codes,
@@ -74,7 +92,8 @@ void add_resource(std::vector<Endpoint>& all, const Resource& resource) {
           &k_signals,
           &k_predictions,
           &k_news,
-          &k_trade_logs}) {
+          &k_trade_logs,
+          &k_credentials}) {
         add_resource(all, *resource);
     }
     return all;
@@ -85,11 +104,11 @@ void add_resource(std::vector<Endpoint>& all, const Resource& resource) {
            operation != Operation::settings_get && operation != Operation::license_check;
 }
 
-void check_right(const Endpoint& endpoint, const Caller& caller, const User& user) {
+void check_right(const Endpoint& endpoint, const Caller& caller) {
     const bool may = endpoint.right == Right::read    ? caller.may_read
                      : endpoint.right == Right::trade ? caller.may_trade
-                     : is_write(endpoint.operation)   ? caller.may_trade && user.is_admin
-                                                      : caller.may_read && user.is_admin;
+                     : is_write(endpoint.operation)   ? caller.may_trade && caller.is_admin
+                                                      : caller.may_read && caller.is_admin;
     if (!may) {
         throw ApiFailure{
             403,
@@ -119,8 +138,13 @@ create(Session& session, const Endpoint& endpoint, const Request& request, const
 }
 
 // One attempt inside a transaction.
-[[nodiscard]] Answer
-attempt(Session& session, const Endpoint& endpoint, const Request& request, const User& user) {
+[[nodiscard]] Answer attempt(
+    Session& session,
+    const Endpoint& endpoint,
+    const Request& request,
+    const User& user,
+    const Secrets& secrets
+) {
     const Resource& resource = *endpoint.resource;
     const std::int64_t now = request.now_real_ns;
     Parameters parameters{request.query};
@@ -155,6 +179,15 @@ attempt(Session& session, const Endpoint& endpoint, const Request& request, cons
             return {201, redeem_promo(session, user, body(), now)};
         case Operation::payment_book:
             return {201, book_payment(session, body(), now)};
+        case Operation::credential_store:
+            return {201, store_credential(session, secrets, user, body(), now)};
+        case Operation::credential_replace: {
+            const std::int64_t id = id_of(request, resource);
+            return {200, replace_credential(session, secrets, user, id, body(), now)};
+        }
+        case Operation::credential_delete:
+            parameters.finish();
+            return {200, delete_credential(session, user, id_of(request, resource))};
     }
     throw Error{TENON_INTERNAL, "an operation without code"};
 }
@@ -169,12 +202,12 @@ const std::vector<Endpoint>& endpoints() {
 Answer Api::run(const Endpoint& endpoint, const Request& request, std::int64_t deadline_ns) const {
     Answer answer;
     const auto work = [&](Session& session) {
-        User user = user_of(session, request.caller, options_.admin_accounts);
-        check_right(endpoint, request.caller, user);
+        User user = user_of(session, request.caller);
+        check_right(endpoint, request.caller);
         if (is_write(endpoint.operation)) {
             ensure_user(session, request.caller, user, request.now_real_ns);
         }
-        answer = attempt(session, endpoint, request, user);
+        answer = attempt(session, endpoint, request, user, options_.secrets);
     };
     if (is_write(endpoint.operation)) {
         storage_.write(deadline_ns, work);

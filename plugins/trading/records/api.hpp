@@ -3,6 +3,7 @@
 // threads; answer() blocks on the database.
 #pragma once
 
+#include "plugins/trading/records/credentials.hpp"
 #include "plugins/trading/records/request.hpp"
 #include "plugins/trading/records/resource.hpp"
 
@@ -26,7 +27,10 @@ enum class Operation : std::uint8_t {
     license_check,
     license_grant,
     promo_redeem,
-    payment_book
+    payment_book,
+    credential_store,
+    credential_replace,
+    credential_delete
 };
 
 struct Endpoint {
@@ -45,13 +49,13 @@ struct Endpoint {
 [[nodiscard]] std::string openapi_document(std::string_view version);
 
 struct ApiOptions {
-    std::vector<std::string> admin_accounts;
     std::int64_t timeout_ns = 0;
+    Secrets secrets;  // seals exchange credentials
 };
 
 class Api {
 public:
-    Api(Storage storage, ApiOptions options) : storage_{storage}, options_{std::move(options)} {}
+    Api(Storage storage, ApiOptions options) : storage_{storage}, options_{options} {}
 
     // [io] Never throws but for want of memory: failures are answers. `now_ns` is monotonic.
     [[nodiscard]] Answer

@@ -117,6 +117,24 @@ namespace {
            (use == 0 ? "}" : R"(,"additionalProperties":false})");
 }
 
+// The members of a body that are sealed.
+[[nodiscard]] std::string with_secrets(std::string schema, unsigned use) {
+    std::string properties, required;
+    for (const Field& field : secret_fields()) {
+        properties.append(properties.empty() ? "" : ",");
+        properties.append(quoted(field.name)).append(":").append(schema_of(field));
+        properties.insert(properties.size() - 1, R"(,"writeOnly":true)");
+        if ((field.use & k_required) != 0) {
+            required.append(required.empty() ? "" : ",").append(quoted(field.name));
+        }
+    }
+    const std::string_view comma = use == k_create ? "," : "";
+    constexpr std::string_view k_required_begin = R"("required":[)";
+    schema.insert(schema.find(k_required_begin) + k_required_begin.size(), required.append(comma));
+    constexpr std::string_view k_begin = R"({"type":"object","properties":{)";
+    return schema.insert(k_begin.size(), properties.append(comma));
+}
+
 [[nodiscard]] std::string body_schema(const Endpoint& endpoint) {
     const Resource& resource = *endpoint.resource;
     switch (endpoint.operation) {
@@ -149,6 +167,14 @@ namespace {
             schema.insert(schema.find(k_required_begin) + k_required_begin.size(), R"("user_id",)");
             return schema;
         }
+        case Operation::credential_store:
+            return with_secrets(properties_of(resource, k_create), k_create);
+        case Operation::credential_replace:
+            return with_secrets(
+                R"({"type":"object","properties":{},"required":[],)"
+                R"("additionalProperties":false})",
+                k_change
+            );
         default:
             return {};
     }
@@ -162,7 +188,7 @@ parameter(std::string_view name, std::string_view where, std::string_view schema
 }
 
 [[nodiscard]] std::string parameters_of(const Endpoint& endpoint) {
-    if (endpoint.operation == Operation::get || endpoint.operation == Operation::change) {
+    if (endpoint.path.find("{id}") != std::string::npos) {
         return parameter("id", "path", R"({"type":"integer"})");
     }
     if (endpoint.operation == Operation::license_check) {
@@ -193,6 +219,10 @@ parameter(std::string_view name, std::string_view where, std::string_view schema
     if (endpoint.operation == Operation::license_check) {
         return R"({"type":"object","properties":{"license_type":{"type":"string"},)"
                R"("licensed":{"type":"boolean"},"end_us":{"type":["integer","null"]}}})";
+    }
+    if (endpoint.operation == Operation::credential_delete) {
+        return R"({"type":"object","properties":{"id":{"type":"integer","format":"int64"},)"
+               R"("deleted":{"type":"boolean"}}})";
     }
     const Resource& row =
         endpoint.operation == Operation::promo_redeem ? k_licenses : *endpoint.resource;

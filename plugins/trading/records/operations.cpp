@@ -212,17 +212,16 @@ insert_user(Session& session, const std::string& name, std::int64_t now_ns) {
 
 }  // namespace
 
-User user_of(Session& session, const Caller& caller, std::span<const std::string> admins) {
-    User user;
+User user_of(Session& session, const Caller& caller) {
+    User user{0, caller.is_admin};
     auto row = session.prepare(
-        "SELECT a.name, a.user_id, u.enabled FROM accounts a LEFT JOIN users u ON u.id = a.user_id "
+        "SELECT a.user_id, u.enabled FROM accounts a LEFT JOIN users u ON u.id = a.user_id "
         "WHERE a.id = ?"
     );
     row.bind(1, caller.account);
     if (row.step()) {
-        user.id = row.is_null(1) ? 0 : row.integer(1);
-        user.is_admin = std::find(admins.begin(), admins.end(), row.text(0)) != admins.end();
-        const bool is_disabled = !row.is_null(2) && row.integer(2) == 0;
+        user.id = row.is_null(0) ? 0 : row.integer(0);
+        const bool is_disabled = !row.is_null(1) && row.integer(1) == 0;
         while (row.step()) {}
         if (is_disabled) {
             throw ApiFailure{403, "user_disabled", "this user is switched off"};

@@ -6,15 +6,13 @@
 
 #include "plugins/trading/records/store.hpp"
 
-#include <span>
 #include <string>
 
 namespace tenon::records {
 
-// The user of the calling account and whether its name is among `admins`. The id is 0 for an
-// account that has no user yet: it owns no rows. 403 for a user that is switched off.
-[[nodiscard]] User
-user_of(Session& session, const Caller& caller, std::span<const std::string> admins);
+// The user of the calling account. The id is 0 for an account that has no user yet: it owns no
+// rows. 403 for a user that is switched off.
+[[nodiscard]] User user_of(Session& session, const Caller& caller);
 
 // Gives an account without a user a new one, with an id that the database chose and a name after
 // the account's. 503 when the account is not in the database yet.

@@ -7,6 +7,8 @@
 #include "plugins/trading/records/replays.hpp"
 
 #include <tenon/abi/auth.h>
+#include <tenon/admin.hpp>
+#include <tenon/auth.hpp>
 #include <tenon/http.hpp>
 #include <tenon/in_flight.hpp>
 #include <tenon/metrics.hpp>
@@ -26,15 +28,13 @@ constexpr std::int64_t k_ns_per_ms = 1'000'000;
 
 struct Limits {
     explicit Limits(const Settings& s)
-        : admin_accounts{s.get<std::vector<std::string>>("admin_accounts")},
-          request_timeout_ms{s.get<std::int64_t>("request_timeout_ms")},
+        : request_timeout_ms{s.get<std::int64_t>("request_timeout_ms")},
           concurrency{s.get<std::uint32_t>("concurrency")},
           requests_max{s.get<std::uint32_t>("requests_max")},
           receive_window_ms{s.get<std::int64_t>("receive_window_ms")},
           body_max_bytes{s.get<std::size_t>("body_max_bytes")},
           replays_max{s.get<std::size_t>("replays_max")} {}
 
-    std::vector<std::string> admin_accounts;
     std::int64_t request_timeout_ms;
     std::uint32_t concurrency;
     std::uint32_t requests_max;
@@ -64,6 +64,7 @@ public:
         clock_ = host().service<tenon_clock_1>("tenon.clock/1");
         auth_ = host().require<tenon_auth_1>("tenon.auth/1");
         storage_ = Storage{host().require<tenon_storage_1>("tenon.storage/1")};
+        secrets_ = host().service<tenon_secret_1>("tenon.secret/1");
         const Metrics metrics{host()};
         requests_ = metrics.counter("tenon_records_requests_total", "Requests of the native API");
         failures_ = metrics.counter("tenon_records_failures_total", "Requests that failed inside");
@@ -83,9 +84,11 @@ public:
         for (const Endpoint& endpoint : endpoints()) {
             mount(endpoint);
         }
+        add_commands();
     }
 
     void stop() noexcept override {
+        commands_.clear();
         if (routes_) {
             routes_->clear();
             in_flight_.wait();
@@ -102,6 +105,38 @@ private:
         ApiOptions options;
         std::int64_t begin_ns = 0;  // when it arrived
     };
+
+    void add_commands() {
+        commands_.open(host());
+        commands_.add(
+            "credentials.reseal",
+            "credentials reseal {\"limit\",\"after\"}: seal under the master key in force",
+            [this](const Settings& args) {
+                const ResealRequest request{args};
+                ResealAnswer answer;
+                storage_.write(deadline(), [&](Session& session) {
+                    answer = reseal_credentials(session, secrets_, request);
+                });
+                return answer.json();
+            }
+        );
+        commands_.add(
+            "credentials.check",
+            "credentials check {\"limit\",\"after\"}: whether what is sealed opens",
+            [this](const Settings& args) {
+                const ResealRequest request{args};
+                std::string answer;
+                storage_.read(deadline(), [&](Session& session) {
+                    answer = check_credentials(session, secrets_, request);
+                });
+                return answer;
+            }
+        );
+    }
+
+    [[nodiscard]] std::int64_t deadline() const {
+        return clock_->now_ns(clock_.self) + limits_->request_timeout_ms * k_ns_per_ms;
+    }
 
     void mount(const Endpoint& endpoint) {
         std::string path = endpoint.path;
@@ -198,7 +233,8 @@ private:
         return {
             identity.account,
             (identity.permissions & TENON_PERMISSION_READ) != 0,
-            (identity.permissions & TENON_PERMISSION_TRADE) != 0};
+            (identity.permissions & TENON_PERMISSION_TRADE) != 0,
+            (identity.permissions & k_permission_admin) != 0};
     }
 
     void refuse_copy(std::string_view signed_text, std::int64_t until_ms, std::int64_t now_ms) {
@@ -235,8 +271,7 @@ private:
         if (working_.load() >= limits_->requests_max) {
             throw ApiFailure{503, "busy", std::string{k_busy}};
         }
-        const ApiOptions options{
-            limits_->admin_accounts, limits_->request_timeout_ms * k_ns_per_ms};
+        const ApiOptions options{limits_->request_timeout_ms * k_ns_per_ms, secrets_};
         enter();
         bool starts_worker = false;
         {
@@ -339,6 +374,8 @@ private:
     Service<tenon_clock_1> clock_;
     Service<tenon_auth_1> auth_;
     Storage storage_;
+    Secrets secrets_;
+    AdminCommands commands_;
     Counter requests_, failures_, refused_;
     Histogram duration_;
     InFlight in_flight_;

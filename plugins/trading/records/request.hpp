@@ -14,7 +14,7 @@ namespace tenon::records {
 
 struct Caller {
     std::uint64_t account = 0;
-    bool may_read = false, may_trade = false;
+    bool may_read = false, may_trade = false, is_admin = false;
 };
 
 // The parameters of a query string; each name once. Those that nobody asks for are refused.

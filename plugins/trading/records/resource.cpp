@@ -155,6 +155,21 @@ constexpr std::array k_trade_log_fields{
         0,
         k_exit_reasons}};
 
+constexpr std::array k_credential_fields{
+    Field{"exchange", "exchange", Kind::text, k_must | k_filter, 1, 32},
+    Field{"label", "label", Kind::text, k_must | k_filter, 1, 64},
+    Field{
+        "key_hint",
+        "key_hint",
+        Kind::text,
+        0,
+        0,
+        4,
+        {},
+        "the end of the API key; nothing else of it is ever shown"},
+    Field{"created_us", "created_real_ns", Kind::time},
+    Field{"updated_us", "updated_real_ns", Kind::time}};
+
 }  // namespace
 
 const Resource k_settings{
@@ -244,5 +259,12 @@ const Resource k_trade_logs{
     Right::trade,
     {},
     "exit_real_ns IS NULL"};
+const Resource k_credentials{
+    "exchange-credentials",
+    "credential",
+    "exchange_credentials",
+    "created_real_ns",
+    k_credential_fields,
+    true};
 
 }  // namespace tenon::records

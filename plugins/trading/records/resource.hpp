@@ -59,7 +59,7 @@ struct Resource {
 };
 
 extern const Resource k_licenses, k_promo_codes, k_payments, k_models, k_signals, k_predictions,
-    k_news, k_trade_logs;
+    k_news, k_trade_logs, k_credentials;
 // One row for each user; not listed.
 extern const Resource k_settings;
 

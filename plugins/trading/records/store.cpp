@@ -4,12 +4,14 @@
 #include "plugins/trading/records/failure.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace tenon::records {
 namespace {
 
 constexpr std::int64_t k_ns_per_us = 1'000;
 constexpr std::size_t k_page_bytes_max = 1'048'576;  // a page ends with the row that reaches it
+constexpr std::int64_t k_chunk_rows = 128;           // at most 5 MiB of the longest rows
 
 [[nodiscard]] const Field* field_of(const Resource& resource, std::string_view name) noexcept {
     const auto found =
@@ -89,10 +91,15 @@ void add_times(Condition& where, const Resource& resource, Parameters& parameter
     }
 }
 
-void add_cursor(Condition& where, const Resource& resource, Parameters& parameters) {
+// A row's place in the order of a list.
+struct Position {
+    std::int64_t time = 0, id = 0;
+};
+
+[[nodiscard]] std::optional<Position> cursor_of(Parameters& parameters) {
     const std::string* const cursor = parameters.find("cursor");
     if (cursor == nullptr) {
-        return;
+        return std::nullopt;
     }
     const std::string_view text{*cursor};
     const std::size_t point = std::min(text.find('.'), text.size());
@@ -101,20 +108,68 @@ void add_cursor(Condition& where, const Resource& resource, Parameters& paramete
     if (!time || !id) {
         throw invalid("?cursor", "expected the next_cursor of an earlier answer");
     }
+    return Position{*time, *id};
+}
+
+void add_position(Condition& where, const Resource& resource, const Position& from) {
     const std::string column = "r." + std::string{resource.time_column};
-    where.add(column + " <= ?", {*time});
-    where.add("(" + column + ", r.id) < (?, ?)", {*time, *id});
+    where.add(column + " <= ?", {from.time});
+    where.add("(" + column + ", r.id) < (?, ?)", {from.time, from.id});
 }
 
 [[nodiscard]] std::uint32_t count_of(const Resource& resource) noexcept {
     return static_cast<std::uint32_t>(resource.fields.size());
 }
 
-[[nodiscard]] std::string cursor_of(const Resource& resource, const Statement& row) {
+[[nodiscard]] Position position_of(const Resource& resource, const Statement& row) {
     const std::uint32_t id = count_of(resource);
     constexpr std::uint32_t k_time_after_id = 6;
-    return std::to_string(row.integer(id + k_time_after_id)) + "." +
-           std::to_string(row.integer(id));
+    return {row.integer(id + k_time_after_id), row.integer(id)};
+}
+
+struct Page {
+    explicit Page(std::int64_t most) : limit{most} {}
+
+    std::int64_t limit, count = 0;
+    std::optional<Position> last;
+    bool is_full = false;  // and a row comes after the last one
+    std::string out{"{\"data\":["};
+};
+
+struct Chunk {
+    std::optional<Position> from;
+    std::int64_t rows;
+};
+
+// False: there are no more rows.
+[[nodiscard]] bool read_chunk(
+    Session& session,
+    const Resource& resource,
+    Condition where,
+    const Chunk& chunk,
+    Page& page
+) {
+    if (chunk.from) {
+        add_position(where, resource, *chunk.from);
+    }
+    where.values().emplace_back(chunk.rows);
+    auto rows = session.prepare(
+        select_of(resource) + where.sql() + " ORDER BY r." + std::string{resource.time_column} +
+        " DESC, r.id DESC LIMIT ?"
+    );
+    bind_values(rows, where.values());
+    std::int64_t read = 0;
+    while (rows.step()) {
+        ++read;
+        if (page.is_full || page.count == page.limit || page.out.size() >= k_page_bytes_max) {
+            page.is_full = true;
+            continue;
+        }
+        page.out.append(++page.count == 1 ? "" : ",");
+        append_row(page.out, resource, rows);
+        page.last = position_of(resource, rows);
+    }
+    return read == chunk.rows;
 }
 
 [[nodiscard]] Scales scales_of_body(Session& session, const Resource& resource, const Json& body) {
@@ -219,28 +274,23 @@ list_rows(Session& session, const Resource& resource, const User& user, Paramete
             );
         }
     }
-    add_cursor(where, resource, parameters);
+    std::optional<Position> from = cursor_of(parameters);
     parameters.finish();
-    where.values().emplace_back(limit + 1);
-    auto rows = session.prepare(
-        select_of(resource) + where.sql() + " ORDER BY r." + std::string{resource.time_column} +
-        " DESC, r.id DESC LIMIT ?"
-    );
-    bind_values(rows, where.values());
-    std::string out{"{\"data\":["};
-    std::string cursor{"null"};
-    std::int64_t count = 0;
-    std::string last;
-    while (rows.step()) {
-        if (++count > limit || out.size() >= k_page_bytes_max) {
-            cursor = "\"" + last + "\"";
-            continue;
-        }
-        out.append(count == 1 ? "" : ",");
-        append_row(out, resource, rows);
-        last = cursor_of(resource, rows);
+    Page page{limit};
+    // A backend may hold all rows of a statement before it gives the first one.
+    for (bool goes_on = true; goes_on;) {
+        const std::int64_t chunk = std::min(limit + 1 - page.count, k_chunk_rows);
+        goes_on = read_chunk(session, resource, where, {from, chunk}, page) && !page.is_full;
+        from = page.last;
     }
-    return out.append("],\"next_cursor\":").append(cursor).append("}");
+    page.out.append("],\"next_cursor\":");
+    if (page.is_full) {
+        page.out.append("\"").append(std::to_string(page.last->time)).append(".");
+        page.out.append(std::to_string(page.last->id)).append("\"}");
+    } else {
+        page.out.append("null}");
+    }
+    return std::move(page.out);
 }
 
 std::string get_row(Session& session, const Resource& resource, const User& user, std::int64_t id) {

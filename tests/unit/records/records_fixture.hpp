@@ -4,11 +4,13 @@
 #pragma once
 
 #include "plugins/trading/records/api.hpp"
+#include "sdk/sealing/secret_box.hpp"
 #include "tests/unit/migrations/shipped_schema.hpp"
 
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -49,7 +51,7 @@ public:
         r.path = target.substr(0, mark);
         r.query = target.substr(std::min(mark + 1, target.size()));
         r.body = std::move(body);
-        r.caller = {account, may_read, may_trade};
+        r.caller = {account, may_read, may_trade, account == k_ops};
         r.now_real_ns = now_ns;
         for (const bool with_id : {false, true}) {
             for (const records::Endpoint& endpoint : records::endpoints()) {
@@ -104,9 +106,12 @@ public:
         return rows;
     }
 
-    records::Api api() { return records::Api{backend.storage(), {{"ops"}, k_patience_ns}}; }
+    records::Api api() { return records::Api{backend.storage(), {k_patience_ns, secrets}}; }
 
     SchemaBackend backend;
+    TemporaryFolder folder;
+    std::optional<sealing::SecretBox> box{std::in_place, folder.path(), true};
+    records::Secrets secrets{&*box, &sealing::SecretBox::table()};
     bool may_read = true, may_trade = true;
     std::int64_t now_ns = k_now_ns;
 };

@@ -1,0 +1,2 @@
+-- tenon: destructive=true
+DROP TABLE exchange_credentials;
