@@ -103,8 +103,7 @@ std::vector<IntegrityStep> postgres_steps(Session& session) {
 
 }  // namespace
 
-std::vector<IntegrityStep>
-integrity_steps(Session& session, std::string_view dialect, bool full) {
+std::vector<IntegrityStep> integrity_steps(Session& session, std::string_view dialect, bool full) {
     return dialect == "sqlite" ? sqlite_steps(session, full) : postgres_steps(session);
 }
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether the database itself is whole, in steps that are small enough to stand between others' work.
+// Whether the database itself is whole, in steps that are small enough to stand between others'
+// work.
 //
-// SQLite: each table's pages, records and indexes (PRAGMA quick_check, or integrity_check, which also
-// compares indexes with rows) and its foreign keys. PostgreSQL: indexes that are not valid (and not
-// just being built), constraints that were never validated, triggers that are switched off, checksum
-// failures that the server has counted; and each B-tree with bt_index_check, where the extension
-// amcheck is installed in the database. It mends nothing, and does not read PostgreSQL's tables: that
-// is for pg_amcheck and pg_checksums. Functions block ([io]) and throw StorageError.
+// SQLite: each table's pages, records and indexes (PRAGMA quick_check, or integrity_check, which
+// also compares indexes with rows) and its foreign keys. PostgreSQL: indexes that are not valid
+// (and not just being built), constraints that were never validated, triggers that are switched
+// off, checksum failures that the server has counted; and each B-tree with bt_index_check, where
+// the extension amcheck is installed in the database. It mends nothing, and does not read
+// PostgreSQL's tables: that is for pg_amcheck and pg_checksums. Functions block ([io]) and throw
+// StorageError.
 #pragma once
 
 #include <tenon/storage.hpp>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// tenon.storage.upkeep: settings, the schedule, the commands of `tenon views` and `tenon integrity`.
+// tenon.storage.upkeep: settings, the schedule, the commands of `tenon views` and `tenon
+// integrity`.
 #include "plugins/storage/upkeep/rounds.hpp"
 
 #include <tenon/admin.hpp>
@@ -66,7 +67,9 @@ public:
         integrity_due_.begin(now_ns(), integrity_every_s_);
         JobOptions options;
         options.jitter = 0;
-        job_ = every(host(), "upkeep", std::chrono::milliseconds{step_ms_}, [this] { tick(); }, options);
+        job_ = every(
+            host(), "upkeep", std::chrono::milliseconds{step_ms_}, [this] { tick(); }, options
+        );
     }
 
     void stop() noexcept override {
@@ -98,7 +101,8 @@ private:
             "tenon_upkeep_views_checked_time_seconds", "When the summaries were last checked whole"
         );
         integrity_time_ = metrics.gauge(
-            "tenon_upkeep_integrity_checked_time_seconds", "When the database was last checked whole"
+            "tenon_upkeep_integrity_checked_time_seconds",
+            "When the database was last checked whole"
         );
     }
 
@@ -197,7 +201,8 @@ private:
             "views.rebuild",
             "{}: writes the daily summaries anew from their rows, then checks them",
             [this](const Settings&) {
-                const std::uint64_t days = rebuild_views(context(), [this] { return stopping_.load(); });
+                const std::uint64_t days =
+                    rebuild_views(context(), [this] { return stopping_.load(); });
                 host().log().info("views_rebuilt", {{"days", days}});
                 return run(ViewsRound{context()});
             }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Looks through the whole database in steps, each a transaction of its own and bounded in time. Who
-// calls step() decides how fast: a command at once, the schedule one at a time. Not thread-safe; all
-// functions block ([io]). A step that throws StorageError is taken again by the next call; one that
-// took too long is counted as unchecked and passed.
+// calls step() decides how fast: a command at once, the schedule one at a time. Not thread-safe;
+// all functions block ([io]). A step that throws StorageError is taken again by the next call; one
+// that took too long is counted as unchecked and passed.
 #pragma once
 
 #include "plugins/storage/upkeep/integrity.hpp"

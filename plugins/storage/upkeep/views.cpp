@@ -8,9 +8,14 @@ namespace tenon::upkeep {
 namespace {
 
 constexpr std::array<std::string_view, 3> k_performance_keys{
-    "user_id", "account_type", "instrument"};
+    "user_id",
+    "account_type",
+    "instrument"};
 constexpr std::array<std::string_view, 4> k_performance_sums{
-    "trade_count", "pnl_hi", "pnl_lo", "return_sum"};
+    "trade_count",
+    "pnl_hi",
+    "pnl_lo",
+    "return_sum"};
 constexpr std::array<std::string_view, 1> k_sentiment_keys{"symbol"};
 constexpr std::array<std::string_view, 2> k_sentiment_sums{"news_count", "score_sum"};
 
@@ -43,7 +48,8 @@ std::string list_of(std::span<const std::string_view> names) {
     return out;
 }
 
-// Keys, then the sums that are kept, then those of the rows; '?' are the day, its begin and its end.
+// Keys, then the sums that are kept, then those of the rows; '?' are the day, its begin and its
+// end.
 std::string compare_sql(const View& view) {
     std::string totals, kept, rows;
     for (const std::string_view sum : view.sums) {
@@ -110,8 +116,7 @@ std::span<const View> views() {
     return k_views;
 }
 
-std::optional<std::int64_t>
-next_day(Session& session, const View& view, std::int64_t from_ns) {
+std::optional<std::int64_t> next_day(Session& session, const View& view, std::int64_t from_ns) {
     // Two statements, since each is one look into an index; only the union of them would not be.
     std::optional<std::int64_t> first;
     const auto look = [&](std::string_view table, std::string_view column) {

@@ -2,9 +2,10 @@
 // The daily summaries of migrations/0003_views against the rows that they are sums of.
 //
 // One step looks at one day of one summary, in one transaction: what is kept and what the rows give
-// come from one snapshot, so writers neither wait nor show up as differences. A walk over all days is
-// made of such steps, and days without rows on either side are skipped. Not thread-safe; functions
-// block ([io]) and throw StorageError. Averages are made by readers and are not looked at.
+// come from one snapshot, so writers neither wait nor show up as differences. A walk over all days
+// is made of such steps, and days without rows on either side are skipped. Not thread-safe;
+// functions block ([io]) and throw StorageError. Averages are made by readers and are not looked
+// at.
 #pragma once
 
 #include <tenon/storage.hpp>
@@ -20,7 +21,8 @@ namespace tenon::upkeep {
 
 inline constexpr std::int64_t k_day_ns = 86'400'000'000'000;
 
-// A summary: sums of `sums` over the rows of the view `rows`, for each value of `keys` and each day.
+// A summary: sums of `sums` over the rows of the view `rows`, for each value of `keys` and each
+// day.
 struct View {
     std::string_view table, rows, source, time_column;
     std::span<const std::string_view> keys;  // without the day
@@ -31,8 +33,8 @@ struct View {
 
 // A key whose sums are not those of its rows.
 struct Difference {
-    std::string view, key;  // "user_id=7 day=19723 account_type=real …"; days since 1970
-    std::string kept, rows; // "trade_count=2 pnl_hi=0 …"
+    std::string view, key;   // "user_id=7 day=19723 account_type=real …"; days since 1970
+    std::string kept, rows;  // "trade_count=2 pnl_hi=0 …"
 };
 
 // What a walk has found so far.
@@ -51,12 +53,7 @@ void compare_day(Session& session, const View& view, std::int64_t day_ns, Findin
 
 // Puts the sums of the rows in the place of what is kept. In a write transaction that did nothing
 // else yet: on PostgreSQL those who write to the summary wait until it ends.
-void rebuild_day(
-    Session& session,
-    std::string_view dialect,
-    const View& view,
-    std::int64_t day_ns
-);
+void rebuild_day(Session& session, std::string_view dialect, const View& view, std::int64_t day_ns);
 
 // Where a walk is. Steps over all days of all summaries, oldest first.
 class Walk {

@@ -29,7 +29,7 @@ namespace detail {
 
 inline constexpr const char* k_sqlite_columns =
     "SELECT m.name, c.name FROM sqlite_master m, pragma_table_xinfo(m.name) c "
-    "WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'";
+    "WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%'";
 inline constexpr const char* k_postgres_columns =
     "SELECT table_name::text, column_name::text FROM information_schema.columns "
     "WHERE table_schema = current_schema()";

@@ -34,16 +34,20 @@ TEST_CASE("a whole database has nothing to tell", "[upkeep][S10]") {
 TEST_CASE("rows that refer to nothing are named with their table", "[upkeep][S10]") {
     SqliteBackend backend;
     backend.storage().write(backend.deadline(), [](Session& s) {
-        s.execute("CREATE TABLE \"it's\" (id INTEGER PRIMARY KEY) STRICT;"
-                  "CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER REFERENCES \"it's\" (id)) "
-                  "STRICT;");
+        s.execute(
+            "CREATE TABLE \"it's\" (id INTEGER PRIMARY KEY) STRICT;"
+            "CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER REFERENCES \"it's\" (id)) "
+            "STRICT;"
+        );
         s.execute("INSERT INTO b VALUES (4, NULL)");
     });
     CHECK(look(backend, false).is_ok());
     backend.storage().write(backend.deadline(), [](Session& s) {
         // As a foreign program can, which does not switch foreign keys on.
-        s.execute("CREATE TABLE c (id INTEGER PRIMARY KEY, a INTEGER REFERENCES nowhere (id)) "
-                  "STRICT");
+        s.execute(
+            "CREATE TABLE c (id INTEGER PRIMARY KEY, a INTEGER REFERENCES nowhere (id)) "
+            "STRICT"
+        );
     });
     const IntegrityRound round = look(backend, false);
     CAPTURE(round.json());
@@ -53,9 +57,11 @@ TEST_CASE("rows that refer to nothing are named with their table", "[upkeep][S10
 TEST_CASE("a damaged page is found, and the look goes on", "[upkeep][S10]") {
     SqliteBackend backend;
     backend.storage().write(backend.deadline(), [](Session& s) {
-        s.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT) STRICT;"
-                  "CREATE TABLE z (id INTEGER PRIMARY KEY) STRICT;"
-                  "CREATE INDEX a_x ON a (x)");
+        s.execute(
+            "CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT) STRICT;"
+            "CREATE TABLE z (id INTEGER PRIMARY KEY) STRICT;"
+            "CREATE INDEX a_x ON a (x)"
+        );
         for (int i = 0; i < 2000; ++i) {
             s.prepare("INSERT INTO a (x) VALUES (?)").bind_all("row " + std::to_string(i)).run();
         }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random writes to what the daily summaries are sums of, and those sums as a model has them: added up
-// in 128 bits from the rows that the model remembers, by no code of the server's.
+// Random writes to what the daily summaries are sums of, and those sums as a model has them: added
+// up in 128 bits from the rows that the model remembers, by no code of the server's.
 #pragma once
 
 #include <tenon/storage.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -14,6 +15,8 @@
 #include <vector>
 
 namespace tenon::test {
+
+__extension__ using Wide = __int128;
 
 // Key -> sums; a key whose count is 0 is not there.
 using Sums = std::map<std::string, std::vector<std::int64_t>>;
@@ -125,12 +128,12 @@ public:
             if (!t.exit_ns) {
                 continue;
             }
-            auto& to = all.performance
-                           [std::to_string(t.user) + "|" + day_of(*t.exit_ns) + "|" +
-                            (t.is_real ? "real" : "demo") + "|" + std::to_string(t.instrument) +
-                            "|"];
+            auto& to =
+                all.performance
+                    [std::to_string(t.user) + "|" + day_of(*t.exit_ns) + "|" +
+                     (t.is_real ? "real" : "demo") + "|" + std::to_string(t.instrument) + "|"];
             to.resize(4);
-            const auto pnl = static_cast<__int128>(t.pnl);
+            const auto pnl = static_cast<Wide>(t.pnl);
             to[0] += 1;
             to[1] += static_cast<std::int64_t>(pnl / 1'000'000'000);
             to[2] += static_cast<std::int64_t>(pnl % 1'000'000'000);
@@ -147,13 +150,13 @@ public:
 
     // In millionths, as 0003 says it: the part before the point is at most 10^6.
     [[nodiscard]] static std::int64_t return_of(const ModelTrade& t) {
-        const __int128 gain = t.side == 0 ? static_cast<__int128>(t.exit_price) - t.entry_price
-                                          : static_cast<__int128>(t.entry_price) - t.exit_price;
-        const __int128 entry = t.entry_price;
-        const __int128 million = 1'000'000;
-        const __int128 whole = std::max(std::min(gain / entry, million), -million);
-        const __int128 rest = gain % entry;
-        const __int128 part =
+        const Wide gain = t.side == 0 ? static_cast<Wide>(t.exit_price) - t.entry_price
+                                      : static_cast<Wide>(t.entry_price) - t.exit_price;
+        const Wide entry = t.entry_price;
+        const Wide million = 1'000'000;
+        const Wide whole = std::max(std::min(gain / entry, million), -million);
+        const Wide rest = gain % entry;
+        const Wide part =
             t.entry_price < 9'000'000'000'000 ? rest * million / entry : rest / (entry / million);
         return static_cast<std::int64_t>(whole * million + part);
     }
@@ -185,9 +188,9 @@ private:
     }
 
     std::int64_t profit() {
-        return below(8) == 0 ? pick({INT64_MAX, INT64_MIN, 0, 999'999'999, -1'000'000'000})
-                             : static_cast<std::int64_t>(below(2'000'000'000'000)) -
-                                   1'000'000'000'000;
+        return below(8) == 0
+                   ? pick({INT64_MAX, INT64_MIN, 0, 999'999'999, -1'000'000'000})
+                   : static_cast<std::int64_t>(below(2'000'000'000'000)) - 1'000'000'000'000;
     }
 
     ModelTrade trade() {
@@ -238,9 +241,9 @@ private:
         if (rows.empty()) {
             return last_id_ + 1;
         }
-        auto it = rows.lower_bound(static_cast<std::int64_t>(below(
-            static_cast<std::uint64_t>(last_id_) + 1
-        )));
+        auto it = rows.lower_bound(
+            static_cast<std::int64_t>(below(static_cast<std::uint64_t>(last_id_) + 1))
+        );
         return it == rows.end() ? rows.begin()->first : it->first;
     }
 
@@ -258,8 +261,7 @@ private:
                     }
                 }
                 return "UPDATE trade_logs SET user_id = " + text(to.user) +
-                       ", instrument = " + text(to.instrument) +
-                       " WHERE user_id = " + text(from);
+                       ", instrument = " + text(to.instrument) + " WHERE user_id = " + text(from);
             }
             case 1:
                 for (auto& [key, t] : trades_) {
@@ -287,8 +289,7 @@ private:
     std::string close_trade() {
         const std::int64_t id = some(trades_);
         const std::int64_t at = time(), by = price(), pnl = profit();
-        if (const auto found = trades_.find(id);
-            found != trades_.end() && !found->second.exit_ns) {
+        if (const auto found = trades_.find(id); found != trades_.end() && !found->second.exit_ns) {
             found->second.exit_ns = at;
             found->second.exit_price = by;
             found->second.pnl = pnl;

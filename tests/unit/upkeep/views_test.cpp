@@ -64,7 +64,6 @@ TEST_CASE("after every write the summaries are the sums of their rows", "[upkeep
         f.run(sql);
         REQUIRE(f.summaries() == model.sums());
         if (i % 50 == 0) {
-            REQUIRE(f.check().json() == f.check().json());
             REQUIRE(f.check().findings().different == 0);
         }
     }
@@ -106,14 +105,20 @@ TEST_CASE("rows from before the summaries are in them", "[upkeep][S10]") {
 TEST_CASE("a check names what differs, a rebuild mends it", "[upkeep][S10]") {
     Fixture f;
     f.run(k_closed_trade);
-    f.run("INSERT INTO news_items (source, external_id, symbol, title, sentiment_score, "
-          "published_real_ns, fetched_real_ns) VALUES ('s', '1', 'BTC', 't', -30, 5, 5)");
+    f.run(
+        "INSERT INTO news_items (source, external_id, symbol, title, sentiment_score, "
+        "published_real_ns, fetched_real_ns) VALUES ('s', '1', 'BTC', 't', -30, 5, 5)"
+    );
     const Summaries right = f.summaries();
-    CHECK(f.check().json() ==
-          R"({"ok":true,"days":2,"keys":2,"different":0,"unchecked":0,"differences":[]})");
+    CHECK(
+        f.check().json() ==
+        R"({"ok":true,"days":2,"keys":2,"different":0,"unchecked":0,"differences":[]})"
+    );
     f.run("UPDATE mv_portfolio_performance SET pnl_lo = pnl_lo + 1");
-    f.run("INSERT INTO mv_news_sentiment (symbol, day_real_ns, slot, news_count, score_sum) VALUES "
-          "('ETH', 172800000000000, 3, 1, 4)");
+    f.run(
+        "INSERT INTO mv_news_sentiment (symbol, day_real_ns, slot, news_count, score_sum) VALUES "
+        "('ETH', 172800000000000, 3, 1, 4)"
+    );
     const ViewsRound round = f.check();
     CHECK_FALSE(round.is_ok());
     REQUIRE(round.findings().different == 2);
@@ -139,7 +144,8 @@ TEST_CASE("a check looks at a day by its indexes", "[upkeep][S10]") {
         const std::string plan = s.explain(
             "SELECT user_id FROM (SELECT user_id, 0 AS n FROM mv_portfolio_performance "
             "WHERE day_real_ns = ? UNION ALL SELECT user_id, return_sum "
-            "FROM mv_portfolio_performance_rows WHERE exit_real_ns BETWEEN ? AND ?) GROUP BY user_id"
+            "FROM mv_portfolio_performance_rows WHERE exit_real_ns BETWEEN ? AND ?) GROUP BY "
+            "user_id"
         );
         CAPTURE(plan);
         CHECK_THAT(plan, Contains("mv_portfolio_performance_day"));
@@ -150,13 +156,17 @@ TEST_CASE("a check looks at a day by its indexes", "[upkeep][S10]") {
 
 TEST_CASE("the last day of time has its summary too", "[upkeep][S10]") {
     Fixture f;
-    f.run("INSERT INTO news_items (source, external_id, title, sentiment_score, published_real_ns, "
-          "fetched_real_ns) VALUES ('s', '1', 't', 7, 9223372036854775807, 5)");
+    f.run(
+        "INSERT INTO news_items (source, external_id, title, sentiment_score, published_real_ns, "
+        "fetched_real_ns) VALUES ('s', '1', 't', 7, 9223372036854775807, 5)"
+    );
     const ViewsRound round = f.check();
     CHECK(round.is_ok());
     CHECK(round.findings().days == 1);
-    CHECK(f.summaries().sentiment.begin()->first ==
-          "|" + std::to_string(INT64_MAX / k_day * k_day) + "|");
+    CHECK(
+        f.summaries().sentiment.begin()->first ==
+        "|" + std::to_string(INT64_MAX / k_day * k_day) + "|"
+    );
 }
 
 TEST_CASE("a summary whose sums leave 64 bits refuses the write", "[upkeep][S10]") {
