@@ -9,9 +9,10 @@
 --   pnl_hi, pnl_lo            profit is 10^9 * pnl_hi + pnl_lo: of each row's pnl the part above 10^9
 --                             and the rest, which have its sign, so that no sum leaves 64 bits
 --   return_sum                in 10^-6: of each trade the change of price from entry to exit in its
---                             direction, before fees, over the entry price; cut off, at +-10^6 times
---                             too. From entry prices of 9 * 10^12 units on their last six digits do
---                             not count for what is after the point, lest it leaves 64 bits.
+--                             direction, before fees, over the entry price; cut off, and the part
+--                             before the point at +-10^6. From entry prices of 9 * 10^12 units on
+--                             their last six digits do not count for the part after the point, lest
+--                             it leaves 64 bits.
 --   score_sum                 of sentiment_score
 --
 -- An average is a sum over its count; who reads makes it. The rows of a key are added up: `slot` keeps
