@@ -221,6 +221,44 @@ TEST_CASE("a transfer with a known reference is done once", "[core][T13]") {
     CHECK(m.core.check_invariants().empty());
 }
 
+TEST_CASE("a key's secret is sealed anew, and nothing else of it changes", "[core][S8]") {
+    Market m;
+    const std::string old_seal = "\1old", new_seal = "\2new", newer_seal = "\2newer";
+    auto key = sized<tenon_api_key>();
+    key.key = str("k1");
+    key.account = m.ann;
+    key.kind = TENON_KEY_HMAC_SHA256;
+    key.permissions = TENON_PERMISSION_READ;
+    key.material = bytes(old_seal);
+    key.label = str("mine");
+    const auto add = [&] { return m.apply(trading::KeyAddCommand{key}).reject; };
+    REQUIRE(add() == TENON_REJECT_NONE);
+    CHECK(add() == TENON_REJECT_DUPLICATE_KEY);
+    key.material = bytes(new_seal);
+    CHECK(add() == TENON_REJECT_NONE);
+    CHECK(m.output.event_count() == 1);
+    CHECK(add() == TENON_REJECT_DUPLICATE_KEY);
+    REQUIRE(m.core.keys().size() == 1);
+    CHECK(m.core.keys().front().material == new_seal);
+    // A seal of the version before does not come back, and no other right or owner with a new one.
+    key.material = bytes(old_seal);
+    CHECK(add() == TENON_REJECT_DUPLICATE_KEY);
+    key.material = bytes(newer_seal);
+    key.permissions = TENON_PERMISSION_READ | TENON_PERMISSION_TRADE;
+    CHECK(add() == TENON_REJECT_DUPLICATE_KEY);
+    key.permissions = TENON_PERMISSION_READ;
+    key.account = m.bob;
+    CHECK(add() == TENON_REJECT_DUPLICATE_KEY);
+    key.account = m.ann;
+    key.label = str("other");
+    CHECK(add() == TENON_REJECT_DUPLICATE_KEY);
+    key.label = str("mine");
+    m.apply(trading::KeyRevokeCommand{str("k1")});
+    CHECK(add() == TENON_REJECT_DUPLICATE_KEY);
+    CHECK(m.core.keys().front().material == new_seal);
+    CHECK(m.core.keys().front().revoked);
+}
+
 TEST_CASE("orders of one account may meet and the balances stay right", "[core][T2]") {
     Market m;
     m.deposit(m.ann, "BTC", "1");
