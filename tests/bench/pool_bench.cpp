@@ -45,7 +45,7 @@ struct Backend {
 
     [[nodiscard]] tenon::Returned give_back(Nothing&) noexcept { return tenon::Returned::clean; }
 
-    [[nodiscard]] bool ping(Nothing&) noexcept { return true; }
+    [[nodiscard]] bool ping(Nothing&, std::int64_t) noexcept { return true; }
 };
 
 class TenonPool {

@@ -275,6 +275,18 @@ Database::Clone::~Clone() {
 }
 
 tenon_iface Database::clone(bool with_rows, std::int64_t deadline_ns) {
+    const Inside call{*this};
+    std::unique_ptr<Clone> made = make_clone(with_rows, deadline_ns);
+    StorageProvider* const self = made->copy.get();
+    const std::lock_guard lock{mutex_};
+    if (stopping_) {
+        refuse("the database is stopping");
+    }
+    clones_.emplace(self, std::move(made));
+    return {self, StorageProvider::table(*self)};
+}
+
+std::unique_ptr<Database::Clone> Database::make_clone(bool with_rows, std::int64_t deadline_ns) {
     std::unique_ptr<Clone> made;
     Settings settings = settings_;
     const Keywords from = keywords_of(settings_)[hosts_.primary_or_first()];
@@ -311,13 +323,7 @@ tenon_iface Database::clone(bool with_rows, std::int64_t deadline_ns) {
         HostPool::Lease lease = made->copy->acquire(TENON_INTENT_WRITE, deadline_ns, "clone");
         lease->execute("ANALYZE");
     }
-    StorageProvider* const self = made->copy.get();
-    const std::lock_guard lock{mutex_};
-    if (stopping_) {
-        refuse("the database is stopping");
-    }
-    clones_.emplace(self, std::move(made));
-    return {self, StorageProvider::table(*self)};
+    return made;
 }
 
 void Database::drop_clone(tenon_iface clone) noexcept {

@@ -9,6 +9,10 @@ namespace tenon::postgres {
 namespace {
 
 constexpr std::int64_t k_grace_ns = 2 * k_second;
+// A host that is silent for less is not in question.
+constexpr std::int64_t k_silence_ns = 500 * k_ms;
+// To bring a session that comes back to rest; one that takes longer goes.
+constexpr std::int64_t k_rest_ns = 5 * k_second;
 
 using Keywords = std::vector<std::pair<std::string, std::string>>;
 
@@ -69,11 +73,26 @@ bool Connection::on_standby() const noexcept {
     return told != nullptr && std::strcmp(told, "on") == 0;
 }
 
-bool Connection::lend(std::uint32_t intent) noexcept {
+Connection::Bound::Bound(Connection& connection, std::int64_t deadline_ns) noexcept
+    : connection_{connection},
+      began_ns_{connection.telemetry_.now_ns()},
+      deadline_ns_{deadline_ns} {
+    connection_.wire_.set_bound(deadline_ns);
+}
+
+Connection::Bound::~Bound() {
+    const bool cut = connection_.broken() && connection_.telemetry_.now_ns() >= deadline_ns_;
+    connection_.terminated_ =
+        connection_.terminated_ || (cut && deadline_ns_ - began_ns_ < k_silence_ns);
+    connection_.wire_.set_bound(INT64_MAX);
+}
+
+bool Connection::lend(std::uint32_t intent, std::int64_t deadline_ns) noexcept {
     intent_ = intent;
     position_.clear();
     position_wanted_ = false;
     bool alive = false;
+    const Bound bound{*this, deadline_ns};
     (void)guard(nullptr, [&] { alive = wire_.is_quiet(); });
     return alive;
 }
@@ -81,6 +100,7 @@ bool Connection::lend(std::uint32_t intent) noexcept {
 bool Connection::make_idle() noexcept {
     long_ = false;
     wire_.set_patience(patience_ns_);
+    const Bound bound{*this, telemetry_.now_ns() + k_rest_ns};
     const tenon_status status = guard(nullptr, [&] {
         reset_statements();
         if (state_ != State::none) {
@@ -100,7 +120,8 @@ bool Connection::make_idle() noexcept {
     return status == TENON_OK && !broken();
 }
 
-bool Connection::ping() noexcept {
+bool Connection::ping(std::int64_t deadline_ns) noexcept {
+    const Bound bound{*this, deadline_ns};
     const tenon_status status = guard(nullptr, [&] {
         wire_.send("SELECT 1");
         wire_.sync();

@@ -90,8 +90,9 @@ public:
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    // For one who got it from the pool. False: it died in the pool.
-    [[nodiscard]] bool lend(std::uint32_t intent) noexcept;
+    // For one who got it from the pool. False: it died in the pool, or has not come to rest by the
+    // deadline.
+    [[nodiscard]] bool lend(std::uint32_t intent, std::int64_t deadline_ns) noexcept;
 
     // For longer work by a caller's own hand: what it sets on the session is undone at the end.
     // Where it sets a statement_timeout of its own, that alone bounds its statements.
@@ -104,7 +105,7 @@ public:
 
     // As new: no transaction, no row on its way, nothing set. False: it has to be thrown away.
     [[nodiscard]] bool make_idle() noexcept;
-    [[nodiscard]] bool ping() noexcept;
+    [[nodiscard]] bool ping(std::int64_t deadline_ns) noexcept;
 
     // [any] Ends what runs on it, and itself.
     void cancel() noexcept { wire_.shut(); }
@@ -158,6 +159,21 @@ public:
 
     // A text of one column and row; "" when there is none. Of our own SQL, with values bound.
     [[nodiscard]] std::string ask(const std::string& sql, std::span<const tenon_value> values = {});
+
+    // While it lives no wait for the server goes on past the deadline. A session that it cut is
+    // broken, and says nothing about its host when there was little time.
+    class Bound {
+    public:
+        Bound(Connection& connection, std::int64_t deadline_ns) noexcept;
+        ~Bound();
+        Bound(const Bound&) = delete;
+        Bound& operator=(const Bound&) = delete;
+
+    private:
+        Connection& connection_;
+        std::int64_t began_ns_;
+        std::int64_t deadline_ns_;
+    };
 
 private:
     friend class Prepared;

@@ -10,7 +10,6 @@ namespace tenon::postgres {
 namespace {
 
 constexpr std::int64_t k_maintenance_ns = k_second;
-constexpr std::int64_t k_stop_patience_ns = 5 * k_second;
 constexpr std::int64_t k_prune_ns = 3600 * k_second;
 
 }  // namespace
@@ -27,7 +26,8 @@ Database::~Database() {
     (void)stop();
 }
 
-std::uint32_t Database::stop() noexcept {
+std::uint32_t Database::stop(std::int64_t patience_ns) noexcept {
+    in_flight_.close();
     std::map<void*, std::unique_ptr<Clone>> clones;
     {
         const std::lock_guard lock{mutex_};
@@ -39,7 +39,8 @@ std::uint32_t Database::stop() noexcept {
         maintenance_.join();
     }
     clones.clear();
-    return hosts_.stop(k_stop_patience_ns);
+    const std::uint32_t out = hosts_.stop(patience_ns);
+    return std::max(out, static_cast<std::uint32_t>(in_flight_.wait_for(patience_ns)));
 }
 
 void Database::take(const Settings& settings) noexcept {
@@ -79,13 +80,16 @@ HostPool::Lease Database::acquire_for(const tenon_transaction_options& options) 
 }
 
 StorageSession& Database::lease(std::uint32_t intent, std::int64_t deadline_ns) {
+    const Inside call{*this};
     HostPool::Lease lease = acquire(intent, deadline_ns, "lease");
     lease->lend_for_long();
     return lease.detach();
 }
 
 void Database::release(StorageSession& session) noexcept {
+    in_flight_.enter();  // also once it is closed
     hosts_.give_back(static_cast<Connection&>(session));
+    in_flight_.leave();
 }
 
 bool Database::owns(const StorageSession& session) const noexcept {
@@ -151,6 +155,7 @@ void Database::report_health() noexcept {
 }
 
 void Database::check(bool deep, std::int64_t deadline_ns) {
+    const Inside call{*this};
     HostPool::Lease lease =
         acquire(deep ? TENON_INTENT_WRITE : TENON_INTENT_READ, deadline_ns, "probe");
     (void)lease->ask("SELECT 1");

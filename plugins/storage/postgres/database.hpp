@@ -13,6 +13,7 @@
 
 #include "plugins/storage/postgres/host_set.hpp"
 
+#include <tenon/in_flight.hpp>
 #include <tenon/probe.hpp>
 
 #include <atomic>
@@ -24,8 +25,9 @@
 namespace tenon::postgres {
 
 inline constexpr std::int64_t k_retry_max_ns = 30 * k_second;
+inline constexpr std::int64_t k_stop_patience_ns = 5 * k_second;
 
-// Thread-safe. Lives until the last session is back.
+// Thread-safe. Lives until the last session is back and the last call has returned.
 class Database final : public StorageProvider, public Probe {
 public:
     // Connects to nobody yet. Throws Error when the settings do not fit together.
@@ -64,9 +66,9 @@ public:
     void drop_clone(tenon_iface clone) noexcept override;
 
     void check(bool deep, std::int64_t deadline_ns) override;
-    // Refuses new work and ends what runs. Gives back how many sessions are still out: while any
-    // is, the database must be kept.
-    std::uint32_t stop() noexcept;
+    // Refuses new work and ends what runs, waiting for it. Gives back how many sessions are still
+    // out or calls still inside, whichever are more: while any is, the database must be kept.
+    std::uint32_t stop(std::int64_t patience_ns = k_stop_patience_ns) noexcept;
     void publish() noexcept;
 
     [[nodiscard]] HostSet& hosts() noexcept { return hosts_; }
@@ -77,6 +79,15 @@ public:
 private:
     struct Work;
     struct Clone;
+    struct Inside;
+
+    [[nodiscard]] tenon_status run_transaction(
+        const tenon_transaction_options& options,
+        tenon_transaction_fn fn,
+        void* ctx,
+        tenon_sink position,
+        tenon_err* err
+    );
 
     [[nodiscard]] HostPool::Lease
     acquire(std::uint32_t intent, std::int64_t deadline_ns, std::string_view owner);
@@ -86,6 +97,7 @@ private:
     [[nodiscard]] bool run_body(Work& work, Connection& connection);
     [[nodiscard]] bool claim_key(Connection& connection, const std::string& key);
     [[nodiscard]] bool pause(std::int64_t ns);
+    [[nodiscard]] std::unique_ptr<Clone> make_clone(bool with_rows, std::int64_t deadline_ns);
     static void make_key_table(Connection& connection);
     void maintain() noexcept;
     void look_after() noexcept;
@@ -104,7 +116,24 @@ private:
     bool stopping_ = false;
     std::int64_t next_prune_ns_ = 0;
     std::map<void*, std::unique_ptr<Clone>> clones_;
+    InFlight in_flight_;  // calls of others
     std::thread maintenance_;
+};
+
+// A call of somebody's: stop() waits for its end. Refused once the database is closed.
+struct Database::Inside {
+    explicit Inside(Database& entered) : database{entered} {
+        if (!database.in_flight_.try_enter()) {
+            throw StorageError{TENON_UNAVAILABLE, "the database is closed", Failure::permanent};
+        }
+    }
+
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+    ~Inside() { database.in_flight_.leave(); }
+
+    Database& database;
 };
 
 }  // namespace tenon::postgres

@@ -121,7 +121,7 @@ Returned HostBackend::give_back(Connection& connection) noexcept {
         return connection.host_lost() ? Returned::lost : Returned::broken;
     }
     if (connection.queries() >= settings_->queries_max) {
-        return Returned::broken;
+        return Returned::worn;
     }
     return was_clean ? Returned::clean : Returned::reset;
 }

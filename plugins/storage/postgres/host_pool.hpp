@@ -33,7 +33,9 @@ public:
     [[nodiscard]] std::unique_ptr<Connection> connect(std::int64_t deadline_ns);
     [[nodiscard]] Returned give_back(Connection& connection) noexcept;
 
-    [[nodiscard]] bool ping(Connection& connection) noexcept { return connection.ping(); }
+    [[nodiscard]] bool ping(Connection& connection, std::int64_t deadline_ns) noexcept {
+        return connection.ping(deadline_ns);
+    }
 
     void cancel(Connection& connection) noexcept { connection.cancel(); }
 

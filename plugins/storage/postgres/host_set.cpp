@@ -13,6 +13,8 @@ constexpr std::int64_t k_primary_wait_ns = 5 * k_second;
 // How long a caller waits for a free connection while another server could serve it too.
 constexpr std::int64_t k_busy_wait_ns = 50 * k_ms;
 constexpr std::int64_t k_replay_poll_ns = 2 * k_ms;
+// For a replica to say how far it has come; another serves the caller then.
+constexpr std::int64_t k_replay_answer_ns = 250 * k_ms;
 
 // As libpq reads it: name='value' with \ and ' escaped.
 std::string conninfo_of(const Keywords& keywords) {
@@ -196,7 +198,7 @@ HostSet::try_one(const Wanted& wanted, const Candidate& candidate, std::int64_t 
     for (;;) {
         HostPool::Lease lease = pool.lease(deadline_ns, wanted.owner);
         lease->set_home(&pool);
-        if (!lease->lend(wanted.intent)) {
+        if (!lease->lend(wanted.intent, deadline_ns)) {
             continue;
         }
         const bool write = wanted.intent == TENON_INTENT_WRITE;
@@ -216,7 +218,10 @@ HostSet::try_one(const Wanted& wanted, const Candidate& candidate, std::int64_t 
 
 // Before the transaction begins: its snapshot must be taken after the position was replayed.
 bool HostSet::has_replayed(Connection& connection, const Wanted& wanted, std::int64_t ns) {
-    const std::int64_t until_ns = std::min(telemetry_.now_ns() + ns, wanted.deadline_ns);
+    const std::int64_t now_ns = telemetry_.now_ns();
+    const std::int64_t until_ns = std::min(now_ns + ns, wanted.deadline_ns);
+    const std::int64_t answer_ns = now_ns + std::max(ns, k_replay_answer_ns);
+    const Connection::Bound bound{connection, std::min(answer_ns, wanted.deadline_ns)};
     for (;;) {
         const std::string text = connection.ask("SELECT pg_catalog.pg_last_wal_replay_lsn()::text");
         const std::optional<std::uint64_t> replayed = parse_lsn(text);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/storage/postgres/database.hpp"
+#include "plugins/storage/postgres/gate.hpp"
 
 #include <tenon/settings.hpp>
 
@@ -39,79 +39,6 @@ Settings read(const tenon::Settings& s) {
     return settings;
 }
 
-// The services before the start and after the stop, too.
-class Gate final : public StorageProvider, public Probe {
-public:
-    std::unique_ptr<Database> behind;  // null outside start .. stop
-    // One that was stopped with sessions out; never deleted.
-    std::atomic<Database*> kept{nullptr};
-
-    [[nodiscard]] std::string_view dialect() const noexcept override { return "postgres"; }
-
-    [[nodiscard]] StorageSession& lease(std::uint32_t intent, std::int64_t deadline_ns) override {
-        return database().lease(intent, deadline_ns);
-    }
-
-    // Also after the stop.
-    void release(StorageSession& session) noexcept override {
-        for (Database* const database : {behind.get(), kept.load()}) {
-            if (database != nullptr && database->owns(session)) {
-                database->release(session);
-                return;
-            }
-        }
-    }
-
-    void stats(tenon_storage_stats& out) override { database().stats(out); }
-
-    [[nodiscard]] tenon_status transact(
-        std::uint32_t intent,
-        std::int64_t deadline_ns,
-        tenon_transaction_fn fn,
-        void* ctx,
-        tenon_err* err
-    ) override {
-        return database().transact(intent, deadline_ns, fn, ctx, err);
-    }
-
-    [[nodiscard]] tenon_status transact_with(
-        const tenon_transaction_options& options,
-        tenon_transaction_fn fn,
-        void* ctx,
-        tenon_sink position,
-        tenon_err* err
-    ) override {
-        return database().transact_with(options, fn, ctx, position, err);
-    }
-
-    [[nodiscard]] tenon_status
-    run_query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) override {
-        return database().run_query(query, row, ctx, err);
-    }
-
-    [[nodiscard]] tenon_iface clone(bool with_rows, std::int64_t deadline_ns) override {
-        return database().clone(with_rows, deadline_ns);
-    }
-
-    void drop_clone(tenon_iface clone) noexcept override {
-        if (behind) {  // else it went with the database
-            behind->drop_clone(clone);
-        }
-    }
-
-    void check(bool deep, std::int64_t deadline_ns) override {
-        database().check(deep, deadline_ns);
-    }
-
-private:
-    [[nodiscard]] Database& database() {
-        if (!behind) {
-            throw StorageError{TENON_UNAVAILABLE, "the database is not open", Failure::permanent};
-        }
-        return *behind;
-    }
-};
-
 class PostgresPlugin final : public Plugin {
 public:
     explicit PostgresPlugin(const tenon_host* host) : Plugin{host} {
@@ -124,8 +51,8 @@ public:
         if (dry_run) {
             return;
         }
-        if (gate_.behind) {
-            gate_.behind->take(settings);
+        if (Database* const database = gate_.behind()) {
+            database->take(settings);
         }
         settings_ = std::move(settings);
     }
@@ -134,11 +61,11 @@ public:
         telemetry_ = make_telemetry();
         settings_.cluster.fence_file = host().environment("data_dir") + "/postgres-" +
                                        host().environment("instance") + ".fence";
-        gate_.behind = std::make_unique<Database>(settings_, telemetry_);
+        gate_.open(std::make_unique<Database>(settings_, telemetry_));
         collect_ = telemetry_.metrics->on_collect(
             telemetry_.metrics.self,
             [](void* database) { static_cast<Database*>(database)->publish(); },
-            gate_.behind.get()
+            gate_.behind()
         );
         telemetry_.log.info(
             "database_open",
@@ -149,15 +76,12 @@ public:
     }
 
     void stop() noexcept override {
-        if (gate_.behind) {
-            telemetry_.metrics->remove_on_collect(telemetry_.metrics.self, collect_);
-            if (const std::uint32_t out = gate_.behind->stop(); out != 0) {
-                // Somebody may still be using them: they must not go with the database.
-                telemetry_.log.error("database_sessions_not_returned", {{"sessions", out}});
-                gate_.kept = gate_.behind.get();
-                (void)gate_.behind.release();
-            }
-            gate_.behind.reset();
+        if (gate_.behind() == nullptr) {
+            return;
+        }
+        telemetry_.metrics->remove_on_collect(telemetry_.metrics.self, collect_);
+        if (const std::uint32_t out = gate_.close(); out != 0) {
+            telemetry_.log.error("database_sessions_not_returned", {{"sessions", out}});
         }
     }
 

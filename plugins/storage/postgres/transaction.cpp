@@ -78,6 +78,17 @@ tenon_status Database::transact_with(
     tenon_sink position,
     tenon_err* err
 ) {
+    const Inside call{*this};
+    return run_transaction(options, fn, ctx, position, err);
+}
+
+tenon_status Database::run_transaction(
+    const tenon_transaction_options& options,
+    tenon_transaction_fn fn,
+    void* ctx,
+    tenon_sink position,
+    tenon_err* err
+) {
     const bool write = options.intent == TENON_INTENT_WRITE;
     if (options.key.n > k_key_max || (options.key.n > 0 && !write)) {
         throw invalid(write ? "a key has 64 bytes at most" : "a key is for writes");
@@ -250,6 +261,8 @@ bool Database::claim_key(Connection& connection, const std::string& key) {
 
 tenon_status
 Database::run_query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) {
+    const Inside inside{*this};
+
     struct Call {
         tenon_row_fn row;
         void* ctx;

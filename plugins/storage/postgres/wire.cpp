@@ -129,6 +129,7 @@ void Wire::fail(std::string_view what) {
 }
 
 void Wire::wait(short events, std::int64_t deadline_ns) {
+    deadline_ns = std::min(deadline_ns, bound_ns_);
     pollfd fd{PQsocket(connection_), events, 0};
     for (;;) {
         const std::int64_t left_ns = deadline_ns - telemetry_.now_ns();

@@ -104,6 +104,9 @@ public:
 
     void set_patience(std::int64_t ns) noexcept { patience_ns_ = ns; }
 
+    // No wait goes on past it, whatever the patience; INT64_MAX: none.
+    void set_bound(std::int64_t deadline_ns) noexcept { bound_ns_ = deadline_ns; }
+
 private:
     void connect(std::int64_t deadline_ns);
     void enter_pipeline();
@@ -119,6 +122,7 @@ private:
     const Telemetry& telemetry_;
     PGconn* connection_ = nullptr;
     std::int64_t patience_ns_ = 32 * k_second;
+    std::int64_t bound_ns_ = INT64_MAX;
     std::uint32_t left_behind_ = 0;  // syncs to skip
     bool broken_ = false;
     bool warned_ = false;

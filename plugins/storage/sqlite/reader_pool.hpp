@@ -34,7 +34,9 @@ public:
         return was_open ? Returned::reset : Returned::clean;
     }
 
-    [[nodiscard]] bool ping(Connection& connection) noexcept { return connection.is_alive(); }
+    [[nodiscard]] bool ping(Connection& connection, std::int64_t /*deadline_ns*/) noexcept {
+        return connection.is_alive();
+    }
 
     void cancel(Connection& connection) noexcept { connection.cancel(); }
 

@@ -8,7 +8,8 @@
 //       std::string name() const;                    // for messages: "primary db1:5432", no secret
 //       std::unique_ptr<Connection> connect(std::int64_t deadline_ns);   // or throws StorageError
 //       Returned give_back(Connection&) noexcept;    // makes it as new, and proves that it is
-//       bool ping(Connection&) noexcept;             // asks the host for a sign of life
+//       // Asks the host for a sign of life; false: there was none by then.
+//       bool ping(Connection&, std::int64_t deadline_ns) noexcept;
 //       void cancel(Connection&) noexcept;           // optional, [any]: ends what runs on it, soon
 //       void on_event(PoolEvent, const std::string&) noexcept;           // optional: for the log
 //   };
@@ -128,8 +129,11 @@ public:
             Node* node = grant.node;
             if (node == nullptr) {
                 node = open(grant.epoch, deadline_ns, who);
-            } else if (!is_usable(*node, grant.stale)) {
+            } else if (!is_usable(*node, grant.stale, deadline_ns)) {
                 node = nullptr;
+                if (backend_.now_ns() >= deadline_ns) {
+                    throw Queue::late();  // the next one would get no time to answer either
+                }
             }
             if (node != nullptr) {
                 leases_.fetch_add(1, std::memory_order_relaxed);
@@ -247,19 +251,27 @@ private:
     enum class Fate : std::uint8_t { keep, ping, recycle, evict };
 
     // Of a connection just taken. False: it is gone.
-    [[nodiscard]] bool is_usable(Node& node, bool stale) noexcept {
+    [[nodiscard]] bool is_usable(Node& node, bool stale, std::int64_t deadline_ns) noexcept {
         Fate fate = Fate::evict;
         if (!stale && node.lent_ns >= node.retire_ns) {
             fate = Fate::recycle;
         } else if (!stale) {
             if (node.lent_ns - node.ok_ns <= options_.validate_after_ns ||
-                backend_.ping(*node.connection)) {
+                backend_.ping(*node.connection, ping_deadline(node.lent_ns, deadline_ns))) {
                 return true;
             }
-            node.lost = true;
+            // A ping cut short because its caller had no more time says nothing about the host.
+            const std::int64_t now_ns = backend_.now_ns();
+            node.lost = now_ns < deadline_ns || now_ns - node.lent_ns >= options_.connect_fault_ns;
         }
         end(node, fate);
         return false;
+    }
+
+    // A host has as long to answer a ping as to accept a connection.
+    [[nodiscard]] std::int64_t ping_deadline(std::int64_t now_ns, std::int64_t deadline_ns)
+        const noexcept {
+        return std::min(deadline_ns, now_ns + options_.connect_timeout_ns);
     }
 
     // With the right to. Null: not now, but waiting may help; else throws.
@@ -361,8 +373,10 @@ private:
             node.leaked = false;
             node.lost = found == Returned::lost;
             Fate fate = Fate::evict;
-            if (!closed_ && node.epoch == epoch_ && found <= Returned::reset) [[likely]] {
-                const bool worn = node.uses >= options_.uses_max || now_ns >= node.retire_ns;
+            const bool usable = found <= Returned::reset || found == Returned::worn;
+            if (!closed_ && node.epoch == epoch_ && usable) [[likely]] {
+                const bool worn = found == Returned::worn || node.uses >= options_.uses_max ||
+                                  now_ns >= node.retire_ns;
                 fate = worn ? Fate::recycle : Fate::keep;
             }
             if (fate == Fate::keep) [[likely]] {
@@ -443,7 +457,7 @@ private:
             idle_.erase(at);
             if (fate == Fate::ping) {
                 lock.unlock();
-                node.lost = !backend_.ping(*node.connection);
+                node.lost = !backend_.ping(*node.connection, ping_deadline(now_ns, INT64_MAX));
                 lock.lock();
                 fate = node.lost || closed_ || node.epoch != epoch_ ? Fate::evict : Fate::keep;
             }

@@ -81,6 +81,13 @@ protected:
         return {me.node, me.node != nullptr && me.node->epoch != epoch_, epoch_};
     }
 
+    // For one who has no time left.
+    [[nodiscard]] StorageError late() {
+        const std::lock_guard lock{mutex_};
+        ++stats_.timeouts;
+        return timeout_locked(backend_.now_ns());
+    }
+
     // Until served or the deadline.
     void await(Lock& lock, Waiter& me, std::int64_t now_ns, std::int64_t deadline_ns) {
         while (!me.is_served()) {

@@ -23,7 +23,8 @@ enum class Returned : std::uint8_t {
     clean,   // as new
     reset,   // a transaction was open or a setting changed; undone, and proved to be
     broken,  // cannot be used again; says nothing about others
-    lost     // the host ended it, or is not what it was: others are no better
+    lost,    // the host ended it, or is not what it was: others are no better
+    worn     // as new, and has served its time
 };
 
 enum class PoolEvent : std::uint8_t {
@@ -109,7 +110,7 @@ concept PoolBackend = std::move_constructible<Backend> &&
     { backend.connect(ns) } -> std::same_as<std::unique_ptr<typename Backend::Connection>>;
     { backend.give_back(connection) }
     noexcept->std::same_as<Returned>;
-    { backend.ping(connection) }
+    { backend.ping(connection, ns) }
     noexcept->std::same_as<bool>;
 };
 

@@ -23,6 +23,8 @@ struct FakePoolHost {
     std::atomic<int> open{0};
     std::atomic<int> open_max{0};
     std::atomic<int> pings{0};
+    std::atomic<std::int64_t> ping_deadline_ns{0};  // of the last ping
+    std::atomic<bool> hangs{false};                 // a ping takes all the time that it has
     std::atomic<int> cancels{0};
     std::atomic<std::uint64_t> generation{1};  // connections of an earlier one are dead
     std::function<void(std::int64_t deadline_ns)> on_connect = [](std::int64_t) {};
@@ -50,6 +52,7 @@ struct FakePoolConnection {
     std::uint64_t generation;
     bool in_transaction = false;
     bool rollback_fails = false;
+    bool is_worn = false;
     std::atomic<bool> used{false};
 };
 
@@ -75,7 +78,7 @@ public:
             return Returned::lost;
         }
         if (!connection.in_transaction) {
-            return Returned::clean;
+            return connection.is_worn ? Returned::worn : Returned::clean;
         }
         if (connection.rollback_fails) {
             return Returned::broken;
@@ -84,8 +87,13 @@ public:
         return Returned::reset;
     }
 
-    [[nodiscard]] bool ping(Connection& connection) noexcept {
+    [[nodiscard]] bool ping(Connection& connection, std::int64_t deadline_ns) noexcept {
         ++host_->pings;
+        host_->ping_deadline_ns = deadline_ns;
+        if (host_->hangs) {
+            host_->clock_ns = deadline_ns;
+            return false;
+        }
         return connection.generation == host_->generation;
     }
 
