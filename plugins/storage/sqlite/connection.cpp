@@ -481,13 +481,9 @@ bool Connection::make_idle() noexcept {
         telemetry_.log.warn("database_connection_dropped", {{"reason", e.what()}});
         return false;
     }
-    for (sqlite3_stmt* s = sqlite3_next_stmt(db_, nullptr); s != nullptr;
-         s = sqlite3_next_stmt(db_, s)) {
-        if (sqlite3_stmt_busy(s) != 0) {
-            return false;
-        }
-    }
-    return !in_transaction() && !cancelled_.load(std::memory_order_relaxed);
+    // A statement that still ran would hold its snapshot open.
+    const bool is_reading = sqlite3_txn_state(db_, nullptr) != SQLITE_TXN_NONE;
+    return !is_reading && !in_transaction() && !cancelled_.load(std::memory_order_relaxed);
 }
 
 bool Connection::is_alive() noexcept {

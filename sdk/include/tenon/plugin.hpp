@@ -115,7 +115,14 @@ inline tenon_status fail(
 
 // A tenon_err of one's own, for calling through a table.
 struct ErrorBuffer : tenon_err {
-    ErrorBuffer() noexcept : tenon_err{} { size = sizeof(tenon_err); }
+    // The text is not cleared: half a kilobyte for every call that may fail.
+    ErrorBuffer() noexcept {  // NOLINT(cppcoreguidelines-pro-type-member-init)
+        size = sizeof(tenon_err);
+        code = TENON_OK;
+        flags = 0;
+        len = 0;
+        msg[0] = '\0';
+    }
 
     [[nodiscard]] std::string_view message() const noexcept { return {msg, len}; }
 
