@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/migrations/copy/copier.hpp"
+
+#include "plugins/migrations/copy/catalogue.hpp"
+#include "plugins/migrations/copy/compare.hpp"
+
+#include <algorithm>
+#include <array>
+#include <sodium.h>
+
+namespace tenon::copy {
+namespace {
+
+std::string random_id() {
+    std::array<unsigned char, 8> bytes{};
+    randombytes_buf(bytes.data(), bytes.size());
+    std::array<char, 17> text{};
+    sodium_bin2hex(text.data(), text.size(), bytes.data(), bytes.size());
+    return text.data();
+}
+
+// Rows that a migration itself puts into an empty database are few.
+constexpr std::int64_t k_seed_rows_max = 1'000;
+
+}  // namespace
+
+Copier::Copier(Side source, Side target, Service<tenon_clock_1> clock, CopyOptions options)
+    : source_{std::move(source)},
+      target_{std::move(target)},
+      clock_{clock},
+      options_{std::move(options)},
+      tables_{common_tables(source_, target_)},
+      capture_{source_, tables_},
+      journal_{target_, tables_} {
+    if (source_.storage.service().self == target_.storage.service().self) {
+        throw Error{TENON_INVALID, "source and target are the same storage"};
+    }
+}
+
+std::int64_t Copier::deadline() const {
+    return clock_->now_ns(clock_.self) + options_.timeout_ns;
+}
+
+void Copier::at(std::string_view point) const {
+    if (options_.at) {
+        options_.at(point);
+    }
+}
+
+// A target whose rows are those that its migrations made, and that the source has too, is empty.
+void Copier::require_seeds_of(const Table& table, Session& source, Session& target) const {
+    const TableSql from{table, source_.is_postgres()};
+    const TableSql to{table, target_.is_postgres()};
+    RowBatch here{table};
+    Statement rows = to.read_after(target, nullptr, k_seed_rows_max + 1);
+    while (rows.step()) {
+        here.add(rows);
+    }
+    for (std::size_t i = 0; i < here.size(); ++i) {
+        const Key key = here.key(i);
+        bool same = false;
+        Statement other = from.read_keys(source, {&key, 1});
+        while (other.step()) {
+            RowBatch there{table};
+            there.add(other);
+            same = canonical(table, there.row(0)) == canonical(table, here.row(i));
+        }
+        if (!same || here.size() > static_cast<std::size_t>(k_seed_rows_max)) {
+            throw Error{
+                TENON_CONFLICT,
+                target_.name + " is not empty: it has rows of its own, such as " +
+                    row_name(table, key) + "; name a new database"};
+        }
+    }
+}
+
+void Copier::require_seeds(Session& source, Session& target) const {
+    for (const Table& table : tables_) {
+        require_seeds_of(table, source, target);
+    }
+}
+
+void Copier::erase_rows(Session& target) const {
+    for (auto table = tables_.rbegin(); table != tables_.rend(); ++table) {
+        target.execute("DELETE FROM " + quoted(table->name));
+    }
+}
+
+void Copier::start(Session& source, Session& target) const {
+    require_seeds(source, target);
+    Progress progress;
+    progress.copy_id = random_id();
+    progress.owner = owner_;
+    progress.begun_real_ns = clock_->now_real_ns(clock_.self);
+    for (const Table& table : tables_) {
+        TableProgress row;
+        row.rows_total = number(source, "SELECT count(*) FROM " + quoted(table.name));
+        progress.tables.push_back(row);
+    }
+    journal_.create(target, progress);
+    journal_.unbind_tables(target);
+    erase_rows(target);
+}
+
+// The journal with this run as its owner, whether it was there or not.
+void Copier::take_over() {
+    Transaction source{source_, TENON_INTENT_READ, deadline()};
+    const std::string captured = capture_.copy_id(*source);
+    const bool fenced = capture_.is_fenced(*source);
+    Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+    std::optional<Progress> found = journal_.read(*target);
+    if (!found) {
+        if (!captured.empty() || fenced) {
+            throw Error{
+                TENON_CONFLICT,
+                source_.name +
+                    " is already copied to another target, or its target was lost: end "
+                    "that copy first (--abandon)"};
+        }
+        start(*source, *target);
+        target.commit();
+        return;
+    }
+    if (found->phase == Phase::finished) {
+        throw Error{TENON_CONFLICT, "the copy to " + target_.name + " is finished"};
+    }
+    const bool lost = found->phase == Phase::copying && captured.empty();
+    if (lost || (!captured.empty() && captured != found->copy_id)) {
+        throw Error{
+            TENON_CONFLICT,
+            target_.name + " holds a copy of another source, or the capture in " + source_.name +
+                " was removed: end that copy first (--abandon)"};
+    }
+    found->owner = owner_;
+    journal_.write(*target, *found);
+    target.commit();
+}
+
+void Copier::begin() {
+    owner_ = random_id();
+    take_over();
+    at("journal_made");
+    Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+    Progress progress = own(*target);
+    if (progress.phase != Phase::preparing) {
+        return;
+    }
+    {
+        Transaction source{source_, TENON_INTENT_WRITE, deadline()};
+        if (capture_.copy_id(*source).empty()) {
+            capture_.install(*source, progress.copy_id);
+            source.commit();
+        }
+    }
+    at("source_captured");
+    progress.phase = Phase::copying;
+    journal_.write(*target, progress);
+    target.commit();
+}
+
+void Copier::reopen() {
+    Transaction source{source_, TENON_INTENT_WRITE, deadline()};
+    capture_.lift_fence(*source);
+    source.commit();
+}
+
+void Copier::abandon() {
+    {
+        Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+        const std::optional<Progress> found = journal_.read(*target);
+        if (found && found->phase == Phase::finished) {
+            throw Error{
+                TENON_CONFLICT,
+                "the copy to " + target_.name +
+                    " is finished; --reopen lets the source take writes again"};
+        }
+    }
+    {
+        Transaction source{source_, TENON_INTENT_WRITE, deadline()};
+        capture_.lift_fence(*source);
+        capture_.remove(*source);
+        source.commit();
+    }
+    at("capture_removed");
+    Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+    if (journal_.read(*target)) {
+        erase_rows(*target);
+        journal_.bind_tables(*target);
+        journal_.remove(*target);
+        target.commit();
+    }
+}
+
+CopyStatus Copier::status() {
+    CopyStatus status;
+    {
+        Transaction target{target_, TENON_INTENT_READ, deadline()};
+        std::optional<Progress> found = journal_.read(*target);
+        status.exists = found.has_value();
+        if (found) {
+            status.progress = std::move(*found);
+        }
+    }
+    Transaction source{source_, TENON_INTENT_READ, deadline()};
+    status.waiting = capture_.waiting(*source);
+    status.fenced = capture_.is_fenced(*source);
+    return status;
+}
+
+}  // namespace tenon::copy

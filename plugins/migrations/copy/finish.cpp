@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// The end of a copy: comparing everything, closing the source, opening the target.
+#include "plugins/migrations/copy/compare.hpp"
+#include "plugins/migrations/copy/copier.hpp"
+
+namespace tenon::copy {
+namespace {
+
+constexpr int k_rounds_max = 1'000;
+
+}  // namespace
+
+TableCheck Copier::check_table(std::size_t table) {
+    TableCheck check;
+    Ranges done;
+    {
+        Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+        Progress progress = own(*target);
+        Transaction source{source_, TENON_INTENT_READ, deadline()};
+        if (progress.phase == Phase::copying) {
+            done = apply_changes(*source, *target, progress);
+            journal_.write(*target, progress);
+        }
+        check = compare_table(tables_[table], {source_, *source}, {target_, *target}, options_);
+        target.commit();
+    }
+    forget(done);
+    return check;
+}
+
+std::vector<TableCheck> Copier::verify() {
+    {
+        Transaction target{target_, TENON_INTENT_READ, deadline()};
+        const Progress progress = own(*target);
+        if (progress.tables_done() < tables_.size()) {
+            throw Error{
+                TENON_CONFLICT,
+                std::to_string(tables_.size() - progress.tables_done()) + " of " +
+                    std::to_string(tables_.size()) + " tables are not copied yet"};
+        }
+    }
+    std::vector<TableCheck> checks;
+    for (std::size_t table = 0; table < tables_.size(); ++table) {
+        checks.push_back(check_table(table));
+        at("table_checked");
+    }
+    return checks;
+}
+
+void Copier::require_same(const std::vector<TableCheck>& checks) const {
+    std::string faults;
+    for (const TableCheck& check : checks) {
+        for (const std::string& difference : check.differences) {
+            faults.append(faults.empty() ? "" : "\n").append(difference);
+        }
+    }
+    if (!faults.empty()) {
+        throw Error{TENON_CORRUPT, "the copy is not the same as its source:\n" + faults};
+    }
+}
+
+// Whether the target takes back what was taken away; undone again.
+void Copier::try_binding() {
+    Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+    (void)own(*target);
+    journal_.bind_tables(*target);
+}
+
+// In one write transaction of the source, that keeps all other writers out: nothing is between the
+// last change that is brought over and the fence.
+void Copier::close_source() {
+    Transaction source{source_, TENON_INTENT_WRITE, deadline()};
+    // The first statement: PostgreSQL takes the snapshot after it, and so sees all that came
+    // before.
+    capture_.lock(*source);
+    if (capture_.is_fenced(*source)) {
+        return;
+    }
+    Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+    Progress progress = own(*target);
+    (void)apply_changes(*source, *target, progress);
+    progress.phase = Phase::closing;
+    journal_.write(*target, progress);
+    target.commit();
+    at("last_changes_committed");
+    capture_.remove(*source);
+    capture_.fence(*source);
+    source.commit();
+    at("source_fenced");
+}
+
+void Copier::bind_target() {
+    Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+    Progress progress = own(*target);
+    journal_.bind_tables(*target);
+    journal_.set_identities(*target);
+    progress.phase = Phase::finished;
+    journal_.write(*target, progress);
+    at("target_bound");
+    target.commit();
+}
+
+void Copier::finish() {
+    Phase phase = Phase::copying;
+    {
+        Transaction target{target_, TENON_INTENT_READ, deadline()};
+        phase = own(*target).phase;
+    }
+    if (phase == Phase::finished) {
+        return;
+    }
+    if (phase == Phase::copying) {
+        require_same(verify());
+        try_binding();
+        int rounds = 0;
+        while (advance() && applied_ > static_cast<std::int64_t>(options_.last_changes_max)) {
+            if (++rounds == k_rounds_max) {
+                throw Error{
+                    TENON_UNAVAILABLE,
+                    "writers of " + source_.name + " outrun the copy; finish when they are fewer"};
+            }
+        }
+    }
+    close_source();
+    // Nobody writes to the source any more: what is the same now stays so.
+    require_same(verify());
+    bind_target();
+}
+
+}  // namespace tenon::copy

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// kill -9 at random points of a copy, again and again; the next run goes on.
+#include "tests/integration/copy/databases.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <csignal>
+#include <cstdlib>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using tenon::Session;
+using tenon::test::checks_of;
+using tenon::test::make_copier;
+using tenon::test::PostgresBackend;
+using tenon::test::RandomWriter;
+using tenon::test::server;
+using tenon::test::ShippedPostgres;
+using tenon::test::ShippedSqlite;
+using tenon::test::small_steps;
+using tenon::test::SqliteBackend;
+using tenon::test::TemporaryFolder;
+
+namespace {
+
+// In a child, so that this process has no threads and no connection.
+template <class Work>
+int in_child(Work&& work) {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        int result = 1;
+        try {
+            work();
+            result = 0;
+        } catch (const std::exception& e) {
+            (void)std::fprintf(stderr, "child: %s\n", e.what());
+        }
+        ::_exit(result);
+    }
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    return status;
+}
+
+// The file of the first SQLite database of a test, opened by every child anew.
+struct Place {
+    TemporaryFolder folder;
+    std::string database = server().create_database();
+
+    [[nodiscard]] auto opened() const {
+        return [this](tenon::sqlite::Settings& settings) {
+            settings.file = (folder.path() / "source.db").string();
+        };
+    }
+};
+
+// A copier that is killed at the `kill_at`-th point it comes to; writes come between its steps.
+void run(const Place& place, std::uint64_t seed, int transactions, int kill_at) {
+    ShippedSqlite sqlite{place.opened()};
+    ShippedPostgres postgres{place.database};
+    auto options = small_steps();
+    options.at = [&kill_at](std::string_view) {
+        if (--kill_at == 0) {
+            (void)::kill(::getpid(), SIGKILL);
+        }
+    };
+    auto copier = make_copier(sqlite.side("old"), postgres.side("new"), sqlite.backend, options);
+    copier->begin();
+    std::mt19937_64 random{seed};
+    const auto write = [&] {
+        if (transactions-- <= 0 || copier->status().fenced) {
+            return;
+        }
+        const std::int64_t row = static_cast<std::int64_t>(random() % 400);
+        sqlite.run(
+            "INSERT INTO users (name, created_real_ns) VALUES ('late " + std::to_string(random()) +
+            "', 0); UPDATE orders SET reject = reject + 1 WHERE order_id > " + std::to_string(row) +
+            "; DELETE FROM news_items WHERE id % 40 = " + std::to_string(row % 40)
+        );
+    };
+    while (copier->advance()) {
+        write();
+    }
+    copier->finish();
+}
+
+void fill(const Place& place, std::uint64_t seed) {
+    ShippedSqlite sqlite{place.opened()};
+    RandomWriter writer{seed};
+    auto storage = sqlite.backend.storage();
+    storage.write(sqlite.backend.deadline(), [&](Session& s) { writer.begin(s); });
+    for (int i = 0; i < 120; ++i) {
+        storage.write(sqlite.backend.deadline(), [&](Session& s) { writer.transaction(s); });
+    }
+}
+
+}  // namespace
+
+TEST_CASE("a copy that is killed anywhere goes on and ends the same", "[copy][kill][S12]") {
+    const auto seed = Catch::rngSeed();
+    INFO("seed " << seed);
+    const bool is_long = std::getenv("TENON_LONG") != nullptr;
+    std::mt19937_64 random{seed};
+    for (int round = 0; round < (is_long ? 40 : 2); ++round) {
+        const Place place;
+        const std::uint64_t data = random();
+        REQUIRE(in_child([&] { fill(place, data); }) == 0);
+        int kills = 0;
+        for (bool more = true; more;) {
+            const int kill_at = 1 + static_cast<int>(random() % 25);
+            CAPTURE(round, kills, kill_at);
+            const int status = in_child([&] {
+                run(place, data + static_cast<std::uint64_t>(kills), 10, kill_at);
+            });
+            more = WIFSIGNALED(status);
+            REQUIRE((more || status == 0));
+            REQUIRE(++kills < 1000);
+        }
+        CHECK(kills > 3);
+        CHECK(in_child([&] {
+                  ShippedSqlite sqlite{place.opened()};
+                  ShippedPostgres postgres{place.database};
+                  for (const auto& check : checks_of(sqlite, postgres)) {
+                      if (check.different != 0 || check.source_digest != check.target_digest) {
+                          throw tenon::Error{TENON_CORRUPT, check.table + " differs"};
+                      }
+                  }
+                  if (postgres.number("SELECT count(*) FROM tenon_copy_restore") != 0 ||
+                      sqlite.number("SELECT count(*) FROM users WHERE name LIKE 'late%'") == 0) {
+                      throw tenon::Error{TENON_CORRUPT, "the copy is not whole"};
+                  }
+              }) == 0);
+        server().drop_database(place.database);
+    }
+}
