@@ -4,8 +4,13 @@
 #include "plugins/migrations/copy/catalogue.hpp"
 #include "plugins/migrations/copy/compare.hpp"
 
+#include <tenon/backoff.hpp>
+
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <sodium.h>
 
 namespace tenon::copy {
@@ -44,6 +49,27 @@ std::int64_t Copier::deadline() const {
 void Copier::at(std::string_view point) const {
     if (options_.at) {
         options_.at(point);
+    }
+}
+
+void Copier::repeated(const std::function<void()>& work) const {
+    const std::int64_t last_ns = deadline();
+    Backoff waits{{10'000'000, 1'000'000'000}, static_cast<std::uint64_t>(last_ns)};
+    for (;;) {
+        try {
+            work();
+            return;
+        } catch (const StorageError& e) {
+            const std::int64_t wait_ns = waits.next();
+            if ((!e.retryable() && e.failure() != Failure::in_doubt) ||
+                clock_->now_ns(clock_.self) + wait_ns >= last_ns) {
+                throw;
+            }
+            std::mutex mutex;
+            std::unique_lock lock{mutex};
+            std::condition_variable never;
+            (void)never.wait_for(lock, std::chrono::nanoseconds{wait_ns}, [] { return false; });
+        }
     }
 }
 
@@ -136,10 +162,7 @@ void Copier::take_over() {
     target.commit();
 }
 
-void Copier::begin() {
-    owner_ = random_id();
-    take_over();
-    at("journal_made");
+void Copier::capture_source() {
     Transaction target{target_, TENON_INTENT_WRITE, deadline()};
     Progress progress = own(*target);
     if (progress.phase != Phase::preparing) {
@@ -158,15 +181,24 @@ void Copier::begin() {
     target.commit();
 }
 
+void Copier::begin() {
+    owner_ = random_id();
+    repeated([&] { take_over(); });
+    at("journal_made");
+    repeated([&] { capture_source(); });
+}
+
 void Copier::reopen() {
-    Transaction source{source_, TENON_INTENT_WRITE, deadline()};
-    capture_.lift_fence(*source);
-    source.commit();
+    repeated([&] {
+        Transaction source{source_, TENON_INTENT_WRITE, deadline()};
+        capture_.lift_fence(*source);
+        source.commit();
+    });
 }
 
 void Copier::abandon() {
-    {
-        Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+    repeated([&] {
+        Transaction target{target_, TENON_INTENT_READ, deadline()};
         const std::optional<Progress> found = journal_.read(*target);
         if (found && found->phase == Phase::finished) {
             throw Error{
@@ -174,21 +206,24 @@ void Copier::abandon() {
                 "the copy to " + target_.name +
                     " is finished; --reopen lets the source take writes again"};
         }
-    }
-    {
+    });
+    repeated([&] {
         Transaction source{source_, TENON_INTENT_WRITE, deadline()};
+        capture_.lock(*source);
         capture_.lift_fence(*source);
         capture_.remove(*source);
         source.commit();
-    }
+    });
     at("capture_removed");
-    Transaction target{target_, TENON_INTENT_WRITE, deadline()};
-    if (journal_.read(*target)) {
-        erase_rows(*target);
-        journal_.bind_tables(*target);
-        journal_.remove(*target);
-        target.commit();
-    }
+    repeated([&] {
+        Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+        if (journal_.read(*target)) {
+            erase_rows(*target);
+            journal_.bind_tables(*target);
+            journal_.remove(*target);
+            target.commit();
+        }
+    });
 }
 
 CopyStatus Copier::status() {

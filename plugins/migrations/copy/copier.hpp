@@ -82,7 +82,12 @@ private:
 
     [[nodiscard]] std::int64_t deadline() const;
     void at(std::string_view point) const;
+    // Once more, after a wait, when the storage says that it may help: every part of the work may
+    // be repeated, also after a commit whose outcome is not known.
+    void repeated(const std::function<void()>& work) const;
     void take_over();
+    void capture_source();
+    [[nodiscard]] bool step();
     void start(Session& source, Session& target) const;
     void require_seeds(Session& source, Session& target) const;
     void require_seeds_of(const Table& table, Session& source, Session& target) const;

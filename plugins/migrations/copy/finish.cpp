@@ -41,7 +41,10 @@ std::vector<TableCheck> Copier::verify() {
     }
     std::vector<TableCheck> checks;
     for (std::size_t table = 0; table < tables_.size(); ++table) {
-        checks.push_back(check_table(table));
+        repeated([&] {
+            checks.resize(table);
+            checks.push_back(check_table(table));
+        });
         at("table_checked");
     }
     return checks;
@@ -111,7 +114,7 @@ void Copier::finish() {
     }
     if (phase == Phase::copying) {
         require_same(verify());
-        try_binding();
+        repeated([&] { try_binding(); });
         int rounds = 0;
         while (advance() && applied_ > static_cast<std::int64_t>(options_.last_changes_max)) {
             if (++rounds == k_rounds_max) {
@@ -121,10 +124,10 @@ void Copier::finish() {
             }
         }
     }
-    close_source();
+    repeated([&] { close_source(); });
     // Nobody writes to the source any more: what is the same now stays so.
     require_same(verify());
-    bind_target();
+    repeated([&] { bind_target(); });
 }
 
 }  // namespace tenon::copy

@@ -154,9 +154,8 @@ void Copier::forget(const Ranges& ranges) {
     }
 }
 
-bool Copier::advance() {
+bool Copier::step() {
     Ranges done;
-    bool more = false;
     {
         Transaction target{target_, TENON_INTENT_WRITE, deadline()};
         Progress progress = own(*target);
@@ -165,8 +164,7 @@ bool Copier::advance() {
         }
         Transaction source{source_, TENON_INTENT_READ, deadline()};
         done = apply_changes(*source, *target, progress);
-        more = !done.empty() || progress.tables_done() < tables_.size();
-        if (!more) {
+        if (done.empty() && progress.tables_done() == tables_.size()) {
             return false;
         }
         copy_rows(*source, *target, progress);
@@ -178,6 +176,12 @@ bool Copier::advance() {
     forget(done);
     at("changes_forgotten");
     return true;
+}
+
+bool Copier::advance() {
+    bool more = false;
+    repeated([&] { more = step(); });
+    return more;
 }
 
 }  // namespace tenon::copy

@@ -60,12 +60,18 @@ int move(From& from, To& to, RandomWriter& writer) {
             ++written;
         }
     }};
-    while (copier->status().progress.tables_done() < copier->tables().size()) {
-        (void)copier->advance();
+    std::string failure;
+    try {
+        while (copier->status().progress.tables_done() < copier->tables().size()) {
+            (void)copier->advance();
+        }
+        copier->finish();
+    } catch (const std::exception& e) {
+        failure = e.what();
     }
-    copier->finish();
     stop = true;
     trading.join();
+    REQUIRE(failure.empty());
     CHECK(copier->status().fenced);
     require_equal(checks_of(from, to));
     return written;
