@@ -316,8 +316,13 @@ std::unique_ptr<Database::Clone> Database::make_clone(bool with_rows, std::int64
     }
     settings.pool_min = 0;
     settings.pool_size = std::min<std::uint32_t>(settings.pool_size, 4);
-    Telemetry telemetry = telemetry_;
-    telemetry.health = {};  // the original's state is not the copy's
+    settings.trial = true;
+    settings.statements_max = 0;
+    settings.query_cache_mb = 0;
+    settings.slow_query_ms = 0;
+    Telemetry telemetry;  // its figures are not the database's
+    telemetry.log = telemetry_.log;
+    telemetry.clock = telemetry_.clock;
     made->copy = std::make_unique<Database>(std::move(settings), std::move(telemetry));
     {
         HostPool::Lease lease = made->copy->acquire(TENON_INTENT_WRITE, deadline_ns, "clone");

@@ -64,7 +64,8 @@ Connection::Connection(
     : settings_{settings},
       telemetry_{telemetry},
       wire_{with_session(std::move(keywords), settings), telemetry, deadline_ns},
-      patience_ns_{settings.command_timeout_ms * k_ms + k_grace_ns} {
+      patience_ns_{settings.command_timeout_ms * k_ms + k_grace_ns},
+      touched_writes_{telemetry.tables} {
     wire_.set_patience(patience_ns_);
 }
 
@@ -166,6 +167,7 @@ void Connection::begin() {
         throw invalid("a transaction is open already");
     }
     state_ = State::wanted;
+    touched_writes_.drop();
     durability_ = TENON_DURABILITY_DEFAULT;
     failure_.reset();
 }
@@ -257,7 +259,15 @@ void Connection::commit() {
         wire_.leave();
         return;
     }
-    commit_write();
+    announce();
+    touched_writes_.mark();
+    try {
+        commit_write();
+    } catch (...) {
+        end_commit();
+        throw;
+    }
+    end_commit();
 }
 
 void Connection::fail_commit(std::string_view why) {
@@ -345,6 +355,7 @@ void Connection::rollback() {
         throw invalid("there is no transaction to roll back");
     }
     const State was = std::exchange(state_, State::none);
+    touched_writes_.drop();
     implicit_ = false;
     failure_.reset();
     // A lost session has rolled back by itself.

@@ -9,9 +9,11 @@
 #pragma once
 
 #include "plugins/storage/postgres/placeholder.hpp"
+#include "plugins/storage/postgres/tables.hpp"
 #include "plugins/storage/postgres/value.hpp"
 #include "plugins/storage/postgres/wire.hpp"
 
+#include <tenon/statement_log.hpp>
 #include <tenon/storage_provider.hpp>
 
 #include <cstdint>
@@ -26,6 +28,9 @@
 namespace tenon::postgres {
 
 class Connection;
+
+// One statement that inserts, updates, deletes or merges.
+[[nodiscard]] bool writes_rows(const ScannedSql& sql) noexcept;
 
 inline constexpr std::size_t k_rows_kept_max = std::size_t{64} << 20U;
 
@@ -75,6 +80,11 @@ private:
     bool overflowed_ = false;  // more rows than are kept
     std::int64_t used_ns_ = 0;
     std::int64_t began_ns_ = 0;
+    std::uint64_t rows_ = 0;  // given by this run
+    StatementLog::Handle log_;
+    bool watched_ = false;  // its plan is looked up
+    bool writes_ = false;
+    Tables::KnownWrites touches_;
 };
 
 class Connection final : public StorageSession {
@@ -126,6 +136,8 @@ public:
     [[nodiscard]] std::string explain(std::string_view sql) override;
     [[nodiscard]] std::string plan(std::string_view sql, std::span<const tenon_value> values)
         override;
+    // EXPLAIN (VERBOSE, FORMAT JSON), for every value.
+    [[nodiscard]] std::string verbose_plan(std::string_view sql);
 
     // For the transaction that begin() opened: TENON_DURABILITY_*.
     void set_durability(std::uint32_t durability);
@@ -203,7 +215,25 @@ private:
     // Takes the least used out of the cache, here and on the server.
     void trim_statements(std::size_t keep, std::int64_t used_before_ns);
     void note_done(const PGresult* result);
-    void note_time(Prepared& statement) noexcept;
+    void note_time(Prepared& statement, bool failed) noexcept;
+
+    struct Run {
+        StatementLog::Handle& log;
+        std::string_view sql;
+        std::int64_t began_ns;
+        std::uint64_t rows;
+        bool failed;
+    };
+
+    void note_run(Run run) noexcept;
+    // Before what writes is sent; without a transaction the commit begins with it.
+    void begin_touching(std::string_view sql, Tables::KnownWrites& known);
+    // A statement is over that ran without a transaction.
+    void end_touching(bool failed) noexcept;
+    // Tells other servers, within the transaction that is about to be committed.
+    void announce();
+    void end_commit() noexcept;
+    [[nodiscard]] StatementLog::Handle log_of(std::string_view sql, bool writes);
     // A simple query to its end; gives back the first column of its rows, a line each.
     std::string run_text(const std::string& sql, std::string_view what);
     [[noreturn]] void
@@ -215,6 +245,11 @@ private:
         return state_ == State::none && intent_ == TENON_INTENT_WRITE;
     }
 
+    void note_bulk(
+        std::string_view table,
+        std::span<const tenon_str> columns,
+        std::int64_t began_ns
+    ) noexcept;
     void copy_rows(const std::string& sql, std::size_t width, std::span<const tenon_value> values);
     void
     copy_through(const std::string& sql, std::size_t width, std::span<const tenon_value> values);
@@ -241,6 +276,7 @@ private:
     bool position_wanted_ = false;
     std::uint32_t durability_ = TENON_DURABILITY_DEFAULT;
     std::string position_;
+    Touched touched_writes_;
     std::optional<DatabaseError> failure_;  // the first of the transaction
     Prepared* streaming_ = nullptr;
     std::uint64_t changes_ = 0;

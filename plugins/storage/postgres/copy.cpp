@@ -111,7 +111,36 @@ void Connection::bulk_insert(
     }
     sql.append(") FROM STDIN");
     settle();
-    copy_rows(sql, columns.size(), values);
+    const std::int64_t began_ns = telemetry_.now_ns();
+    Tables::KnownWrites known;
+    begin_touching("INSERT INTO " + std::string{table}, known);
+    try {
+        copy_rows(sql, columns.size(), values);
+    } catch (...) {
+        end_touching(true);
+        throw;
+    }
+    end_touching(false);
+    note_bulk(table, columns, began_ns);
+}
+
+// In the log it is what it does and not how: an INSERT of so many rows.
+void Connection::note_bulk(
+    std::string_view table,
+    std::span<const tenon_str> columns,
+    std::int64_t began_ns
+) noexcept {
+    (void)guard(nullptr, [&] {
+        std::string sql = "INSERT INTO " + std::string{table} + "(";
+        std::string marks;
+        for (const tenon_str& column : columns) {
+            sql.append(marks.empty() ? "" : ", ").append(view(column));
+            marks.append(marks.empty() ? "?" : ", ?");
+        }
+        sql.append(") VALUES (").append(marks).append(")");
+        StatementLog::Handle log = log_of(sql, true);
+        note_run({log, sql, began_ns, changes_, false});
+    });
 }
 
 void Connection::copy_rows(

@@ -10,14 +10,34 @@ namespace tenon::postgres {
 namespace {
 
 constexpr std::int64_t k_maintenance_ns = k_second;
+constexpr std::int64_t k_sweep_ns = 30 * k_second;
 constexpr std::int64_t k_prune_ns = 3600 * k_second;
 
 }  // namespace
 
 Database::Database(Settings settings, Telemetry telemetry)
     : settings_{std::move(settings)},
-      telemetry_{std::move(telemetry)},
+      statements_{telemetry.now_real_ns(), {.statements = settings_.statements_max}},
+      tables_{
+          {.bytes_max = std::size_t{settings_.query_cache_mb} << 20U,
+           .ttl_ns = settings_.query_cache_ttl_ms * k_ms}},
+      telemetry_{with_own(std::move(telemetry))},
       hosts_{settings_, telemetry_} {
+    plans_ = std::make_unique<PlanWatch>(
+        telemetry_,
+        settings_.statements_max,
+        [this](const std::string& sql) { return plan_beside(sql); },
+        [this] { load_tables(); }
+    );
+    if (!settings_.trial) {
+        telemetry_.plans = plans_.get();
+        plans_->start();
+        listener_ = std::make_unique<TableListener>(telemetry_, tables_, [this] {
+            const std::size_t host = hosts_.primary_or_first();
+            return std::pair{host, keywords_of(settings_)[host]};
+        });
+        listener_->start();
+    }
     seed_ = static_cast<std::uint64_t>(telemetry_.now_ns());
     maintenance_ = std::thread{[this] { maintain(); }};
 }
@@ -39,6 +59,10 @@ std::uint32_t Database::stop(std::int64_t patience_ns) noexcept {
         maintenance_.join();
     }
     clones.clear();
+    plans_->stop();
+    if (listener_) {
+        listener_->stop();
+    }
     const std::uint32_t out = hosts_.stop(patience_ns);
     return std::max(out, static_cast<std::uint32_t>(in_flight_.wait_for(patience_ns)));
 }
@@ -47,6 +71,7 @@ void Database::take(const Settings& settings) noexcept {
     settings_.command_timeout_ms = settings.command_timeout_ms;
     settings_.slow_query_ms = settings.slow_query_ms;
     settings_.health_check_ms = settings.health_check_ms;
+    tables_.cache().set_ttl_ns(settings.query_cache_ttl_ms * k_ms);
     for (const auto& host : hosts_.pools()) {
         host->set_ping_after(settings_.health_check_ms * k_ms);
     }
@@ -119,6 +144,10 @@ void Database::look_after() noexcept {
     }
     report_health();
     const std::int64_t now_ns = telemetry_.now_ns();
+    if (now_ns >= next_sweep_ns_) {
+        next_sweep_ns_ = now_ns + k_sweep_ns;
+        tables_.cache().sweep(now_ns);
+    }
     if (!keys_used_ || now_ns < next_prune_ns_) {
         return;
     }
@@ -170,6 +199,9 @@ void Database::stats(tenon_storage_stats& out) {
     out.in_doubt = in_doubt_;
     out.statement_hits = hits_;
     out.statement_misses = misses_;
+    const QueryCache::Figures queries = tables_.cache().figures();
+    out.query_hits = queries.hits;
+    out.query_misses = queries.misses;
     if (telemetry_.slow_queries != nullptr) {
         out.slow_queries = __atomic_load_n(telemetry_.slow_queries, __ATOMIC_RELAXED);
     }
@@ -183,6 +215,7 @@ void Database::publish() noexcept {
         sum.waiting += one.waiting;
     }
     hosts_.publish();
+    publish_queries();
     Telemetry::set(telemetry_.active_connections, sum.in_use);
     Telemetry::set(telemetry_.waiting, sum.waiting);
 }

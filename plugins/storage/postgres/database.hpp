@@ -12,6 +12,8 @@
 #pragma once
 
 #include "plugins/storage/postgres/host_set.hpp"
+#include "plugins/storage/postgres/plan_watch.hpp"
+#include "plugins/storage/postgres/table_listener.hpp"
 
 #include <tenon/in_flight.hpp>
 #include <tenon/probe.hpp>
@@ -62,6 +64,7 @@ public:
     ) override;
     [[nodiscard]] tenon_status
     run_query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) override;
+    [[nodiscard]] std::string statements() override;
     [[nodiscard]] tenon_iface clone(bool with_rows, std::int64_t deadline_ns) override;
     void drop_clone(tenon_iface clone) noexcept override;
 
@@ -78,6 +81,7 @@ public:
 
 private:
     struct Work;
+    struct Query;
     struct Clone;
     struct Inside;
 
@@ -88,6 +92,17 @@ private:
         tenon_sink position,
         tenon_err* err
     );
+
+    // With the log and the watch of this database.
+    [[nodiscard]] Telemetry with_own(Telemetry telemetry) noexcept;
+    [[nodiscard]] std::string plan_beside(const std::string& sql);
+    // Loads the map of the tables where it is not known.
+    void load_tables();
+    // What a query reads; null: not known now.
+    [[nodiscard]] std::shared_ptr<const ReadUse>
+    reads_of(Connection& connection, std::string_view sql);
+    [[nodiscard]] tenon_status run_once(Query& query);
+    void publish_queries() const noexcept;
 
     [[nodiscard]] HostPool::Lease
     acquire(std::uint32_t intent, std::int64_t deadline_ns, std::string_view owner);
@@ -104,6 +119,10 @@ private:
     void report_health() noexcept;
 
     Settings settings_;
+    StatementLog statements_;
+    Tables tables_;
+    std::unique_ptr<PlanWatch> plans_;
+    std::unique_ptr<TableListener> listener_;
     Telemetry telemetry_;
     HostSet hosts_;
     std::atomic<std::uint64_t> transactions_{0}, errors_{0}, in_doubt_{0}, retries_{0}, doubts_{0};
@@ -115,6 +134,7 @@ private:
     std::condition_variable wake_;
     bool stopping_ = false;
     std::int64_t next_prune_ns_ = 0;
+    std::int64_t next_sweep_ns_ = 0;
     std::map<void*, std::unique_ptr<Clone>> clones_;
     InFlight in_flight_;  // calls of others
     std::thread maintenance_;

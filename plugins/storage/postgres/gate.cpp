@@ -78,6 +78,10 @@ Gate::run_query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err
     return database().run_query(query, row, ctx, err);
 }
 
+std::string Gate::statements() {
+    return database().statements();
+}
+
 tenon_iface Gate::clone(bool with_rows, std::int64_t deadline_ns) {
     return database().clone(with_rows, deadline_ns);
 }

@@ -51,6 +51,7 @@ public:
     ) override;
     [[nodiscard]] tenon_status
     run_query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) override;
+    [[nodiscard]] std::string statements() override;
     [[nodiscard]] tenon_iface clone(bool with_rows, std::int64_t deadline_ns) override;
     void drop_clone(tenon_iface clone) noexcept override;
     void check(bool deep, std::int64_t deadline_ns) override;

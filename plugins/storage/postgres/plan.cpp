@@ -305,6 +305,10 @@ std::string Connection::explain(std::string_view sql) {
     return explain_as("TEXT", sql, {});
 }
 
+std::string Connection::verbose_plan(std::string_view sql) {
+    return explain_as("JSON, VERBOSE", sql, {});
+}
+
 std::string Connection::plan(std::string_view sql, std::span<const tenon_value> values) {
     return plan_from_json(explain_as("JSON", sql, values));
 }

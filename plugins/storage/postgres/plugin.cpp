@@ -24,6 +24,9 @@ Settings read(const tenon::Settings& s) {
     settings.queries_max = s.get<std::uint32_t>("queries_max");
     settings.statement_cache = s.get<std::uint32_t>("statement_cache");
     settings.statement_idle_s = s.get<std::int64_t>("statement_idle_s");
+    settings.statements_max = s.get<std::uint32_t>("statements_max");
+    settings.query_cache_mb = s.get<std::uint32_t>("query_cache_mb");
+    settings.query_cache_ttl_ms = s.get<std::int64_t>("query_cache_ttl_ms");
     settings.isolation = s.get<std::string>("isolation");
     settings.application_name = s.get<std::string>("application_name");
     settings.cluster.probe_interval_ms = s.get<std::int64_t>("probe_interval_ms");
@@ -116,6 +119,14 @@ private:
         t.in_doubt = counter(
             "tenon_db_in_doubt_total", "Commits whose outcome got lost, resolved by key or not"
         );
+        t.plan_changes =
+            counter("tenon_db_plan_changes_total", "Statements whose plan became another one");
+        t.query_hits =
+            counter("tenon_db_query_cache_hits_total", "Queries answered by the query cache");
+        t.query_misses =
+            counter("tenon_db_query_cache_misses_total", "Queries that the query cache had not");
+        t.query_evictions =
+            counter("tenon_db_query_cache_evictions_total", "Rows that left it for room");
         t.active_connections = gauge("tenon_db_pool_active_connections", "Connections in use");
         t.waiting = gauge("tenon_db_pool_waiting", "Callers that wait for a connection");
         return t;

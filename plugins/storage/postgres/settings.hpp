@@ -11,7 +11,14 @@
 #include <string>
 #include <vector>
 
+namespace tenon {
+class StatementLog;
+}  // namespace tenon
+
 namespace tenon::postgres {
+
+class PlanWatch;
+class Tables;
 
 inline constexpr std::int64_t k_ms = 1'000'000;
 inline constexpr std::int64_t k_second = 1'000 * k_ms;
@@ -58,8 +65,12 @@ struct Settings {
     std::uint32_t queries_max = 50'000;
     std::uint32_t statement_cache = 256;
     std::int64_t statement_idle_s = 300;
+    std::uint32_t query_cache_mb = 32;  // 0: no cache
+    LiveNumber query_cache_ttl_ms = 300'000;
+    bool trial = false;  // a copy for trials: nobody else uses it, and nothing of it is told
     std::string isolation = "serializable";
     std::string application_name = "tenon";
+    std::uint32_t statements_max = 1000;  // in the log of statements; 0: none
     ClusterSettings cluster;
     // Where pg_dump and psql are, for clones; "": found.
     std::string tools;
@@ -79,8 +90,18 @@ struct Telemetry {
     std::uint64_t* in_doubt = nullptr;
     std::int64_t* active_connections = nullptr;
     std::int64_t* waiting = nullptr;
+    std::uint64_t* plan_changes = nullptr;
+    std::uint64_t* query_hits = nullptr;
+    std::uint64_t* query_misses = nullptr;
+    std::uint64_t* query_evictions = nullptr;
+    // Of the database whose connections these are; may be null.
+    StatementLog* statements = nullptr;
+    PlanWatch* plans = nullptr;
+    Tables* tables = nullptr;
 
     [[nodiscard]] std::int64_t now_ns() const { return clock->now_ns(clock.self); }
+
+    [[nodiscard]] std::int64_t now_real_ns() const { return clock->now_real_ns(clock.self); }
 
     static void count(std::uint64_t* cell) noexcept {
         if (cell != nullptr) {

@@ -56,8 +56,14 @@ std::string Connection::run_text(const std::string& sql, std::string_view what) 
 }
 
 void Connection::execute(std::string_view sql) {
-    check_text(scan(sql));
+    const ScannedSql scanned = scan(sql);
+    check_text(scanned);
     settle();
+    const bool writes = writes_rows(scanned);
+    StatementLog::Handle log = writes ? log_of(sql, true) : StatementLog::Handle{};
+    const std::int64_t began_ns = telemetry_.now_ns();
+    Tables::KnownWrites known;
+    begin_touching(sql, known);
     const bool implicit = state_ == State::none && intent_ == TENON_INTENT_READ;
     if (implicit) {
         begin();
@@ -66,7 +72,11 @@ void Connection::execute(std::string_view sql) {
     const std::string text = begin_script() + std::string{sql};
     try {
         (void)run_text(text, "cannot run");
+        note_run({log, sql, began_ns, writes ? changes_ : 0, false});
+        end_touching(false);
     } catch (const DatabaseError& e) {
+        note_run({log, sql, began_ns, 0, true});
+        end_touching(true);
         if (implicit && !broken()) {
             rollback();
         }
@@ -89,22 +99,6 @@ void Connection::note_done(const PGresult* result) {
             changes_ = 0;
             std::from_chars(count.data(), count.data() + count.size(), changes_);
         }
-    }
-}
-
-void Connection::note_time(Prepared& statement) noexcept {
-    const std::int64_t spent_ns = telemetry_.now_ns() - statement.began_ns_;
-    if (telemetry_.query_duration != nullptr) {
-        telemetry_.metrics->observe(telemetry_.metrics.self, telemetry_.query_duration, spent_ns);
-    }
-    const std::int64_t bound = settings_.slow_query_ms * k_ms;
-    if (bound > 0 && spent_ns >= bound) {
-        Telemetry::count(telemetry_.slow_queries);
-        (void)guard(nullptr, [&] {
-            telemetry_.log.warn(
-                "slow_query", {{"ms", spent_ns / k_ms}, {"statement", statement.sql_}}
-            );
-        });
     }
 }
 
@@ -140,6 +134,8 @@ Prepared& Connection::prepare(std::string_view sql) {
     Prepared& made = statements_.front();
     made.touched_ = true;  // not to be trimmed
     made.touches_session_ = scanned.touches_session;
+    made.writes_ = writes_rows(scanned);
+    made.log_ = log_of(sql, made.writes_);
     try {
         prepare_on_server(made, scanned.text);
     } catch (...) {
@@ -218,12 +214,14 @@ void Connection::start(Prepared& statement) {
     settle();
     ++queries_;
     statement.began_ns_ = statement.used_ns_ = telemetry_.now_ns();
+    begin_touching(statement.sql_, statement.touches_);
     try {
         const int requests = send_begin();
         wire_.send_execute(statement.name_, statement.parameters_, statement.binary_);
         wire_.sync();
         read_begun(requests);
     } catch (const DatabaseError& e) {
+        end_touching(true);
         if (alone() && e.failure() == Failure::other_host) {
             throw DatabaseError{TENON_IN_DOUBT, e.what(), Failure::in_doubt, e.sqlstate()};
         }
@@ -233,6 +231,7 @@ void Connection::start(Prepared& statement) {
     streaming_ = &statement;
     statement.forget_rows();
     statement.running_ = true;
+    statement.rows_ = 0;
 }
 
 Result Connection::next_row(Prepared& statement) {
@@ -240,6 +239,7 @@ Result Connection::next_row(Prepared& statement) {
     try {
         result = wire_.next();
         if (result && PQresultStatus(result.get()) == PGRES_SINGLE_TUPLE) {
+            ++statement.rows_;
             return result;
         }
         streaming_ = nullptr;
@@ -257,12 +257,14 @@ Result Connection::next_row(Prepared& statement) {
         if (std::exchange(implicit_, false)) {
             state_ = State::none;
         }
+        end_touching(true);
         if (alone() && e.failure() == Failure::other_host) {
             throw DatabaseError{TENON_IN_DOUBT, e.what(), Failure::in_doubt, e.sqlstate()};
         }
         throw;
     }
-    note_time(statement);
+    note_time(statement, result && is_error(result.get()));
+    end_touching(result && is_error(result.get()));
     if (result && is_error(result.get())) {
         statement.forget_rows();
         try {

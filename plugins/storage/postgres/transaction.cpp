@@ -157,7 +157,8 @@ bool Database::attempt(Work& work) {
         if (work.position.put != nullptr && work.options.intent == TENON_INTENT_WRITE) {
             lease->want_position();
         }
-        if (work.key.empty() || claim_key(*lease, work.key)) {
+        const bool is_done_before = !work.key.empty() && !claim_key(*lease, work.key);
+        if (!is_done_before) {
             work.in_doubt = false;  // the key is ours: no earlier attempt was committed
             if (!run_body(work, *lease)) {
                 return !is_retryable(work.failure);
@@ -172,6 +173,10 @@ bool Database::attempt(Work& work) {
                 ""};
         }
         lease->commit();
+        if (is_done_before) {
+            // Its commit got lost: what it wrote was marked as over before it may have been.
+            tables_.cache().invalidate_all();
+        }
         work.status = TENON_OK;
         if (work.position.put != nullptr && !lease->position().empty()) {
             (void)work.position.put(work.position.ctx, bytes(lease->position()));
@@ -257,56 +262,6 @@ bool Database::claim_key(Connection& connection, const std::string& key) {
             ""};
     }
     return false;
-}
-
-tenon_status
-Database::run_query(const tenon_query& query, tenon_row_fn row, void* ctx, tenon_err* err) {
-    const Inside inside{*this};
-
-    struct Call {
-        tenon_row_fn row;
-        void* ctx;
-        bool given = false;
-    } call{row, ctx};
-
-    // Rows that were given cannot be taken back: from the first one on there is no retry.
-    const auto give = [](void* raw, const tenon_value* columns, std::uint32_t count) noexcept {
-        auto& mine = *static_cast<Call*>(raw);
-        mine.given = true;
-        return mine.row(mine.ctx, columns, count);
-    };
-    const std::int64_t last_ns = std::min(query.deadline_ns, telemetry_.now_ns() + k_retry_max_ns);
-    Backoff waits{k_retry_waits, seed_.fetch_add(1)};
-    for (;;) {
-        try {
-            HostPool::Lease lease = acquire(TENON_INTENT_READ, query.deadline_ns, "query");
-            Prepared& statement = lease->prepare(view(query.sql));
-            for (std::uint32_t i = 0; i < query.value_count; ++i) {
-                statement.bind(i + 1, query.values[i]);
-            }
-            std::vector<tenon_value> columns(statement.column_count());
-            while (statement.step()) {
-                for (std::uint32_t i = 0; i < columns.size(); ++i) {
-                    columns[i] = statement.column(i);
-                }
-                const auto count = static_cast<std::uint32_t>(columns.size());
-                const tenon_status status = give(&call, columns.data(), count);
-                if (status != TENON_OK) {
-                    return status;
-                }
-            }
-            ++transactions_;
-            return TENON_OK;
-        } catch (const StorageError& e) {
-            const std::int64_t wait_ns = waits.next();
-            if (!e.retryable() || call.given || telemetry_.now_ns() + wait_ns >= last_ns ||
-                !pause(wait_ns)) {
-                ++errors_;
-                return fail(err, e.code(), e.what(), flags_of(e.failure()));
-            }
-            ++retries_;
-        }
-    }
 }
 
 }  // namespace tenon::postgres
