@@ -48,6 +48,21 @@ Keywords with_session(Keywords keywords, const Settings& settings) {
     return keywords;
 }
 
+// What a lessee can change that the next one would feel.
+constexpr const char* k_state_sql =
+    "SELECT pg_catalog.concat_ws('|', pg_catalog.current_setting('statement_timeout'), "
+    "pg_catalog.current_setting('lock_timeout'), "
+    "pg_catalog.current_setting('idle_in_transaction_session_timeout'), "
+    "pg_catalog.current_setting('search_path'), pg_catalog.current_setting('role'), "
+    "session_user, pg_catalog.current_setting('TimeZone'), "
+    "pg_catalog.current_setting('DateStyle'), pg_catalog.current_setting('work_mem'), "
+    "pg_catalog.current_setting('synchronous_commit'), "
+    "pg_catalog.current_setting('default_transaction_read_only'), "
+    "pg_catalog.current_setting('default_transaction_isolation'), "
+    "pg_catalog.current_setting('session_replication_role'), "
+    "pg_catalog.current_setting('row_security'))";
+const std::string k_state_name = "tenon_state";
+
 const char* durability_text(std::uint32_t durability) noexcept {
     return durability == TENON_DURABILITY_LOCAL ? "SET LOCAL synchronous_commit = off"
                                                 : "SET LOCAL synchronous_commit = on";
@@ -67,6 +82,61 @@ Connection::Connection(
       patience_ns_{settings.command_timeout_ms * k_ms + k_grace_ns},
       touched_writes_{telemetry.tables} {
     wire_.set_patience(patience_ns_);
+    const Bound bound{*this, deadline_ns};
+    wire_.send_prepare(k_state_name, k_state_sql);
+    clean_state_ = ask_state();
+}
+
+void Connection::send_state() {
+    wire_.send_execute(k_state_name, {}, false);
+}
+
+// Of one request; what failed is in the session's next failure.
+std::string Connection::read_state() {
+    std::string state;
+    for (Result result = wire_.next(); result; result = wire_.next()) {
+        if (PQntuples(result.get()) == 1) {
+            state = PQgetvalue(result.get(), 0, 0);
+        }
+    }
+    return state;
+}
+
+std::string Connection::ask_state() {
+    send_state();
+    wire_.sync();
+    std::string state;
+    Result failure;
+    for (;;) {
+        const Result result = wire_.next();
+        if (!result) {
+            continue;
+        }
+        if (PQresultStatus(result.get()) == PGRES_PIPELINE_SYNC) {
+            break;
+        }
+        if (is_error(result.get())) {
+            fail(result.get(), "cannot look at the session");
+        }
+        if (PQntuples(result.get()) == 1) {
+            state = PQgetvalue(result.get(), 0, 0);
+        }
+    }
+    return state;
+}
+
+void Connection::clean_session() {
+    (void)run_text(
+        "RESET SESSION AUTHORIZATION; RESET ALL; SELECT pg_advisory_unlock_all(); "
+        "UNLISTEN *; CLOSE ALL; DISCARD TEMP",
+        "cannot clean the session"
+    );
+    if (ask_state() != clean_state_) {
+        terminated_ = true;  // this one alone
+        wire_.give_up();
+        throw invalid("the session keeps what was set on it");
+    }
+    dirty_ = scrub_ = false;
 }
 
 bool Connection::on_standby() const noexcept {
@@ -108,15 +178,10 @@ bool Connection::make_idle() noexcept {
             rollback();
         }
         if (dirty_ || scrub_) {
-            (void)run_text(
-                "RESET SESSION AUTHORIZATION; RESET ALL; SELECT pg_advisory_unlock_all(); "
-                "UNLISTEN *; CLOSE ALL; DISCARD TEMP",
-                "cannot clean the session"
-            );
-            dirty_ = scrub_ = false;
+            clean_session();
         }
         const std::int64_t kept_ns = settings_.statement_idle_s * k_second;
-        trim_statements(settings_.statement_cache, telemetry_.now_ns() - kept_ns);
+        trim_statements(settings_.statement_cache - 1, telemetry_.now_ns() - kept_ns);
     });
     return status == TENON_OK && !broken();
 }
@@ -124,10 +189,8 @@ bool Connection::make_idle() noexcept {
 bool Connection::ping(std::int64_t deadline_ns) noexcept {
     const Bound bound{*this, deadline_ns};
     const tenon_status status = guard(nullptr, [&] {
-        wire_.send("SELECT 1");
-        wire_.sync();
-        if (const Result failure = wire_.finish()) {
-            fail(failure.get(), "cannot ping");
+        if (ask_state() != clean_state_) {
+            clean_session();
         }
     });
     return status == TENON_OK && !broken();
@@ -301,6 +364,10 @@ void Connection::commit_write() {
                     : "SELECT pg_walfile_name(l), l FROM (SELECT pg_current_wal_flush_lsn()) p(l)"
             );
         }
+        const bool looks = !dirty_ && !scrub_;
+        if (looks) {
+            send_state();
+        }
         wire_.sync();
         for (Result result = wire_.next(); result; result = wire_.next()) {
             tag = PQcmdStatus(result.get());
@@ -322,6 +389,9 @@ void Connection::commit_write() {
                     position_ = std::to_string(timeline) + ":" + PQgetvalue(result.get(), 0, 1);
                 }
             }
+        }
+        if (looks && !failure) {
+            dirty_ = read_state() != clean_state_;
         }
         (void)wire_.finish();
     } catch (const DatabaseError& e) {

@@ -4,8 +4,9 @@
 // One thread at a time, but for cancel(). A transaction begins on the server with its first
 // statement, in the same message; the end of a read transaction is sent and not waited for. Rows
 // come one by one while no other statement needs the session; then the rest is kept, up to
-// k_rows_kept_max bytes. A failed statement ends what a transaction can do, but for ROLLBACK TO a
-// savepoint: commit() then rolls back and says so.
+// k_rows_kept_max bytes. A session's settings are told with each commit of a write, in the same
+// message: what a function has changed is undone too. A failed statement ends what a transaction
+// can do, but for ROLLBACK TO a savepoint: commit() then rolls back and says so.
 #pragma once
 
 #include "plugins/storage/postgres/placeholder.hpp"
@@ -239,6 +240,11 @@ private:
     [[noreturn]] void
     fail(const PGresult* failure, std::string_view what, bool may_have_written = false);
     void commit_write();
+    // What a lessee may have left on the session, as one text.
+    void send_state();
+    [[nodiscard]] std::string read_state();
+    [[nodiscard]] std::string ask_state();
+    void clean_session();
     [[noreturn]] void fail_commit(std::string_view why);
 
     [[nodiscard]] bool alone() const noexcept {
@@ -250,10 +256,25 @@ private:
         std::span<const tenon_str> columns,
         std::int64_t began_ns
     ) noexcept;
-    void copy_rows(const std::string& sql, std::size_t width, std::span<const tenon_value> values);
-    void
-    copy_through(const std::string& sql, std::size_t width, std::span<const tenon_value> values);
-    void send_rows(std::size_t width, std::span<const tenon_value> values);
+    // What the server says of a statement that is not kept.
+    [[nodiscard]] Prepared look_at(const std::string& sql);
+    [[nodiscard]] static std::string quoted_table(std::string_view table);
+    static void check_rows(
+        std::span<const tenon_str> columns,
+        std::span<const Oid> types,
+        std::span<const tenon_value> values
+    );
+    void copy_rows(
+        const std::string& sql,
+        std::span<const Oid> types,
+        std::span<const tenon_value> values
+    );
+    void copy_through(
+        const std::string& sql,
+        std::span<const Oid> types,
+        std::span<const tenon_value> values
+    );
+    void send_rows(std::span<const Oid> types, std::span<const tenon_value> values);
     [[nodiscard]] std::string
     explain_as(std::string_view format, std::string_view sql, std::span<const tenon_value> values);
     [[nodiscard]] std::string
@@ -271,6 +292,7 @@ private:
     bool long_ = false;      // lent to write for long
     std::int64_t patience_ns_;
     bool scrub_ = false;  // cleaned at the end in any case
+    std::string clean_state_;
     const void* home_ = nullptr;
     bool terminated_ = false;  // this session alone was ended
     bool position_wanted_ = false;

@@ -61,6 +61,44 @@ std::string without_values(std::string_view text) {
     return std::string{before} + "\"…\"" + std::string{after};
 }
 
+// "PL/pgSQL function check_order() line 3 at RAISE": the name, which the schema has.
+std::string_view function_of(std::string_view context) {
+    static constexpr std::string_view k_before = "PL/pgSQL function ";
+    const std::size_t at = context.find(k_before);
+    if (at == std::string_view::npos) {
+        return {};
+    }
+    const std::string_view name = context.substr(at + k_before.size());
+    const std::size_t end = name.find('(');
+    return end == std::string_view::npos || name.substr(0, end).find(' ') != std::string_view::npos
+               ? std::string_view{}
+               : name.substr(0, end);
+}
+
+// A rule's text may have values in it: who raises it puts in what he likes.
+std::string rule_text(std::string_view text, std::string_view context) {
+    static constexpr std::size_t k_sentence_max = 120;
+    const bool only_words = !text.empty() && text.size() <= k_sentence_max &&
+                            std::all_of(text.begin(), text.end(), [](char c) {
+                                return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                                       c == ' ' || c == '_' || c == '-' || c == ',' || c == '.' ||
+                                       c == ';';
+                            });
+    if (only_words) {
+        return std::string{text};
+    }
+    const std::string_view function = function_of(context);
+    return "a rule" + (function.empty() ? "" : " of the function " + std::string{function}) +
+           " refuses it (its words may hold a value)";
+}
+
+// The server's own texts about names, states and resources: no value comes with them.
+bool is_told_in_full(std::string_view sqlstate) noexcept {
+    static constexpr std::array<std::string_view, 15> k_classes{
+        "08", "0A", "23", "25", "26", "28", "3B", "3D", "3F", "40", "42", "53", "55", "57", "58"};
+    return std::find(k_classes.begin(), k_classes.end(), sqlstate.substr(0, 2)) != k_classes.end();
+}
+
 std::string first_line(std::string_view text) {
     text = text.substr(0, text.find_last_not_of(" \n\r") + 1);
     std::string out;
@@ -133,16 +171,25 @@ DatabaseError describe(const pg_result* result, std::string_view what) {
     }
     std::string message{what};
     message.append(": ");
-    if (state.substr(0, 2) == "22") {
-        message.append(without_values(text));
-    } else {
+    const std::string_view context = field(result, PG_DIAG_CONTEXT);
+    const bool is_raised =
+        state.substr(0, 2) == "P0" || field(result, PG_DIAG_SOURCE_FUNCTION) == "exec_stmt_raise";
+    if (is_raised) {
+        message.append(rule_text(text, context));
+    } else if (state.empty()) {
         message.append(text.empty() ? std::string_view{PQresultErrorMessage(result)} : text);
+    } else {
+        message.append(is_told_in_full(state) ? std::string{text} : without_values(text));
+    }
+    const std::string_view table = field(result, PG_DIAG_TABLE_NAME);
+    if (is_raised && !table.empty()) {
+        message.append(", table ").append(table);
     }
     const std::string_view constraint = field(result, PG_DIAG_CONSTRAINT_NAME);
     if (!constraint.empty() && message.find(constraint) == std::string::npos) {
         message.append(" (").append(constraint).append(")");
     }
-    if (const std::string line = line_of(field(result, PG_DIAG_CONTEXT)); !line.empty()) {
+    if (const std::string line = line_of(context); !line.empty()) {
         message.append(", row ").append(line);
     }
     message.append(" [postgres ").append(state.empty() ? "-" : state).append("]");

@@ -3,7 +3,8 @@
 //
 // Codes: PostgreSQL 15 manual, appendix A. Messages are the server's primary text, the name of a
 // constraint, and the code; never its DETAIL or CONTEXT, and no quoted part of a data error, for
-// those hold values.
+// those hold values. What a function RAISEs is anybody's text: it is kept when it is words alone,
+// without a digit, a quote or a sign that a value may come with; else the function is named.
 #pragma once
 
 #include <tenon/storage.hpp>

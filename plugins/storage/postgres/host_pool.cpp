@@ -38,6 +38,33 @@ std::string value_of_keyword(const Keywords& keywords, std::string_view name) {
     return value;
 }
 
+// What libpq takes where nothing is said: of PGHOST, PGHOSTADDR and the service of PGSERVICE.
+std::string default_of(std::string_view name) {
+    PQconninfoOption* const options = PQconndefaults();
+    std::string value;
+    for (const PQconninfoOption* option = options; option != nullptr && option->keyword != nullptr;
+         ++option) {
+        if (option->keyword == name && option->val != nullptr) {
+            value = option->val;
+        }
+    }
+    PQconninfoFree(options);
+    return value;
+}
+
+void refuse_several(const Keywords& keywords) {
+    for (const char* const name : {"host", "hostaddr"}) {
+        const std::string own = value_of_keyword(keywords, name);
+        if ((own.empty() ? default_of(name) : own).find(',') != std::string::npos) {
+            throw Error{
+                TENON_INVALID,
+                std::string{own.empty() ? "the environment" : "/conninfo"} +
+                    ": several servers in " + name +
+                    ": list them in /hosts, where they are watched and fenced"};
+        }
+    }
+}
+
 }  // namespace
 
 std::vector<Keywords> keywords_of(const Settings& settings) {
@@ -76,15 +103,13 @@ std::vector<Keywords> keywords_of(const Settings& settings) {
         all.push_back(std::move(one));
     }
     if (all.empty()) {
-        for (const char* const name : {"host", "hostaddr"}) {
-            if (value_of_keyword(common, name).find(',') != std::string::npos) {
-                throw Error{
-                    TENON_INVALID,
-                    std::string{"/conninfo: several servers in "} + name +
-                        ": list them in /hosts, where they are watched and fenced"};
-            }
-        }
+        refuse_several(common);
         all.push_back(std::move(common));
+    } else if (!default_of("hostaddr").empty()) {
+        throw Error{
+            TENON_INVALID,
+            "/hosts: the environment has a hostaddr (PGHOSTADDR or a service), and each of them "
+            "would be that one"};
     }
     return all;
 }

@@ -181,6 +181,7 @@ private:
             k_session_words.end()) {
             out_.touches_session = true;
         }
+        out_.sets_config = out_.sets_config || name == "SET_CONFIG";
         auto& words = out_.statements.back();
         if (words.size() < k_words_kept) {
             words.push_back(name);
@@ -190,7 +191,7 @@ private:
 
     // SET LOCAL, SET CONSTRAINTS and SET TRANSACTION end with the transaction.
     void note_set(const std::vector<std::string>& words) {
-        if (words[0] == "RESET" || words[0] == "LOAD") {
+        if (words[0] == "RESET" || words[0] == "LOAD" || words[0] == "DO" || words[0] == "CALL") {
             out_.touches_session = true;
         }
         if (words[0] == "SET" && words.size() == 2 && words[1] != "LOCAL" &&

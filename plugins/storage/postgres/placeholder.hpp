@@ -19,8 +19,10 @@ struct ScannedSql {
     // The first words of each statement, in upper case: {"ROLLBACK", "TO"}, three at most.
     std::vector<std::vector<std::string>> statements;
     // Something in it outlives the transaction on its session: SET, set_config, advisory locks,
-    // temporary tables, LISTEN, cursors WITH HOLD.
+    // temporary tables, LISTEN, cursors WITH HOLD, and what cannot be looked into: DO, CALL.
     bool touches_session = false;
+    // set_config() is called, with whatever it is given.
+    bool sets_config = false;
 };
 
 [[nodiscard]] ScannedSql scan(std::string_view sql);

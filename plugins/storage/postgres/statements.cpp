@@ -17,6 +17,9 @@ void Connection::check_text(const ScannedSql& sql) {
         throw invalid(reason);
     }
     dirty_ = dirty_ || sql.touches_session;
+    if (long_ && sql.sets_config) {
+        wire_.set_patience(k_long_patience_ns);
+    }
     for (const auto& words : sql.statements) {
         if (long_ && words[0] == "SET" &&
             std::find(words.begin(), words.end(), "STATEMENT_TIMEOUT") != words.end()) {
@@ -149,9 +152,15 @@ Prepared& Connection::prepare(std::string_view sql) {
     return made;
 }
 
+Prepared Connection::look_at(const std::string& sql) {
+    Prepared unnamed{*this, sql, ""};
+    prepare_on_server(unnamed, sql);
+    return unnamed;
+}
+
 void Connection::prepare_on_server(Prepared& statement, const std::string& text) {
     ++queries_;
-    trim_statements(settings_.statement_cache, INT64_MIN);
+    trim_statements(settings_.statement_cache - 1, INT64_MIN);
     const int requests = state_ == State::wanted ? send_begin() : 0;
     wire_.send_prepare(statement.name_, text);
     wire_.send_describe(statement.name_);

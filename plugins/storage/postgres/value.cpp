@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 namespace tenon::postgres {
@@ -75,8 +76,11 @@ Parameter encode_narrow(std::int64_t value, std::uint32_t index, std::string& st
     return to_network(static_cast<Integer>(value), storage);
 }
 
-Parameter encode_real(double value, Oid type, std::string& storage) {
+Parameter encode_real(double value, Oid type, std::uint32_t index, std::string& storage) {
     if (type == k_float4) {
+        if (std::isfinite(value) && std::abs(value) > double{std::numeric_limits<float>::max()}) {
+            refuse(index, "the place takes a number of 32 bits, and this one is larger");
+        }
         return to_network(std::bit_cast<std::uint32_t>(static_cast<float>(value)), storage);
     }
     return to_network(std::bit_cast<std::uint64_t>(value), storage);
@@ -94,7 +98,7 @@ Parameter encode_integer(std::int64_t value, Oid type, std::uint32_t index, std:
             return encode_narrow<std::uint32_t>(value, index, storage);
         case k_float4:
         case k_float8:
-            return encode_real(static_cast<double>(value), type, storage);
+            return encode_real(static_cast<double>(value), type, index, storage);
         case k_bool:
             if (value != 0 && value != 1) {
                 refuse(index, "the place takes 0 or 1");
@@ -116,7 +120,7 @@ Parameter encode_number(double value, Oid type, std::uint32_t index, std::string
     switch (type) {
         case k_float4:
         case k_float8:
-            return encode_real(value, type, storage);
+            return encode_real(value, type, index, storage);
         case k_int2:
         case k_int4:
         case k_int8:
@@ -274,6 +278,67 @@ tenon_value decode_text(const char* text, int size, Oid type, std::string& scrat
     }
 }
 
+template <class Number>
+void append_number(std::string& out, Number value) {
+    std::array<char, 32> text{};
+    const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+    out.append(text.data(), end);
+}
+
+// COPY reads a backslash, and what ends a field or a row.
+void append_escaped(std::string& out, std::string_view text) {
+    std::size_t from = 0;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const char c = text[at];
+        const char escape = c == '\\'   ? '\\'
+                            : c == '\n' ? 'n'
+                            : c == '\r' ? 'r'
+                            : c == '\t' ? 't'
+                                        : '\0';
+        if (escape != '\0') {
+            out.append(text.substr(from, at - from));
+            out.push_back('\\');
+            out.push_back(escape);
+            from = at + 1;
+        }
+    }
+    out.append(text.substr(from));
+}
+
+// "\x…"; the backslash is doubled, for COPY reads it too.
+void append_hex(std::string& out, std::string_view bytes) {
+    static constexpr std::string_view k_digits = "0123456789abcdef";
+    out.append("\\\\x");
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        out.push_back(k_digits[byte >> 4U]);
+        out.push_back(k_digits[byte & 0xFU]);
+    }
+}
+
+void append_binary(std::string& out, const char* bytes, std::size_t size, Oid type) {
+    switch (type) {
+        case k_int2:
+            return append_number(out, from_network<std::int16_t>(bytes));
+        case k_int4:
+            return append_number(out, from_network<std::int32_t>(bytes));
+        case k_int8:
+            return append_number(out, from_network<std::int64_t>(bytes));
+        case k_oid:
+            return append_number(out, from_network<std::uint32_t>(bytes));
+        case k_float4: {
+            const auto value = std::bit_cast<float>(from_network<std::uint32_t>(bytes));
+            return std::isinf(value) ? append_real(out, double{value}) : append_number(out, value);
+        }
+        case k_float8:
+            return append_real(out, std::bit_cast<double>(from_network<std::uint64_t>(bytes)));
+        case k_bytea:
+            return append_hex(out, {bytes, size});
+        default:
+            return append_escaped(out, {bytes, size});
+    }
+}
+
 }  // namespace
 
 bool has_binary(Oid type) noexcept {
@@ -303,6 +368,37 @@ Parameter encode(const tenon_value& value, Oid type, std::uint32_t index, std::s
     }
 }
 
+void append_field(
+    std::string& out,
+    const tenon_value& value,
+    Oid type,
+    std::uint32_t index,
+    std::string& storage
+) {
+    if (value.kind == TENON_VALUE_NULL) {
+        out.append("\\N");
+        return;
+    }
+    if (value.kind == TENON_VALUE_INT64 && type == k_int8) [[likely]] {
+        return append_number(out, value.i);
+    }
+    const Parameter field = encode(value, type, index, storage);
+    const auto size = static_cast<std::size_t>(field.size);
+    if (field.binary) {
+        append_binary(out, field.data, size, type);
+    } else {
+        append_escaped(out, {field.data, size});
+    }
+}
+
+void check_fits(const tenon_value& value, Oid type, std::uint32_t index, std::string& storage) {
+    if (value.kind == TENON_VALUE_NULL || (value.kind == TENON_VALUE_INT64 && type == k_int8) ||
+        (value.kind == TENON_VALUE_BLOB && type == k_bytea)) {
+        return;
+    }
+    (void)encode(value, type, index, storage);
+}
+
 tenon_value decode(const PGresult* row, int column, Oid type, std::string& scratch) {
     if (PQgetisnull(row, 0, column) == 1) {
         return {};
@@ -318,9 +414,7 @@ void append_real(std::string& out, double value) {
         out.append(value > 0 ? "Infinity" : "-Infinity");
         return;
     }
-    std::array<char, 32> text{};
-    const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
-    out.append(text.data(), end);
+    append_number(out, value);
 }
 
 }  // namespace tenon::postgres

@@ -32,6 +32,18 @@ encode(const tenon_value& value, Oid type, std::uint32_t index, std::string& sto
 // Row 0 of a result. Borrowed from the result or from `scratch`.
 [[nodiscard]] tenon_value decode(const PGresult* row, int column, Oid type, std::string& scratch);
 
+// As encode() brings it to the place, but as a field of COPY's text format. `storage` is scratch.
+void append_field(
+    std::string& out,
+    const tenon_value& value,
+    Oid type,
+    std::uint32_t index,
+    std::string& storage
+);
+
+// encode() takes it there: throws what that throws, and spends nothing on the usual kinds.
+void check_fits(const tenon_value& value, Oid type, std::uint32_t index, std::string& storage);
+
 // The shortest text that reads back as the same number.
 void append_real(std::string& out, double value);
 

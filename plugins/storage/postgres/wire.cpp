@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/storage/postgres/wire.hpp"
 
+#include "plugins/storage/postgres/cluster/addresses.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -58,7 +60,12 @@ Wire::Wire(
     : telemetry_{telemetry} {
     std::vector<const char*> names;
     std::vector<const char*> values;
+    const auto addresses = addresses_of(keywords, deadline_ns, [&] { return telemetry.now_ns(); });
     for (const auto& [name, value] : keywords) {
+        names.push_back(name.c_str());
+        values.push_back(value.c_str());
+    }
+    for (const auto& [name, value] : addresses) {
         names.push_back(name.c_str());
         values.push_back(value.c_str());
     }
@@ -66,6 +73,7 @@ Wire::Wire(
     values.push_back(nullptr);
     connection_ = PQconnectStartParams(names.data(), values.data(), 1);
     try {
+        refuse_several(keywords);
         connect(deadline_ns);
         // Our own: libpq may close its descriptor, and the number may be a stranger's then.
         socket_ = ::fcntl(PQsocket(connection_), F_DUPFD_CLOEXEC, 0);
@@ -82,6 +90,29 @@ Wire::~Wire() {
     const int fd = socket_.exchange(-1);
     PQfinish(connection_);
     ::close(fd);
+}
+
+void Wire::refuse_several(const std::vector<std::pair<std::string, std::string>>& keywords) const {
+    PQconninfoOption* const options = PQconninfo(connection_);
+    std::string several;
+    for (const PQconninfoOption* option = options; option != nullptr && option->keyword != nullptr;
+         ++option) {
+        const std::string_view name = option->keyword;
+        const bool ours = std::any_of(keywords.begin(), keywords.end(), [&](const auto& keyword) {
+            return keyword.first == "host" || keyword.first == "hostaddr";
+        });
+        if (!ours && option->val != nullptr && (name == "host" || name == "hostaddr") &&
+            std::string_view{option->val}.find(',') != std::string_view::npos) {
+            several = name;
+        }
+    }
+    PQconninfoFree(options);
+    if (!several.empty()) {
+        throw invalid(
+            "the service names several servers in " + several +
+            ": list them in /hosts, where they are watched and fenced"
+        );
+    }
 }
 
 void Wire::connect(std::int64_t deadline_ns) {

@@ -109,6 +109,8 @@ public:
 
 private:
     void connect(std::int64_t deadline_ns);
+    // What libpq found elsewhere than in the keywords must not name several servers.
+    void refuse_several(const std::vector<std::pair<std::string, std::string>>& keywords) const;
     void enter_pipeline();
     void leave_pipeline();
     void sent(int ok);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// 64 threads on 20 connections while sessions are ended all the time and the server is restarted.
+// 64 threads on 20 connections while sessions are ended all the time, the server is restarted, the
+// wall clock steps, and the network goes silent and loses commits and the answers to them.
 // TENON_LONG=1: for a minute, with three restarts.
 #include "tests/integration/storage/postgres_backend.hpp"
+#include "tests/integration/storage/stepping_clock.hpp"
+#include "tests/support/cutting_proxy.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -16,6 +19,7 @@
 
 using tenon::Session;
 using tenon::StorageError;
+using tenon::test::CuttingProxy;
 using tenon::test::PostgresBackend;
 using tenon::test::PostgresServer;
 
@@ -157,8 +161,12 @@ TEST_CASE(
     const bool long_run = std::getenv("TENON_LONG") != nullptr;
     const auto seed = Catch::rngSeed();
     INFO("seed " << seed);
-    PostgresBackend backend;
     auto& server = PostgresBackend::server();
+    CuttingProxy network{server.folder() / ".s.PGSQL.5432"};
+    PostgresBackend backend{[&](tenon::postgres::Settings& s) {
+        s.conninfo += " host=127.0.0.1 port=" + std::to_string(network.port()) + " sslmode=disable";
+        s.command_timeout_ms = 5'000;
+    }};
     backend.storage().write(backend.deadline(), [](Session& s) {
         s.execute("CREATE TABLE t (id BIGINT PRIMARY KEY)");
     });
@@ -173,6 +181,21 @@ TEST_CASE(
     const int restarts = long_run ? 3 : 1;
     Pause pause;
     const auto strike = [&](int round) {
+        // A day ahead, an hour back, and right again.
+        static constexpr std::int64_t k_steps_s[]{86'400, -3'600, 0};
+        tenon::test::set_wall_clock_offset(k_steps_s[round % 3]);
+        if (round % 5 == 1) {
+            network.lose_answers(2);
+            network.lose_commits(1);
+        }
+        if (round % 10 == 4) {
+            network.go_silent();
+        } else {
+            network.resume();
+        }
+        if (round % 10 == 7) {
+            network.drop_all();
+        }
         if (round % (rounds / (restarts + 1) + 1) == rounds / (restarts + 1)) {
             server.restart();
             return;
@@ -192,6 +215,10 @@ TEST_CASE(
             tally.complain(e.what());
         }
     }
+    network.resume();
+    network.lose_answers(0);
+    network.lose_commits(0);
+    tenon::test::set_wall_clock_offset(0);
     over = true;
     for (auto& thread : threads) {
         thread.join();
@@ -200,7 +227,8 @@ TEST_CASE(
     WARN(
         "seed " << seed << ": " << tally.done << " writes, " << tally.leases << " leases, "
                 << tally.gave_up << " given up, " << tally.in_doubt << " in doubt, "
-                << stats.connects << " connects, " << stats.resets << " resets"
+                << stats.connects << " connects, " << stats.resets << " resets, " << network.cuts()
+                << " commits cut"
     );
     for (const std::string& what : tally.broken) {
         UNSCOPED_INFO(what);
@@ -211,6 +239,7 @@ TEST_CASE(
     CHECK(stats.leaks == 0);
     CHECK(tally.done > 0);
     CHECK(tally.leases > 0);
+    CHECK(network.cuts() > 0);
     std::set<std::int64_t> there;
     backend.storage().read(backend.deadline(), [&](Session& s) {
         there.clear();

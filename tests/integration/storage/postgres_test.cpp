@@ -217,6 +217,36 @@ TEST_CASE("what one lessee sets on a session the next does not see", "[postgres]
     CHECK(storage.stats().resets >= 2);
 }
 
+TEST_CASE("what a function sets on a session the next does not see", "[postgres][S3]") {
+    PostgresBackend backend{[](tenon::postgres::Settings& s) { s.pool_size = 1; }};
+    auto storage = backend.storage();
+    storage.write(backend.deadline(), [](Session& s) {
+        s.execute(
+            "CREATE FUNCTION slow_down(name text, value text) RETURNS text LANGUAGE plpgsql AS "
+            "$$ BEGIN RETURN set_config(name, value, false); END $$"
+        );
+    });
+    for (const char* name : {"statement_timeout", "lock_timeout", "search_path"}) {
+        const auto setting = [&] {
+            std::string found;
+            storage.write(backend.deadline(), [&](Session& s) {
+                auto q = s.prepare("SELECT current_setting(?)").bind(1, name);
+                REQUIRE(q.step());
+                found = q.text(0);
+            });
+            return found;
+        };
+        const std::string before = setting();
+        storage.write(backend.deadline(), [&](Session& s) {
+            s.prepare("SELECT public.slow_down(?, ?)").bind(1, name).bind(2, "77").run();
+        });
+        INFO(name);
+        CHECK(setting() == before);
+    }
+    CHECK(storage.stats().resets >= 3);
+    CHECK(storage.stats().connects == 1);
+}
+
 TEST_CASE("a session is cleaned also after a statement from its cache", "[postgres][S3]") {
     PostgresBackend backend{[](tenon::postgres::Settings& s) { s.pool_size = 1; }};
     for (int i = 0; i < 2; ++i) {  // the second run finds the statement prepared
@@ -248,10 +278,13 @@ TEST_CASE("a body's refusal stands when the session is lost with it", "[postgres
 
 TEST_CASE("a lessee's own bound on statements is the one that counts", "[postgres][S3]") {
     PostgresBackend backend{[](tenon::postgres::Settings& s) { s.command_timeout_ms = 100; }};
-    auto lease = backend.storage().lease(TENON_INTENT_WRITE, backend.deadline());
-    lease->execute("SET statement_timeout = 0");
-    // Longer than the time that is given to a server that does not answer.
-    lease->prepare("SELECT pg_sleep(2.5)::text").run();
+    for (const char* sql :
+         {"SET statement_timeout = 0", "SELECT set_config('statement_timeout', '0', false)"}) {
+        auto lease = backend.storage().lease(TENON_INTENT_WRITE, backend.deadline());
+        lease->prepare(sql).run();
+        // Longer than the time that is given to a server that does not answer.
+        lease->prepare("SELECT pg_sleep(2.5)::text").run();
+    }
 }
 
 TEST_CASE("a statement that runs too long is cancelled", "[postgres][S2]") {
@@ -306,6 +339,28 @@ TEST_CASE("errors tell the rule and never the values", "[postgres][S2][S8]") {
         s.execute("DO $$ BEGIN RAISE 'hunter2 is wrong' USING ERRCODE = '22023'; END $$");
     });
     CHECK_THAT(raised, Catch::Contains("22023") && !Catch::Contains("hunter2"));
+    for (const char* code : {"P0001", "23514", "99999"}) {
+        INFO(code);
+        const std::string rule = message([&](Session& s) {
+            s.execute(
+                "CREATE FUNCTION check_it() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE "
+                "'owner hunter2 owes 500' USING ERRCODE = '" +
+                std::string{code} +
+                "', TABLE = 'p', CONSTRAINT = 'may_owe', DETAIL = 'hunter2', HINT = 'hunter2'; "
+                "END $$"
+            );
+            s.prepare("SELECT check_it()").run();
+        });
+        CHECK_THAT(rule, Catch::Contains(code) && !Catch::Contains("hunter2"));
+        CHECK_THAT(
+            rule,
+            Catch::Contains("check_it") && Catch::Contains("may_owe") && Catch::Contains("table p")
+        );
+    }
+    const std::string words = message([](Session& s) {
+        s.execute("DO $$ BEGIN RAISE 'a ledger is append only'; END $$");
+    });
+    CHECK_THAT(words, Catch::Contains("a ledger is append only") && Catch::Contains("P0001"));
     const std::string zero = message([](Session& s) { s.prepare("SELECT 1 / 0").run(); });
     CHECK_THAT(zero, Catch::Contains("division by zero"));
 }

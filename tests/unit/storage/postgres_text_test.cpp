@@ -7,6 +7,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <cstdlib>
 #include <random>
 
 using namespace tenon::postgres;
@@ -225,4 +226,42 @@ TEST_CASE("hosts are told apart from ports, and a bad one is refused", "[postgre
     } catch (const tenon::Error& e) {
         CHECK(std::string{e.what()}.find("hunter2") == std::string::npos);
     }
+}
+
+TEST_CASE("several servers in the environment are refused as in the settings", "[postgres][S6]") {
+    struct Variable {
+        Variable(const char* n, const char* value) : name{n} { ::setenv(name, value, 1); }
+
+        ~Variable() { ::unsetenv(name); }
+
+        const char* name;
+    };
+
+    Settings settings;
+    CHECK(keywords_of(settings).size() == 1);
+    for (const char* name : {"PGHOST", "PGHOSTADDR"}) {
+        const Variable several{name, "127.0.0.1,127.0.0.2"};
+        INFO(name);
+        settings.hosts.clear();
+        settings.conninfo.clear();
+        CHECK_THROWS_WITH(
+            keywords_of(settings), Catch::Contains("environment") && Catch::Contains("/hosts")
+        );
+    }
+    {
+        const Variable several{"PGHOST", "a,b"};
+        settings.conninfo = "host=c";
+        CHECK(keywords_of(settings).size() == 1);
+        settings.hosts = {"d", "e"};
+        CHECK(keywords_of(settings).size() == 2);
+    }
+    const Variable one{"PGHOSTADDR", "127.0.0.1"};
+    CHECK_THROWS_WITH(keywords_of(settings), Catch::Contains("PGHOSTADDR"));
+}
+
+TEST_CASE("what cannot be looked into leaves a session to be cleaned", "[postgres][S3]") {
+    CHECK(scan("DO $$ BEGIN PERFORM set_config('work_mem', '9MB', false); END $$").touches_session);
+    CHECK(scan("CALL anything()").touches_session);
+    CHECK(scan("SELECT set_config(?, ?, false)").sets_config);
+    CHECK_FALSE(scan("SELECT 'set_config(1)', do_it FROM calls").touches_session);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/storage/postgres/cluster/host_probe.hpp"
 
+#include "plugins/storage/postgres/cluster/addresses.hpp"
+
 #include <tenon/plugin.hpp>
 
 #include <libpq-fe.h>
@@ -43,6 +45,19 @@ Number number(const pg_result* result, int column) {
             "the server's answer has \"" + std::string{text} + "\", expected a number"};
     }
     return value;
+}
+
+std::vector<std::pair<std::string, std::string>> keywords_of(const std::string& conninfo) {
+    std::vector<std::pair<std::string, std::string>> keywords;
+    PQconninfoOption* const options = PQconninfoParse(conninfo.c_str(), nullptr);
+    for (const PQconninfoOption* option = options; option != nullptr && option->keyword != nullptr;
+         ++option) {
+        if (option->val != nullptr) {
+            keywords.emplace_back(option->keyword, option->val);
+        }
+    }
+    PQconninfoFree(options);
+    return keywords;
 }
 
 // Without the line break at its end.
@@ -92,7 +107,11 @@ void HostProbe::wait_for(bool readable, std::int64_t deadline_ns) {
 }
 
 void HostProbe::connect(std::int64_t deadline_ns) {
-    connection_.reset(PQconnectStart(conninfo_.c_str()));
+    std::string conninfo = conninfo_;
+    for (const auto& [name, value] : addresses_of(keywords_of(conninfo_), deadline_ns, clock_)) {
+        conninfo.append(" ").append(name).append("='").append(value).append("'");
+    }
+    connection_.reset(PQconnectStart(conninfo.c_str()));
     if (!connection_ || PQstatus(connection_.get()) == CONNECTION_BAD) {
         give_up(connection_ ? message_of(connection_.get()) : "out of memory");
     }

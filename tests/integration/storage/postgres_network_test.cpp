@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// A network that loses a COMMIT or its answer, or goes silent.
+#include "tests/integration/storage/postgres_backend.hpp"
+#include "tests/support/cutting_proxy.hpp"
+
+#include <catch2/catch.hpp>
+
+using tenon::Failure;
+using tenon::Session;
+using tenon::StorageError;
+using tenon::test::CuttingProxy;
+using tenon::test::PostgresBackend;
+
+namespace {
+
+constexpr std::int64_t k_second = 1'000'000'000;
+
+struct Fixture {
+    explicit Fixture(const PostgresBackend::Tweak& tweak = {})
+        : backend{[&](tenon::postgres::Settings& s) {
+              s.conninfo +=
+                  " host=127.0.0.1 port=" + std::to_string(network.port()) + " sslmode=disable";
+              if (tweak) {
+                  tweak(s);
+              }
+          }} {
+        backend.storage().write(backend.deadline(), [](Session& s) {
+            s.execute("CREATE TABLE t (id BIGINT)");  // without a key: what is done twice is there
+        });
+    }
+
+    void write(std::int64_t id, std::string_view key = {}) {
+        auto options = tenon::sized<tenon_transaction_options>();
+        options.intent = TENON_INTENT_WRITE;
+        options.deadline_ns = backend.deadline();
+        options.key = tenon::str(key);
+        (void)backend.storage().transact(options, [&](Session& s) {
+            s.prepare("INSERT INTO t (id) VALUES (?)").bind(1, id).run();
+        });
+    }
+
+    [[nodiscard]] Failure failure_of(const std::function<void()>& body) {
+        try {
+            body();
+        } catch (const StorageError& e) {
+            UNSCOPED_INFO(e.what());
+            return e.failure();
+        }
+        return Failure::not_told;
+    }
+
+    [[nodiscard]] std::int64_t count(std::int64_t id) {
+        std::int64_t found = -1;
+        backend.storage().read(backend.deadline(), [&](Session& s) {
+            auto q = s.prepare("SELECT count(*) FROM t WHERE id = ?").bind(1, id);
+            REQUIRE(q.step());
+            found = q.integer(0);
+        });
+        return found;
+    }
+
+    CuttingProxy network{PostgresBackend::server().folder() / ".s.PGSQL.5432"};
+    PostgresBackend backend;
+};
+
+}  // namespace
+
+TEST_CASE("a commit whose answer is lost is in doubt, and not run again", "[postgres][S11]") {
+    Fixture f;
+    f.network.lose_answers(1);
+    CHECK(f.failure_of([&] { f.write(1); }) == Failure::in_doubt);
+    CHECK(f.count(1) == 1);
+    f.network.lose_commits(1);
+    CHECK(f.failure_of([&] { f.write(2); }) == Failure::in_doubt);
+    CHECK(f.count(2) == 0);
+    CHECK(f.network.cuts() == 2);
+    CHECK(f.backend.storage().stats().in_doubt == 2);
+}
+
+TEST_CASE("a doubt is resolved by its key, whichever way it went", "[postgres][S11]") {
+    Fixture f;
+    f.write(0, "the table of keys is made");
+    for (std::int64_t id = 1; id <= 10; ++id) {
+        const std::string key = "key " + std::to_string(id);
+        if (id % 2 == 0) {
+            f.network.lose_answers(static_cast<int>(id / 2));
+        } else {
+            f.network.lose_commits(static_cast<int>(id / 2 + 1));
+        }
+        f.write(id, key);
+        CHECK(f.count(id) == 1);
+        f.write(id, key);
+        CHECK(f.count(id) == 1);
+    }
+    CHECK(f.network.cuts() == 1 + 1 + 2 + 2 + 3 + 3 + 4 + 4 + 5 + 5);
+    // One of them may have met the commit that takes old keys out.
+    CHECK(f.backend.database->doubts() + 1 >= f.network.cuts());
+    CHECK(f.backend.storage().stats().in_doubt == 0);
+}
+
+TEST_CASE("on a silent network a caller waits for its own time alone", "[postgres][S3]") {
+    Fixture f;
+    f.write(1);
+    (void)f.count(1);  // the end of a read is on its way
+    f.network.go_silent();
+    const std::int64_t deadline_ns = f.backend.deadline(k_second / 10);
+    const Failure failure = f.failure_of([&] {
+        f.backend.storage().read(deadline_ns, [](Session& s) { s.prepare("SELECT 1").run(); });
+    });
+    // A statement has 30 s, and so had a session that was lent to look whether it is alive.
+    CHECK(f.backend.deadline(0) < deadline_ns + 20 * k_second);
+    CHECK((failure == Failure::timeout || failure == Failure::other_host));
+    f.network.resume();
+    CHECK(f.count(1) == 1);
+}
+
+TEST_CASE("a session that cannot be brought to rest goes, and its caller too", "[postgres][S3]") {
+    Fixture f{[](tenon::postgres::Settings& s) { s.pool_size = 1; }};
+    {
+        auto lease = f.backend.storage().lease(TENON_INTENT_WRITE, f.backend.deadline());
+        lease->begin();
+        lease->prepare("INSERT INTO t VALUES (5)").run();
+        f.network.go_silent();
+    }  // the roll-back is not answered
+    f.network.resume();
+    CHECK(f.count(5) == 0);
+    CHECK(f.backend.storage().stats().in_use == 0);
+}
