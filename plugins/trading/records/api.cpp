@@ -3,6 +3,7 @@
 
 #include "plugins/trading/records/failure.hpp"
 #include "plugins/trading/records/operations.hpp"
+#include "plugins/trading/records/summaries.hpp"
 
 namespace tenon::records {
 namespace {
@@ -83,7 +84,19 @@ void add_resource(std::vector<Endpoint>& all, const Resource& resource) {
          Operation::credential_delete,
          &k_credentials,
          Right::trade,
-         "Deletes a credential"}};
+         "Deletes a credential"},
+        {"GET",
+         "/api/performance",
+         Operation::summary,
+         &k_performance,
+         k_performance.read,
+         "Results of closed trades by day, kind of account and currency, newest first, by pages"},
+        {"GET",
+         "/api/news-sentiment",
+         Operation::summary,
+         &k_news_sentiment,
+         k_news_sentiment.read,
+         "What news say by day and symbol, newest first, by pages"}};
     for (const Resource* resource :
          {&k_licenses,
           &k_promo_codes,
@@ -100,8 +113,9 @@ void add_resource(std::vector<Endpoint>& all, const Resource& resource) {
 }
 
 [[nodiscard]] bool is_write(Operation operation) noexcept {
-    return operation != Operation::list && operation != Operation::get &&
-           operation != Operation::settings_get && operation != Operation::license_check;
+    return operation != Operation::list && operation != Operation::summary &&
+           operation != Operation::get && operation != Operation::settings_get &&
+           operation != Operation::license_check;
 }
 
 void check_right(const Endpoint& endpoint, const Caller& caller) {
@@ -155,6 +169,8 @@ create(Session& session, const Endpoint& endpoint, const Request& request, const
     switch (endpoint.operation) {
         case Operation::list:
             return {200, list_rows(session, resource, user, parameters)};
+        case Operation::summary:
+            return {200, list_summary(session, resource, user, parameters)};
         case Operation::get:
             parameters.finish();
             return {200, get_row(session, resource, user, id_of(request, resource))};

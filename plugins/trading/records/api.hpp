@@ -19,6 +19,7 @@ namespace tenon::records {
 
 enum class Operation : std::uint8_t {
     list,
+    summary,
     get,
     create,
     change,

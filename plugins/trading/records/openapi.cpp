@@ -95,7 +95,7 @@ namespace {
 // The members that a body may have, or (use 0) those of a row.
 [[nodiscard]] std::string properties_of(const Resource& resource, unsigned use) {
     std::string properties, required;
-    if (use == 0 && &resource != &k_settings) {
+    if (use == 0 && &resource != &k_settings && !resource.is_summary) {
         properties = R"("id":{"type":"integer","format":"int64"})";
     }
     if (use == 0 && resource.is_owned) {
@@ -187,6 +187,10 @@ parameter(std::string_view name, std::string_view where, std::string_view schema
            "}";
 }
 
+[[nodiscard]] bool is_list(const Endpoint& endpoint) noexcept {
+    return endpoint.operation == Operation::list || endpoint.operation == Operation::summary;
+}
+
 [[nodiscard]] std::string parameters_of(const Endpoint& endpoint) {
     if (endpoint.path.find("{id}") != std::string::npos) {
         return parameter("id", "path", R"({"type":"integer"})");
@@ -194,7 +198,7 @@ parameter(std::string_view name, std::string_view where, std::string_view schema
     if (endpoint.operation == Operation::license_check) {
         return parameter("license_type", "query", R"({"type":"string"})");
     }
-    if (endpoint.operation != Operation::list) {
+    if (!is_list(endpoint)) {
         return {};
     }
     std::string out = parameter(
@@ -228,10 +232,9 @@ parameter(std::string_view name, std::string_view where, std::string_view schema
         endpoint.operation == Operation::promo_redeem ? k_licenses : *endpoint.resource;
     const std::string reference =
         R"({"$ref":"#/components/schemas/)" + std::string{row.name} + "\"}";
-    return endpoint.operation == Operation::list
-               ? R"({"type":"object","properties":{"data":{"type":"array","items":)" + reference +
-                     R"(},"next_cursor":{"type":["string","null"]}}})"
-               : reference;
+    return is_list(endpoint) ? R"({"type":"object","properties":{"data":{"type":"array","items":)" +
+                                   reference + R"(},"next_cursor":{"type":["string","null"]}}})"
+                             : reference;
 }
 
 [[nodiscard]] std::string operation_of(const Endpoint& endpoint) {

@@ -170,6 +170,46 @@ constexpr std::array k_credential_fields{
     Field{"created_us", "created_real_ns", Kind::time},
     Field{"updated_us", "updated_real_ns", Kind::time}};
 
+constexpr std::array k_performance_fields{
+    Field{"day_us", "", Kind::time, 0, 0, INT64_MAX, {}, "the day's beginning, midnight UTC"},
+    Field{"account_type", "r.account_type", Kind::choice, k_filter, 0, 0, k_account_types},
+    Field{
+        "currency",
+        "coalesce(a.name, '')",
+        Kind::text,
+        k_filter,
+        0,
+        32,
+        {},
+        "the quote asset that pnl is counted in"},
+    Field{"trade_count", "", Kind::integer, 0, 1, INT64_MAX, {}, "trades that were closed"},
+    Field{"pnl", "", Kind::quote_amount},
+    Field{"average_pnl", "", Kind::quote_amount, 0, 0, 0, {}, "pnl / trade_count, cut off"},
+    Field{
+        "average_return",
+        "",
+        Kind::amount,
+        0,
+        0,
+        0,
+        {},
+        "mean change of price from entry to exit, towards profit, before fees; six decimals, cut "
+        "off"}};
+
+constexpr std::array k_news_sentiment_fields{
+    Field{"day_us", "", Kind::time, 0, 0, INT64_MAX, {}, "the day's beginning, midnight UTC"},
+    Field{"symbol", "r.symbol", Kind::text, k_filter, 0, 32},
+    Field{"news_count", "", Kind::integer, 0, 1},
+    Field{
+        "average_score",
+        "",
+        Kind::amount,
+        0,
+        0,
+        0,
+        {},
+        "mean of sentiment_score; six decimals, cut off"}};
+
 }  // namespace
 
 const Resource k_settings{
@@ -265,6 +305,34 @@ const Resource k_credentials{
     "exchange_credentials",
     "created_real_ns",
     k_credential_fields,
+    true};
+const Resource k_performance{
+    "performance",
+    "day's result",
+    "mv_portfolio_performance",
+    "day_real_ns",
+    k_performance_fields,
+    true,
+    false,
+    Right::read,
+    Right::none,
+    Right::none,
+    {},
+    {},
+    true};
+const Resource k_news_sentiment{
+    "news-sentiment",
+    "day's sentiment",
+    "mv_news_sentiment",
+    "day_real_ns",
+    k_news_sentiment_fields,
+    false,
+    false,
+    Right::read,
+    Right::none,
+    Right::none,
+    {},
+    {},
     true};
 
 }  // namespace tenon::records

@@ -56,11 +56,14 @@ struct Resource {
     Right read = Right::read, create = Right::none, change = Right::none;
     std::string_view stamp_column = {};      // set to the time of creation
     std::string_view change_condition = {};  // SQL that a row must fulfil to be changed
+    bool is_summary = false;                 // sums of a day: no id, and no row by itself
 };
 
 extern const Resource k_licenses, k_promo_codes, k_payments, k_models, k_signals, k_predictions,
     k_news, k_trade_logs, k_credentials;
 // One row for each user; not listed.
 extern const Resource k_settings;
+// Daily sums. A field's column is what its filter compares.
+extern const Resource k_performance, k_news_sentiment;
 
 }  // namespace tenon::records

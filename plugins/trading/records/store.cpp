@@ -2,6 +2,7 @@
 #include "plugins/trading/records/store.hpp"
 
 #include "plugins/trading/records/failure.hpp"
+#include "plugins/trading/records/listing.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -9,7 +10,6 @@
 namespace tenon::records {
 namespace {
 
-constexpr std::int64_t k_ns_per_us = 1'000;
 constexpr std::size_t k_page_bytes_max = 1'048'576;  // a page ends with the row that reaches it
 constexpr std::int64_t k_chunk_rows = 128;           // at most 5 MiB of the longest rows
 
@@ -23,72 +23,6 @@ constexpr std::int64_t k_chunk_rows = 128;           // at most 5 MiB of the lon
 
 [[nodiscard]] std::string key_of(const Resource& resource) {
     return &resource == &k_settings ? "user_id" : "id";
-}
-
-// A WHERE that grows, with what is bound to it.
-class Condition {
-public:
-    void add(std::string_view sql, std::initializer_list<Bound> values) {
-        sql_.append(sql_.empty() ? " WHERE " : " AND ").append(sql);
-        values_.insert(values_.end(), values.begin(), values.end());
-    }
-
-    [[nodiscard]] const std::string& sql() const noexcept { return sql_; }
-
-    [[nodiscard]] std::vector<Bound>& values() noexcept { return values_; }
-
-private:
-    std::string sql_;
-    std::vector<Bound> values_;
-};
-
-[[nodiscard]] std::int64_t integer_parameter(
-    const std::string& text,
-    std::string_view where,
-    std::int64_t min,
-    std::int64_t max
-) {
-    const auto number = whole_number(text);
-    if (!number || *number < min || *number > max) {
-        throw invalid(
-            where, "expected an integer from " + std::to_string(min) + " to " + std::to_string(max)
-        );
-    }
-    return *number;
-}
-
-void add_owner(
-    Condition& where,
-    const Resource& resource,
-    const User& user,
-    Parameters& parameters
-) {
-    if (!resource.is_owned) {
-        return;
-    }
-    const std::string* const asked = parameters.find("user_id");
-    if (asked == nullptr) {
-        where.add("r.user_id = ?", {user.id});
-        return;
-    }
-    const std::int64_t id = integer_parameter(*asked, "?user_id", 1, INT64_MAX);
-    if (id != user.id && !user.is_admin) {
-        throw ApiFailure{403, "forbidden", "other users' rows are for administrators", "?user_id"};
-    }
-    where.add("r.user_id = ?", {id});
-}
-
-void add_times(Condition& where, const Resource& resource, Parameters& parameters) {
-    const std::string column = "r." + std::string{resource.time_column};
-    constexpr std::int64_t k_last_us = INT64_MAX / k_ns_per_us - 1;
-    if (const std::string* const from = parameters.find("from_us")) {
-        const std::int64_t us = integer_parameter(*from, "?from_us", 0, k_last_us);
-        where.add(column + " >= ?", {us * k_ns_per_us});
-    }
-    if (const std::string* const to = parameters.find("to_us")) {
-        const std::int64_t us = integer_parameter(*to, "?to_us", 0, k_last_us);
-        where.add(column + " <= ?", {us * k_ns_per_us + k_ns_per_us - 1});
-    }
 }
 
 // A row's place in the order of a list.
@@ -256,10 +190,7 @@ void append_row(std::string& out, const Resource& resource, const Statement& row
 
 std::string
 list_rows(Session& session, const Resource& resource, const User& user, Parameters& parameters) {
-    std::int64_t limit = k_limit_default;
-    if (const std::string* const text = parameters.find("limit")) {
-        limit = integer_parameter(*text, "?limit", 1, k_limit_max);
-    }
+    const std::int64_t limit = limit_of(parameters);
     Condition where;
     add_owner(where, resource, user, parameters);
     add_times(where, resource, parameters);
