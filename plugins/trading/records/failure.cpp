@@ -5,6 +5,7 @@
 #include <tenon/storage.hpp>
 
 #include <algorithm>
+#include <array>
 
 namespace tenon::records {
 namespace {
@@ -23,13 +24,50 @@ namespace {
     return {message.begin(), end};
 }
 
-// "CHECK constraint failed: NAME", "UNIQUE constraint failed: table.column", or PostgreSQL's
-// `… constraint "NAME"`.
+// SQLite tells a broken uniqueness by its columns, PostgreSQL by its name; a client gets the name.
+struct Uniqueness {
+    std::string_view columns, name;
+};
+
+constexpr std::array k_unique{
+    Uniqueness{"model_registry.name, model_registry.version", "model_version_is_unique"},
+    Uniqueness{"model_registry.name", "model_registry_active"},
+    Uniqueness{"user_licenses.user_id, user_licenses.license_type", "user_licenses_one_active"},
+    Uniqueness{"promo_codes.code", "promo_code_is_unique"},
+    Uniqueness{
+        "promo_redemptions.promo_id, promo_redemptions.user_id",
+        "promo_is_redeemed_once_per_user"},
+    Uniqueness{"payments.user_id, payments.idempotency_key", "payment_is_booked_once"},
+    Uniqueness{"payments.provider, payments.provider_reference", "payments_provider_reference"},
+    Uniqueness{
+        "predictions.model_id, predictions.instrument, predictions.made_real_ns, "
+        "predictions.due_real_ns",
+        "prediction_is_made_once"},
+    Uniqueness{"news_items.source, news_items.external_id", "news_is_kept_once"},
+    Uniqueness{
+        "exchange_credentials.user_id, exchange_credentials.exchange, exchange_credentials.label",
+        "credential_is_unique"}};
+
+// "CHECK constraint failed: NAME", "UNIQUE constraint failed: table.column, …", or PostgreSQL's
+// `… constraint "NAME"`. Empty for a reference to a row that is not there, which SQLite does not
+// name.
 [[nodiscard]] std::string rule_of(std::string_view message) {
+    constexpr std::string_view k_columns = "UNIQUE constraint failed: ";
+    if (const std::size_t at = message.find(k_columns); at != std::string_view::npos) {
+        const std::string_view columns = message.substr(at + k_columns.size());
+        const Uniqueness* best = nullptr;
+        for (const Uniqueness& rule : k_unique) {
+            if (columns.starts_with(rule.columns) &&
+                (best == nullptr || rule.columns.size() > best->columns.size())) {
+                best = &rule;
+            }
+        }
+        return best != nullptr ? std::string{best->name} : std::string{};
+    }
     for (const std::string_view mark : {"constraint failed: ", "constraint \""}) {
         std::string name = name_after(message, mark);
         if (!name.empty()) {
-            return name;
+            return name.ends_with("_fkey") ? std::string{} : name;
         }
     }
     return {};

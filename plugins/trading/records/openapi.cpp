@@ -135,6 +135,13 @@ namespace {
     return schema.insert(k_begin.size(), properties.append(comma));
 }
 
+// Whose licence of which type for how long.
+[[nodiscard]] std::string license_members() {
+    return R"("user_id":{"type":"integer","format":"int64","minimum":1},"license_type":)" +
+           schema_of(k_licenses.fields.front()) +
+           R"(,"duration_days":{"type":["integer","null"],"minimum":1,"maximum":3660})";
+}
+
 [[nodiscard]] std::string body_schema(const Endpoint& endpoint) {
     const Resource& resource = *endpoint.resource;
     switch (endpoint.operation) {
@@ -149,20 +156,16 @@ namespace {
             return schema;
         }
         case Operation::license_grant:
-            return R"({"type":"object","required":["user_id","license_type"],"additionalProperties":false,)"
-                   R"("properties":{"user_id":{"type":"integer"},"license_type":{"type":"string"},)"
-                   R"("duration_days":{"type":["integer","null"],"minimum":1,"maximum":3660}}})";
+            return R"({"type":"object","required":["user_id","license_type"],)"
+                   R"("additionalProperties":false,"properties":{)" +
+                   license_members() + "}}";
         case Operation::promo_redeem:
             return R"({"type":"object","required":["code"],"additionalProperties":false,)"
                    R"("properties":{"code":{"type":"string","minLength":4,"maxLength":64}}})";
         case Operation::payment_book: {
             std::string schema = properties_of(resource, k_create);
             constexpr std::string_view k_begin = R"({"type":"object","properties":{)";
-            schema.insert(
-                k_begin.size(),
-                R"("user_id":{"type":"integer"},"license_type":{"type":"string"},)"
-                R"("duration_days":{"type":["integer","null"],"minimum":1,"maximum":3660},)"
-            );
+            schema.insert(k_begin.size(), license_members() + ",");
             constexpr std::string_view k_required_begin = R"("required":[)";
             schema.insert(schema.find(k_required_begin) + k_required_begin.size(), R"("user_id",)");
             return schema;
@@ -196,7 +199,7 @@ parameter(std::string_view name, std::string_view where, std::string_view schema
         return parameter("id", "path", R"({"type":"integer"})");
     }
     if (endpoint.operation == Operation::license_check) {
-        return parameter("license_type", "query", R"({"type":"string"})");
+        return parameter("license_type", "query", schema_of(k_licenses.fields.front()));
     }
     if (!is_list(endpoint)) {
         return {};
