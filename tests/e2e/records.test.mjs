@@ -186,7 +186,9 @@ class Story {
       assert.equal((await send(this.server, wrong)).status, 401);
       if (method !== 'GET') assert.equal((await this.told(this.reader, method, target, { body: {} })).status, 403, `${method} ${path} by a reader`);
       if (right === 'admin') assert.equal((await this.told(this.ann, method, target, { body: method === 'GET' ? undefined : {} })).status, 403);
-      assert.equal((await this.told(this.keyFor(operation), method, target, { query: { nonsense: 1 },
+      const needed = Object.fromEntries((operation.parameters ?? []).filter((one) => one.required && one.in === 'query')
+        .map(({ name, schema }) => [name, this.sample(name, schema, 0)]));
+      assert.equal((await this.told(this.keyFor(operation), method, target, { query: { ...needed, nonsense: 1 },
         body: method === 'GET' ? undefined : this.bodyOf(operation) })).body.error.pointer, '?nonsense');
       const body = this.bodyOf(operation);
       if (!body) continue;

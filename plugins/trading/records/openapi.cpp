@@ -199,7 +199,8 @@ parameter(std::string_view name, std::string_view where, std::string_view schema
         return parameter("id", "path", R"({"type":"integer"})");
     }
     if (endpoint.operation == Operation::license_check) {
-        return parameter("license_type", "query", schema_of(k_licenses.fields.front()));
+        std::string out = parameter("license_type", "query", schema_of(k_licenses.fields.front()));
+        return out.insert(out.size() - 1, R"(,"required":true)");
     }
     if (!is_list(endpoint)) {
         return {};
