@@ -94,6 +94,9 @@ Connection::Connection(const Settings& settings, const Telemetry& telemetry, Rol
 }
 
 Connection::~Connection() {
+    if (telemetry_.snapshots != nullptr && header_.is_attached()) {
+        telemetry_.snapshots->remove(*this);
+    }
     by_text_.clear();
     statements_.clear();
     for (sqlite3_stmt* statement : controls_) {
@@ -165,6 +168,9 @@ void Connection::configure() {
         if (code != SQLITE_OK) {
             throw describe(db_, code, "cannot prepare the transaction statements");
         }
+    }
+    if (role_ == Role::reader) {
+        attach_header();
     }
     privileged_ = false;
 }
@@ -433,6 +439,7 @@ void Connection::control(Control which, const char* what) {
 }
 
 void Connection::begin() {
+    snapshot_ = Snapshot::none;
     control(control_begin, "cannot begin");
 }
 
@@ -475,6 +482,10 @@ bool Connection::has_unresolved_foreign_keys() const noexcept {
 }
 
 bool Connection::make_idle() noexcept {
+    if (is_finished() && keep_snapshot()) {
+        return true;
+    }
+    snapshot_ = Snapshot::none;
     try {
         rollback();
     } catch (const Error& e) {
@@ -487,7 +498,10 @@ bool Connection::make_idle() noexcept {
 }
 
 bool Connection::is_alive() noexcept {
+    const std::lock_guard lock{unused_mutex_};  // it may be in the pool
+    is_unused_ = false;
     try {
+        end_snapshot();
         (void)pragma_value("SELECT count(*) FROM sqlite_schema");
         return true;
     } catch (const Error& e) {

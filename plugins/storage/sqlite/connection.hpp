@@ -8,6 +8,7 @@
 #pragma once
 
 #include "plugins/storage/sqlite/error.hpp"
+#include "plugins/storage/sqlite/kept_snapshot.hpp"
 #include "plugins/storage/sqlite/plan.hpp"
 #include "plugins/storage/sqlite/settings.hpp"
 #include "plugins/storage/sqlite/table_use.hpp"
@@ -20,6 +21,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -122,6 +124,22 @@ public:
     [[nodiscard]] bool in_transaction() const noexcept;
     [[nodiscard]] bool has_unresolved_foreign_keys() const noexcept;
 
+    // A reader's transactions whose snapshot may be kept. take() comes first when a caller gets the
+    // connection from the pool.
+    void take() noexcept;
+    // Reads from now on see every commit that was acknowledged before this. False: in a transaction
+    // of its own; statements that were prepared before are reset.
+    bool begin_current();
+    // In place of commit(): make_idle() may keep the snapshot.
+    void finish_current();
+    // No transaction is open, and none is kept.
+    void end_snapshot();
+    // [any] Ends the snapshot that is kept while the connection is in the pool.
+    void end_unused_snapshot() noexcept;
+
+    // finish_current() was the last that happened.
+    [[nodiscard]] bool is_finished() const noexcept { return snapshot_ == Snapshot::finished; }
+
     // Ends every statement that was handed out: none of them keeps a snapshot or a value.
     void reset_statements() noexcept;
     // As new: no transaction, no running statement. False: it has to be thrown away.
@@ -166,8 +184,12 @@ private:
         control_count
     };
 
+    enum class Snapshot : std::uint8_t { none, open, finished };
+
     void open();
     void configure();
+    [[nodiscard]] bool keep_snapshot() noexcept;
+    void attach_header();
     void pragma(const std::string& text);
     std::int64_t pragma_value(const char* text);
     void control(Control which, const char* what);
@@ -203,6 +225,11 @@ private:
     std::int64_t expires_ns_ = INT64_MAX;
     bool unlimited_ = false;
     std::atomic<bool> cancelled_{false};
+    WalHeader header_;
+    WalHeader::Words seen_{};  // the header when the current transaction began
+    Snapshot snapshot_ = Snapshot::none;
+    std::mutex unused_mutex_;
+    bool is_unused_ = false;          // in the pool, with a snapshot
     std::list<Prepared> statements_;  // newest use first
     std::unordered_map<std::string_view, std::list<Prepared>::iterator> by_text_;
     std::vector<Prepared*> touched_;

@@ -48,6 +48,7 @@ Database::Database(Settings settings, Telemetry telemetry)
 Telemetry Database::with_own(Telemetry telemetry) noexcept {
     telemetry.statements = settings_.statements_max == 0 ? nullptr : &statements_;
     telemetry.queries = queries_.is_on() ? &queries_ : nullptr;
+    telemetry.snapshots = &snapshots_;
     return telemetry;
 }
 
@@ -79,26 +80,36 @@ tenon_status Database::transact(
         throw Error{TENON_INVALID, "unknown intent " + std::to_string(intent)};
     }
 
-    const auto lease = readers_.lease(deadline_ns, "read");
-    lease->begin();
+    const auto lease = take_reader(deadline_ns, "read");
+    (void)lease->begin_current();
     const tenon_status status = fn(ctx, reinterpret_cast<tenon_session*>(&*lease), err);
     if (status != TENON_OK) {
         (void)guard(nullptr, [&] { lease->rollback(); });  // else the pool does
         return status < 0 ? status
                           : fail(err, TENON_INTERNAL, "a transaction ends with TENON_OK or fails");
     }
-    lease->commit();
+    lease->finish_current();
     reads_.fetch_add(1, std::memory_order_relaxed);
     Telemetry::count(telemetry_.transactions);
     return TENON_OK;
+}
+
+// Its snapshot may be kept from an earlier caller.
+ReaderPool::Lease Database::take_reader(std::int64_t deadline_ns, std::string_view owner) {
+    ReaderPool::Lease lease = readers_.lease(deadline_ns, owner);
+    lease->take();
+    return lease;
 }
 
 Connection* Database::lease(std::uint32_t intent, std::int64_t deadline_ns) {
     switch (intent) {
         case TENON_INTENT_WRITE:
             return writer_.lease(deadline_ns);
-        case TENON_INTENT_READ:
-            return &readers_.lease(deadline_ns, "lease").detach();
+        case TENON_INTENT_READ: {
+            ReaderPool::Lease reader = take_reader(deadline_ns, "lease");
+            reader->end_snapshot();
+            return &reader.detach();
+        }
         default:
             throw Error{TENON_INVALID, "unknown intent " + std::to_string(intent)};
     }
@@ -150,7 +161,8 @@ void Database::publish() const noexcept {
 void Database::check(bool deep, std::int64_t deadline_ns) {
     std::string found;
     {
-        const auto lease = readers_.lease(deadline_ns, "probe");
+        const auto lease = take_reader(deadline_ns, "probe");
+        lease->end_snapshot();
         Prepared& statement = lease->prepare(
             deep ? "PRAGMA quick_check(1)" : "SELECT 'ok' FROM (SELECT count(*) FROM sqlite_schema)"
         );

@@ -62,6 +62,7 @@ private:
 
     Telemetry with_own(Telemetry telemetry) noexcept;
     void maintain();
+    [[nodiscard]] ReaderPool::Lease take_reader(std::int64_t deadline_ns, std::string_view owner);
     tenon_status
     run_query(const tenon_query& query, tenon_row_fn row, void* ctx, QueryCache::Key* key);
     void publish_queries() const;
@@ -73,6 +74,7 @@ private:
     Settings settings_;
     StatementLog statements_;
     QueryCache queries_;
+    KeptSnapshots snapshots_;
     Telemetry telemetry_;
     std::uint64_t statement_hits_ = 0;
     std::uint64_t statement_misses_ = 0;

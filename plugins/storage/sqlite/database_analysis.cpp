@@ -115,24 +115,27 @@ tenon_status
 Database::run_query(const tenon_query& query, tenon_row_fn row, void* ctx, QueryCache::Key* key) {
     // Before the reader: one of a file that was replaced meanwhile must not answer for the new one.
     const QueryCache::Dependencies file = queries_.depends_on({});
-    const Borrowed connection{*this, TENON_INTENT_READ, query.deadline_ns};
-    Prepared& statement = connection->prepare(view(query.sql));
-    for (std::uint32_t i = 0; i < query.value_count; ++i) {
-        statement.bind(i + 1, query.values[i]);
-    }
-    const bool keeps = key != nullptr && statement.use().is_repeatable();
-    const std::vector<std::uint16_t> tables = statement.use().read();
-    // Before the snapshot, which is taken by the first step.
+    const ReaderPool::Lease connection = take_reader(query.deadline_ns, "query");
+    (void)connection->begin_current();  // else a table of a moment ago might be missed
+    Prepared* statement = &connection->prepare(view(query.sql));
+    const bool keeps = key != nullptr && statement->use().is_repeatable();
+    const std::vector<std::uint16_t> tables = statement->use().read();
     QueryCache::Dependencies before = queries_.depends_on(tables);
     before.insert(before.end(), file.begin(), file.end());
+    // The snapshot must not be older than these counters.
+    if (!connection->begin_current()) {
+        statement = &connection->prepare(view(query.sql));
+    }
+    for (std::uint32_t i = 0; i < query.value_count; ++i) {
+        statement->bind(i + 1, query.values[i]);
+    }
     const std::int64_t now_ns = telemetry_.now_ns();
     RowCollector collector{keeps ? queries_.entry_bytes_max() : 0};
     std::vector<tenon_value> columns;
-    connection->begin();
-    while (statement.step()) {
-        columns.resize(statement.column_count());  // a changed view has other columns from now on
+    while (statement->step()) {
+        columns.resize(statement->column_count());  // a changed view has other columns from now on
         for (std::uint32_t i = 0; i < columns.size(); ++i) {
-            columns[i] = statement.column(i);
+            columns[i] = statement->column(i);
         }
         if (keeps) {
             collector.add(columns);
@@ -144,8 +147,8 @@ Database::run_query(const tenon_query& query, tenon_row_fn row, void* ctx, Query
         }
     }
     // A schema that changed meanwhile may have brought tables whose counters were not read.
-    const bool same_tables = statement.use().read() == tables && statement.use().is_repeatable();
-    connection->commit();
+    const bool same_tables = statement->use().read() == tables && statement->use().is_repeatable();
+    connection->finish_current();
     reads_.fetch_add(1, std::memory_order_relaxed);
     Telemetry::count(telemetry_.transactions);
     if (keeps && same_tables) {

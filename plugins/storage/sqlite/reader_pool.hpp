@@ -27,7 +27,7 @@ public:
     }
 
     [[nodiscard]] Returned give_back(Connection& connection) noexcept {
-        const bool was_open = connection.in_transaction();
+        const bool was_open = connection.in_transaction() && !connection.is_finished();
         if (!connection.make_idle()) {
             return Returned::broken;
         }

@@ -15,6 +15,8 @@ class StatementLog;
 
 namespace tenon::sqlite {
 
+class KeptSnapshots;
+
 // A number that changes while others read it; copied as a number is.
 class LiveNumber {
 public:
@@ -81,6 +83,7 @@ struct Telemetry {
     // Of the database whose connections these are; may be null.
     StatementLog* statements = nullptr;
     QueryCache* queries = nullptr;
+    KeptSnapshots* snapshots = nullptr;
 
     [[nodiscard]] std::int64_t now_ns() const { return clock->now_ns(clock.self); }
 

@@ -159,6 +159,7 @@ void Writer::loop() noexcept {
     }
     (void)guard(nullptr, [&] {
         connection_->optimize();
+        const KeptSnapshots::Pause pause{telemetry_.snapshots};
         connection_->set_busy_timeout(k_tick_ms);
         (void)connection_->checkpoint(true);
         if (identity_.look() == FileState::same) {
@@ -445,6 +446,9 @@ void Writer::tidy() noexcept {
         return;
     }
     next_check_ns_ = now + k_tick_ms * k_ms;
+    if (telemetry_.snapshots != nullptr) {
+        telemetry_.snapshots->end_all();  // others may want to checkpoint, too
+    }
     try {
         require_file();
         connection_->look_for_strangers();
@@ -476,6 +480,7 @@ void Writer::checkpoint(bool idle) noexcept {
     if (frames == 0 || (!idle && (frames < bound || now < next_checkpoint_ns_))) {
         return;
     }
+    const KeptSnapshots::Pause pause{telemetry_.snapshots};
     try {
         // TRUNCATE needs a moment without readers in the WAL; without one it did the copying at
         // least, and is tried again soon.
