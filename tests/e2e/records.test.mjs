@@ -25,7 +25,7 @@ function stable(value, name = '') {
   if (value !== null && typeof value === 'object') {
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, stable(inner, key)]));
   }
-  return /(^id|_id|_us|next_cursor)$/.test(name) && value !== null ? typeof value : value;
+  return /(^id|_id|_us|cursor)$/.test(name) && value !== null ? typeof value : value;
 }
 
 class Story {
@@ -93,14 +93,13 @@ class Story {
     this.ops = this.server.key('ops', 'trade,read,admin');
     this.reader = this.server.key('ann', 'read');
     // Accounts reach the database a moment later.
-    const first = await eventually('accounts are in the database', async () => {
-      const answer = await ask(this.server, this.ann, 'PUT', '/api/settings', { body: { leverage: 3 } });
-      return answer.status === 200 && answer;
-    });
-    this.known.user_id = first.body.user_id;
-    await eventually('the other accounts are too', async () =>
-      (await ask(this.server, this.bob, 'PUT', '/api/settings', { body: { leverage: 4 } })).status === 200
-      && (await ask(this.server, this.ops, 'PUT', '/api/settings', { body: { leverage: 5 } })).status === 200);
+    for (const [key, leverage] of [[this.ann, 3], [this.bob, 4], [this.ops, 5]]) {
+      const { body } = await eventually('the account is in the database', async () => {
+        const answer = await ask(this.server, key, 'PUT', '/api/settings', { body: { leverage } });
+        return answer.status === 200 && answer;
+      });
+      if (key === this.ann) this.known.user_id = body.user_id;
+    }
   }
 
   // Each POST on a plain path twice, what others refer to first; their ids are what items are asked by.
@@ -228,7 +227,8 @@ class Story {
           } else {
             const { status, body } = await this.told(key, method, path, { query: { [name]: attack } });
             assert.ok([200, 400, 404].includes(status), `${path}?${name}=${attack}: ${status}`);
-            if (status === 200 && body.data) assert.deepEqual(body.data, [], `${path}?${name}=${attack}`);
+            // Only rows of just that text, which an attack on a member has made.
+            for (const row of (status === 200 && body.data) || []) assert.equal(row[name], attack, `${path}?${name}=${attack}`);
           }
         }
       }
