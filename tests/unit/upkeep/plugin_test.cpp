@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plugin as the server runs it: commands, the schedule, what operators see.
+#include "tests/support/loaded_plugin.hpp"
+#include "tests/unit/migrations/shipped_schema.hpp"
+#include "tests/unit/upkeep/summaries.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <thread>
+
+using Catch::Contains;
+using tenon::Session;
+using tenon::test::LoadedPlugin;
+using tenon::test::SqliteBackend;
+
+namespace {
+
+constexpr const char* k_config =
+    R"({"views_every_s":100,"integrity_every_s":150,"step_ms":1000,"step_timeout_ms":60000})";
+
+struct Fixture : SqliteBackend {
+    Fixture() {
+        tenon::test::shipped_schema(*this)->up();
+        storage().write(deadline(), [](Session& s) {
+            tenon::test::SummaryModel::prepare(s);
+            for (int day = 0; day < 3; ++day) {
+                s.prepare(
+                     "INSERT INTO news_items (source, external_id, title, sentiment_score, "
+                     "published_real_ns, fetched_real_ns) VALUES ('s', ?, 't', 7, ?, 0)"
+                )
+                    .bind_all(std::to_string(day), day * 86'400'000'000'000)
+                    .run();
+            }
+        });
+        host.bind("tenon.storage/1", {&holder, &tenon::sqlite::storage_table()}, "storage");
+    }
+
+    void run(const std::string& sql) {
+        storage().write(deadline(), [&](Session& s) { s.execute(sql); });
+    }
+
+    // Steps of the schedule, one for each second of the host's clock, until `done`.
+    template <class Done>
+    void pass_time(Done done) {
+        while (!done()) {
+            host.reactor().advance(1'001'000'000);
+            std::this_thread::yield();
+        }
+    }
+
+    [[nodiscard]] bool has_logged(const std::string& text) const {
+        const auto lines = host.log_lines();
+        return std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
+            return line.find(text) != std::string::npos;
+        });
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a scheduled check tells what differs until it is mended", "[upkeep][S10]") {
+    Fixture f;
+    f.run("UPDATE mv_news_sentiment SET score_sum = 8 WHERE day_real_ns > 0");
+    LoadedPlugin plugin{f.host, "storage-upkeep", k_config};
+    f.pass_time([&] { return f.host.health_of("views") == TENON_DEGRADED; });
+    CHECK(f.host.metric("tenon_upkeep_view_differences") == 2);
+    CHECK(f.has_logged("views_differ"));
+    CHECK_THAT(f.host.admin("views.check", "{}"), Contains("{\"ok\":false,\"days\":3,\"keys\":3"));
+    CHECK_THAT(f.host.admin("views.rebuild", "{}"), Contains("{\"ok\":true,\"days\":3,\"keys\":3"));
+    CHECK(f.host.health_of("views") == TENON_HEALTHY);
+    CHECK(f.host.metric("tenon_upkeep_view_differences") == 0);
+    plugin.stop();
+}
+
+TEST_CASE("the database itself is looked at on schedule", "[upkeep][S10]") {
+    Fixture f;
+    LoadedPlugin plugin{f.host, "storage-upkeep", k_config};
+    f.pass_time([&] { return f.host.metric("tenon_upkeep_integrity_checked_time_seconds") != 0; });
+    CHECK(f.host.metric("tenon_upkeep_integrity_problems") == 0);
+    CHECK(f.host.metric("tenon_upkeep_steps_total") > 25);
+    CHECK(f.host.health_of("integrity") == TENON_HEALTHY);
+    CHECK_THAT(f.host.admin("integrity.check", R"({"full":true})"), Contains("{\"ok\":true"));
+    plugin.stop();
+    CHECK_THROWS(f.host.admin("integrity.check", "{}"));
+}
