@@ -70,6 +70,15 @@ TEST_CASE("the OpenAPI document tells members with their bounds", "[records][T7]
     const std::string log =
         "/paths/~1api~1trade-logs/post/requestBody/content/application~1json/schema/";
     CHECK(at((log + "required").c_str()).as_array().size() == 7);
+    const std::string credential =
+        "/paths/~1api~1exchange-credentials/post/requestBody/content/application~1json/schema/";
+    CHECK(at((credential + "required").c_str()).as_array().size() == 4);
+    CHECK(at((credential + "properties/secret/writeOnly").c_str()) == true);
+    const json::object& shown =
+        document.at_pointer("/components/schemas/exchange-credentials/properties").as_object();
+    for (const char* secret : {"api_key", "secret", "passphrase"}) {
+        CHECK_FALSE(shown.contains(secret));
+    }
     CHECK(at("/components/schemas/news/properties/sentiment_score/type") == "string");
     CHECK(at("/components/schemas/licenses/properties/end_us/type").is_array());
 }

@@ -179,6 +179,68 @@ TEST_CASE("pages stay as they are while rows are inserted", "[records][T7]") {
     );
 }
 
+TEST_CASE("a list is whole whatever chunks it is read in", "[records][T7]") {
+    RecordsFixture api;
+    constexpr int k_rows = 300;  // more than two chunks
+    api.backend.storage().write(api.backend.deadline(), [](tenon::Session& s) {
+        for (int i = 0; i < k_rows; ++i) {
+            s.prepare(
+                 "INSERT INTO news_items (source, external_id, title, published_real_ns, "
+                 "fetched_real_ns) VALUES ('wire', ?, 't', ?, 1)"
+            )
+                .bind_all(std::to_string(i), std::int64_t{i / 3})
+                .run();
+        }
+    });
+    for (const int limit : {127, 128, 129, 255, 256, 257, 299, 300, 301, 1000}) {
+        CAPTURE(limit);
+        std::vector<int> seen;
+        std::string cursor;
+        do {
+            const json::value page =
+                api.ask(k_ann, "GET /api/news?limit=" + std::to_string(limit) + cursor);
+            const json::array& rows = page.at("data").as_array();
+            CHECK(static_cast<int>(rows.size()) <= limit);
+            for (const json::value& row : rows) {
+                seen.push_back(std::stoi(std::string{row.at("external_id").as_string()}));
+            }
+            const json::value& next = page.at("next_cursor");
+            CHECK(next.is_null() == (seen.size() == k_rows));
+            cursor = next.is_null() ? "" : "&cursor=" + std::string{next.as_string()};
+        } while (!cursor.empty());
+        REQUIRE(seen.size() == k_rows);
+        for (int i = 0; i < k_rows; ++i) {
+            CHECK(seen[static_cast<std::size_t>(i)] == k_rows - 1 - i);
+        }
+    }
+}
+
+TEST_CASE("a broken rule has the same name on every database", "[records][S8]") {
+    RecordsFixture api;
+    const auto told = [&](const std::string& request, const std::string& body) {
+        return api.raw(k_ops, request, body).body;
+    };
+    const std::string news =
+        R"({"source":"wire","external_id":"1","title":"t","published_us":1,"sentiment_score":"0"})";
+    (void)api.ask(k_ops, "POST /api/news", news, 201);
+    CHECK_THAT(told("POST /api/news", news), Catch::Contains("the rule news_is_kept_once"));
+    const std::string model = R"({"name":"m","version":1,"provider":"p","status":"active"})";
+    (void)api.ask(k_ops, "POST /api/models", model, 201);
+    CHECK_THAT(told("POST /api/models", model), Catch::Contains("the rule model_"));
+    CHECK_THAT(
+        told("POST /api/models", R"({"name":"m","version":2,"provider":"p","status":"active"})"),
+        Catch::Contains("the rule model_registry_active")
+    );
+    CHECK_THAT(
+        told(
+            "POST /api/predictions",
+            R"({"model_id":77,"symbol":"BTCUSDT","side":"buy","price":"1","confidence_bp":1,)"
+            R"("made_us":1,"due_us":2})"
+        ),
+        Catch::Contains("the rows that are there do not allow it")
+    );
+}
+
 TEST_CASE("a page ends at its size, and the next one goes on there", "[records][T7]") {
     RecordsFixture api;
     constexpr int k_rows = 100;
