@@ -52,7 +52,9 @@ class GenerateData(unittest.TestCase):
             "AND name NOT IN ('projection_offset', 'api_credentials', 'exchange_credentials')")]
         counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
         self.assertTrue(all(counts), dict(zip(tables, counts)))
-        self.assertAlmostEqual(sum(counts), 12000, delta=600)
+        # Summaries are kept by triggers and come on top.
+        made = sum(count for table, count in zip(tables, counts) if not table.startswith("mv_"))
+        self.assertAlmostEqual(made, 12000, delta=600)
 
     def test_a_database_with_rows_is_left_alone(self):
         before = self.digest(self.created("a.db", 1))
