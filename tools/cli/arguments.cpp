@@ -111,7 +111,9 @@ private:
             if (!value && at_ < in_->size() && !is_option((*in_)[at_])) {
                 value = (*in_)[at_++];
             }
-            const bool migrate = !out_.words.empty() && out_.words.front() == "migrate";
+            // The target of `migrate copy` is a name too.
+            const bool migrate = !out_.words.empty() && out_.words.front() == "migrate" &&
+                                 (out_.words.size() < 2 || out_.words[1] != "copy");
             add(out_.options, name, value ? typed(name, *value, migrate) : json::value(true));
         }
     }

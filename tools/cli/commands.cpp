@@ -5,6 +5,7 @@
 #include "sdk/manifest/plan.hpp"
 #include "tools/cli/admin_client.hpp"
 #include "tools/cli/arguments.hpp"
+#include "tools/cli/copy.hpp"
 #include "tools/cli/migrate.hpp"
 #include "tools/cli/output.hpp"
 #include "tools/cli/plugin_check.hpp"
@@ -263,6 +264,15 @@ int rotate_master_key(const Arguments& arguments) {
     return finish(arguments, rotate_key(server.client(), arguments.options));
 }
 
+int copy(const Arguments& arguments) {
+    if (auto client = AdminClient::connect(arguments.data_dir)) {
+        return finish(arguments, run_copy(*client, arguments));
+    }
+    TemporaryServer server{
+        {arguments.data_dir, arguments.deployment, arguments.plugin_path, arguments.overrides}};
+    return finish(arguments, run_copy(server.client(), arguments));
+}
+
 int migrate(const Arguments& typed) {
     if (typed.help || typed.words.size() == 1) {
         (void)std::fputs(migrate_help().c_str(), stdout);
@@ -278,6 +288,9 @@ int migrate(const Arguments& typed) {
             (void)std::fputs(told.c_str(), stdout);
         }
         return k_exit_ok;
+    }
+    if (arguments.words[1] == "copy") {
+        return copy(arguments);
     }
     // For the server that may be started; see migrate.hpp.
     (void)::setenv("TENON_MIGRATE_BY_COMMAND", "1", 1);

@@ -23,7 +23,7 @@ Commands
   accounts open --account A, accounts list, accounts fund --account A --asset X --amount N
   journal check, journal repair --confirm
   plugin check FILE.so...         conformance of a plugin (plugin check --help)
-  migrate status|up|down|to|dry-run|verify|drift|repair|baseline|new
+  migrate status|up|down|to|dry-run|verify|drift|repair|baseline|copy|new
                                   the schema of the database (migrate --help)
   log level [--plugin NAME] [--level trace|debug|info|warn|error|off]
   plugin new KIND NAME [--language c|c++] [--dir DIR] [--id ID]

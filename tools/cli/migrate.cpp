@@ -19,7 +19,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::array<std::string_view, 10> k_commands{
+constexpr std::array<std::string_view, 11> k_commands{
     "status",
     "up",
     "down",
@@ -29,6 +29,7 @@ constexpr std::array<std::string_view, 10> k_commands{
     "repair",
     "baseline",
     "drift",
+    "copy",
     "new"};
 
 std::int64_t version_of(const std::string& text) {
@@ -112,6 +113,15 @@ std::string migrate_help() {
                                   was undone or finished by hand
   migrate baseline N --reason TEXT
                                   record versions up to N as applied, where the schema is theirs
+  migrate copy [--to NAME]        copy all rows to another database while the server trades, and follow
+                                  the changes: NAME is a storage plugin of the deployment beside the
+                                  one in use (etc/deployments/moving.json); goes on where it was
+  migrate copy --status | --verify
+                                  how far it is; compare all rows of both sides
+  migrate copy --finish           verify, refuse writes to the old database from then on, bring the
+                                  last changes over: then start the server with the new one
+  migrate copy --reopen           the old database takes writes again, while the new one got none
+  migrate copy --abandon          end a copy; the old database is as if there had been none
   migrate new NAME [--dialects both|one] [--phase expand|backfill|contract] [--dir DIR]
                                   files of the next version in DIR (default ./migrations), and the chain
 

@@ -7,6 +7,9 @@
 namespace tenon::copy {
 namespace {
 
+// A long comparison can be interrupted.
+constexpr std::int64_t k_look_up_rows = 10'000;
+
 // BLAKE2b, 32 bytes (RFC 7693).
 class Digest {
 public:
@@ -117,12 +120,16 @@ compare_table(const Table& table, Compared source, Compared target, const CopyOp
     check.table = table.name;
     RowStream from{table, source, options.batch};
     RowStream to{table, target, options.batch};
+    std::int64_t looked = 0;
     const auto differ = [&](const Key& key, const std::string& how) {
         if (static_cast<std::size_t>(check.different++) < options.differences_max) {
             check.differences.push_back(row_name(table, key) + how);
         }
     };
     while (!from.ended() || !to.ended()) {
+        if (++looked % k_look_up_rows == 0 && options.at) {
+            options.at("rows_compared");
+        }
         const int order = from.ended() ? 1 : to.ended() ? -1 : compare(table, from.key(), to.key());
         if (order < 0) {
             differ(from.key(), " is not in " + target.side.name);

@@ -42,6 +42,7 @@ public:
         }
         folder_ = std::string{o.at("folder").as_string()};
         up_at_start_ = o.at("up_at_start").as_bool();
+        with_commands_ = o.at("commands").as_bool();
         const auto ns = [&](std::string_view key) {
             return o.at(key).to_number<std::int64_t>() * 1'000'000;
         };
@@ -75,7 +76,9 @@ private:
             folder_.front() == '/' ? folder_ : host().environment("deployment_dir") + "/" + folder_;
         options_.writer.app_version = host().environment("version");
         options_.writer.host = host_name();
-        add_commands();
+        if (with_commands_) {
+            add_commands();
+        }
         // `tenon migrate` starts a server for its commands alone: they decide what is done, and
         // work where a start would be refused.
         const char* by_command = std::getenv("TENON_MIGRATE_BY_COMMAND");
@@ -263,6 +266,7 @@ private:
     std::string folder_;
     std::string path_;
     bool up_at_start_ = true;
+    bool with_commands_ = true;
     MigratorOptions options_;
     Storage storage_;
     std::atomic<std::uint32_t> version_{0};
