@@ -345,6 +345,7 @@ std::string Daemon::list_plugins() const {
 // last that could open it.
 std::string Daemon::finish_rotation() {
     constexpr std::string_view k_permission = "secret:master-key", k_ending = ".reseal";
+    const std::string previous = secret_.previous();  // what is counted is of this rotation alone
     const std::vector<registry::AdminCommands::Usage> usages = commands_.list();
     for (const manifest::PlannedPlugin& planned : plan_.plugins) {
         const std::vector<std::string>& granted = planned.manifest.permissions;
@@ -368,7 +369,7 @@ std::string Daemon::finish_rotation() {
                     " in all: first `tenon key rotate`"};
         }
     }
-    return secret_.finish();
+    return secret_.finish(previous);
 }
 
 void Daemon::add_commands() {

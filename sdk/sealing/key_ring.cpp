@@ -104,7 +104,17 @@ void KeyRing::load(bool first_start) {
         MasterKey::random().write(key);
     }
     keys_.current = read(credential_, key);
-    if (!next_credential_.empty() || fs::exists(next)) {
+    if (!credential_.empty() && next_credential_.empty() && fs::exists(next)) {
+        // Left by a rotation of files before the key became a credential.
+        if (read({}, next)->id() != keys_.current->id()) {
+            throw Error{
+                TENON_CONFLICT,
+                "a rotation is under way in " + next.string() + ", but the credential " +
+                    std::string{k_credential} + " is another key: give that file's key as " +
+                    std::string{k_next_credential} +
+                    ", or remove it when nothing was sealed under it"};
+        }
+    } else if (!next_credential_.empty() || fs::exists(next)) {
         keys_.previous = std::move(keys_.current);
         keys_.current = read(next_credential_, next);
         if (keys_.current->id() == keys_.previous->id()) {
@@ -131,6 +141,14 @@ void KeyRing::take_next() {
                   " away";
     }
     if (next_credential_.empty() && credential_.empty()) {
+        // Kept beside, never read: what was backed up before can still be opened by hand.
+        const fs::path kept = file(std::string{k_retired} + "-" + keys_.previous->name());
+        if (::link(file(k_key).c_str(), kept.c_str()) != 0 && errno != EEXIST) {
+            throw Error{
+                TENON_UNAVAILABLE,
+                file(k_key).string() + " cannot be kept as " + kept.string() + ": " +
+                    std::strerror(errno)};
+        }
         if (::rename(file(k_next).c_str(), file(k_key).c_str()) != 0) {
             throw Error{
                 TENON_UNAVAILABLE,
@@ -145,7 +163,7 @@ void KeyRing::rotate() {
     if (keys_.previous) {
         return;
     }
-    if (!credential_.empty()) {
+    if (!credential_.empty() || !next_credential_.empty()) {
         throw Error{
             TENON_CONFLICT,
             "the master key is the credential " + std::string{k_credential} +

@@ -5,7 +5,8 @@
 // Where they are:
 //   the key      $CREDENTIALS_DIRECTORY/tenon-master-key, else DATA_DIR/master.key
 //   the next one $CREDENTIALS_DIRECTORY/tenon-master-key-next, else DATA_DIR/master.key.next
-//   retired ids  DATA_DIR/master.key.retired, one name a line
+//   retired ids  DATA_DIR/master.key.retired, one name a line; a retired file's key is kept as
+//                DATA_DIR/master.key.retired-NAME, which nothing here reads
 // A next key means that a rotation is under way: it seals, both open. The rotation ends with the
 // old key's name in the list of retired ones, and for files with the next key in the old one's
 // place. Each step is one rename, so whoever is killed in between finds the rotation where it was.

@@ -155,8 +155,19 @@ std::string SecretBox::rotate() {
     return status_locked();
 }
 
-std::string SecretBox::finish() {
+std::string SecretBox::previous() const {
+    const Keys keys = this->keys();
+    return keys.previous ? keys.previous->name() : "";
+}
+
+std::string SecretBox::finish(std::string_view previous) {
     const std::lock_guard lock{mutex_};
+    const Keys& keys = ring_.keys();
+    if (keys.previous && keys.previous->name() != previous) {
+        throw Error{
+            TENON_CONFLICT,
+            "another rotation began meanwhile: first `tenon key rotate`, then finish it"};
+    }
     ring_.finish();
     return status_locked();
 }

@@ -37,9 +37,11 @@ public:
     [[nodiscard]] std::string status() const;
     // Begins a rotation, or finds one under way; the status. Throws Error.
     [[nodiscard]] std::string rotate();
+    // Name of the key that a rotation replaces; "" when none is under way.
+    [[nodiscard]] std::string previous() const;
     // Ends it: from now on nothing opens that was sealed under the old key. The caller knows that
     // nothing is. Throws Error.
-    [[nodiscard]] std::string finish();
+    [[nodiscard]] std::string finish(std::string_view previous);
 
     [[nodiscard]] static const tenon_secret_1& table();
 

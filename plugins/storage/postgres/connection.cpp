@@ -171,7 +171,9 @@ bool Connection::lend(std::uint32_t intent, std::int64_t deadline_ns) noexcept {
 bool Connection::make_idle() noexcept {
     long_ = false;
     wire_.set_patience(patience_ns_);
-    const Bound bound{*this, telemetry_.now_ns() + k_rest_ns};
+    const bool was_whole = !broken();
+    const std::int64_t until_ns = telemetry_.now_ns() + k_rest_ns;
+    const Bound bound{*this, until_ns};
     const tenon_status status = guard(nullptr, [&] {
         reset_statements();
         if (state_ != State::none) {
@@ -183,6 +185,8 @@ bool Connection::make_idle() noexcept {
         const std::int64_t kept_ns = settings_.statement_idle_s * k_second;
         trim_statements(settings_.statement_cache - 1, telemetry_.now_ns() - kept_ns);
     });
+    // A session that its last user left busy for too long says nothing about the server.
+    terminated_ = terminated_ || (was_whole && broken() && telemetry_.now_ns() >= until_ns);
     return status == TENON_OK && !broken();
 }
 

@@ -199,6 +199,13 @@ HostSet::try_one(const Wanted& wanted, const Candidate& candidate, std::int64_t 
         HostPool::Lease lease = pool.lease(deadline_ns, wanted.owner);
         lease->set_home(&pool);
         if (!lease->lend(wanted.intent, deadline_ns)) {
+            if (telemetry_.now_ns() >= deadline_ns) {
+                throw DatabaseError{
+                    TENON_TIMEOUT,
+                    "the deadline passed before a session was ready",
+                    Failure::timeout,
+                    ""};
+            }
             continue;
         }
         const bool write = wanted.intent == TENON_INTENT_WRITE;

@@ -164,7 +164,11 @@ void Wire::wait(short events, std::int64_t deadline_ns) {
     pollfd fd{PQsocket(connection_), events, 0};
     for (;;) {
         const std::int64_t left_ns = deadline_ns - telemetry_.now_ns();
-        if (left_ns <= 0 || fd.fd < 0) {
+        // What has arrived before the time was over counts, once: who was scheduled late must not
+        // cut a session that answered.
+        const bool last_look = left_ns <= 0 && !looked_late_;
+        looked_late_ = left_ns <= 0;
+        if ((left_ns <= 0 && !last_look) || fd.fd < 0) {
             broken_ = true;
             throw DatabaseError{
                 TENON_UNAVAILABLE,
@@ -172,7 +176,8 @@ void Wire::wait(short events, std::int64_t deadline_ns) {
                 Failure::other_host,
                 ""};
         }
-        const int ms = static_cast<int>(std::min<std::int64_t>(left_ns / k_ms + 1, 60'000));
+        const int ms =
+            last_look ? 0 : static_cast<int>(std::min<std::int64_t>(left_ns / k_ms + 1, 60'000));
         const int ready = ::poll(&fd, 1, ms);
         if (ready > 0) {
             return;

@@ -105,7 +105,10 @@ public:
     void set_patience(std::int64_t ns) noexcept { patience_ns_ = ns; }
 
     // No wait goes on past it, whatever the patience; INT64_MAX: none.
-    void set_bound(std::int64_t deadline_ns) noexcept { bound_ns_ = deadline_ns; }
+    void set_bound(std::int64_t deadline_ns) noexcept {
+        bound_ns_ = deadline_ns;
+        looked_late_ = false;
+    }
 
 private:
     void connect(std::int64_t deadline_ns);
@@ -125,6 +128,7 @@ private:
     PGconn* connection_ = nullptr;
     std::int64_t patience_ns_ = 32 * k_second;
     std::int64_t bound_ns_ = INT64_MAX;
+    bool looked_late_ = false;       // wait() looked once more when the time was over
     std::uint32_t left_behind_ = 0;  // syncs to skip
     bool broken_ = false;
     bool warned_ = false;

@@ -41,7 +41,7 @@ TEST_CASE("during a rotation both keys open, and the new one seals", "[sealing][
         CHECK(again.open("c", before) == "hunter2");
         CHECK(again.open("c", after) == "hunter3");
     }
-    (void)box.finish();
+    (void)box.finish(box.previous());
     CHECK(box.open("c", after) == "hunter3");
     CHECK_THROWS_WITH(
         box.open("c", before),
@@ -50,10 +50,35 @@ TEST_CASE("during a rotation both keys open, and the new one seals", "[sealing][
     );
     CHECK(name_of(dir, "master.key") == new_key);
     CHECK_FALSE(std::filesystem::exists(dir / "master.key.next"));
-    CHECK_THROWS_WITH(box.finish(), Catch::Contains("no rotation"));
+    // For what was backed up before.
+    CHECK(name_of(dir, "master.key.retired-" + old_key) == old_key);
+    CHECK_THROWS_WITH(box.finish(box.previous()), Catch::Contains("no rotation"));
     const SecretBox again{dir.path(), false};
     CHECK(again.open("c", after) == "hunter3");
     CHECK_THROWS_WITH(again.open("c", before), Catch::Contains("retired"));
+}
+
+TEST_CASE("the end of one rotation does not end the next", "[sealing][rotation][S8]") {
+    const Folder dir;
+    SecretBox box{dir.path(), true};
+    (void)box.rotate();
+    const std::string counted_for = box.previous();
+    (void)box.finish(counted_for);
+    (void)box.rotate();
+    const std::string sealed_between = box.seal("c", "hunter2");
+    CHECK_THROWS_WITH(box.finish(counted_for), Catch::Contains("another rotation"));
+    CHECK(box.open("c", sealed_between) == "hunter2");
+}
+
+TEST_CASE("a next key in a file beside a credential is not mixed up", "[sealing][rotation][S8]") {
+    const Folder dir, credentials;
+    {
+        SecretBox box{dir.path(), true};
+        (void)box.rotate();
+    }
+    credentials.write("tenon-master-key", k_key_a, 0400);
+    const Credentials given{credentials.path()};
+    CHECK_THROWS_WITH((SecretBox{dir.path(), false}), Catch::Contains("master.key.next"));
 }
 
 TEST_CASE("a retired key that is put back is refused by name", "[sealing][rotation][S8]") {
@@ -65,7 +90,7 @@ TEST_CASE("a retired key that is put back is refused by name", "[sealing][rotati
         old = dir.read("master.key");
         name = name_of(dir, "master.key");
         (void)box.rotate();
-        (void)box.finish();
+        (void)box.finish(box.previous());
     }
     dir.write("master.key", old);
     CHECK_THROWS_WITH(
@@ -88,7 +113,7 @@ TEST_CASE("a rotation goes on wherever it was killed", "[sealing][rotation][S8]"
         dir.write("master.key.retired.new", "hal");
         SecretBox box{dir.path(), false};
         CHECK(box.open("c", before) == "hunter2");
-        (void)box.finish();
+        (void)box.finish(box.previous());
         CHECK(box.open("c", after) == "hunter3");
     }
     SECTION("between the list of retired keys and the new key's place") {
@@ -119,7 +144,7 @@ TEST_CASE("a key of systemd is rotated by a second credential", "[sealing][rotat
         CHECK_THAT(box.rotate(), Catch::Contains(R"("rotating":true)"));
         after = box.seal("c", "hunter3");
         CHECK(box.open("c", before) == "hunter2");
-        CHECK_THAT(box.finish(), Catch::Contains("give the key"));
+        CHECK_THAT(box.finish(box.previous()), Catch::Contains("give the key"));
         CHECK_THROWS_WITH(box.open("c", before), Catch::Contains("retired"));
     }
     {

@@ -96,7 +96,7 @@ TEST_CASE("what was sealed before keys had names opens still", "[sealing][S8]") 
     CHECK_THROWS_AS(box.open("account 2", old), tenon::Error);
     (void)box.rotate();
     CHECK(box.open("account 1", old) == "hunter2");
-    (void)box.finish();
+    (void)box.finish(box.previous());
     CHECK(status_of([&] { (void)box.open("account 1", old); }) == TENON_CORRUPT);
     CHECK_THROWS_AS(
         box.open("account 1", seal_without_id(k_key_b, "account 1", "x")), tenon::Error
