@@ -5,6 +5,7 @@
 
 #include <tenon/plugin.hpp>
 
+#include <boost/json/parse.hpp>
 #include <catch2/catch.hpp>
 
 #include <filesystem>
