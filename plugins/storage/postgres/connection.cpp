@@ -25,6 +25,8 @@ std::string session_options(const Settings& settings) {
              std::string{"idle_in_transaction_session_timeout=600000"},
              std::string{"client_connection_check_interval=1000"},
              std::string{"jit=off"},
+             // A statement by itself on a session for reading needs no transaction around it then.
+             std::string{"default_transaction_read_only=on"},
              std::string{"DateStyle=ISO"},
              std::string{"IntervalStyle=iso_8601"},
              std::string{"TimeZone=UTC"},
@@ -136,7 +138,7 @@ void Connection::clean_session() {
         wire_.give_up();
         throw invalid("the session keeps what was set on it");
     }
-    dirty_ = scrub_ = false;
+    dirty_ = scrub_ = writable_ = false;
 }
 
 bool Connection::on_standby() const noexcept {
@@ -264,9 +266,10 @@ std::string Connection::begin_script() {
 
 int Connection::send_begin() {
     if (state_ == State::none && intent_ == TENON_INTENT_READ) {
-        state_ = State::wanted;
+        state_ = State::open;  // the server's own, which ends with the statement
         implicit_ = true;
         failure_.reset();
+        return 0;
     }
     if (state_ != State::wanted) {
         return 0;
@@ -453,10 +456,12 @@ void Connection::end_implicit() {
     implicit_ = false;
     state_ = State::none;
     failure_.reset();
-    if (!broken()) {
-        wire_.send(wire_.transaction_status() == PQTRANS_INERROR ? "ROLLBACK" : "COMMIT");
-        wire_.sync();
-        wire_.leave();
+}
+
+void Connection::make_writable() {
+    if (alone() && !std::exchange(writable_, true)) {
+        dirty_ = true;
+        (void)run_text("SET default_transaction_read_only = off", "cannot write");
     }
 }
 

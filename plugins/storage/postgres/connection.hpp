@@ -245,6 +245,8 @@ private:
     [[nodiscard]] std::string read_state();
     [[nodiscard]] std::string ask_state();
     void clean_session();
+    // Before a write that is its own transaction: sessions only read where nothing else is said.
+    void make_writable();
     [[noreturn]] void fail_commit(std::string_view why);
 
     [[nodiscard]] bool alone() const noexcept {
@@ -291,7 +293,8 @@ private:
     bool dirty_ = false;     // text was run that sets something on the session
     bool long_ = false;      // lent to write for long
     std::int64_t patience_ns_;
-    bool scrub_ = false;  // cleaned at the end in any case
+    bool scrub_ = false;     // cleaned at the end in any case
+    bool writable_ = false;  // without BEGIN READ WRITE, too
     std::string clean_state_;
     const void* home_ = nullptr;
     bool terminated_ = false;  // this session alone was ended

@@ -45,6 +45,7 @@ void Connection::bulk_insert(
     }
     place.append(")");
     settle();
+    make_writable();
     const Prepared row = look_at("INSERT INTO " + place + " VALUES (" + marks + ")");
     check_rows(columns, row.types_, values);
     const std::int64_t began_ns = telemetry_.now_ns();

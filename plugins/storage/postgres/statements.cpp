@@ -62,6 +62,7 @@ void Connection::execute(std::string_view sql) {
     const ScannedSql scanned = scan(sql);
     check_text(scanned);
     settle();
+    make_writable();
     const bool writes = writes_rows(scanned);
     StatementLog::Handle log = writes ? log_of(sql, true) : StatementLog::Handle{};
     const std::int64_t began_ns = telemetry_.now_ns();
@@ -221,6 +222,7 @@ void Connection::trim_statements(std::size_t keep, std::int64_t used_before_ns) 
 
 void Connection::start(Prepared& statement) {
     settle();
+    make_writable();
     ++queries_;
     statement.began_ns_ = statement.used_ns_ = telemetry_.now_ns();
     begin_touching(statement.sql_, statement.touches_);

@@ -124,6 +124,22 @@ TEST_CASE(
     }
 }
 
+TEST_CASE(
+    "a promotion in the middle of a burst loses and doubles nothing",
+    "[postgres][failover][S6]"
+) {
+    for (const Mode& mode : modes()) {
+        Scene scene{mode, "promote"};
+        (void)scene.promote_best();  // the old one runs, and takes writes until it is barred
+        scene.wait_new_timeline();
+        scene.harness_->wait_acked(load());
+        (void)scene.finish(0);
+        const auto view = scene.harness_->database().hosts().view();
+        CHECK(view->primary == scene.best_);
+        CHECK(view->failovers == 1);
+    }
+}
+
 TEST_CASE("an old primary that wakes up writable takes no write", "[postgres][failover][S6]") {
     for (const Mode& mode : modes()) {
         Scene scene{mode, "freeze"};

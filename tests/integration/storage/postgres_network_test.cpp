@@ -126,3 +126,25 @@ TEST_CASE("a session that cannot be brought to rest goes, and its caller too", "
     CHECK(f.count(5) == 0);
     CHECK(f.backend.storage().stats().in_use == 0);
 }
+
+TEST_CASE("a host by its name is reached at the address that answers", "[postgres][S2]") {
+    CuttingProxy network{PostgresBackend::server().folder() / ".s.PGSQL.5432"};
+    PostgresBackend backend{[&](tenon::postgres::Settings& s) {
+        s.hosts = {"localhost:" + std::to_string(network.port())};  // ::1, too, where nobody is
+        s.tls_mode = "disable";
+    }};
+    backend.storage().read(backend.deadline(), [](Session& s) {
+        auto q = s.prepare("SELECT inet_server_addr() IS NULL");
+        REQUIRE(q.step());
+        CHECK(q.integer(0) == 1);  // the proxy goes on to the socket
+    });
+    PostgresBackend nowhere{
+        [](tenon::postgres::Settings& s) { s.hosts = {"no-such-host.invalid"}; }};
+    try {
+        (void)nowhere.storage().lease(TENON_INTENT_READ, nowhere.deadline(2 * k_second));
+        FAIL("connected");
+    } catch (const StorageError& e) {
+        CHECK(e.failure() == Failure::other_host);
+        CHECK_THAT(e.what(), Catch::Contains("no-such-host.invalid"));
+    }
+}

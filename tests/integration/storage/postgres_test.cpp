@@ -217,6 +217,43 @@ TEST_CASE("what one lessee sets on a session the next does not see", "[postgres]
     CHECK(storage.stats().resets >= 2);
 }
 
+TEST_CASE("a statement by itself reads without a transaction, and cannot write", "[postgres][S4]") {
+    PostgresBackend backend{[](tenon::postgres::Settings& s) { s.pool_size = 1; }};
+    make_table(backend);
+    auto storage = backend.storage();
+    const auto ask = [&](std::string_view sql) {
+        std::int64_t found = -1;
+        storage.query(backend.deadline(), sql, {}, [&](std::span<const tenon_value> row) {
+            found = row[0].i;
+        });
+        return found;
+    };
+    CHECK(ask("SELECT count(*) FROM t") == 0);
+    CHECK(failure_of([&] {
+              (void)ask("INSERT INTO t (id) VALUES (1) RETURNING id");
+          }) == Failure::permanent);
+    CHECK(failure_of([&] { (void)ask("SELECT nextval('nothing')"); }) == Failure::permanent);
+    {
+        // Who leases to write does, one by one, and the next who reads cannot.
+        auto lease = storage.lease(TENON_INTENT_WRITE, backend.deadline());
+        lease->prepare("INSERT INTO t (id) VALUES (1)").run();
+        lease->execute("INSERT INTO t (id) VALUES (2)");
+        const tenon_str column = tenon::str("id");
+        const tenon_value three = tenon::value_of(3);
+        lease->bulk_insert("t", {&column, 1}, {&three, 1});
+        lease->execute("CREATE INDEX CONCURRENTLY t_v ON t (v)");
+    }
+    CHECK(ask("SELECT count(*) FROM t") == 3);
+    CHECK(failure_of([&] {
+              (void)ask("INSERT INTO t (id) VALUES (4) RETURNING id");
+          }) == Failure::permanent);
+    auto reading = storage.lease(TENON_INTENT_READ, backend.deadline());
+    CHECK(failure_of([&] {
+              reading->execute("INSERT INTO t (id) VALUES (5)");
+          }) == Failure::permanent);
+    CHECK(storage.stats().connects == 1);
+}
+
 TEST_CASE("what a function sets on a session the next does not see", "[postgres][S3]") {
     PostgresBackend backend{[](tenon::postgres::Settings& s) { s.pool_size = 1; }};
     auto storage = backend.storage();
