@@ -61,6 +61,7 @@ private:
         s.conninfo = conninfo;
         s.pool_min = 0;
         s.pool_size = connections;
+        s.query_cache_mb = 0;  // the server is to answer
         return s;
     }
 

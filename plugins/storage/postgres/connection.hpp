@@ -261,7 +261,7 @@ private:
     // What the server says of a statement that is not kept.
     [[nodiscard]] Prepared look_at(const std::string& sql);
     [[nodiscard]] static std::string quoted_table(std::string_view table);
-    static void check_rows(
+    [[nodiscard]] static bool check_rows(
         std::span<const tenon_str> columns,
         std::span<const Oid> types,
         std::span<const tenon_value> values
@@ -276,7 +276,7 @@ private:
         std::span<const Oid> types,
         std::span<const tenon_value> values
     );
-    void send_rows(std::span<const Oid> types, std::span<const tenon_value> values);
+    void send_rows(std::span<const Oid> types, std::span<const tenon_value> values, bool binary);
     [[nodiscard]] std::string
     explain_as(std::string_view format, std::string_view sql, std::span<const tenon_value> values);
     [[nodiscard]] std::string

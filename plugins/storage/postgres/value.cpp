@@ -285,6 +285,22 @@ void append_number(std::string& out, Number value) {
     out.append(text.data(), end);
 }
 
+template <class Unsigned>
+void append_network(std::string& out, Unsigned value) {
+    std::array<char, sizeof(Unsigned)> bytes{};
+    auto rest = static_cast<std::uint64_t>(value);
+    for (std::size_t i = bytes.size(); i-- > 0; rest >>= 8U) {
+        bytes[i] = static_cast<char>(rest & 0xFFU);
+    }
+    out.append(bytes.data(), bytes.size());
+}
+
+// encode() makes binary parameters of it, but of a text for a number.
+bool has_binary_parameter(Oid type) noexcept {
+    return is_text(type) || type == k_bytea || type == k_int2 || type == k_int4 || type == k_int8 ||
+           type == k_oid || type == k_float4 || type == k_float8;
+}
+
 // COPY reads a backslash, and what ends a field or a row.
 void append_escaped(std::string& out, std::string_view text) {
     std::size_t from = 0;
@@ -391,12 +407,56 @@ void append_field(
     }
 }
 
-void check_fits(const tenon_value& value, Oid type, std::uint32_t index, std::string& storage) {
-    if (value.kind == TENON_VALUE_NULL || (value.kind == TENON_VALUE_INT64 && type == k_int8) ||
-        (value.kind == TENON_VALUE_BLOB && type == k_bytea)) {
-        return;
+void append_binary_field(
+    std::string& out,
+    const tenon_value& value,
+    Oid type,
+    std::uint32_t index,
+    std::string& storage
+) {
+    if (value.kind == TENON_VALUE_NULL) {
+        append_network(out, std::uint32_t{0xFFFFFFFF});
+    } else if (value.kind == TENON_VALUE_INT64 && type == k_int8) {
+        append_network(out, std::uint32_t{8});
+        append_network(out, static_cast<std::uint64_t>(value.i));
+    } else if (value.kind == TENON_VALUE_REAL && type == k_float8) {
+        append_network(out, std::uint32_t{8});
+        append_network(out, std::bit_cast<std::uint64_t>(value.r));
+    } else if (value.kind >= TENON_VALUE_TEXT) {
+        append_network(out, static_cast<std::uint32_t>(value.b.n));
+        out.append(view(value.b));
+    } else {
+        const Parameter field = encode(value, type, index, storage);
+        append_network(out, static_cast<std::uint32_t>(field.size));
+        out.append(field.data, static_cast<std::size_t>(field.size));
     }
-    (void)encode(value, type, index, storage);
+}
+
+bool check_fits(const tenon_value& value, Oid type, std::uint32_t index, std::string& storage) {
+    switch (value.kind) {
+        case TENON_VALUE_NULL:
+            return has_binary_parameter(type);
+        case TENON_VALUE_INT64:
+            if (type == k_int8) [[likely]] {
+                return true;
+            }
+            break;
+        case TENON_VALUE_REAL:
+            if (type == k_float8 && !std::isnan(value.r)) [[likely]] {
+                return true;
+            }
+            break;
+        case TENON_VALUE_TEXT:
+            if (is_text(type) && view(value.b).find('\0') == std::string_view::npos) [[likely]] {
+                return true;
+            }
+            break;
+        default:
+            if (value.kind == TENON_VALUE_BLOB && type == k_bytea) {
+                return true;
+            }
+    }
+    return encode(value, type, index, storage).binary;
 }
 
 tenon_value decode(const PGresult* row, int column, Oid type, std::string& scratch) {

@@ -41,8 +41,19 @@ void append_field(
     std::string& storage
 );
 
-// encode() takes it there: throws what that throws, and spends nothing on the usual kinds.
-void check_fits(const tenon_value& value, Oid type, std::uint32_t index, std::string& storage);
+// As append_field(), of COPY's binary format, for which check_fits() has to have said true.
+void append_binary_field(
+    std::string& out,
+    const tenon_value& value,
+    Oid type,
+    std::uint32_t index,
+    std::string& storage
+);
+
+// encode() takes it there: throws what that throws, and spends little on the usual kinds. True: it
+// has a binary form there.
+[[nodiscard]] bool
+check_fits(const tenon_value& value, Oid type, std::uint32_t index, std::string& storage);
 
 // The shortest text that reads back as the same number.
 void append_real(std::string& out, double value);
