@@ -4,7 +4,8 @@
 
 #include <catch2/catch.hpp>
 
-#include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 using tenon::Session;
@@ -36,30 +37,68 @@ void require_equal(const std::vector<TableCheck>& checks) {
     }
 }
 
+// So many transactions for each part of the copy: a writer of a test has no other bound.
+class Allowance {
+public:
+    void renew() {
+        const std::lock_guard lock{mutex_};
+        left_ = 20;
+        changed_.notify_all();
+    }
+
+    void end() {
+        const std::lock_guard lock{mutex_};
+        ended_ = true;
+        changed_.notify_all();
+    }
+
+    // False: it is over.
+    bool take() {
+        std::unique_lock lock{mutex_};
+        changed_.wait(lock, [&] { return ended_ || left_ > 0; });
+        --left_;
+        return !ended_;
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    int left_ = 20;
+    bool ended_ = false;
+};
+
+// Writes until the source is closed; gives back how many transactions were acknowledged.
+template <class From>
+int trade(From& from, RandomWriter& writer, Allowance& allowance) {
+    auto storage = from.backend.storage();
+    int written = 0;
+    while (allowance.take()) {
+        // A retry draws the same random numbers.
+        auto attempt = writer;
+        try {
+            storage.write(from.backend.deadline(), [&](Session& s) {
+                attempt = writer;
+                attempt.transaction(s);
+            });
+        } catch (const tenon::Error&) {
+            break;
+        }
+        writer = attempt;
+        ++written;
+    }
+    return written;
+}
+
 // Copies while another thread writes, finishes, and compares; gives back the transactions written.
 template <class From, class To>
 int move(From& from, To& to, RandomWriter& writer) {
-    auto copier = make_copier(from.side("old"), to.side("new"), from.backend);
+    Allowance allowance;
+    auto options = tenon::test::small_steps();
+    options.at = [&](std::string_view) { allowance.renew(); };
+    auto copier = make_copier(from.side("old"), to.side("new"), from.backend, options);
     copier->begin();
-    std::atomic<bool> stop{false};
-    std::atomic<int> written{0};
-    std::thread trading{[&] {
-        auto storage = from.backend.storage();
-        while (!stop) {
-            // A writer whose random numbers would be drawn anew by a retry: refused is refused.
-            auto attempt = writer;
-            try {
-                storage.write(from.backend.deadline(), [&](Session& s) {
-                    attempt = writer;
-                    attempt.transaction(s);
-                });
-            } catch (const tenon::Error&) {
-                break;
-            }
-            writer = attempt;
-            ++written;
-        }
-    }};
+    int written = 0;
+    std::thread trading{[&] { written = trade(from, writer, allowance); }};
     std::string failure;
     try {
         while (copier->status().progress.tables_done() < copier->tables().size()) {
@@ -69,7 +108,7 @@ int move(From& from, To& to, RandomWriter& writer) {
     } catch (const std::exception& e) {
         failure = e.what();
     }
-    stop = true;
+    allowance.end();
     trading.join();
     REQUIRE(failure.empty());
     CHECK(copier->status().fenced);

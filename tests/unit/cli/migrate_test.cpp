@@ -2,6 +2,7 @@
 #include "tools/cli/migrate.hpp"
 
 #include "plugins/migrations/sql/lint.hpp"
+#include "tools/cli/copy.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -65,6 +66,19 @@ TEST_CASE("a version of migrate may stand without --to", "[cli][S12]") {
         CAPTURE(wrong);
         CHECK_THROWS_AS(options_of(wrong), UsageError);
     }
+}
+
+TEST_CASE("the target of migrate copy is a name, and it takes one action", "[cli][S12]") {
+    CHECK(
+        options_of({"migrate", "copy", "--to", "target", "--verify"}) ==
+        json::object{{"to", "target"}, {"verify", true}}
+    );
+    CHECK_THROWS_AS(options_of({"migrate", "copy", "target"}), UsageError);
+    const json::value status = json::parse(
+        R"({"phase":"copying","percent":42,"rows_copied":12,"rows_total":30,"rows_per_s":7,)"
+        R"("changes_waiting":3,"error":""})"
+    );
+    CHECK(copy_progress(status) == "copying 42 %, 12 of 30 rows, 7 rows/s, 3 changes waiting");
 }
 
 TEST_CASE("migrate new writes the next version, in order and chained", "[cli][S12]") {
