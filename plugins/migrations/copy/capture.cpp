@@ -84,6 +84,7 @@ std::string Capture::copy_id(Session& session) const {
 
 void Capture::install(Session& session, const std::string& copy_id) const {
     const bool is_postgres = source_.is_postgres();
+    lock(session);  // all at once, not one by one between writers
     session.execute("CREATE TABLE tenon_copy_source (copy_id TEXT PRIMARY KEY)");
     session.prepare("INSERT INTO tenon_copy_source (copy_id) VALUES (?)").bind_all(copy_id).run();
     std::string keys;
@@ -147,7 +148,8 @@ void Capture::install_postgres(Session& session, const Table& table) const {
     };
     session.execute(
         "CREATE FUNCTION " + name +
-        "() RETURNS trigger LANGUAGE plpgsql AS $tenon$ BEGIN "
+        "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = " + schema +
+        ", pg_temp AS $tenon$ BEGIN "
         "IF TG_OP = 'TRUNCATE' THEN RAISE EXCEPTION '% is being copied and cannot be truncated', "
         "TG_TABLE_NAME; END IF; IF TG_OP <> 'INSERT' THEN " +
         note("OLD") + "END IF; IF TG_OP = 'INSERT' THEN " + note("NEW") +
@@ -267,12 +269,10 @@ std::vector<Change> Capture::read(Session& session, std::int64_t sequence, std::
     return changes;
 }
 
-void Capture::erase(Session& session, const Ranges& ranges) const {
-    for (const auto& [first, last] : ranges) {
-        session.prepare("DELETE FROM tenon_copy_changes WHERE sequence BETWEEN ? AND ?")
-            .bind_all(first, last)
-            .run();
-    }
+void Capture::erase(Session& session, std::int64_t first, std::int64_t last) const {
+    session.prepare("DELETE FROM tenon_copy_changes WHERE sequence BETWEEN ? AND ?")
+        .bind_all(first, last)
+        .run();
 }
 
 std::int64_t Capture::waiting(Session& session) const {

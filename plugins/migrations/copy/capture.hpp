@@ -47,7 +47,7 @@ public:
     // Entries after `sequence`, in order.
     [[nodiscard]] std::vector<Change>
     read(Session& session, std::int64_t sequence, std::size_t limit) const;
-    void erase(Session& session, const Ranges& ranges) const;
+    void erase(Session& session, std::int64_t first, std::int64_t last) const;
     [[nodiscard]] std::int64_t waiting(Session& session) const;
 
 private:

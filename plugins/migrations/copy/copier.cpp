@@ -10,6 +10,7 @@
 #include <array>
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
 #include <sodium.h>
 
@@ -23,6 +24,17 @@ std::string random_id() {
     sodium_bin2hex(text.data(), text.size(), bytes.data(), bytes.size());
     return text.data();
 }
+
+std::string file_of(Session& session) {
+    Statement row = session.prepare("SELECT file FROM pragma_database_list WHERE name = 'main'");
+    std::string file;
+    while (row.step()) {
+        file = row.text(0);
+    }
+    return file;
+}
+
+constexpr std::int64_t k_one_database_lock = 0x74656e6f6e636f70;  // "tenoncop"
 
 // Rows that a migration itself puts into an empty database are few.
 constexpr std::int64_t k_seed_rows_max = 1'000;
@@ -108,7 +120,7 @@ void Copier::require_seeds(Session& source, Session& target) const {
 
 void Copier::erase_rows(Session& target) const {
     for (auto table = tables_.rbegin(); table != tables_.rend(); ++table) {
-        target.execute("DELETE FROM " + quoted(table->name));
+        target.execute("DELETE FROM " + copy::quoted(table->name));
     }
 }
 
@@ -120,12 +132,31 @@ void Copier::start(Session& source, Session& target) const {
     progress.begun_real_ns = clock_->now_real_ns(clock_.self);
     for (const Table& table : tables_) {
         TableProgress row;
-        row.rows_total = number(source, "SELECT count(*) FROM " + quoted(table.name));
+        row.rows_total = number(source, "SELECT count(*) FROM " + copy::quoted(table.name));
         progress.tables.push_back(row);
     }
     journal_.create(target, progress);
     journal_.unbind_tables(target);
     erase_rows(target);
+}
+
+// Two names of one database: every row would be found "there too", and erased.
+void Copier::refuse_one_database(Session& source, Session& target) const {
+    bool same = false;
+    if (source_.is_postgres() && target_.is_postgres()) {
+        // A lock of this kind belongs to a database.
+        const std::string lock = std::to_string(k_one_database_lock) + ")";
+        (void)number(target, "SELECT 1 FROM pg_advisory_xact_lock(" + lock);
+        same = number(source, "SELECT pg_try_advisory_xact_lock(" + lock + "::int") == 0;
+    } else if (!source_.is_postgres() && !target_.is_postgres()) {
+        std::error_code unknown;
+        same = std::filesystem::equivalent(file_of(source), file_of(target), unknown);
+    }
+    if (same) {
+        throw Error{
+            TENON_INVALID,
+            source_.name + " and " + target_.name + " are the same database; name a new one"};
+    }
 }
 
 // The journal with this run as its owner, whether it was there or not.
@@ -134,6 +165,7 @@ void Copier::take_over() {
     const std::string captured = capture_.copy_id(*source);
     const bool fenced = capture_.is_fenced(*source);
     Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+    refuse_one_database(*source, *target);
     std::optional<Progress> found = journal_.read(*target);
     if (!found) {
         if (!captured.empty() || fenced) {
@@ -150,7 +182,9 @@ void Copier::take_over() {
     if (found->phase == Phase::finished) {
         throw Error{TENON_CONFLICT, "the copy to " + target_.name + " is finished"};
     }
-    const bool lost = found->phase == Phase::copying && captured.empty();
+    const bool follows =
+        found->phase == Phase::copying || (found->phase == Phase::closing && !fenced);
+    const bool lost = follows && captured.empty();
     if (lost || (!captured.empty() && captured != found->copy_id)) {
         throw Error{
             TENON_CONFLICT,
@@ -170,9 +204,12 @@ void Copier::capture_source() {
     }
     {
         Transaction source{source_, TENON_INTENT_WRITE, deadline()};
-        if (capture_.copy_id(*source).empty()) {
+        const std::string captured = capture_.copy_id(*source);
+        if (captured.empty()) {
             capture_.install(*source, progress.copy_id);
             source.commit();
+        } else if (captured != progress.copy_id) {
+            throw Error{TENON_CONFLICT, source_.name + " is already copied to another target"};
         }
     }
     at("source_captured");
@@ -189,6 +226,27 @@ void Copier::begin() {
 }
 
 void Copier::reopen() {
+    {
+        Transaction source{source_, TENON_INTENT_READ, deadline()};
+        if (!capture_.is_fenced(*source)) {
+            return;
+        }
+    }
+    for (const Table& table : tables_) {
+        repeated([&] {
+            Transaction source{source_, TENON_INTENT_READ, deadline()};
+            Transaction target{target_, TENON_INTENT_READ, deadline()};
+            const TableCheck check =
+                compare_table(table, {source_, *source}, {target_, *target}, options_);
+            if (check.different != 0) {
+                throw Error{
+                    TENON_CONFLICT,
+                    target_.name + " has been written to: " + std::to_string(check.different) +
+                        " rows of " + table.name +
+                        " differ; copy it back instead, into a new database"};
+            }
+        });
+    }
     repeated([&] {
         Transaction source{source_, TENON_INTENT_WRITE, deadline()};
         capture_.lift_fence(*source);
@@ -197,14 +255,24 @@ void Copier::reopen() {
 }
 
 void Copier::abandon() {
-    repeated([&] {
-        Transaction target{target_, TENON_INTENT_READ, deadline()};
-        const std::optional<Progress> found = journal_.read(*target);
+    owner_ = random_id();
+    // As its owner: a run that would finish the copy meanwhile fails.
+    const auto unfinished = [&](Session& target) {
+        std::optional<Progress> found = journal_.read(target);
         if (found && found->phase == Phase::finished) {
             throw Error{
                 TENON_CONFLICT,
                 "the copy to " + target_.name +
                     " is finished; --reopen lets the source take writes again"};
+        }
+        return found;
+    };
+    repeated([&] {
+        Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+        if (std::optional<Progress> found = unfinished(*target)) {
+            found->owner = owner_;
+            journal_.write(*target, *found);
+            target.commit();
         }
     });
     repeated([&] {
@@ -217,7 +285,7 @@ void Copier::abandon() {
     at("capture_removed");
     repeated([&] {
         Transaction target{target_, TENON_INTENT_WRITE, deadline()};
-        if (journal_.read(*target)) {
+        if (unfinished(*target)) {
             erase_rows(*target);
             journal_.bind_tables(*target);
             journal_.remove(*target);

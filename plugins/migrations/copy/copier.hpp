@@ -28,7 +28,7 @@ namespace tenon::copy {
 struct CopyOptions {
     BatchLimits batch;
     std::size_t page = 2'000;  // changes read at once
-    // A final step with more changes than this would hold up writers: it is refused.
+    // A last step with more changes than this would hold up writers: they are brought over before.
     std::size_t last_changes_max = 5'000;
     std::size_t differences_max = 20;          // told by name
     std::int64_t timeout_ns = 60'000'000'000;  // for a connection, and for what has to wait
@@ -69,6 +69,7 @@ public:
     // the target its foreign keys, triggers and identities. Done again after a failure it goes on.
     void finish();
     // The source takes writes again: the way back while nothing has been written to the target.
+    // Refused when the two differ, as then the target has been in use.
     void reopen();
     // Ends a copy: nothing is left at the source; the target's rows go.
     void abandon();
@@ -101,12 +102,16 @@ private:
     // What is in the log as the session sees it; gives back the numbers that were done.
     [[nodiscard]] Ranges apply_changes(Session& source, Session& target, Progress& progress);
     void copy_rows(Session& source, Session& target, Progress& progress);
-    void forget(const Ranges& ranges);
+    void forget(const std::string& copy_id, const Ranges& ranges);
     [[nodiscard]] std::int64_t changes_in(const Ranges& ranges) const;
     [[nodiscard]] TableCheck check_table(std::size_t table);
     void require_same(const std::vector<TableCheck>& checks) const;
     void try_binding();
-    void close_source();
+    [[nodiscard]] bool close_source();
+    void remove_capture();
+    [[nodiscard]] Phase resume_copying();
+    void catch_up();
+    void refuse_one_database(Session& source, Session& target) const;
     void bind_target();
 
     Side source_, target_;

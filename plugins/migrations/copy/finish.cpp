@@ -13,9 +13,11 @@ constexpr int k_rounds_max = 1'000;
 TableCheck Copier::check_table(std::size_t table) {
     TableCheck check;
     Ranges done;
+    std::string copy_id;
     {
         Transaction target{target_, TENON_INTENT_WRITE, deadline()};
         Progress progress = own(*target);
+        copy_id = progress.copy_id;
         Transaction source{source_, TENON_INTENT_READ, deadline()};
         if (progress.phase == Phase::copying) {
             done = apply_changes(*source, *target, progress);
@@ -24,7 +26,7 @@ TableCheck Copier::check_table(std::size_t table) {
         check = compare_table(tables_[table], {source_, *source}, {target_, *target}, options_);
         target.commit();
     }
-    forget(done);
+    forget(copy_id, done);
     return check;
 }
 
@@ -53,6 +55,10 @@ std::vector<TableCheck> Copier::verify() {
 void Copier::require_same(const std::vector<TableCheck>& checks) const {
     std::string faults;
     for (const TableCheck& check : checks) {
+        if (check.different != 0 && check.differences.empty()) {
+            faults.append(faults.empty() ? "" : "\n")
+                .append(check.table + ": " + std::to_string(check.different) + " rows differ");
+        }
         for (const std::string& difference : check.differences) {
             faults.append(faults.empty() ? "" : "\n").append(difference);
         }
@@ -70,14 +76,17 @@ void Copier::try_binding() {
 }
 
 // In one write transaction of the source, that keeps all other writers out: nothing is between the
-// last change that is brought over and the fence.
-void Copier::close_source() {
+// last change that is brought over and the fence. False: too many changes wait to hold them out.
+bool Copier::close_source() {
     Transaction source{source_, TENON_INTENT_WRITE, deadline()};
     // The first statement: PostgreSQL takes the snapshot after it, and so sees all that came
     // before.
     capture_.lock(*source);
     if (capture_.is_fenced(*source)) {
-        return;
+        return true;
+    }
+    if (capture_.waiting(*source) > static_cast<std::int64_t>(options_.last_changes_max)) {
+        return false;
     }
     Transaction target{target_, TENON_INTENT_WRITE, deadline()};
     Progress progress = own(*target);
@@ -86,10 +95,46 @@ void Copier::close_source() {
     journal_.write(*target, progress);
     target.commit();
     at("last_changes_committed");
-    capture_.remove(*source);
+    // Needs no stronger lock than the one that is held; taking the capture away does.
     capture_.fence(*source);
     source.commit();
     at("source_fenced");
+    return true;
+}
+
+void Copier::remove_capture() {
+    Transaction source{source_, TENON_INTENT_WRITE, deadline()};
+    capture_.remove(*source);
+    source.commit();
+    at("capture_removed");
+}
+
+// A source that was about to be closed and takes writes: the copy follows them again.
+Phase Copier::resume_copying() {
+    bool fenced = false;
+    {
+        Transaction source{source_, TENON_INTENT_READ, deadline()};
+        fenced = capture_.is_fenced(*source);
+    }
+    Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+    Progress progress = own(*target);
+    if (progress.phase == Phase::closing && !fenced) {
+        progress.phase = Phase::copying;
+        journal_.write(*target, progress);
+        target.commit();
+    }
+    return progress.phase;
+}
+
+void Copier::catch_up() {
+    int rounds = 0;
+    while (advance() && applied_ > static_cast<std::int64_t>(options_.last_changes_max)) {
+        if (++rounds == k_rounds_max) {
+            throw Error{
+                TENON_UNAVAILABLE,
+                "writers of " + source_.name + " outrun the copy; finish when they are fewer"};
+        }
+    }
 }
 
 void Copier::bind_target() {
@@ -105,26 +150,26 @@ void Copier::bind_target() {
 
 void Copier::finish() {
     Phase phase = Phase::copying;
-    {
-        Transaction target{target_, TENON_INTENT_READ, deadline()};
-        phase = own(*target).phase;
-    }
+    repeated([&] { phase = resume_copying(); });
     if (phase == Phase::finished) {
         return;
     }
     if (phase == Phase::copying) {
         require_same(verify());
         repeated([&] { try_binding(); });
-        int rounds = 0;
-        while (advance() && applied_ > static_cast<std::int64_t>(options_.last_changes_max)) {
-            if (++rounds == k_rounds_max) {
+        bool closed = false;
+        for (int round = 0; !closed; ++round) {
+            if (round == k_rounds_max) {
                 throw Error{
                     TENON_UNAVAILABLE,
                     "writers of " + source_.name + " outrun the copy; finish when they are fewer"};
             }
+            repeated([&] { (void)resume_copying(); });
+            catch_up();
+            repeated([&] { closed = close_source(); });
         }
     }
-    repeated([&] { close_source(); });
+    repeated([&] { remove_capture(); });
     // Nobody writes to the source any more: what is the same now stays so.
     require_same(verify());
     repeated([&] { bind_target(); });

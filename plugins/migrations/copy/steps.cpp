@@ -7,6 +7,8 @@
 namespace tenon::copy {
 namespace {
 
+constexpr std::int64_t k_forgotten_at_once = 5'000;
+
 // Calls work(keys) for at most k_keys_max of them at a time.
 template <class Work>
 void in_parts(const std::vector<Key>& keys, Work&& work) {
@@ -147,18 +149,33 @@ void Copier::copy_rows(Session& source, Session& target, Progress& progress) {
     journal_.write_table(target, progress, at);
 }
 
-// Entries of the log that are in the target for good.
-void Copier::forget(const Ranges& ranges) {
-    if (!ranges.empty()) {
-        source_.storage.write(deadline(), [&](Session& source) { capture_.erase(source, ranges); });
+// Entries of this copy's log that are in the target for good; in pieces, so that no writer of the
+// source waits for a long log.
+void Copier::forget(const std::string& copy_id, const Ranges& ranges) {
+    for (const auto& [first, last] : ranges) {
+        for (std::int64_t from = first; from <= last; from += k_forgotten_at_once) {
+            const std::int64_t to = std::min(last, from + k_forgotten_at_once - 1);
+            bool is_ours = true;
+            source_.storage.write(deadline(), [&](Session& source) {
+                is_ours = capture_.copy_id(source) == copy_id;
+                if (is_ours) {
+                    capture_.erase(source, from, to);
+                }
+            });
+            if (!is_ours) {
+                return;
+            }
+        }
     }
 }
 
 bool Copier::step() {
     Ranges done;
+    std::string copy_id;
     {
         Transaction target{target_, TENON_INTENT_WRITE, deadline()};
         Progress progress = own(*target);
+        copy_id = progress.copy_id;
         if (progress.phase != Phase::copying) {
             return false;
         }
@@ -173,7 +190,7 @@ bool Copier::step() {
         target.commit();
     }
     at("step_committed");
-    forget(done);
+    forget(copy_id, done);
     at("changes_forgotten");
     return true;
 }
