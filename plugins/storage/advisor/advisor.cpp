@@ -16,8 +16,6 @@ constexpr double k_entry_work = 4;      // steps of an entry where it cannot be 
 constexpr double k_gain_least = 0.2;    // of a statement's work, for one at least
 constexpr double k_gain_of_all = 0.01;  // and of what the statements that it helps did at first
 constexpr double k_same_gain = 0.99;    // a smaller index with this much of the best gain is better
-constexpr std::uint64_t k_calls_after = 20;
-constexpr double k_faster = 0.95;  // mean time after an index, to that before, to keep it
 
 bool touches(const Captured& captured, std::string_view table) {
     return std::any_of(captured.tables.begin(), captured.tables.end(), [&](const std::string& t) {
@@ -60,17 +58,10 @@ void find_superfluous(
             });
         if (better != catalog.indexes.end()) {
             advice.redundant.push_back({index.name, better->name});
-        } else if (used.count(index.name) == 0 && !supports_foreign_key(index, catalog)) {
+        } else if (!index.used && used.count(index.name) == 0 && !supports_foreign_key(index, catalog)) {
             advice.unused.push_back(index.name);
         }
     }
-}
-
-// When the storage began to count.
-std::int64_t since_of(const std::string& statistics) {
-    const Json all = Json::parse(statistics);
-    const Json* since = all.find("since_real_ns");
-    return since == nullptr ? 0 : since->integer<std::int64_t>();
 }
 
 }  // namespace
@@ -88,7 +79,7 @@ public:
           limits_{limits},
           captured_{captured},
           copy_{copy},
-          trial_{copy, catalog_, limits.deadline_ns} {}
+          trial_{copy, catalog_, advisor.dialect_, limits.deadline_ns} {}
 
     [[nodiscard]] Advice run() {
         try {
@@ -107,8 +98,13 @@ private:
         copy_.read(limits_.deadline_ns, [&](Session& session) {
             catalog_ = advisor_.dialect_.read_catalog(session);
         });
-        find_superfluous(catalog_, captured_, advice_);
-        trial_.execute("ANALYZE");
+        // Of the original: it counts what its indexes are used for.
+        advisor_.storage_.read(limits_.deadline_ns, [&](Session& session) {
+            advice_.unused.clear();
+            advice_.redundant.clear();
+            find_superfluous(advisor_.dialect_.read_catalog(session), captured_, advice_);
+        });
+        trial_.execute(advisor_.dialect_.settle_sql());
         read_statements();
         work_ = trial_.measure(pointers());
         first_work_ = work_;
@@ -129,8 +125,8 @@ private:
 
     [[nodiscard]] std::vector<const Trial::Replay*> pointers() const {
         std::vector<const Trial::Replay*> out;
-        for (const Trial::Replay& replay : replays_) {
-            out.push_back(&replay);
+        for (const auto& replay : replays_) {
+            out.push_back(replay.get());
         }
         return out;
     }
@@ -154,7 +150,7 @@ private:
                 continue;
             }
             add_candidates(captured, shape);
-            replays_.push_back(std::move(*replay));
+            replays_.push_back(std::make_shared<const Trial::Replay>(std::move(*replay)));
         }
         advice_.statements = replays_.size();
         advice_.candidates = candidates_.size();
@@ -163,7 +159,7 @@ private:
     void add_candidates(const Captured& captured, const Shape& shape) {
         std::vector<Candidate> found;
         copy_.read(limits_.deadline_ns, [&](Session& session) {
-            found = candidates_of(captured, shape, catalog_, session);
+            found = candidates_of(captured, shape, catalog_, advisor_.dialect_, session);
         });
         for (Candidate& candidate : found) {
             const bool known =
@@ -173,7 +169,7 @@ private:
                     [&](const Candidate& c) { return c.index.name == candidate.index.name; }
                 ) ||
                 std::any_of(catalog_.indexes.begin(), catalog_.indexes.end(), [&](const Index& i) {
-                    return is_prefix(candidate.index, i);
+                    return i.name == candidate.index.name || is_prefix(candidate.index, i);
                 });
             if (!known && candidates_.size() < limits_.candidates) {
                 candidates_.push_back(std::move(candidate));
@@ -215,7 +211,7 @@ private:
     [[nodiscard]] std::vector<std::size_t> affected(const Candidate& candidate) const {
         std::vector<std::size_t> out;
         for (std::size_t i = 0; i < replays_.size(); ++i) {
-            if (touches(*replays_[i].captured, candidate.index.table)) {
+            if (touches(*replays_[i]->captured, candidate.index.table)) {
                 out.push_back(i);
             }
         }
@@ -233,7 +229,7 @@ private:
         const std::vector<std::size_t> which = affected(candidate);
         std::vector<const Trial::Replay*> some;
         for (const std::size_t i : which) {
-            some.push_back(&replays_[i]);
+            some.push_back(replays_[i].get());
         }
         const std::vector<double> now = trial_.measure(some);
         const Table* table = catalog_.find(candidate.index.table);
@@ -246,7 +242,7 @@ private:
         double all = 0;
         for (std::size_t k = 0; k < which.size(); ++k) {
             const std::size_t i = which[k];
-            const auto calls = static_cast<double>(replays_[i].captured->calls);
+            const auto calls = static_cast<double>(replays_[i]->captured->calls);
             result.gain += calls * (work_[i] - now[k]);
             if (now[k] <= work_[i] * (1 - k_gain_least)) {
                 helps = true;
@@ -306,13 +302,15 @@ private:
         proposal.sql = advisor_.dialect_.create_sql(candidate.index, true);
         proposal.write_work = result.write_work;
         for (std::size_t i = 0; i < replays_.size(); ++i) {
-            const auto calls = static_cast<double>(replays_[i].captured->calls);
+            const auto calls = static_cast<double>(replays_[i]->captured->calls);
             proposal.read_work_before += calls * work_[i];
             proposal.read_work_after += calls * result.work[i];
             if (result.work[i] < work_[i]) {
-                proposal.fingerprints.push_back(replays_[i].captured->fingerprint);
+                proposal.fingerprints.push_back(replays_[i]->captured->fingerprint);
+                proposal.samples.push_back(replays_[i]);
+                proposal.sample_work += result.work[i];
                 proposal.gain_ns += static_cast<std::int64_t>(
-                    static_cast<double>(replays_[i].captured->total_ns) *
+                    static_cast<double>(replays_[i]->captured->total_ns) *
                     ((work_[i] - result.work[i]) / first_work_[i])
                 );
             }
@@ -333,7 +331,7 @@ private:
     Catalog catalog_;
     Trial trial_;
     Advice advice_;
-    std::vector<Trial::Replay> replays_;
+    std::vector<std::shared_ptr<const Trial::Replay>> replays_;
     std::vector<std::pair<const Captured*, Shape>> writes_;
     std::vector<Candidate> candidates_;
     std::vector<double> first_work_;  // as captured, without any proposal
@@ -345,149 +343,6 @@ Advice Advisor::indexes(const Limits& limits) const {
     const std::vector<Captured> captured = read_captured(storage_.statements());
     const StorageClone copy = storage_.clone(true, limits.deadline_ns);
     return Search{*this, limits, captured, *copy}.run();
-}
-
-void Advisor::create_history(std::int64_t deadline_ns) const {
-    storage_.write(deadline_ns, [](Session& session) {
-        session.execute(
-            "CREATE TABLE IF NOT EXISTS tenon_advised_indexes(name TEXT PRIMARY KEY NOT NULL, sql "
-            "TEXT NOT NULL, applied_real_ns BIGINT NOT NULL, withdrawn_real_ns BIGINT);"
-            "CREATE TABLE IF NOT EXISTS tenon_advised_statements(name TEXT NOT NULL, fingerprint "
-            "TEXT NOT NULL, calls BIGINT NOT NULL, total_ns BIGINT NOT NULL, PRIMARY KEY (name, "
-            "fingerprint));"
-            "CREATE TABLE IF NOT EXISTS tenon_advised_since(name TEXT PRIMARY KEY NOT NULL, "
-            "since_real_ns BIGINT NOT NULL)"
-        );
-    });
-}
-
-void Advisor::note_applied(
-    Session& session,
-    const Proposal& proposal,
-    std::int64_t real_ns,
-    const std::string& statistics
-) const {
-    const std::string& name = proposal.candidate.index.name;
-    for (const char* table :
-         {"tenon_advised_indexes", "tenon_advised_statements", "tenon_advised_since"}) {
-        session.prepare("DELETE FROM " + std::string{table} + " WHERE name = ?")
-            .bind_all(name)
-            .run();
-    }
-    session
-        .prepare("INSERT INTO tenon_advised_indexes(name, sql, applied_real_ns) VALUES (?, ?, ?)")
-        .bind_all(name, proposal.sql, real_ns)
-        .run();
-    session.prepare("INSERT INTO tenon_advised_since(name, since_real_ns) VALUES (?, ?)")
-        .bind_all(name, since_of(statistics))
-        .run();
-    const auto& mine = proposal.fingerprints;
-    for (const Captured& one : read_captured(statistics)) {
-        if (std::find(mine.begin(), mine.end(), one.fingerprint) != mine.end()) {
-            session
-                .prepare(
-                    "INSERT INTO tenon_advised_statements(name, fingerprint, calls, total_ns) "
-                    "VALUES (?, ?, ?, ?)"
-                )
-                .bind_all(name, one.fingerprint, one.calls, one.total_ns)
-                .run();
-        }
-    }
-}
-
-// A lease: building an index may take longer than a statement may otherwise. What is not committed
-// goes with it.
-void Advisor::apply(
-    const std::vector<Proposal>& proposals,
-    std::int64_t real_ns,
-    std::int64_t deadline_ns
-) const {
-    create_history(deadline_ns);
-    const std::string statistics = storage_.statements();
-    for (const Proposal& proposal : proposals) {
-        Lease lease = storage_.lease(TENON_INTENT_WRITE, deadline_ns);
-        lease->begin();
-        lease->execute(proposal.sql);
-        lease->execute(dialect_.analyze_sql(proposal.candidate.index));
-        note_applied(*lease, proposal, real_ns, statistics);
-        lease->commit();
-    }
-}
-
-std::vector<Weak> Advisor::weak(std::int64_t deadline_ns) const {
-    create_history(deadline_ns);
-
-    struct Applied {
-        std::string name;
-        bool gains = false;
-        bool is_known = false;  // enough calls since
-    };
-
-    std::vector<Applied> applied;
-    std::map<std::string, const Captured*> now;
-    const std::string statistics = storage_.statements();
-    const std::int64_t since = since_of(statistics);
-    const std::vector<Captured> captured = read_captured(statistics);
-    for (const Captured& one : captured) {
-        now.emplace(one.fingerprint, &one);
-    }
-    storage_.read(deadline_ns, [&](Session& session) {
-        applied.clear();
-        auto rows = session.prepare(
-            "SELECT i.name, s.fingerprint, s.calls, s.total_ns, coalesce(b.since_real_ns, 0) FROM "
-            "tenon_advised_indexes AS i JOIN tenon_advised_statements AS s ON s.name = i.name LEFT "
-            "JOIN tenon_advised_since AS b ON b.name = i.name WHERE i.withdrawn_real_ns IS NULL "
-            "ORDER BY i.name"
-        );
-        while (rows.step()) {
-            if (applied.empty() || applied.back().name != rows.text(0)) {
-                applied.push_back({std::string{rows.text(0)}, false, false});
-            }
-            const auto found = now.find(std::string{rows.text(1)});
-            const auto calls = static_cast<std::uint64_t>(rows.integer(2));
-            // Another process counted from nothing: all that it saw came after.
-            const bool is_same = rows.integer(4) == since;
-            const std::uint64_t skipped = is_same ? calls : 0;
-            const std::int64_t skipped_ns = is_same ? rows.integer(3) : 0;
-            if (found == now.end() || calls == 0 ||
-                found->second->calls < skipped + k_calls_after) {
-                continue;
-            }
-            const double before = static_cast<double>(rows.integer(3)) / static_cast<double>(calls);
-            const double after = static_cast<double>(found->second->total_ns - skipped_ns) /
-                                 static_cast<double>(found->second->calls - skipped);
-            applied.back().is_known = true;
-            applied.back().gains = applied.back().gains || after < before * k_faster;
-        }
-    });
-    std::vector<Weak> out;
-    for (const Applied& one : applied) {
-        if (one.is_known && !one.gains) {
-            out.push_back({one.name, "no statement of it took 5 % less time on the average since"});
-        }
-    }
-    return out;
-}
-
-void Advisor::withdraw(const std::string& name, std::int64_t real_ns, std::int64_t deadline_ns)
-    const {
-    create_history(deadline_ns);
-    Lease lease = storage_.lease(TENON_INTENT_WRITE, deadline_ns);
-    lease->begin();
-    lease
-        ->prepare(
-            "UPDATE tenon_advised_indexes SET withdrawn_real_ns = ? WHERE name = ? AND "
-            "withdrawn_real_ns IS NULL"
-        )
-        .bind_all(real_ns, name)
-        .run();
-    if (lease->changes() == 0) {
-        throw Error{TENON_NOT_FOUND, "no applied index has the name " + name};
-    }
-    Index index;
-    index.name = name;
-    lease->execute(dialect_.drop_sql(index, true));
-    lease->commit();
 }
 
 }  // namespace tenon::advisor

@@ -11,6 +11,7 @@
 #include "plugins/storage/advisor/trial.hpp"
 
 #include <functional>
+#include <memory>
 
 namespace tenon::advisor {
 
@@ -29,6 +30,17 @@ struct Proposal {
     double write_work = 0;
     std::int64_t gain_ns = 0;  // of the time that was captured
     std::vector<std::string> fingerprints;
+    // The statements that gain, with values of the copy's rows, and the work of one run of each.
+    std::vector<std::shared_ptr<const Trial::Replay>> samples;
+    double sample_work = 0;
+};
+
+// What became of a proposal that was created.
+struct Applied {
+    std::string name;
+    bool is_kept = false;    // false: it did not gain there and is gone again
+    double work_before = 0;  // of one run of each of its statements; 0: not measured
+    double work_after = 0;
 };
 
 struct Redundant {
@@ -60,8 +72,9 @@ public:
 
     [[nodiscard]] Advice indexes(const Limits& limits) const;
 
-    // Creates the indexes and notes them with what their statements cost until now.
-    void apply(
+    // Creates the indexes and notes them with what their statements cost until now. One that no
+    // plan of its statements uses, or, where work can be measured, that saves none, goes at once.
+    std::vector<Applied> apply(
         const std::vector<Proposal>& proposals,
         std::int64_t real_ns,
         std::int64_t deadline_ns
@@ -77,6 +90,18 @@ public:
 private:
     class Search;
 
+    [[nodiscard]] Applied apply_within(
+        const Proposal& proposal,
+        std::int64_t real_ns,
+        std::int64_t deadline_ns,
+        const std::string& statistics
+    ) const;
+    [[nodiscard]] Applied apply_beside(
+        const Proposal& proposal,
+        std::int64_t real_ns,
+        std::int64_t deadline_ns,
+        const std::string& statistics
+    ) const;
     void create_history(std::int64_t deadline_ns) const;
     void note_applied(
         Session& session,

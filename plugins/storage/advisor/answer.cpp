@@ -76,7 +76,7 @@ const std::vector<Json>& list_of(const Json& all, std::string_view key) {
 
 }  // namespace
 
-std::string json_of(const Advice& advice, bool applied) {
+std::string json_of(const Advice& advice, bool applied, const std::vector<Applied>& outcome) {
     std::string out = "{\"statements\":" + std::to_string(advice.statements);
     field(out, "skipped", static_cast<double>(advice.skipped));
     field(out, "candidates", static_cast<double>(advice.candidates));
@@ -110,6 +110,15 @@ std::string json_of(const Advice& advice, bool applied) {
         append_json(out, one.name);
         field(out, "by", one.by);
         out.push_back('}');
+    }
+    out.append("],\"not_kept\":[");
+    bool is_first = true;
+    for (const Applied& one : outcome) {
+        if (!one.is_kept) {
+            out.append(is_first ? "" : ",");
+            append_json(out, one.name);
+            is_first = false;
+        }
     }
     out.append("]}");
     return out;

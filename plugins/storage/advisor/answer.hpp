@@ -8,7 +8,9 @@
 
 namespace tenon::advisor {
 
-[[nodiscard]] std::string json_of(const Advice& advice, bool applied);
+// `outcome`: of the proposals that were applied.
+[[nodiscard]] std::string
+json_of(const Advice& advice, bool applied, const std::vector<Applied>& outcome = {});
 // From the JSON of the storage's slot `statements`.
 [[nodiscard]] std::string slow_of(const std::string& statements);
 [[nodiscard]] std::string plans_of(const std::string& statements);

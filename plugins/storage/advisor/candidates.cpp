@@ -26,8 +26,14 @@ double distinct(Session& session, const std::string& table, const std::string& c
 // Builds the candidates of one table of one statement.
 class Maker {
 public:
-    Maker(const Captured& captured, const Shape& shape, const Table& table, Session& session)
-        : captured_{captured}, shape_{shape}, table_{table}, session_{session} {}
+    Maker(
+        const Captured& captured,
+        const Shape& shape,
+        const Table& table,
+        const Dialect& dialect,
+        Session& session
+    )
+        : captured_{captured}, shape_{shape}, table_{table}, dialect_{dialect}, session_{session} {}
 
     [[nodiscard]] std::vector<Candidate> run() {
         sort_conditions();
@@ -107,24 +113,38 @@ private:
         }
     }
 
-    void cover(std::vector<IndexColumn> columns, const std::string& where, double share) {
+    void cover(const std::vector<IndexColumn>& columns, const std::string& where, double share) {
         const auto used = shape_.columns.find(table_.name);
         if (shape_.selects_all || shape_.verb != "select" || used == shape_.columns.end() ||
             columns.empty()) {
             return;
         }
-        const std::size_t before = columns.size();
+        std::vector<std::string> missing;
         for (const std::string& column : used->second) {
             if (!has(columns, column) && !same_name(column, table_.row_key)) {
-                columns.push_back({column, false});
+                missing.push_back(column);
             }
         }
-        if (columns.size() > before && columns.size() <= before + k_cover_max) {
-            add(columns, where, share);
+        if (missing.empty() || missing.size() > k_cover_max) {
+            return;
         }
+        if (dialect_.includes()) {
+            add(columns, where, share, missing);
+            return;
+        }
+        std::vector<IndexColumn> all = columns;
+        for (const std::string& column : missing) {
+            all.push_back({column, false});
+        }
+        add(all, where, share);
     }
 
-    void add(const std::vector<IndexColumn>& columns, const std::string& where, double share) {
+    void add(
+        const std::vector<IndexColumn>& columns,
+        const std::string& where,
+        double share,
+        const std::vector<std::string>& included = {}
+    ) {
         if (columns.empty()) {
             return;
         }
@@ -132,10 +152,14 @@ private:
         candidate.index.table = table_.name;
         candidate.index.columns = columns;
         candidate.index.where = where;
+        candidate.index.included = included;
         candidate.share = share;
         std::string definition = table_.name + "(";
         for (const IndexColumn& column : columns) {
             definition.append(column.name).append(column.descending ? "-" : "+");
+        }
+        for (const std::string& column : included) {
+            definition.append("(").append(column).append(")");
         }
         definition.append(where);
         candidate.index.name = "advised_" + hex_of(Fnv1a::of(definition));
@@ -167,6 +191,7 @@ private:
     const Captured& captured_;
     const Shape& shape_;
     const Table& table_;
+    const Dialect& dialect_;
     Session& session_;
     std::vector<IndexColumn> equal_;
     std::vector<IndexColumn> order_;
@@ -180,6 +205,7 @@ std::vector<Candidate> candidates_of(
     const Captured& captured,
     const Shape& shape,
     const Catalog& catalog,
+    const Dialect& dialect,
     Session& session
 ) {
     std::vector<Candidate> out;
@@ -189,7 +215,7 @@ std::vector<Candidate> candidates_of(
     for (const auto& [name, columns] : shape.columns) {
         const Table* table = catalog.find(name);
         if (table != nullptr) {
-            for (Candidate& candidate : Maker{captured, shape, *table, session}.run()) {
+            for (Candidate& candidate : Maker{captured, shape, *table, dialect, session}.run()) {
                 out.push_back(std::move(candidate));
             }
         }
@@ -207,7 +233,14 @@ bool is_prefix(const Index& a, const Index& b) {
                [](const IndexColumn& x, const IndexColumn& y) {
                    return same_name(x.name, y.name) && x.descending == y.descending;
                }
-           );
+           ) &&
+           std::all_of(a.included.begin(), a.included.end(), [&](const std::string& column) {
+               const auto is_it = [&](std::string_view other) { return same_name(other, column); };
+               return std::any_of(b.included.begin(), b.included.end(), is_it) ||
+                      std::any_of(b.columns.begin(), b.columns.end(), [&](const IndexColumn& c) {
+                          return is_it(c.name);
+                      });
+           });
 }
 
 }  // namespace tenon::advisor

@@ -12,7 +12,7 @@ struct Candidate {
 
     // Smaller is better where the gain is the same.
     [[nodiscard]] double size() const noexcept {
-        return static_cast<double>(index.columns.size()) * share;
+        return static_cast<double>(index.columns.size() + index.included.size()) * share;
     }
 };
 
@@ -26,6 +26,7 @@ inline constexpr std::size_t k_cover_max = 3;
     const Captured& captured,
     const Shape& shape,
     const Catalog& catalog,
+    const Dialect& dialect,
     Session& session
 );
 

@@ -147,6 +147,13 @@ bool Table::has(std::string_view column) const noexcept {
     });
 }
 
+std::string Table::spelling(std::string_view column) const {
+    const auto found = std::find_if(columns.begin(), columns.end(), [&](const std::string& mine) {
+        return same_name(mine, column);
+    });
+    return found == columns.end() ? std::string{column} : *found;
+}
+
 const Table* Catalog::find(std::string_view table) const noexcept {
     for (const Table& mine : tables) {
         if (same_name(mine.name, table)) {
@@ -158,11 +165,12 @@ const Table* Catalog::find(std::string_view table) const noexcept {
 
 const Dialect& dialect_of(std::string_view name) {
     static const Sqlite sqlite;
-    if (name != "sqlite") {
+    if (name != "sqlite" && name != "postgres") {
         throw Error{
-            TENON_UNSUPPORTED, "indexes are advised on sqlite only, not on " + std::string{name}};
+            TENON_UNSUPPORTED,
+            "indexes are advised on sqlite and postgres, not on " + std::string{name}};
     }
-    return sqlite;
+    return name == "sqlite" ? sqlite : postgres_dialect();
 }
 
 }  // namespace tenon::advisor

@@ -4,6 +4,8 @@
 
 #include <tenon/storage.hpp>
 
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,9 +23,11 @@ struct Index {
     std::string name;
     std::string table;
     std::vector<IndexColumn> columns;
-    std::string where;    // of a partial one, as SQL
-    bool unique = false;  // also a primary key: never named as superfluous
-    bool plain = true;    // columns only: no expressions, no other collation
+    std::vector<std::string> included;  // carried along, not searched
+    std::string where;                  // of a partial one, as SQL
+    bool unique = false;                // also a primary key: never named as superfluous
+    bool plain = true;                  // columns only: no expressions, no other collation
+    bool used = false;                  // as the database itself counts
 };
 
 struct Table {
@@ -31,8 +35,11 @@ struct Table {
     std::vector<std::string> columns;
     std::string row_key;  // the column that is the row's own number; empty: none
     std::vector<std::vector<std::string>> foreign_keys;  // columns of each
+    std::vector<std::string> filled{};                   // by the database, when a row comes
 
     [[nodiscard]] bool has(std::string_view column) const noexcept;
+    // The column as it is written in the schema; as it is given when there is none.
+    [[nodiscard]] std::string spelling(std::string_view column) const;
 };
 
 struct Catalog {
@@ -55,9 +62,32 @@ public:
     [[nodiscard]] virtual std::string create_sql(const Index& index, bool live) const = 0;
     [[nodiscard]] virtual std::string drop_sql(const Index& index, bool live) const = 0;
     [[nodiscard]] virtual std::string analyze_sql(const Index& index) const = 0;
+
+    // An index is built and dropped beside running work, which no transaction may contain.
+    [[nodiscard]] virtual bool builds_beside() const noexcept { return false; }
+
+    // Indexes can carry columns along.
+    [[nodiscard]] virtual bool includes() const noexcept { return false; }
+
+    // Makes a copy's statistics and its visibility map those of a database that rests.
+    [[nodiscard]] virtual std::string settle_sql() const { return "ANALYZE"; }
+
+    // Lets a leased session take its time; "": it does.
+    [[nodiscard]] virtual std::string patience_sql() const { return {}; }
+
+    // A build that failed has left this index, which nobody can use.
+    [[nodiscard]] virtual bool is_broken(Session&, const std::string&) const { return false; }
+
+    // Runs the statement and gives back its work; nothing: the storage's statistics tell it.
+    [[nodiscard]] virtual std::optional<double>
+    work_of(Session&, const std::string& /*sql*/, std::span<const tenon_value>) const {
+        return std::nullopt;
+    }
 };
 
-// Throws Error TENON_UNSUPPORTED for another name than "sqlite".
+[[nodiscard]] const Dialect& postgres_dialect() noexcept;
+
+// Throws Error TENON_UNSUPPORTED for another name than "sqlite" and "postgres".
 [[nodiscard]] const Dialect& dialect_of(std::string_view name);
 
 }  // namespace tenon::advisor

@@ -87,16 +87,20 @@ private:
         }
         limits.deadline_ns = deadline_ns();
         const Advice advice = advisor().indexes(limits);
+        std::vector<Applied> applied;
         if (stopping_) {
             throw Error{TENON_UNAVAILABLE, "the advisor is stopping"};
         }
         if (apply) {
-            advisor().apply(advice.proposals, clock_->now_real_ns(clock_.self), deadline_ns());
-            for (const Proposal& proposal : advice.proposals) {
-                host().log().info("index_applied", {{"sql", proposal.sql}});
+            applied =
+                advisor().apply(advice.proposals, clock_->now_real_ns(clock_.self), deadline_ns());
+            for (const Applied& one : applied) {
+                host().log().info(
+                    one.is_kept ? "index_applied" : "index_not_kept", {{"name", one.name}}
+                );
             }
         }
-        return json_of(advice, apply);
+        return json_of(advice, apply, applied);
     }
 
     std::string withdraw(const std::string& name) {

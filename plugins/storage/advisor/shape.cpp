@@ -129,14 +129,14 @@ private:
         if (i + 2 < tokens_.size() && tokens_[i + 1].kind == Kind::dot && is_name(i + 2)) {
             for (const auto& [alias, table] : tables_) {
                 if (same_name(alias, name(i)) && catalog_.find(table)->has(name(i + 2))) {
-                    return Column{table, name(i + 2), i + 3};
+                    return Column{table, catalog_.find(table)->spelling(name(i + 2)), i + 3};
                 }
             }
             return std::nullopt;
         }
         for (const auto& [alias, table] : tables_) {
             if (catalog_.find(table)->has(name(i))) {
-                return Column{table, name(i), i + 1};
+                return Column{table, catalog_.find(table)->spelling(name(i)), i + 1};
             }
         }
         return std::nullopt;

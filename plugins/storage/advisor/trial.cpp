@@ -56,6 +56,22 @@ std::size_t find_where(std::string_view sql) {
     return std::string_view::npos;
 }
 
+std::string list_of(const std::vector<std::string>& names) {
+    std::string out;
+    for (const std::string& name : names) {
+        out += (out.empty() ? "" : ", ") + quoted(name);
+    }
+    return out;
+}
+
+std::string insert_sql(const Table& table, const std::vector<std::string>& names) {
+    std::string marks;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        marks += i == 0 ? "?" : ", ?";
+    }
+    return "INSERT INTO " + quoted(table.name) + "(" + list_of(names) + ") VALUES (" + marks + ")";
+}
+
 }  // namespace
 
 std::optional<Trial::Replay> Trial::prepare(const Captured& captured, const Shape& shape) const {
@@ -85,6 +101,8 @@ std::optional<Trial::Replay> Trial::prepare(const Captured& captured, const Shap
                 sample(session, replay, mark);
             }
             (void)session.prepare(replay.sql);
+            // What does not run must not end the search.
+            (void)measure(replay, dialect_, session);
         });
     } catch (const StorageError& e) {
         if (e.code() == TENON_TIMEOUT || e.code() == TENON_UNAVAILABLE) {
@@ -154,9 +172,37 @@ std::map<std::string, double> Trial::work() const {
     return out;
 }
 
+std::optional<double>
+Trial::measure(const Replay& replay, const Dialect& dialect, Session& session) {
+    double all = 0;
+    for (std::size_t run = 0; run < k_runs; ++run) {
+        const std::span<const tenon_value> values =
+            replay.values.empty() ? std::span<const tenon_value>{} : replay.values[run];
+        const std::optional<double> work = dialect.work_of(session, replay.sql, values);
+        if (!work) {
+            return std::nullopt;
+        }
+        all += *work;
+    }
+    return all / k_runs;
+}
+
 std::vector<double> Trial::measure(const std::vector<const Replay*>& replays) const {
     std::vector<double> out;
     std::set<std::uint64_t> seen;
+    copy_.read(deadline_ns_, [&](Session& session) {
+        out.clear();
+        for (const Replay* replay : replays) {
+            const std::optional<double> one = measure(*replay, dialect_, session);
+            if (!one) {
+                break;
+            }
+            out.push_back(*one);
+        }
+    });
+    if (out.size() == replays.size()) {
+        return out;
+    }
     const auto before = work();
     copy_.read(deadline_ns_, [&](Session& session) {
         for (const Replay* replay : replays) {
@@ -187,48 +233,70 @@ std::vector<double> Trial::measure(const std::vector<const Replay*>& replays) co
     return out;
 }
 
+std::optional<double> Trial::insert_rows(
+    Session& session,
+    const Table& table,
+    const std::vector<std::string>& names,
+    int& inserted
+) const {
+    const std::string insert = insert_sql(table, names);
+    auto row = session.prepare(
+        "SELECT " + list_of(names) + " FROM " + quoted(table.name) + " LIMIT " +
+        std::to_string(k_runs)
+    );
+    std::optional<double> all;
+    // Rows that were added would come too.
+    for (inserted = 0; inserted < k_runs && row.step(); ++inserted) {
+        std::vector<tenon_value> values;
+        for (std::uint32_t i = 0; i < names.size(); ++i) {
+            values.push_back(row.value(i));
+        }
+        const std::optional<double> one = dialect_.work_of(session, insert, values);
+        if (one) {
+            all = all.value_or(0) + *one;
+            continue;
+        }
+        auto add = session.prepare(insert);
+        for (std::uint32_t i = 0; i < names.size(); ++i) {
+            add.bind(i + 1, values[i]);
+        }
+        add.run();
+    }
+    return all;
+}
+
 std::optional<double> Trial::measure_insert(const Table& table) const {
-    std::string columns;
-    std::string marks;
     std::vector<std::string> names;
     for (const std::string& column : table.columns) {
-        if (!same_name(column, table.row_key)) {
-            columns += (columns.empty() ? "" : ", ") + quoted(column);
-            marks += marks.empty() ? "?" : ", ?";
+        const bool is_filled =
+            std::find(table.filled.begin(), table.filled.end(), column) != table.filled.end();
+        if (!same_name(column, table.row_key) && !is_filled) {
             names.push_back(column);
         }
     }
     if (names.empty()) {
         return std::nullopt;
     }
-    const std::string from = " FROM " + quoted(table.name);
-    const std::string insert =
-        "INSERT INTO " + quoted(table.name) + "(" + columns + ") VALUES (" + marks + ")";
-    const std::string key = hex_of(normalise_sql(insert).fingerprint);
-    const auto before = work();
+    const std::string key = hex_of(normalise_sql(insert_sql(table, names)).fingerprint);
+    const auto before = dialect_.builds_beside() ? std::map<std::string, double>{} : work();
     int inserted = 0;
+    std::optional<double> told;
     try {
         copy_.write(deadline_ns_, [&](Session& session) {
-            inserted = 0;
-            auto row =
-                session.prepare("SELECT " + columns + from + " LIMIT " + std::to_string(k_runs));
-            auto add = session.prepare(insert);
-            while (row.step()) {
-                for (std::uint32_t i = 0; i < names.size(); ++i) {
-                    add.bind(i + 1, row.value(i));
-                }
-                add.run();
-                if (++inserted == k_runs) {
-                    break;  // the rows that were added would come too
-                }
-            }
+            told = insert_rows(session, table, names, inserted);
             throw RolledBack{};
         });
     } catch (const RolledBack&) {
+        if (inserted == 0) {
+            return std::nullopt;
+        }
+        if (told) {
+            return *told / inserted;
+        }
         const auto after = work();
         const auto now = after.find(key);
         const auto then = before.find(key);
-        if (inserted > 0 && now != after.end()) {
+        if (now != after.end()) {
             return (now->second - (then == before.end() ? 0 : then->second)) / inserted;
         }
     } catch (const StorageError& e) {
@@ -240,7 +308,11 @@ std::optional<double> Trial::measure_insert(const Table& table) const {
 }
 
 void Trial::execute(const std::string& sql) const {
-    copy_.write(deadline_ns_, [&](Session& session) { session.execute(sql); });
+    Lease lease = copy_.lease(TENON_INTENT_WRITE, deadline_ns_);
+    if (const std::string patience = dialect_.patience_sql(); !patience.empty()) {
+        lease->execute(patience);
+    }
+    lease->execute(sql);
 }
 
 }  // namespace tenon::advisor

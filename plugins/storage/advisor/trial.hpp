@@ -25,8 +25,8 @@ public:
 
     static constexpr int k_runs = 5;
 
-    Trial(Storage copy, const Catalog& catalog, std::int64_t deadline_ns)
-        : copy_{copy}, catalog_{catalog}, deadline_ns_{deadline_ns} {}
+    Trial(Storage copy, const Catalog& catalog, const Dialect& dialect, std::int64_t deadline_ns)
+        : copy_{copy}, catalog_{catalog}, dialect_{dialect}, deadline_ns_{deadline_ns} {}
 
     // Null shape or a statement that the copy cannot run: nothing.
     [[nodiscard]] std::optional<Replay> prepare(const Captured& captured, const Shape& shape) const;
@@ -34,17 +34,30 @@ public:
     // Work of one run of each, on the average.
     [[nodiscard]] std::vector<double> measure(const std::vector<const Replay*>& replays) const;
 
+    // Of one, in a session of whatever database; nothing where the dialect cannot tell.
+    [[nodiscard]] static std::optional<double>
+    measure(const Replay& replay, const Dialect& dialect, Session& session);
+
     // Work of inserting one row, rolled back; nothing when the table's rules refuse copies of rows.
     [[nodiscard]] std::optional<double> measure_insert(const Table& table) const;
 
+    // Without a transaction, for as long as it takes.
     void execute(const std::string& sql) const;
 
 private:
     [[nodiscard]] std::map<std::string, double> work() const;
+    // Inserts rows of the table again, as the dialect measures it; nothing: by the statistics.
+    [[nodiscard]] std::optional<double> insert_rows(
+        Session& session,
+        const Table& table,
+        const std::vector<std::string>& names,
+        int& inserted
+    ) const;
     void sample(Session& session, Replay& replay, std::uint32_t first_mark) const;
 
     Storage copy_;
     const Catalog& catalog_;
+    const Dialect& dialect_;
     std::int64_t deadline_ns_;
 };
 
