@@ -4,6 +4,7 @@
 #include "tests/unit/migrations/shipped_schema.hpp"
 
 #include <catch2/catch.hpp>
+#include <sqlite3.h>
 
 #include <fstream>
 
@@ -41,13 +42,14 @@ TEST_CASE("rows that refer to nothing are named with their table", "[upkeep][S10
         );
     });
     CHECK(look(backend, false).is_ok());
-    {
-        // As a program that does not switch foreign keys on.
-        auto lease = backend.storage().lease(TENON_INTENT_WRITE, backend.deadline());
-        lease->execute("PRAGMA foreign_keys = OFF");
-        lease->execute("INSERT INTO \"it's\" VALUES (5, 77)");
-        lease->execute("PRAGMA foreign_keys = ON");
-    }
+    // As a program that does not switch foreign keys on. Nobody else has the file open.
+    backend.close();
+    sqlite3* foreign = nullptr;
+    REQUIRE(sqlite3_open(backend.settings.file.c_str(), &foreign) == SQLITE_OK);
+    const char* const orphan = "INSERT INTO \"it's\" VALUES (5, 77)";
+    CHECK(sqlite3_exec(foreign, orphan, nullptr, nullptr, nullptr) == SQLITE_OK);
+    REQUIRE(sqlite3_close(foreign) == SQLITE_OK);
+    backend.open();
     const IntegrityRound round = look(backend, false);
     CAPTURE(round.json());
     REQUIRE(round.problems().size() == 1);
