@@ -25,6 +25,8 @@ Commands
   plugin check FILE.so...         conformance of a plugin (plugin check --help)
   migrate status|up|down|to|dry-run|verify|drift|repair|baseline|copy|new
                                   the schema of the database (migrate --help)
+  views check|rebuild             the daily summaries against the rows they are sums of
+  integrity check [--full]        whether the database itself is whole
   log level [--plugin NAME] [--level trace|debug|info|warn|error|off]
   plugin new KIND NAME [--language c|c++] [--dir DIR] [--id ID]
                                   a project of a plugin, ready to build; KIND is cache-tier, throttle,
