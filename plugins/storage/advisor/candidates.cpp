@@ -19,7 +19,7 @@ double distinct(Session& session, const std::string& table, const std::string& c
     return number(
         session,
         "SELECT count(DISTINCT c) FROM (SELECT " + quoted(column) + " AS c FROM " + quoted(table) +
-            " LIMIT " + std::to_string(k_sample_rows) + ")"
+            " LIMIT " + std::to_string(k_sample_rows) + ") AS sampled"
     );
 }
 

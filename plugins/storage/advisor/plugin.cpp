@@ -94,9 +94,9 @@ private:
         if (apply) {
             applied =
                 advisor().apply(advice.proposals, clock_->now_real_ns(clock_.self), deadline_ns());
-            for (const Applied& one : applied) {
+            for (const Applied& made : applied) {
                 host().log().info(
-                    one.is_kept ? "index_applied" : "index_not_kept", {{"name", one.name}}
+                    made.is_kept ? "index_applied" : "index_not_kept", {{"name", made.name}}
                 );
             }
         }
