@@ -231,6 +231,7 @@ void Connection::start(Prepared& statement) {
         wire_.send_execute(statement.name_, statement.parameters_, statement.binary_);
         wire_.sync();
         read_begun(requests);
+        wire_.by_row();
     } catch (const DatabaseError& e) {
         end_touching(true);
         if (alone() && e.failure() == Failure::other_host) {
@@ -238,7 +239,6 @@ void Connection::start(Prepared& statement) {
         }
         throw;
     }
-    wire_.by_row();
     streaming_ = &statement;
     statement.forget_rows();
     statement.running_ = true;

@@ -346,8 +346,12 @@ Result Wire::next() {
     return result;
 }
 
-void Wire::by_row() noexcept {
-    PQsetSingleRowMode(connection_);
+void Wire::by_row() {
+    // libpq takes it for the request whose results are next.
+    skip_left_behind();
+    if (PQsetSingleRowMode(connection_) != 1) {
+        fail("cannot read row by row");
+    }
 }
 
 Result Wire::finish() {

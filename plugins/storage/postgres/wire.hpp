@@ -75,8 +75,8 @@ public:
 
     // The next result; null after the last one of a request. Waits for `patience_ns` at most.
     [[nodiscard]] Result next();
-    // The next result comes row by row.
-    void by_row() noexcept;
+    // What was sent last comes row by row.
+    void by_row();
     // Reads to the end of the last sync() or query() and gives back the first error, or null.
     [[nodiscard]] Result finish();
 

@@ -20,6 +20,8 @@ struct Fixture {
         : backend{[&](tenon::postgres::Settings& s) {
               s.conninfo +=
                   " host=127.0.0.1 port=" + std::to_string(network.port()) + " sslmode=disable";
+              s.query_cache_mb = 0;  // no connection but those of the test's own calls
+              s.statements_max = 0;
               if (tweak) {
                   tweak(s);
               }
