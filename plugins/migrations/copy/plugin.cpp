@@ -4,7 +4,9 @@
 
 #include <tenon/admin.hpp>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 
 namespace tenon::copy {
 namespace {
@@ -36,18 +38,30 @@ public:
         stopping_ = false;
         clock_ = host().service<tenon_clock_1>("tenon.clock/1");
         find_storages();
+        if (std::none_of(storages_.begin(), storages_.end(), [&](const Side& one) {
+                return one.name == source_name_;
+            })) {
+            host().log().warn("copy_source_not_bound", {{"source", source_name_}});
+        }
         commands_.open(host());
         commands_.add(
             "migrate.copy",
             R"({"to":NAME?,"status"|"verify"|"finish"|"reopen"|"abandon":true}: copy the database)",
             [this](const Settings& args) { return command(args); }
         );
-        resume();
+        resumer_ = std::thread{[this] { resume(); }};
     }
 
     void stop() noexcept override {
-        stopping_ = true;  // what runs ends with its part
+        {
+            const std::lock_guard lock{wake_mutex_};
+            stopping_ = true;  // what runs ends with its part
+        }
+        wake_.notify_all();
         commands_.clear();
+        if (resumer_.joinable()) {
+            resumer_.join();
+        }
         job_.reset();
         storages_.clear();
     }
@@ -65,7 +79,6 @@ private:
             });
         };
         (void)services->each(services.self, str("tenon.storage/1"), this, row);
-        (void)side(source_name_);
     }
 
     [[nodiscard]] const Side& side(const std::string& name) const {
@@ -109,24 +122,41 @@ private:
         );
     }
 
-    // The capture goes on over a restart, so the copy has to; without its target it waits for
-    // somebody's command.
-    void resume() {
-        for (const Side& one : storages_) {
-            if (one.name == source_name_) {
-                continue;
+    // The capture goes on over a restart, so the copy has to. Not in start(): a target that is down
+    // holds nobody up, and is asked again until it answers.
+    void resume() noexcept {
+        std::unique_lock lock{wake_mutex_};
+        while (!stopping_) {
+            lock.unlock();
+            bool done = true;
+            for (const Side& one : storages_) {
+                done = (one.name == source_name_ || resume_to(one)) && done;
             }
-            const tenon_status status = guard(nullptr, [&] {
-                Transaction at{one, TENON_INTENT_READ, now_ns() + options_.copy.timeout_ns};
-                if (has_table(*at, one, "tenon_copy") &&
-                    number(*at, "SELECT count(*) FROM tenon_copy WHERE phase <> 'finished'") != 0) {
-                    job_ = job_to(one);
-                }
+            lock.lock();
+            if (done) {
+                return;
+            }
+            (void)wake_.wait_for(lock, std::chrono::nanoseconds{options_.retry_ns}, [&] {
+                return stopping_.load();
             });
-            if (status != TENON_OK) {
-                host().log().warn("copy_not_resumed", {{"to", one.name}});
-            }
         }
+    }
+
+    // False: it is not known whether there is a copy to go on with.
+    bool resume_to(const Side& target) noexcept {
+        ErrorBuffer err;
+        const tenon_status status = guard(&err, [&] {
+            const std::lock_guard lock{mutex_};
+            Transaction at{target, TENON_INTENT_READ, now_ns() + k_look_ns};
+            if (!job_ && has_table(*at, target, "tenon_copy") &&
+                number(*at, "SELECT count(*) FROM tenon_copy WHERE phase <> 'finished'") != 0) {
+                job_ = job_to(target);
+            }
+        });
+        if (status != TENON_OK && !stopping_) {
+            host().log().warn("copy_not_resumed", {{"to", target.name}, {"reason", err.message()}});
+        }
+        return status == TENON_OK || status == TENON_CONFLICT || status == TENON_INVALID;
     }
 
     [[nodiscard]] std::int64_t now_ns() const { return clock_->now_ns(clock_.self); }
@@ -177,7 +207,12 @@ private:
         }
     }
 
+    static constexpr std::int64_t k_look_ns = 2'000'000'000;
+
     std::atomic<bool> stopping_{false};
+    std::mutex wake_mutex_;
+    std::condition_variable wake_;
+    std::thread resumer_;
     std::string source_name_;
     JobOptions options_;
     Service<tenon_clock_1> clock_;
