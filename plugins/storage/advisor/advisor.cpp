@@ -14,6 +14,7 @@ namespace {
 constexpr double k_write_weight = 8;
 constexpr double k_entry_work = 4;      // steps of an entry where it cannot be measured
 constexpr double k_gain_least = 0.2;    // of a statement's work, for one at least
+constexpr double k_saved_least = 50;    // less than that is lost in what any statement costs
 constexpr double k_gain_of_all = 0.01;  // and of what the statements that it helps did at first
 constexpr double k_same_gain = 0.99;    // a smaller index with this much of the best gain is better
 
@@ -244,7 +245,7 @@ private:
             const std::size_t i = which[k];
             const auto calls = static_cast<double>(replays_[i]->captured->calls);
             result.gain += calls * (work_[i] - now[k]);
-            if (now[k] <= work_[i] * (1 - k_gain_least)) {
+            if (now[k] <= work_[i] * (1 - k_gain_least) && work_[i] - now[k] >= k_saved_least) {
                 helps = true;
                 all += calls * first_work_[i];
             }

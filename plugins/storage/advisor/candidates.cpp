@@ -109,11 +109,16 @@ private:
         }
         for (const auto& columns : {base, ranged, ordered}) {
             add(columns, where, share);
-            cover(columns, where, share);
+            cover(columns, where, share, without);
         }
     }
 
-    void cover(const std::vector<IndexColumn>& columns, const std::string& where, double share) {
+    void cover(
+        const std::vector<IndexColumn>& columns,
+        const std::string& where,
+        double share,
+        std::string_view without
+    ) {
         const auto used = shape_.columns.find(table_.name);
         if (shape_.selects_all || shape_.verb != "select" || used == shape_.columns.end() ||
             columns.empty()) {
@@ -121,7 +126,8 @@ private:
         }
         std::vector<std::string> missing;
         for (const std::string& column : used->second) {
-            if (!has(columns, column) && !same_name(column, table_.row_key)) {
+            if (!has(columns, column) && !same_name(column, table_.row_key) &&
+                !same_name(column, without)) {
                 missing.push_back(column);
             }
         }
