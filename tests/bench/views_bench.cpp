@@ -85,6 +85,8 @@ public:
         if (backend.storage().dialect() != "sqlite") {
             return;
         }
+        off_.clear();
+        on_.clear();
         backend.storage().read(backend.deadline(), [&](Session& s) {
             auto rows = s.prepare(
                 "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND "
