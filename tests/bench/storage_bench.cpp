@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Durable one-row transactions by many clients: the storage plugin's group commit against a
 // connection per thread with a busy timeout, on the same disk, interleaved. Usage: storage_bench
-// [FOLDER]. Every round is printed; the rounds of one number of clients are to be compared.
+// [FOLDER [CLIENTS]]. Every round is printed; the rounds of one number of clients are to be compared.
 #include "plugins/storage/sqlite/database.hpp"
 
 #include <tenon/storage.hpp>
@@ -12,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <functional>
@@ -184,7 +185,11 @@ void print_sync(const std::string& file) {
 int main(int argc, char** argv) {
     const std::filesystem::path folder{argc > 1 ? argv[1] : "."};
     print_sync((folder / "sync").string());
-    for (const unsigned clients : {1U, 8U, 32U, 128U}) {
+    std::vector<unsigned> counts{1, 8, 32, 128};
+    if (argc > 2) {
+        counts = {static_cast<unsigned>(std::strtoul(argv[2], nullptr, 10))};
+    }
+    for (const unsigned clients : counts) {
         double ours = 0;
         double usual = 0;
         for (int round = 1; round <= k_rounds; ++round) {
