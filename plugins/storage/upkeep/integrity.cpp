@@ -42,8 +42,10 @@ constexpr std::array k_postgres{
         "counted until pg_stat_reset()' FROM pg_stat_database WHERE checksum_failures > 0 "
         "AND (datname = current_database() OR datid = 0)"}};
 
+// Where the extension is there, and its functions, which are the superuser's at first, are granted.
 constexpr std::string_view k_has_amcheck =
-    "SELECT count(*) FROM pg_extension WHERE extname = 'amcheck'";
+    "SELECT count(*) FROM pg_proc WHERE oid = to_regprocedure('bt_index_check(regclass)') "
+    "AND has_function_privilege(oid, 'execute')";
 // bt_index_check takes the lock of a reader, and raises what it finds as an error.
 constexpr std::string_view k_btrees =
     "SELECT c.relname::text, c.oid::bigint FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "

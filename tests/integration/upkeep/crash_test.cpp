@@ -63,7 +63,7 @@ TEST_CASE("a PostgreSQL that is killed comes back with summaries of its rows", "
                             );
                             s.execute(
                                 "DELETE FROM news_items WHERE source = 'r' AND "
-                                "external_id < '1'"
+                                "external_id < '5'"
                             );
                         }
                     );
