@@ -226,7 +226,7 @@ TEST_CASE(
     CHECK(second.resealed == 6);
     CHECK(second.remaining == 0);
     CHECK_FALSE(second.next);
-    (void)api.box->finish();
+    (void)api.box->finish(api.box->previous());
     for (std::size_t i = 0; i < ids.size(); ++i) {
         CHECK(open(api, i % 2 == 0 ? k_ann : k_bob, ids[i]).secret == "s" + std::to_string(i));
     }
