@@ -37,8 +37,9 @@ async function provider(answer) {
 
 // A server with nothing but the predictor.
 async function withPredictor(url, config = {}, env = {}) {
-  const dataDir = mkdtempSync(join(tmpdir(), 'tenon-e2e-'));
-  const file = join(dataDir, 'deployment.json');
+  const folder = mkdtempSync(join(tmpdir(), 'tenon-e2e-'));
+  const dataDir = join(folder, 'data');
+  const file = join(folder, 'predictor.json');
   writeFileSync(file, JSON.stringify({ deployment_version: 1, name: 'predictor',
     plugins: { predictor: { id: 'tenon.trading.predictor', config: { url, model: 'm1', ...config } } } }));
   const child = spawn(new Server().command, ['--deployment', file, '--data-dir', dataDir, '--listen', '127.0.0.1:0'],
@@ -49,7 +50,7 @@ async function withPredictor(url, config = {}, env = {}) {
   open.push(async () => {
     child.kill('SIGTERM');
     assert.deepEqual((await exited)[0], 0, log);
-    rmSync(dataDir, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
   });
   const admin = async (command, args = {}) => {
     const socket = connect(join(dataDir, 'admin.sock'));

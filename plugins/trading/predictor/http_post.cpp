@@ -68,7 +68,14 @@ asio::awaitable<Reply> talk(const Url& url, const Post& post) {
     context.set_verify_mode(ssl::verify_peer);
     beast::ssl_stream<beast::tcp_stream> stream{executor, context};
     stream.set_verify_callback(ssl::host_name_verification{url.host});
-    if (SSL_set_tlsext_host_name(stream.native_handle(), url.host.c_str()) != 1) {
+    // What the macro SSL_set_tlsext_host_name does, without its cast.
+    std::string name = url.host;
+    if (SSL_ctrl(
+            stream.native_handle(),
+            SSL_CTRL_SET_TLSEXT_HOSTNAME,
+            TLSEXT_NAMETYPE_host_name,
+            name.data()
+        ) != 1) {
         throw Error{TENON_UNAVAILABLE, "the provider's name cannot be sent"};
     }
     beast::get_lowest_layer(stream).expires_after(post.timeout);
@@ -102,8 +109,6 @@ asio::awaitable<Reply> talk(const Url& url, const Post& post) {
         case 401:
         case 403:
             return TENON_DENIED;
-        case 429:
-            return TENON_LIMITED;
         default:
             return TENON_UNAVAILABLE;
     }

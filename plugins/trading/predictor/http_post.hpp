@@ -24,7 +24,7 @@ struct Post {
     std::chrono::milliseconds timeout{5000};
 };
 
-// [io] The body of a 2xx answer, at most 1 MiB. Throws Error: TENON_TIMEOUT; TENON_LIMITED (429);
+// [io] The body of a 2xx answer, at most 1 MiB. Throws Error: TENON_TIMEOUT;
 // TENON_DENIED (401, 403); TENON_UNAVAILABLE (no connection, TLS, any other status). A resolver
 // that hangs can hold it longer than the time-out.
 [[nodiscard]] std::string post_json(const Url& url, const Post& post);

@@ -188,11 +188,18 @@ private:
         }
     }
 
+    // On the pool: this thread does the work itself when nobody is at it, because threads that wait
+    // for an answer could be all that the pool has.
+
     [[nodiscard]] std::string ask_and_wait(const Json& args) {
         const Question question = question_of(args);
         auto promise = std::make_shared<std::promise<Answer>>();
         auto answered = promise->get_future();
-        ask(question, [promise](const Answer& answer) { promise->set_value(answer); });
+        questions_.add();
+        (void)predictor_->ask(question, now_ns(), [promise](const Answer& answer) {
+            promise->set_value(answer);
+        });
+        work();
         if (answered.wait_for(config_->timeout * 2 + config_->batch_wait) !=
             std::future_status::ready) {
             throw Error{TENON_TIMEOUT, "no prediction in time"};
@@ -204,34 +211,39 @@ private:
         return answer_json({}, question.symbol, answer);
     }
 
-    // A worker for what is queued, unless enough are at it.
+    // A worker for what is queued, unless enough are at it or on their way.
     void wake() {
-        if (!engage()) {
-            return;
+        {
+            const std::lock_guard lock{mutex_};
+            if (called_ + workers_ >= config_->requests_max || is_stopping_) {
+                changed_.notify_one();
+                return;
+            }
+            ++called_;
         }
         in_flight_.enter();
         try {
             run_blocking(exec_, [this] {
+                {
+                    const std::lock_guard lock{mutex_};
+                    --called_;
+                }
                 (void)guard(nullptr, [this] { work(); });
                 in_flight_.leave();
             });
         } catch (const Error& e) {
             {
                 const std::lock_guard lock{mutex_};
-                --workers_;
+                --called_;
             }
             in_flight_.leave();
             predictor_->fail_queued({TENON_UNAVAILABLE, {}, e.what(), false});
         }
     }
 
-    // False: nobody is to be called.
+    // False: enough are at it.
     [[nodiscard]] bool engage() {
         const std::lock_guard lock{mutex_};
-        if (is_stopping_) {
-            predictor_->fail_queued({TENON_UNAVAILABLE, {}, "the server stops", false});
-            return false;
-        }
         if (workers_ >= config_->requests_max) {
             changed_.notify_one();
             return false;
@@ -241,6 +253,9 @@ private:
     }
 
     void work() {
+        if (!engage()) {
+            return;
+        }
         while (gather()) {
             const std::vector<Question> batch = predictor_->take();
             if (!batch.empty()) {
@@ -256,6 +271,9 @@ private:
         const std::int64_t wait_ns = std::chrono::nanoseconds{config_->batch_wait}.count();
         for (;;) {
             const std::int64_t oldest = predictor_->oldest_ns();
+            if (is_stopping_) {
+                predictor_->fail_queued({TENON_UNAVAILABLE, {}, "the server stops", false});
+            }
             if (is_stopping_ || oldest == 0) {
                 --workers_;
                 return false;
@@ -325,9 +343,9 @@ private:
     Bus bus_;
     AdminCommands commands_;
     InFlight in_flight_;
-    std::mutex mutex_;  // of the next three
+    std::mutex mutex_;  // of the next four
     std::condition_variable changed_;
-    std::uint32_t workers_ = 0;
+    std::uint32_t workers_ = 0, called_ = 0;
     bool is_stopping_ = false;
 };
 

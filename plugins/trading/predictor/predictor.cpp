@@ -61,7 +61,8 @@ bool Predictor::ask(const Question& question, std::int64_t now_ns, Done done) {
             if (waiting_ >= limits_.waiting_max ||
                 (same == pending_.end() && pending_.size() >= limits_.queue_max)) {
                 ++stats_.refused;
-                throw Error{TENON_LIMITED, "too many predictions are asked for: try again later"};
+                throw Error{
+                    TENON_UNAVAILABLE, "too many predictions are asked for: try again later"};
             }
             ++waiting_;
             if (same != pending_.end()) {

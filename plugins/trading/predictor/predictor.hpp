@@ -69,7 +69,7 @@ public:
     explicit Predictor(const Limits& limits) : limits_{limits} {}
 
     // `done` runs once: at once for an answer that is kept, else with the batch. Throws Error
-    // TENON_LIMITED when too many wait; then it never runs. True: a question was added.
+    // TENON_UNAVAILABLE when too many wait; then it never runs. True: a question was added.
     bool ask(const Question& question, std::int64_t now_ns, Done done);
 
     // Questions that nobody has taken yet, and since when the oldest waits (0: none).
