@@ -14,9 +14,9 @@
 #include "kernel/runtime/exec.hpp"
 #include "kernel/runtime/log.hpp"
 #include "kernel/runtime/metrics.hpp"
-#include "sdk/sealing/secret_box.hpp"
 #include "sdk/audit/audit_log.hpp"
 #include "sdk/manifest/plan.hpp"
+#include "sdk/sealing/secret_box.hpp"
 
 #include <tenon/abi/base.h>
 #include <tenon/abi/host.h>

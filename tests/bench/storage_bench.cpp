@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Durable one-row transactions by many clients: the storage plugin's group commit against a
 // connection per thread with a busy timeout, on the same disk, interleaved. Usage: storage_bench
-// [FOLDER [CLIENTS]]. Every round is printed; the rounds of one number of clients are to be compared.
+// [FOLDER [CLIENTS]]. Every round is printed; the rounds of one number of clients are to be
+// compared.
 #include "plugins/storage/sqlite/database.hpp"
 
 #include <tenon/storage.hpp>

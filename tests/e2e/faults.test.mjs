@@ -79,7 +79,7 @@ test('the database is locked by a stranger: orders go on, the projection catches
 
 test('a full disk refuses orders with a clear reason, and space brings them back [T5]', async () => {
   server = new Server({ set: ['/plugins/engine/config/disk_reserve_mb=8', '/plugins/engine/config/segment_mb=4'] });
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=96m', 'tmpfs', server.dataDir]);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=96m,mode=0700', 'tmpfs', server.dataDir]);
   const folder = server.dataDir;
   undo.push(() => { execFileSync('umount', ['-l', folder]); rmSync(folder, { recursive: true, force: true }); });
   server.keep = true;
@@ -109,7 +109,7 @@ test('a full disk refuses orders with a clear reason, and space brings them back
 test('a read-only data folder is refused with its name [K1]', async () => {
   server = new Server();
   const folder = server.dataDir;
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,ro', 'tmpfs', folder]);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,ro,mode=0700', 'tmpfs', folder]);
   undo.push(() => { execFileSync('umount', ['-l', folder]); rmSync(folder, { recursive: true, force: true }); });
   server.keep = true;
   const run = spawnSync(server.command, ['--deployment', server.deployment, '--data-dir', folder, '--listen', '127.0.0.1:0'],

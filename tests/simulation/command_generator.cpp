@@ -132,12 +132,12 @@ trading::CommandBody CommandGenerator::administration() {
         case 1: {
             trading::KeyAddCommand command;
             text_ = one_in(9) ? "bad key" : "key" + std::to_string(below(40));
-            material_.assign(one_in(3) ? 32 : below(40), 'm');
+            material_.assign(one_in(3) ? 32 : below(40), one_in(2) ? '\2' : 'm');
             label_ = "label";
             command.key.key = str(text_);
             command.key.account = account();
             command.key.kind = static_cast<std::uint32_t>(1 + below(2));
-            command.key.permissions = static_cast<std::uint32_t>(below(5));
+            command.key.permissions = static_cast<std::uint32_t>(one_in(3) ? below(9) : 7);
             command.key.material = bytes(material_);
             command.key.label = str(label_);
             return command;

@@ -603,7 +603,7 @@ void ReferenceModel::on(const trading::TransferCommand& command) {
 void ReferenceModel::on(const trading::KeyAddCommand& command) {
     const tenon_api_key& key = command.key;
     const std::string name{view(key.key)};
-    bool good = !name.empty() && name.size() <= 64 && key.label.n <= 64 && key.permissions <= 3;
+    bool good = !name.empty() && name.size() <= 64 && key.label.n <= 64 && key.permissions <= 7;
     for (const char c : name) {
         good = good && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'));
     }
@@ -617,7 +617,22 @@ void ReferenceModel::on(const trading::KeyAddCommand& command) {
     } else if (key.account < TENON_ACCOUNT_FIRST || !accounts_.contains(key.account)) {
         outcome_.reject = TENON_REJECT_UNKNOWN_ACCOUNT;
     } else if (keys_.contains(name)) {
-        outcome_.reject = TENON_REJECT_DUPLICATE_KEY;
+        // Only the secret may change, to one that names its master key, while the key is in force.
+        ModelKey& there = keys_[name];
+        const std::string material{view(key.material)};
+        const ModelKey same{
+            key.account,
+            key.kind,
+            key.permissions,
+            there.material,
+            std::string{view(key.label)},
+            false};
+        if (there == same && key.kind == TENON_KEY_HMAC_SHA256 && material[0] == '\2' &&
+            material != there.material) {
+            there.material = material;
+        } else {
+            outcome_.reject = TENON_REJECT_DUPLICATE_KEY;
+        }
     } else if (keys_.size() >= bounds_.keys) {
         outcome_.reject = TENON_REJECT_CAPACITY;
     } else {

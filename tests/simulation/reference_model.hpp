@@ -53,6 +53,8 @@ struct ModelKey {
     std::uint32_t kind = 0, permissions = 0;
     std::string material, label;
     bool revoked = false;
+
+    bool operator==(const ModelKey&) const = default;
 };
 
 class ReferenceModel {

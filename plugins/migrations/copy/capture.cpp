@@ -10,8 +10,9 @@ namespace {
 constexpr std::string_view k_note = "tenon_copy_note_";
 constexpr std::string_view k_fence = "tenon_copy_fence_";
 constexpr std::string_view k_moved =
-    "this database has been copied to another one, which goes on from here: start the server with "
-    "the deployment of the new one, or take the copy back (tenon migrate copy --reopen)";
+    // Words alone: a storage may leave out a rule's text that could hold a value.
+    "this database has been copied to another one, start the server with the deployment of that "
+    "one";
 
 std::string schema_of(Session& session) {
     std::string schema;

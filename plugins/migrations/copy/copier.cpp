@@ -77,6 +77,7 @@ void Copier::repeated(const std::function<void()>& work) const {
                 clock_->now_ns(clock_.self) + wait_ns >= last_ns) {
                 throw;
             }
+            at("repeated");
             std::mutex mutex;
             std::unique_lock lock{mutex};
             std::condition_variable never;
@@ -159,8 +160,8 @@ void Copier::refuse_one_database(Session& source, Session& target) const {
     }
 }
 
-// The journal with this run as its owner, whether it was there or not.
-void Copier::take_over() {
+// The journal with this run as its owner, whether it was there or not; but a finished one stays.
+bool Copier::take_over() {
     Transaction source{source_, TENON_INTENT_READ, deadline()};
     const std::string captured = capture_.copy_id(*source);
     const bool fenced = capture_.is_fenced(*source);
@@ -172,15 +173,16 @@ void Copier::take_over() {
             throw Error{
                 TENON_CONFLICT,
                 source_.name +
-                    " is already copied to another target, or its target was lost: end "
-                    "that copy first (--abandon)"};
+                    " is already copied to another target: end that copy first (--abandon with "
+                    "its name); when it is lost, drop what is named tenon_copy_ in " +
+                    source_.name + " by hand"};
         }
         start(*source, *target);
         target.commit();
-        return;
+        return true;
     }
     if (found->phase == Phase::finished) {
-        throw Error{TENON_CONFLICT, "the copy to " + target_.name + " is finished"};
+        return false;
     }
     const bool follows =
         found->phase == Phase::copying || (found->phase == Phase::closing && !fenced);
@@ -194,6 +196,7 @@ void Copier::take_over() {
     found->owner = owner_;
     journal_.write(*target, *found);
     target.commit();
+    return true;
 }
 
 void Copier::capture_source() {
@@ -220,7 +223,12 @@ void Copier::capture_source() {
 
 void Copier::begin() {
     owner_ = random_id();
-    repeated([&] { take_over(); });
+    bool is_open = false;
+    repeated([&] { is_open = take_over(); });
+    if (!is_open) {
+        (void)remove_capture();  // of a run that ended after its last commit
+        throw Error{TENON_CONFLICT, "the copy to " + target_.name + " is finished"};
+    }
     at("journal_made");
     repeated([&] { capture_source(); });
 }
@@ -248,28 +256,58 @@ void Copier::reopen() {
         });
     }
     repeated([&] {
+        std::optional<Progress> found;
+        {
+            Transaction target{target_, TENON_INTENT_READ, deadline()};
+            found = journal_.read(*target);
+        }
         Transaction source{source_, TENON_INTENT_WRITE, deadline()};
         capture_.lift_fence(*source);
+        // What finish() could not remove would note the writes that come now.
+        if (found && found->phase == Phase::finished &&
+            capture_.copy_id(*source) == found->copy_id) {
+            capture_.remove(*source);
+        }
         source.commit();
     });
 }
 
+std::optional<Progress> Copier::unfinished(Session& target) const {
+    std::optional<Progress> found = journal_.read(target);
+    if (found && found->phase == Phase::finished) {
+        throw Error{
+            TENON_CONFLICT,
+            "the copy to " + target_.name +
+                " is finished; --reopen lets the source take writes again"};
+    }
+    return found;
+}
+
+// Capture and fence are of the copy in the target. Those of another one stay: its target may have
+// the place of this source already, and two databases would take writes.
+void Copier::require_own_source(Session& source, const std::optional<Progress>& found) const {
+    const std::string captured = capture_.copy_id(source);
+    const bool is_copied = !captured.empty() || capture_.is_fenced(source);
+    if (is_copied && (!found || found->copy_id != captured)) {
+        throw Error{
+            TENON_CONFLICT,
+            source_.name + " is copied to another target than " + target_.name +
+                ": name that one (--reopen when that copy is finished); when it is lost, drop "
+                "what is named tenon_copy_ in " +
+                source_.name + " by hand"};
+    }
+}
+
 void Copier::abandon() {
     owner_ = random_id();
+    std::optional<Progress> found;
     // As its owner: a run that would finish the copy meanwhile fails.
-    const auto unfinished = [&](Session& target) {
-        std::optional<Progress> found = journal_.read(target);
-        if (found && found->phase == Phase::finished) {
-            throw Error{
-                TENON_CONFLICT,
-                "the copy to " + target_.name +
-                    " is finished; --reopen lets the source take writes again"};
-        }
-        return found;
-    };
     repeated([&] {
+        Transaction source{source_, TENON_INTENT_READ, deadline()};
         Transaction target{target_, TENON_INTENT_WRITE, deadline()};
-        if (std::optional<Progress> found = unfinished(*target)) {
+        found = unfinished(*target);
+        require_own_source(*source, found);
+        if (found) {
             found->owner = owner_;
             journal_.write(*target, *found);
             target.commit();
@@ -278,6 +316,7 @@ void Copier::abandon() {
     repeated([&] {
         Transaction source{source_, TENON_INTENT_WRITE, deadline()};
         capture_.lock(*source);
+        require_own_source(*source, found);
         capture_.lift_fence(*source);
         capture_.remove(*source);
         source.commit();

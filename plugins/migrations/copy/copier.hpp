@@ -67,11 +67,13 @@ public:
     [[nodiscard]] std::vector<TableCheck> verify();
     // Verifies, refuses writes to the source from then on, brings the last changes over, and gives
     // the target its foreign keys, triggers and identities. Done again after a failure it goes on.
-    void finish();
+    // False: all this was done, but the capture is still in the source; it does no harm there.
+    bool finish();
     // The source takes writes again: the way back while nothing has been written to the target.
     // Refused when the two differ, as then the target has been in use.
     void reopen();
-    // Ends a copy: nothing is left at the source; the target's rows go.
+    // Ends a copy: nothing is left at the source; the target's rows go. Refused when the source is
+    // copied to another target, or was.
     void abandon();
 
     [[nodiscard]] CopyStatus status();
@@ -86,7 +88,8 @@ private:
     // Once more, after a wait, when the storage says that it may help: every part of the work may
     // be repeated, also after a commit whose outcome is not known.
     void repeated(const std::function<void()>& work) const;
-    void take_over();
+    // False: the copy is finished.
+    [[nodiscard]] bool take_over();
     void capture_source();
     [[nodiscard]] bool step();
     void start(Session& source, Session& target) const;
@@ -94,6 +97,8 @@ private:
     void require_seeds_of(const Table& table, Session& source, Session& target) const;
     void erase_rows(Session& target) const;
     [[nodiscard]] Progress own(Session& target) const;
+    [[nodiscard]] std::optional<Progress> unfinished(Session& target) const;
+    void require_own_source(Session& source, const std::optional<Progress>& found) const;
     [[nodiscard]] bool is_here(const Progress& progress, const Change& change) const;
     // Rows of the keys by table; those that are not in the target yet are left out.
     [[nodiscard]] Batches by_table(const Progress& progress, const std::vector<Change>& page) const;
@@ -108,7 +113,8 @@ private:
     void require_same(const std::vector<TableCheck>& checks) const;
     void try_binding();
     [[nodiscard]] bool close_source();
-    void remove_capture();
+    void close_target(Session& source);
+    [[nodiscard]] bool remove_capture();
     [[nodiscard]] Phase resume_copying();
     void catch_up();
     void refuse_one_database(Session& source, Session& target) const;

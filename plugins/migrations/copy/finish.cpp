@@ -83,6 +83,7 @@ bool Copier::close_source() {
     // before.
     capture_.lock(*source);
     if (capture_.is_fenced(*source)) {
+        close_target(*source);
         return true;
     }
     if (capture_.waiting(*source) > static_cast<std::int64_t>(options_.last_changes_max)) {
@@ -102,11 +103,47 @@ bool Copier::close_source() {
     return true;
 }
 
-void Copier::remove_capture() {
-    Transaction source{source_, TENON_INTENT_WRITE, deadline()};
-    capture_.remove(*source);
-    source.commit();
-    at("capture_removed");
+// The fence of an earlier run, which was not to be seen yet when this one looked for it: the copy
+// went on as if the source were open.
+void Copier::close_target(Session& source) {
+    Transaction target{target_, TENON_INTENT_WRITE, deadline()};
+    Progress progress = own(*target);
+    if (progress.phase == Phase::copying) {
+        (void)apply_changes(source, *target, progress);
+        progress.phase = Phase::closing;
+        journal_.write(*target, progress);
+        target.commit();
+    }
+}
+
+// Waits for those that read the source, so it comes when nobody waits for the target any more. What
+// is left behind is never written to again.
+bool Copier::remove_capture() {
+    bool removed = false;
+    try {
+        at("target_opened");
+        repeated([&] {
+            std::optional<Progress> found;
+            {
+                Transaction target{target_, TENON_INTENT_READ, deadline()};
+                found = journal_.read(*target);
+            }
+            if (!found || found->phase != Phase::finished) {
+                return;
+            }
+            Transaction source{source_, TENON_INTENT_WRITE, deadline()};
+            // A source that was opened again may be captured by a newer copy.
+            if (capture_.copy_id(*source) == found->copy_id) {
+                capture_.remove(*source);
+                source.commit();
+            }
+            removed = true;
+        });
+        at("capture_removed");
+    } catch (const Error&) {
+        return removed;  // the copy is finished all the same; begin() and reopen() try again
+    }
+    return removed;
 }
 
 // A source that was about to be closed and takes writes: the copy follows them again.
@@ -140,6 +177,9 @@ void Copier::catch_up() {
 void Copier::bind_target() {
     Transaction target{target_, TENON_INTENT_WRITE, deadline()};
     Progress progress = own(*target);
+    if (progress.phase == Phase::finished) {
+        return;  // by a commit whose outcome was not known
+    }
     journal_.bind_tables(*target);
     journal_.set_identities(*target);
     progress.phase = Phase::finished;
@@ -148,11 +188,11 @@ void Copier::bind_target() {
     target.commit();
 }
 
-void Copier::finish() {
+bool Copier::finish() {
     Phase phase = Phase::copying;
     repeated([&] { phase = resume_copying(); });
     if (phase == Phase::finished) {
-        return;
+        return remove_capture();
     }
     if (phase == Phase::copying) {
         require_same(verify());
@@ -169,10 +209,10 @@ void Copier::finish() {
             repeated([&] { closed = close_source(); });
         }
     }
-    repeated([&] { remove_capture(); });
     // Nobody writes to the source any more: what is the same now stays so.
     require_same(verify());
     repeated([&] { bind_target(); });
+    return remove_capture();
 }
 
 }  // namespace tenon::copy

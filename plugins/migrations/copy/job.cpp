@@ -201,7 +201,9 @@ std::string CopyJob::verify() {
 
 void CopyJob::finish() {
     const Turn turn{*this};
-    copier_->finish();
+    if (!copier_->finish()) {
+        log_.warn("copy_capture_left", {{"in", source_.name}});
+    }
     log_.warn("copy_finished", {{"closed", source_.name}, {"to", target_.name}});
 }
 

@@ -86,6 +86,13 @@ void Copier::insert_changed(Session& source, Session& target, const Batches& key
 }
 
 Ranges Copier::apply_changes(Session& source, Session& target, Progress& progress) {
+    // The log of another copy does not have what was written before that one began.
+    if (capture_.copy_id(source) != progress.copy_id) {
+        throw Error{
+            TENON_CONFLICT,
+            "the capture of this copy in " + source_.name + " was removed: end the copy to " +
+                target_.name + " (--abandon)"};
+    }
     Ranges done;
     const auto each_page = [&](auto&& work) {
         std::int64_t after = 0;

@@ -12,10 +12,13 @@ class Transaction {
 public:
     Transaction(const Side& side, std::uint32_t intent, std::int64_t deadline_ns = k_no_deadline)
         : lease_{side.storage.lease(intent, deadline_ns)} {
-        if (intent == TENON_INTENT_WRITE && side.is_postgres()) {
-            // A foreign key takes as long as it takes. A lock does not: whoever waits for a table
-            // holds up all that come after, so it is given up soon, and tried again.
+        if (side.is_postgres()) {
+            // A foreign key, or a count of a big table, takes as long as it takes.
             lease_->execute("SET statement_timeout = 0");
+        }
+        if (intent == TENON_INTENT_WRITE && side.is_postgres()) {
+            // A lock does not: whoever waits for a table holds up all that come after, so it is
+            // given up soon, and tried again.
             lease_->execute("SET lock_timeout = '2s'");
         }
         lease_->begin();

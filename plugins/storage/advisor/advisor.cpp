@@ -159,9 +159,18 @@ private:
 
     void add_candidates(const Captured& captured, const Shape& shape) {
         std::vector<Candidate> found;
-        copy_.read(limits_.deadline_ns, [&](Session& session) {
-            found = candidates_of(captured, shape, catalog_, advisor_.dialect_, session);
-        });
+        try {
+            copy_.read(limits_.deadline_ns, [&](Session& session) {
+                found = candidates_of(captured, shape, catalog_, advisor_.dialect_, session);
+            });
+        } catch (const Error& e) {
+            if (ends_search(e)) {
+                throw;
+            }
+            // A column whose values cannot be counted; what others propose may help it still.
+            ++advice_.skipped;
+            return;
+        }
         for (Candidate& candidate : found) {
             const bool known =
                 std::any_of(
@@ -224,7 +233,20 @@ private:
         trial_.execute(advisor_.dialect_.analyze_sql(index));
     }
 
+    // One that cannot be built gains nothing: a column that has no order, a value that is too long.
     [[nodiscard]] Result attempt(const Candidate& candidate) {
+        try {
+            return try_out(candidate);
+        } catch (const Error& e) {
+            if (ends_search(e)) {
+                throw;
+            }
+        }
+        trial_.execute(advisor_.dialect_.drop_sql(candidate.index, false));
+        return {};
+    }
+
+    [[nodiscard]] Result try_out(const Candidate& candidate) {
         const auto before = insert_work(candidate.index.table);
         build(candidate.index);
         const std::vector<std::size_t> which = affected(candidate);
@@ -284,7 +306,13 @@ private:
             const bool changes =
                 std::any_of(shape.changed.begin(), shape.changed.end(), [&](const auto& column) {
                     const auto& columns = candidate.index.columns;
+                    const auto& included = candidate.index.included;
                     return candidate.index.where.find(quoted(column)) != std::string::npos ||
+                           std::any_of(
+                               included.begin(),
+                               included.end(),
+                               [&](const std::string& c) { return same_name(c, column); }
+                           ) ||
                            std::any_of(columns.begin(), columns.end(), [&](const IndexColumn& c) {
                                return same_name(c.name, column);
                            });

@@ -4,11 +4,15 @@
 #include <tenon/sql_fingerprint.hpp>
 
 #include <algorithm>
+#include <map>
 
 namespace tenon::advisor {
 namespace {
 
 constexpr std::int64_t k_sample_rows = 20'000;
+// A wide column whose longest value on the copy is shorter is one of names, not of texts: some of
+// them together stay below the third of a page that PostgreSQL's btree holds.
+constexpr double k_key_bytes_max = 500;
 
 double number(Session& session, const std::string& sql) {
     auto row = session.prepare(sql);
@@ -131,7 +135,11 @@ private:
                 missing.push_back(column);
             }
         }
-        if (missing.empty() || missing.size() > k_cover_max) {
+        const bool any_wide =
+            std::any_of(missing.begin(), missing.end(), [&](const std::string& column) {
+                return table_.is_wide(column);
+            });
+        if (missing.empty() || missing.size() > k_cover_max || any_wide) {
             return;
         }
         if (dialect_.includes()) {
@@ -151,7 +159,10 @@ private:
         double share,
         const std::vector<std::string>& included = {}
     ) {
-        if (columns.empty()) {
+        const bool fits = std::all_of(columns.begin(), columns.end(), [&](const IndexColumn& c) {
+            return can_be_key(c.name);
+        });
+        if (columns.empty() || !fits) {
             return;
         }
         Candidate candidate;
@@ -170,6 +181,21 @@ private:
         definition.append(where);
         candidate.index.name = "advised_" + hex_of(Fnv1a::of(definition));
         out_.push_back(std::move(candidate));
+    }
+
+    [[nodiscard]] bool can_be_key(const std::string& column) {
+        if (!table_.is_wide(column)) {
+            return true;
+        }
+        auto [known, is_new] = longest_.try_emplace(column, 0);
+        if (is_new) {
+            known->second = number(
+                session_,
+                "SELECT coalesce(max(octet_length(" + quoted(column) +
+                    "::text)), 0)::bigint FROM " + quoted(table_.name)
+            );
+        }
+        return known->second < k_key_bytes_max;
     }
 
     // Only a predicate that stands in the text as it is can use a partial index.
@@ -202,6 +228,7 @@ private:
     std::vector<IndexColumn> equal_;
     std::vector<IndexColumn> order_;
     std::string range_;
+    std::map<std::string, double> longest_;  // values of wide columns, in bytes
     std::vector<Candidate> out_;
 };
 

@@ -147,6 +147,12 @@ bool Table::has(std::string_view column) const noexcept {
     });
 }
 
+bool Table::is_wide(std::string_view column) const noexcept {
+    return std::any_of(wide.begin(), wide.end(), [&](const std::string& mine) {
+        return same_name(mine, column);
+    });
+}
+
 std::string Table::spelling(std::string_view column) const {
     const auto found = std::find_if(columns.begin(), columns.end(), [&](const std::string& mine) {
         return same_name(mine, column);

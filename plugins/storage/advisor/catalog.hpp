@@ -36,8 +36,11 @@ struct Table {
     std::string row_key;  // the column that is the row's own number; empty: none
     std::vector<std::vector<std::string>> foreign_keys;  // columns of each
     std::vector<std::string> filled{};                   // by the database, when a row comes
+    // Their values may be longer than an index can hold, which would fail the write of such a row.
+    std::vector<std::string> wide{};
 
     [[nodiscard]] bool has(std::string_view column) const noexcept;
+    [[nodiscard]] bool is_wide(std::string_view column) const noexcept;
     // The column as it is written in the schema; as it is given when there is none.
     [[nodiscard]] std::string spelling(std::string_view column) const;
 };

@@ -135,7 +135,8 @@ private:
         auto rows = session.prepare(
             "SELECT c.relname::text, a.attname::text, (a.attidentity <> '' OR a.attgenerated <> '' "
             "OR coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', "
-            "false))::int FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid "
+            "false))::int, (a.attlen < 0)::int FROM pg_catalog.pg_class c JOIN "
+            "pg_catalog.pg_attribute a ON a.attrelid "
             "= c.oid AND a.attnum > 0 AND NOT a.attisdropped LEFT JOIN pg_catalog.pg_attrdef d ON "
             "d.adrelid = c.oid AND d.adnum = a.attnum JOIN pg_catalog.pg_namespace n ON n.oid = "
             "c.relnamespace WHERE c.relkind = 'r' AND NOT c.relispartition AND n.nspname NOT IN "
@@ -150,6 +151,9 @@ private:
             catalog.tables.back().columns.emplace_back(rows.text(1));
             if (rows.integer(2) != 0) {
                 catalog.tables.back().filled.emplace_back(rows.text(1));
+            }
+            if (rows.integer(3) != 0) {
+                catalog.tables.back().wide.emplace_back(rows.text(1));
             }
         }
     }

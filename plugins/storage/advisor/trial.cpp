@@ -104,8 +104,8 @@ std::optional<Trial::Replay> Trial::prepare(const Captured& captured, const Shap
             // What does not run must not end the search.
             (void)measure(replay, dialect_, session);
         });
-    } catch (const StorageError& e) {
-        if (e.code() == TENON_TIMEOUT || e.code() == TENON_UNAVAILABLE) {
+    } catch (const Error& e) {
+        if (ends_search(e)) {
             throw;
         }
         return std::nullopt;

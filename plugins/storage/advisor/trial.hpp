@@ -12,6 +12,11 @@
 
 namespace tenon::advisor {
 
+// No time is left or no database: not of one statement or index, which a search can do without.
+[[nodiscard]] inline bool ends_search(const Error& e) noexcept {
+    return e.code() == TENON_TIMEOUT || e.code() == TENON_UNAVAILABLE;
+}
+
 class Trial {
 public:
     struct Replay {

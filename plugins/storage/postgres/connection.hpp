@@ -109,7 +109,7 @@ public:
     // Where it sets a statement_timeout of its own, that alone bounds its statements.
     void lend_for_long() noexcept {
         scrub_ = true;
-        long_ = intent_ == TENON_INTENT_WRITE;
+        long_ = true;
     }
 
     [[nodiscard]] bool is_clean() const noexcept { return state_ == State::none && !dirty_; }

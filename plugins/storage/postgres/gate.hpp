@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The services of the plugin, which are there before the start and after the stop, too.
 //
-// A call may have come through before a stop and go on after it: a database that was stopped is
-// therefore kept as long as the gate, and refuses. One that somebody was still inside of when its
-// stop gave up is never deleted.
+// A call may have come through before a stop and go on after it: it holds the database, which
+// refuses, until it returns. One that a session or a call was still out of when its stop gave up is
+// kept as long as the gate, and one that they never came back to is never deleted.
 #pragma once
 
 #include "plugins/storage/postgres/database.hpp"
@@ -23,12 +23,12 @@ public:
     Gate(const Gate&) = delete;
     Gate& operator=(const Gate&) = delete;
 
-    void open(std::unique_ptr<Database> database);
+    void open(std::shared_ptr<Database> database);
     // Stops what is behind. Gives back how many sessions or calls are still out.
     std::uint32_t close(std::int64_t patience_ns = k_stop_patience_ns) noexcept;
 
     // Null outside of open() .. close().
-    [[nodiscard]] Database* behind() const noexcept { return behind_.load(); }
+    [[nodiscard]] std::shared_ptr<Database> behind() const noexcept { return behind_.load(); }
 
     [[nodiscard]] std::string_view dialect() const noexcept override { return "postgres"; }
 
@@ -58,11 +58,12 @@ public:
 
 private:
     // Throws StorageError: not open.
-    [[nodiscard]] Database& database() const;
+    [[nodiscard]] std::shared_ptr<Database> database() const;
 
-    std::atomic<Database*> behind_{nullptr};
+    std::atomic<std::shared_ptr<Database>> behind_;
     std::mutex mutex_;  // of the next
-    std::vector<std::unique_ptr<Database>> all_;
+    std::vector<std::shared_ptr<Database>>
+        left_;  // stopping, or stopped with sessions or calls out
 };
 
 }  // namespace tenon::postgres

@@ -188,7 +188,8 @@ Parameter as_literal(const tenon_value& value, std::string& storage) {
 }  // namespace
 
 std::string plan_from_json(std::string_view explained) {
-    const json::value root = json::parse({explained.data(), explained.size()});
+    const json::parse_options options{.max_depth = k_plan_depth_max};
+    const json::value root = json::parse({explained.data(), explained.size()}, {}, options);
     json::array nodes;
     flatten(root.as_array().at(0).as_object().at("Plan").as_object(), 0, nodes);
     json::object out;

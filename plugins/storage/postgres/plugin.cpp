@@ -54,7 +54,7 @@ public:
         if (dry_run) {
             return;
         }
-        if (Database* const database = gate_.behind()) {
+        if (const auto database = gate_.behind()) {
             database->take(settings);
         }
         settings_ = std::move(settings);
@@ -64,11 +64,11 @@ public:
         telemetry_ = make_telemetry();
         settings_.cluster.fence_file = host().environment("data_dir") + "/postgres-" +
                                        host().environment("instance") + ".fence";
-        gate_.open(std::make_unique<Database>(settings_, telemetry_));
+        gate_.open(std::make_shared<Database>(settings_, telemetry_));
         collect_ = telemetry_.metrics->on_collect(
             telemetry_.metrics.self,
             [](void* database) { static_cast<Database*>(database)->publish(); },
-            gate_.behind()
+            gate_.behind().get()
         );
         telemetry_.log.info(
             "database_open",

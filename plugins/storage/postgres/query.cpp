@@ -64,11 +64,12 @@ std::shared_ptr<const ReadUse> Database::reads_of(Connection& connection, std::s
     ReadUse use;
     try {
         use = map->reads_of(connection.verbose_plan(sql));
-    } catch (const DatabaseError&) {
+    } catch (const std::exception&) {
         if (connection.broken()) {
             throw;
         }
-        // What is wrong with it is told when it runs.
+        // What is wrong with it is told when it runs; what is wrong with its plan alone is no
+        // reason not to run it.
     }
     if (use.unknown) {
         // Somebody made a table, and nobody told.

@@ -16,7 +16,8 @@ constexpr std::int64_t k_look_ns = k_second;
 constexpr BackoffOptions k_reconnect_waits{100 * k_ms, 5 * k_second};
 // "tenon_ta" as a number.
 constexpr const char* k_lock = "8387231305919591521";
-constexpr const char* k_hello = " hello";
+// No tables are told with two blanks in a row.
+constexpr const char* k_hello = "  hello";
 
 [[noreturn]] void lost(const std::string& what) {
     throw DatabaseError{TENON_UNAVAILABLE, what, Failure::other_host, ""};
@@ -190,10 +191,8 @@ void TableListener::take_notifications() {
 
     while (const std::unique_ptr<PGnotify, Free> one{PQnotifies(session_.get())}) {
         const std::string_view said = one->extra;
-        const bool is_hello = said.size() > std::string_view{k_hello}.size() &&
-                              said.substr(said.find(' ')) == k_hello;
-        if (!is_hello) {
-            tables_.hear(said);
+        if (!said.ends_with(k_hello)) {
+            tables_.hear(said);  // what anybody else says has no meaning to it
         } else if (said.substr(0, said.find(' ')) != tables_.sender()) {
             tables_.announce(true);
         }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/storage/postgres/table_map.hpp"
 
+#include "plugins/storage/postgres/plan.hpp"
+
 #include <tenon/sql_fingerprint.hpp>
 
 #include <boost/json.hpp>
@@ -222,7 +224,7 @@ private:
             target(i + 1);
         } else if (word(i, "from") && i > 0 && word(i - 1, "delete")) {
             target(i + 1);
-        } else if (word(i, "update") && !is_lock(i)) {
+        } else if (word(i, "update") && !is_clause(i)) {
             target(i + 1);
         } else if (word(i, "truncate")) {
             // CASCADE empties what refers to it, whatever the foreign key says.
@@ -242,12 +244,20 @@ private:
         return is_word(tokens_, i, lower);
     }
 
-    // FOR UPDATE, FOR NO KEY UPDATE, DO UPDATE, ON UPDATE, OR UPDATE, BEFORE UPDATE, THEN UPDATE.
-    [[nodiscard]] bool is_lock(std::size_t i) const noexcept {
-        static constexpr std::array<std::string_view, 5> k_before{"for", "key", "do", "on", "then"};
-        return i > 0 && std::any_of(k_before.begin(), k_before.end(), [&](std::string_view before) {
-                   return word(i - 1, before);
-               });
+    // UPDATE that names no table: UPDATE SET of ON CONFLICT and MERGE, FOR [NO KEY] UPDATE of a
+    // lock. What stands before does not tell: THEN UPDATE t and OPEN c FOR UPDATE t write t. Nor
+    // does a word after it that is a table's name, too.
+    [[nodiscard]] bool is_clause(std::size_t i) const {
+        static constexpr std::array<std::string_view, 10> k_after_lock{
+            "of", "nowait", "skip", "limit", "offset", "fetch", "for", "loop", "then", "into"};
+        const bool locks = i > 0 && (word(i - 1, "for") || word(i - 1, "key"));
+        if (!is_name(tokens_, i + 1)) {
+            return locks;
+        }
+        const std::string next = folded(tokens_[i + 1]);
+        const bool is_known = tokens_[i + 1].kind == Kind::word &&
+                              (next == "set" || (locks && is_one_of(next, k_after_lock)));
+        return is_known && map_.nodes_.count(next) == 0;
     }
 
     void target(std::size_t i) {
@@ -436,7 +446,8 @@ private:
 };
 
 ReadUse TableMap::reads_of(std::string_view plan) const {
-    return Reads{*this}.run(json::parse({plan.data(), plan.size()}));
+    const json::parse_options options{.max_depth = k_plan_depth_max};
+    return Reads{*this}.run(json::parse({plan.data(), plan.size()}, {}, options));
 }
 
 // ---- the catalogue

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/storage/sqlite/connection.hpp"
 
+#include "plugins/storage/sqlite/open_pragmas.hpp"
+
 #include <sqlite3.h>
 
 #include <algorithm>
@@ -23,34 +25,6 @@ constexpr std::array<const char*, 6> k_control_text{
     "SAVEPOINT tenon_request",
     "RELEASE tenon_request",
     "ROLLBACK TO tenon_request"};
-
-// What may be asked by SQL text; the rest would change how the connection works.
-constexpr std::array<std::string_view, 18> k_open_pragmas{
-    "table_info",
-    "table_xinfo",
-    "table_list",
-    "index_list",
-    "index_info",
-    "index_xinfo",
-    "foreign_key_list",
-    "foreign_key_check",
-    "integrity_check",
-    "quick_check",
-    "user_version",
-    "application_id",
-    "page_count",
-    "page_size",
-    "freelist_count",
-    "defer_foreign_keys",
-    "data_version",
-    "compile_options"};
-
-bool is_open_pragma(const char* name) noexcept {
-    return name != nullptr &&
-           std::any_of(k_open_pragmas.begin(), k_open_pragmas.end(), [&](std::string_view open) {
-               return sqlite3_stricmp(name, open.data()) == 0;
-           });
-}
 
 // New files are the owner's alone; -wal and -shm take their mode from the database.
 void create_private(const std::string& file) {

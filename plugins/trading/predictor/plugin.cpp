@@ -98,6 +98,9 @@ public:
     }
 
     void start() override {
+        if (!config_) {
+            throw Error{TENON_INVALID, "there are no settings"};
+        }
         exec_ = host().service<tenon_exec_1>("tenon.exec/1");
         clock_ = host().service<tenon_clock_1>("tenon.clock/1");
         health_ = host().service<tenon_health_1>("tenon.health/1");
@@ -190,7 +193,6 @@ private:
 
     // On the pool: this thread does the work itself when nobody is at it, because threads that wait
     // for an answer could be all that the pool has.
-
     [[nodiscard]] std::string ask_and_wait(const Json& args) {
         const Question question = question_of(args);
         auto promise = std::make_shared<std::promise<Answer>>();

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// kill -9 at random points of a copy, again and again; the next run goes on.
+// kill -9 at random points of a copy, again and again, and once at each point of its end; the next
+// run goes on.
 #include "tests/integration/copy/databases.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,18 +57,27 @@ struct Place {
     }
 };
 
-// A copier that is killed at the `kill_at`-th point it comes to; writes come between its steps.
-void run(const Place& place, std::uint64_t seed, int transactions, int kill_at) {
+using IsEnd = std::function<bool(std::string_view point)>;
+
+// A copier that is killed at the point that is its end; writes come between its steps.
+void run(const Place& place, std::uint64_t seed, int transactions, const IsEnd& is_end) {
     ShippedSqlite sqlite{place.opened()};
     ShippedPostgres postgres{place.database};
     auto options = small_steps();
-    options.at = [&kill_at](std::string_view) {
-        if (--kill_at == 0) {
+    options.at = [&is_end](std::string_view point) {
+        if (is_end(point)) {
             (void)::kill(::getpid(), SIGKILL);
         }
     };
     auto copier = make_copier(sqlite.side("old"), postgres.side("new"), sqlite.backend, options);
-    copier->begin();
+    try {
+        copier->begin();
+    } catch (const tenon::Error&) {
+        if (copier->status().progress.phase == tenon::copy::Phase::finished) {
+            return;  // killed after the target's last commit
+        }
+        throw;
+    }
     std::mt19937_64 random{seed};
     const auto write = [&] {
         if (transactions-- <= 0 || copier->status().fenced) {
@@ -96,6 +107,24 @@ void fill(const Place& place, std::uint64_t seed) {
     }
 }
 
+// The target is the source, bound, and nothing is noted at the source any more.
+void require_whole(const Place& place) {
+    ShippedSqlite sqlite{place.opened()};
+    ShippedPostgres postgres{place.database};
+    for (const auto& check : checks_of(sqlite, postgres)) {
+        if (check.different != 0 || check.source_digest != check.target_digest) {
+            throw tenon::Error{TENON_CORRUPT, check.table + " differs"};
+        }
+    }
+    if (postgres.number("SELECT count(*) FROM tenon_copy_restore") != 0 ||
+        postgres.number("SELECT count(*) FROM tenon_copy WHERE phase = 'finished'") != 1 ||
+        sqlite.number("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'tenon_copy_note_%' "
+                      "OR name = 'tenon_copy_changes'") != 0 ||
+        sqlite.number("SELECT count(*) FROM users WHERE name LIKE 'late%'") == 0) {
+        throw tenon::Error{TENON_CORRUPT, "the copy is not whole"};
+    }
+}
+
 }  // namespace
 
 TEST_CASE("a copy that is killed anywhere goes on and ends the same", "[copy][kill][S12]") {
@@ -109,30 +138,48 @@ TEST_CASE("a copy that is killed anywhere goes on and ends the same", "[copy][ki
         REQUIRE(in_child([&] { fill(place, data); }) == 0);
         int kills = 0;
         for (bool more = true; more;) {
-            const int kill_at =
-                1 + static_cast<int>(random() % (20U * static_cast<unsigned>(kills + 1)));
+            int kill_at = 1 + static_cast<int>(random() % (20U * static_cast<unsigned>(kills + 1)));
             CAPTURE(round, kills, kill_at);
             const int status = in_child([&] {
-                run(place, data + static_cast<std::uint64_t>(kills), 10, kill_at);
+                run(place, data + static_cast<std::uint64_t>(kills), 10, [&](std::string_view) {
+                    return --kill_at == 0;
+                });
             });
             more = WIFSIGNALED(status);
             REQUIRE((more ? WTERMSIG(status) == SIGKILL : status == 0));
             REQUIRE(++kills < 1000);
         }
         CHECK(kills > 3);
-        CHECK(in_child([&] {
-                  ShippedSqlite sqlite{place.opened()};
-                  ShippedPostgres postgres{place.database};
-                  for (const auto& check : checks_of(sqlite, postgres)) {
-                      if (check.different != 0 || check.source_digest != check.target_digest) {
-                          throw tenon::Error{TENON_CORRUPT, check.table + " differs"};
-                      }
-                  }
-                  if (postgres.number("SELECT count(*) FROM tenon_copy_restore") != 0 ||
-                      sqlite.number("SELECT count(*) FROM users WHERE name LIKE 'late%'") == 0) {
-                      throw tenon::Error{TENON_CORRUPT, "the copy is not whole"};
-                  }
-              }) == 0);
+        CHECK(in_child([&] { require_whole(place); }) == 0);
+        server().drop_database(place.database);
+    }
+}
+
+TEST_CASE("a copy that is killed at a point of its end goes on", "[copy][kill][S12]") {
+    const auto seed = Catch::rngSeed();
+    for (const std::string name :
+         {"last_changes_committed",
+          "source_fenced",
+          "target_bound",
+          "target_opened",
+          "capture_removed"}) {
+        CAPTURE(seed, name);
+        const Place place;
+        REQUIRE(in_child([&] { fill(place, seed); }) == 0);
+        const int status = in_child([&] {
+            run(place, seed, 3, [&](std::string_view point) { return point == name; });
+        });
+        REQUIRE(WIFSIGNALED(status));
+        REQUIRE(WTERMSIG(status) == SIGKILL);
+        const bool is_open = name == "last_changes_committed";
+        CHECK((in_child([&] {
+                   ShippedSqlite{place.opened()}.run(
+                       "INSERT INTO users (name, created_real_ns) VALUES ('late, after it', 0)"
+                   );
+               }) == 0) == is_open);
+        // Without writes of its own, so that those above are what there is to bring over.
+        CHECK(in_child([&] { run(place, seed, 0, [](std::string_view) { return false; }); }) == 0);
+        CHECK(in_child([&] { require_whole(place); }) == 0);
         server().drop_database(place.database);
     }
 }

@@ -152,6 +152,57 @@ TEST_CASE("a copy that is abandoned leaves nothing behind at its source", "[copy
     }
 }
 
+TEST_CASE("a copy to another target is not abandoned", "[copy][S12]") {
+    ShippedSqlite sqlite;
+    fill(sqlite);
+    ShippedPostgres postgres{server().create_database()};
+    ShippedPostgres other{server().create_database()};
+    auto copier = make_copier(sqlite.side("old"), postgres.side("new"), sqlite.backend);
+    auto wrong = make_copier(sqlite.side("old"), other.side("other"), sqlite.backend);
+    const auto is_refused = [&] {
+        CHECK_THROWS_WITH(wrong->abandon(), Contains("another target than other"));
+    };
+    copier->begin();
+    is_refused();
+    while (copier->advance()) {}
+    CHECK(copier->finish());
+    is_refused();
+    CHECK(wrong->status().fenced);
+    CHECK_THROWS_WITH(sqlite.run("UPDATE users SET enabled = 0"), Contains("has been copied"));
+
+    // Nor by a target that holds the copy of another source.
+    ShippedSqlite second;
+    fill(second);
+    auto of_second = make_copier(second.side("second"), other.side("other"), second.backend);
+    of_second->begin();
+    is_refused();
+    CHECK(wrong->status().fenced);
+    CHECK(of_second->advance());  // and that one goes on
+}
+
+TEST_CASE("a fence that is seen late does not stop the copy", "[copy][S12]") {
+    ShippedSqlite sqlite;
+    fill(sqlite);
+    ShippedPostgres postgres{server().create_database()};
+    auto options = tenon::test::small_steps();
+    options.at = [](std::string_view point) {
+        if (point == "source_fenced") {
+            throw tenon::Error{TENON_UNAVAILABLE, "ended"};
+        }
+    };
+    auto first = make_copier(sqlite.side("old"), postgres.side("new"), sqlite.backend, options);
+    copy_all(*first);
+    CHECK_THROWS_WITH(first->finish(), Contains("ended"));
+    // As a run leaves it that looked for the fence before it was there.
+    postgres.run("UPDATE tenon_copy SET phase = 'copying'");
+    auto next = make_copier(sqlite.side("old"), postgres.side("new"), sqlite.backend);
+    next->begin();
+    CHECK(next->finish());
+    for (const auto& check : checks_of(sqlite, postgres)) {
+        CHECK(check.different == 0);
+    }
+}
+
 TEST_CASE("a source that was closed can be opened again", "[copy][S12]") {
     ShippedSqlite sqlite;
     fill(sqlite);

@@ -74,6 +74,16 @@ public:
         return best_;
     }
 
+    // With the old primary running: it must not find another replica that confirms its commits, so
+    // that one changes sides first, and the new primary has all that was confirmed before.
+    void hand_over() {
+        best_ = 1;
+        cluster_.follow(2, best_);
+        const std::string written = cluster_.server(0).execute("SELECT pg_current_wal_flush_lsn()");
+        cluster_.wait_until(best_, "pg_last_wal_receive_lsn() >= '" + written + "'");
+        cluster_.promote(best_);
+    }
+
     void wait_new_timeline() {
         harness_->wait_view([](const postgres::TopologyView& view) {
             return view.timeline == 2 && view.primary;
@@ -130,7 +140,7 @@ TEST_CASE(
 ) {
     for (const Mode& mode : modes()) {
         Scene scene{mode, "promote"};
-        (void)scene.promote_best();  // the old one runs, and takes writes until it is barred
+        scene.hand_over();  // the old one runs, and takes writes until it is barred
         scene.wait_new_timeline();
         scene.harness_->wait_acked(load());
         (void)scene.finish(0);

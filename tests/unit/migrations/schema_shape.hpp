@@ -21,7 +21,7 @@ struct ShapeIndex {
 };
 
 struct SchemaShape {
-    std::map<std::string, std::set<std::string>> tables;  // name -> columns
+    std::map<std::string, std::set<std::string>> tables;  // and views: name -> columns
     std::map<std::string, ShapeIndex> indexes;            // those with a name of their own
 };
 
@@ -31,9 +31,8 @@ inline constexpr const char* k_sqlite_columns =
     "SELECT m.name, c.name FROM sqlite_master m, pragma_table_xinfo(m.name) c "
     "WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%'";
 inline constexpr const char* k_postgres_columns =
-    "SELECT c.table_name::text, c.column_name::text FROM information_schema.columns c "
-    "JOIN information_schema.tables t USING (table_schema, table_name) "
-    "WHERE table_schema = current_schema() AND t.table_type = 'BASE TABLE'";
+    "SELECT table_name::text, column_name::text FROM information_schema.columns "
+    "WHERE table_schema = current_schema()";
 // Those of primary keys and of unique constraints have no name of their own.
 inline constexpr const char* k_sqlite_indexes =
     "SELECT m.tbl_name, m.name, l.\"unique\", l.partial, x.name, x.\"desc\" "

@@ -107,13 +107,15 @@ TEST_CASE("a closed gate refuses, and keeps what somebody is inside of", "[postg
     CHECK_THROWS_WITH(
         storage_of(gate).lease(TENON_INTENT_READ, INT64_MAX), Catch::Contains("not open")
     );
-    gate.open(std::make_unique<Database>(f.settings, f.telemetry));
+    gate.open(std::make_shared<Database>(f.settings, f.telemetry));
     auto call = f.enter(gate);
     CHECK(gate.close(k_ms) == 1);
     CHECK(gate.behind() == nullptr);
     CHECK_THROWS_AS(storage_of(gate).read(INT64_MAX, [](tenon::Session&) {}), StorageError);
     f.clock.let_go();
     CHECK(call.get() == TENON_UNAVAILABLE);
-    gate.open(std::make_unique<Database>(f.settings, f.telemetry));
+    gate.open(std::make_shared<Database>(f.settings, f.telemetry));
+    const std::weak_ptr<Database> last = gate.behind();
     CHECK(gate.close() == 0);
+    CHECK(last.expired());  // nobody is inside: it is gone
 }

@@ -4,6 +4,7 @@
 #include "plugins/storage/postgres/host_pool.hpp"
 #include "plugins/storage/postgres/placeholder.hpp"
 #include "plugins/storage/postgres/plan.hpp"
+#include "plugins/storage/postgres/table_map.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -193,6 +194,67 @@ TEST_CASE("a plan is flattened, and its hash and texts hold no values", "[postgr
     };
     CHECK(hash(plan("43", 1)) == hash(other));
     CHECK(hash(one).find_first_not_of("0123456789abcdef") == std::string::npos);
+}
+
+TEST_CASE("an UPDATE is a write wherever it stands, and a clause is none", "[postgres][S4]") {
+    const auto map_of = [](std::string_view body) {
+        TableMap map;
+        map.add_relation(1, "orders", 'r');
+        map.add_relation(2, "totals", 'r');
+        map.add_trigger(1, body, "plpgsql");
+        return map;
+    };
+    const auto insert = "INSERT INTO orders VALUES (?)";
+    for (const char* body : {
+             "BEGIN IF NEW.qty > 0 THEN UPDATE totals SET n = n + 1; END IF; END",
+             "BEGIN IF NEW.qty > 0 THEN NULL; ELSE UPDATE ONLY totals SET n = 0; END IF; END",
+             "BEGIN CASE WHEN NEW.qty > 0 THEN UPDATE public.totals t SET n = 1; END CASE; END",
+             "BEGIN OPEN c FOR UPDATE totals SET n = 1 RETURNING n; END",
+         }) {
+        INFO(body);
+        const WriteUse use = map_of(body).writes_of(insert);
+        CHECK(use.tables == std::set<std::string>{"orders", "totals"});
+        CHECK_FALSE(use.everything);
+    }
+    CHECK(map_of("BEGIN IF true THEN UPDATE strange SET n = 1; END IF; END")
+              .writes_of(insert)
+              .everything);
+    TableMap named_set = map_of("");
+    named_set.add_relation(3, "set", 'r');
+    CHECK(named_set.writes_of("UPDATE set SET n = 1").tables.count("set") == 1);
+
+    const TableMap map = map_of("");
+    for (const char* sql : {
+             "SELECT n FROM totals FOR UPDATE",
+             "SELECT n FROM totals FOR NO KEY UPDATE OF totals SKIP LOCKED",
+             "SELECT n FROM totals WHERE n IN (SELECT n FROM totals FOR UPDATE) LIMIT 1",
+         }) {
+        INFO(sql);
+        CHECK(map.writes_of(sql).empty());
+    }
+    for (const char* sql : {
+             "INSERT INTO totals VALUES (1) ON CONFLICT (n) DO UPDATE SET n = 2",
+             "MERGE INTO totals t USING orders o ON t.n = o.n WHEN MATCHED THEN UPDATE SET n = 2",
+         }) {
+        INFO(sql);
+        CHECK(map.writes_of(sql).tables == std::set<std::string>{"totals"});
+        CHECK_FALSE(map.writes_of(sql).everything);
+    }
+}
+
+TEST_CASE("a plan of many levels is read", "[postgres][S4]") {
+    std::string plan =
+        R"({"Node Type": "Seq Scan", "Relation Name": "totals", "Schema": "public"})";
+    for (int i = 0; i < 60; ++i) {
+        plan = R"({"Node Type": "Nested Loop", "Plans": [)" + plan + "]}";
+    }
+    plan = R"([{"Plan": )" + plan + "}]";
+    TableMap map;
+    map.add_relation(1, "totals", 'r');
+    const ReadUse use = map.reads_of(plan);
+    CHECK(use.repeatable);
+    CHECK(use.tables == std::vector<std::string>{"totals"});
+    CHECK_NOTHROW(plan_from_json(plan));
 }
 
 TEST_CASE("hosts are told apart from ports, and a bad one is refused", "[postgres][S2]") {
