@@ -227,6 +227,7 @@ private:
     std::atomic<bool> cancelled_{false};
     WalHeader header_;
     WalHeader::Words seen_{};  // the header when the current transaction began
+    std::int64_t snapshot_began_ns_ = 0;
     Snapshot snapshot_ = Snapshot::none;
     std::mutex unused_mutex_;
     bool is_unused_ = false;          // in the pool, with a snapshot

@@ -10,6 +10,13 @@
 #include <utility>
 
 namespace tenon::sqlite {
+namespace {
+
+// Ended then even where one caller follows the other: other processes find a moment to empty the
+// log.
+constexpr std::int64_t k_kept_ns = 10'000'000;
+
+}  // namespace
 
 bool WalHeader::attach(sqlite3* db) noexcept {
     constexpr int k_first_region = 32 * 1024;
@@ -95,13 +102,14 @@ bool Connection::begin_current() {
     begin();
     seen_ = now;
     snapshot_ = Snapshot::open;
+    snapshot_began_ns_ = telemetry_.now_ns();
     return false;
 }
 
 void Connection::finish_current() {
     reset_statements();
     if (in_transaction() && snapshot_ == Snapshot::open && header_.is_attached() &&
-        header_.now() == seen_) {
+        header_.now() == seen_ && telemetry_.now_ns() - snapshot_began_ns_ < k_kept_ns) {
         snapshot_ = Snapshot::finished;
         return;
     }

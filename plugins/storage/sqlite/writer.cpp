@@ -280,6 +280,10 @@ void Writer::begin_patiently(const Group& group) {
             if (!e.retryable()) {
                 throw;
             }
+            // The stranger may hold it while it waits for a snapshot that we keep.
+            if (telemetry_.snapshots != nullptr) {
+                telemetry_.snapshots->end_all();
+            }
             bool stopping = false;
             {
                 const std::lock_guard lock{mutex_};
@@ -430,7 +434,14 @@ void Writer::lend(Request& request) noexcept {
     lock.unlock();
     finish(request, TENON_OK);
     lock.lock();
-    work_.wait(lock, [&] { return !leased_; });
+    const auto returned = [&] { return !leased_; };
+    while (!work_.wait_for(lock, std::chrono::milliseconds{k_tick_ms}, returned)) {
+        lock.unlock();
+        if (telemetry_.snapshots != nullptr) {
+            telemetry_.snapshots->end_all();  // as tidy() does, however long the lease is
+        }
+        lock.lock();
+    }
     last_write_ns_ = telemetry_.now_ns();
     if (returned_unusable_) {
         lock.unlock();

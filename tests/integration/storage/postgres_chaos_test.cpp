@@ -5,6 +5,7 @@
 #include "tests/integration/storage/postgres_backend.hpp"
 #include "tests/integration/storage/stepping_clock.hpp"
 #include "tests/support/cutting_proxy.hpp"
+#include "tests/support/in_use.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -234,7 +235,7 @@ TEST_CASE(
         UNSCOPED_INFO(what);
     }
     CHECK(tally.broken.empty());
-    CHECK(stats.in_use == 0);
+    CHECK(tenon::test::in_use_at_rest(backend.storage()) == 0);
     CHECK(stats.waiting == 0);
     CHECK(stats.leaks == 0);
     CHECK(tally.done > 0);

@@ -2,6 +2,7 @@
 // A network that loses a COMMIT or its answer, or goes silent.
 #include "tests/integration/storage/postgres_backend.hpp"
 #include "tests/support/cutting_proxy.hpp"
+#include "tests/support/in_use.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -125,7 +126,7 @@ TEST_CASE("a session that cannot be brought to rest goes, and its caller too", "
     }  // the roll-back is not answered
     f.network.resume();
     CHECK(f.count(5) == 0);
-    CHECK(f.backend.storage().stats().in_use == 0);
+    CHECK(tenon::test::in_use_at_rest(f.backend.storage()) == 0);
 }
 
 TEST_CASE("a host by its name is reached at the address that answers", "[postgres][S2]") {

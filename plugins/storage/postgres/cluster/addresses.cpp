@@ -70,25 +70,8 @@ StorageError failure(const std::string& host, const std::string& why) {
     return {TENON_UNAVAILABLE, "cannot connect: the name " + host + " " + why, Failure::other_host};
 }
 
-std::shared_ptr<Lookup> begin(const std::string& host) {
-    Lookups& all = lookups();
-    const std::lock_guard lock{all.mutex};
-    std::shared_ptr<Lookup>& lookup = all.pending[host];
-    if (!lookup) {
-        lookup = std::make_shared<Lookup>(host);
-        gaicb* request = &lookup->request;
-        if (const int error = ::getaddrinfo_a(GAI_NOWAIT, &request, 1, nullptr); error != 0) {
-            all.pending.erase(host);
-            throw failure(host, std::string{"cannot be looked up: "} + ::gai_strerror(error));
-        }
-    }
-    return lookup;
-}
-
-// True: over, for whoever asks.
-bool harvest(Lookup& lookup) {
-    Lookups& all = lookups();
-    const std::lock_guard lock{all.mutex};
+// With the lock held. True: over, for whoever asks.
+bool harvest_locked(Lookups& all, Lookup& lookup) {
     if (lookup.over) {
         return true;
     }
@@ -104,6 +87,32 @@ bool harvest(Lookup& lookup) {
     }
     all.pending.erase(lookup.host);
     return true;
+}
+
+std::shared_ptr<Lookup> begin(const std::string& host) {
+    Lookups& all = lookups();
+    const std::lock_guard lock{all.mutex};
+    // One that ended after its waiters gave up is as old as that: not an answer for today.
+    if (const auto left = all.pending.find(host); left != all.pending.end()) {
+        const std::shared_ptr<Lookup> kept = left->second;
+        (void)harvest_locked(all, *kept);
+    }
+    std::shared_ptr<Lookup>& lookup = all.pending[host];
+    if (!lookup) {
+        lookup = std::make_shared<Lookup>(host);
+        gaicb* request = &lookup->request;
+        if (const int error = ::getaddrinfo_a(GAI_NOWAIT, &request, 1, nullptr); error != 0) {
+            all.pending.erase(host);
+            throw failure(host, std::string{"cannot be looked up: "} + ::gai_strerror(error));
+        }
+    }
+    return lookup;
+}
+
+bool harvest(Lookup& lookup) {
+    Lookups& all = lookups();
+    const std::lock_guard lock{all.mutex};
+    return harvest_locked(all, lookup);
 }
 
 std::vector<std::string> look_up(
