@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One class, long because its commands, signals and reloads share the state of the run.
 #include "kernel/daemon.hpp"
 
+#include "kernel/answers.hpp"
 #include "kernel/loader/reload.hpp"
 #include "kernel/loader/safe_mode.hpp"
 #include "kernel/loader/scan.hpp"
@@ -121,10 +121,6 @@ private:
     void add_commands();
     void add_metrics();
     void tell_last_crash();
-    [[nodiscard]] std::string release(std::string_view args_json);
-    [[nodiscard]] std::string set_log_level(std::string_view args_json);
-    [[nodiscard]] std::string list_plugins() const;
-    [[nodiscard]] std::string finish_rotation();
     [[nodiscard]] json::object reload(bool dry_run, std::string_view actor);
     void audit_reload(std::string_view actor, std::string_view result, const json::array& changes);
     void tell_audit();
@@ -267,37 +263,6 @@ void Daemon::hang_up() {
     }
 }
 
-std::string Daemon::set_log_level(std::string_view args_json) {
-    const json::value parsed = json::parse(args_json);
-    const json::object& args = parsed.get_object();
-    const json::value* level_name = args.if_contains("level");
-    if (level_name == nullptr) {
-        json::object levels;
-        for (const auto& [name, level] : log_.levels()) {
-            levels[name] = log::name_of(level);
-        }
-        return json::serialize(levels);
-    }
-    const auto level = level_name->is_string() ? log::level_of(level_name->get_string())
-                                               : std::optional<std::int32_t>{};
-    if (!level) {
-        throw Error{
-            TENON_INVALID,
-            "level: found " + manifest::shown(*level_name) +
-                ", expected trace, debug, info, warn, error or off"};
-    }
-    const json::value* plugin = args.if_contains("plugin");
-    const std::string name = plugin != nullptr && plugin->is_string()
-                                 ? std::string{plugin->get_string()}
-                                 : std::string{"*"};
-    if (!log_.set_level(name, *level)) {
-        throw Error{TENON_NOT_FOUND, "no plugin \"" + name + "\""};
-    }
-    log(TENON_LOG_INFO, "log_level_changed", {{"name", name}, {"level_name", log::name_of(*level)}}
-    );
-    return json::serialize(json::object{{"plugin", name}, {"level", log::name_of(*level)}});
-}
-
 // The crash of the process before, which nobody may have seen.
 void Daemon::tell_last_crash() {
     if (const auto& crash = safe_mode_->last(); crash) {
@@ -305,71 +270,6 @@ void Daemon::tell_last_crash() {
         log(TENON_LOG_ERROR, "crashed_before", {{"name", plugin}, {"reason", crash->text}});
         health_.set(plugin, "last_run", TENON_DEGRADED, "crashed tenond: " + crash->text);
     }
-}
-
-std::string Daemon::release(std::string_view args_json) {
-    const json::value args = json::parse(args_json);
-    const std::string name = manifest::text_at(args.get_object(), "plugin");
-    if (!safe_mode_->release(name)) {
-        throw Error{TENON_NOT_FOUND, "no plugin \"" + name + "\" is in safe mode"};
-    }
-    log(TENON_LOG_INFO, "plugin_released", {{"name", name}});
-    return json::serialize(json::object{{"plugin", name}, {"tried_again", "at the next start"}});
-}
-
-std::string Daemon::list_plugins() const {
-    json::array list;
-    const std::vector<registry::Health::Plugin> states = health_.plugins();
-    for (const manifest::PlannedPlugin& planned : plan_.plugins) {
-        json::array provides;
-        for (const manifest::Provision& provision : planned.manifest.provides) {
-            provides.emplace_back(provision.interface_id);
-        }
-        json::object item{
-            {"name", planned.instance.name},
-            {"id", planned.manifest.id},
-            {"version", planned.manifest.version},
-            {"provides", std::move(provides)}};
-        for (const registry::Health::Plugin& state : states) {
-            if (state.name == planned.instance.name) {
-                item["state"] = registry::state_name(state.state);
-                item["error"] = state.error;
-            }
-        }
-        list.push_back(std::move(item));
-    }
-    return json::serialize(list);
-}
-
-// Only when every plugin that may seal says that it has nothing left under the old key: it is the
-// last that could open it.
-std::string Daemon::finish_rotation() {
-    constexpr std::string_view k_permission = "secret:master-key", k_ending = ".reseal";
-    const std::string previous = secret_.previous();  // what is counted is of this rotation alone
-    const std::vector<registry::AdminCommands::Usage> usages = commands_.list();
-    for (const manifest::PlannedPlugin& planned : plan_.plugins) {
-        const std::vector<std::string>& granted = planned.manifest.permissions;
-        if (std::find(granted.begin(), granted.end(), k_permission) == granted.end()) {
-            continue;
-        }
-        const auto reseal = std::find_if(usages.begin(), usages.end(), [&](const auto& usage) {
-            return usage.owner == planned.instance.name && usage.name.ends_with(k_ending);
-        });
-        const std::string start = "plugin \"" + planned.instance.name + "\" ";
-        if (reseal == usages.end()) {
-            throw Error{
-                TENON_CONFLICT,
-                start + "may keep sealed secrets and has no command to seal them anew; is it up?"};
-        }
-        const json::value left = json::parse(commands_.run(reseal->name, R"({"limit":0})"));
-        if (const json::value& remaining = left.at("remaining"); remaining != 0) {
-            throw Error{
-                TENON_CONFLICT,
-                start + "has secrets under the old key, " + json::serialize(remaining) +
-                    " in all: first `tenon key rotate`"};
-        }
-    }
-    return secret_.finish(previous);
 }
 
 void Daemon::add_commands() {
@@ -380,14 +280,14 @@ void Daemon::add_commands() {
         return json::serialize(health_.report());
     });
     add("plugins.list", "plugins list: plugins in the order of their start", [this](auto) {
-        return list_plugins();
+        return kernel::list_plugins(plan_, health_);
     });
     add("plugins.release",
         "plugins release --plugin NAME: let a plugin that is held back in safe mode start again",
-        [this](std::string_view args) { return release(args); });
+        [this](std::string_view args) { return kernel::release(*safe_mode_, *log_source_, args); });
     add("log.level",
         "log level [--plugin NAME] [--level LEVEL]: show or set log levels",
-        [this](std::string_view args) { return set_log_level(args); });
+        [this](std::string_view args) { return kernel::set_log_level(log_, *log_source_, args); });
     add("help", "help: every command", [this](std::string_view) {
         json::array list;
         for (const auto& usage : commands_.list()) {
@@ -426,7 +326,7 @@ void Daemon::add_commands() {
         "key rotate [--finish]: a new master key; every secret is sealed under it in batches",
         [this](std::string_view) { return secret_.rotate(); });
     add("key.finish", "key finish: the old master key is refused from now on", [this](auto) {
-        return finish_rotation();
+        return kernel::finish_rotation(plan_, commands_, secret_);
     });
     add("stop", "stop: drain and stop the server", [this](std::string_view) {
         (void)::eventfd_write(stop_event_.fd, 1);
@@ -438,31 +338,9 @@ void Daemon::add_metrics() {
     const auto collect = [](void* self) {
         auto& mine = *static_cast<Daemon*>(self);
         (void)guard(nullptr, [&] {
-            for (const registry::Health::Plugin& plugin : mine.health_.plugins()) {
-                const tenon_label label{str("plugin"), str(plugin.name)};
-                std::int64_t* up = mine.metrics_.gauge(
-                    "tenon_plugin_up", "1 when the plugin has started", {label}
-                );
-                const bool started = plugin.state == registry::PluginState::started;
-                std::atomic_ref<std::int64_t>{*up}.store(started ? 1 : 0);
-            }
-            const auto set = [&](std::string_view name, std::string_view help, std::uint64_t now) {
-                std::int64_t* cell = mine.metrics_.gauge(name, help, {});
-                std::atomic_ref<std::int64_t>{*cell}.store(static_cast<std::int64_t>(now));
-            };
-            set("tenon_log_dropped_lines",
-                "Lines lost because the log's queue was full",
-                mine.log_.dropped());
-            set("tenon_config_generation",
-                "How often the configuration changed, from 1",
-                mine.generation_.load());
-            set("tenon_exec_blocking_queue_depth",
-                "Tasks that wait for the blocking pool",
-                mine.exec_.pool().queued());
-            std::uint64_t* missed = mine.metrics_.counter(
-                "tenon_bus_missed_total", "Messages lost to a subscriber that lagged", {}
+            kernel::publish(
+                mine.metrics_, mine.health_, mine.log_, mine.exec_, mine.bus_, mine.generation_
             );
-            std::atomic_ref<std::uint64_t>{*missed}.store(mine.bus_.missed());
         });
     };
     (void)metrics_.on_collect(collect, this);

@@ -2,42 +2,10 @@
 #include "plugins/trading/predictor/provider.hpp"
 
 #include <tenon/decimal.hpp>
-#include <tenon/json.hpp>
+#include <tenon/json_text.hpp>
 
 namespace tenon::predictor {
 namespace {
-
-// As it was read.
-void append_value(std::string& out, const Json& json) {
-    switch (json.kind()) {
-        case Json::Kind::null:
-            out.append("null");
-            return;
-        case Json::Kind::boolean:
-            out.append(json.boolean() ? "true" : "false");
-            return;
-        case Json::Kind::number:
-            out.append(json.number());
-            return;
-        case Json::Kind::text:
-            append_json(out, json.text());
-            return;
-        case Json::Kind::array:
-        case Json::Kind::object:
-            break;
-    }
-    const bool is_object = json.is(Json::Kind::object);
-    out.push_back(is_object ? '{' : '[');
-    for (std::size_t i = 0; i < json.items().size(); ++i) {
-        out.append(i == 0 ? "" : ",");
-        if (is_object) {
-            append_json(out, json.keys()[i]);
-            out.push_back(':');
-        }
-        append_value(out, json.items()[i]);
-    }
-    out.push_back(is_object ? '}' : ']');
-}
 
 [[nodiscard]] Answer answer_of(const Json& json) {
     constexpr std::size_t k_message_max = 200;
@@ -56,7 +24,7 @@ void append_value(std::string& out, const Json& json) {
 
 std::string to_text(const Json& json) {
     std::string out;
-    append_value(out, json);
+    append_json(out, json);
     return out;
 }
 

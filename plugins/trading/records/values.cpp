@@ -4,6 +4,7 @@
 #include "plugins/trading/records/failure.hpp"
 
 #include <tenon/decimal.hpp>
+#include <tenon/json_text.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -119,38 +120,6 @@ decimal_of(const Field& field, std::string_view text, int scale, const std::stri
     return std::string{text};
 }
 
-void append_json_value(std::string& out, const Json& json) {
-    switch (json.kind()) {
-        case Json::Kind::null:
-            out.append("null");
-            break;
-        case Json::Kind::boolean:
-            out.append(json.boolean() ? "true" : "false");
-            break;
-        case Json::Kind::number:
-            out.append(json.number());
-            break;
-        case Json::Kind::text:
-            append_json(out, json.text());
-            break;
-        case Json::Kind::array:
-        case Json::Kind::object: {
-            const bool is_object = json.is(Json::Kind::object);
-            out.push_back(is_object ? '{' : '[');
-            for (std::size_t i = 0; i < json.items().size(); ++i) {
-                out.append(i == 0 ? "" : ",");
-                if (is_object) {
-                    append_json(out, json.keys()[i]);
-                    out.push_back(':');
-                }
-                append_json_value(out, json.items()[i]);
-            }
-            out.push_back(is_object ? '}' : ']');
-            break;
-        }
-    }
-}
-
 [[nodiscard]] Bound object_of(const Field& field, const Json& json, const std::string& where) {
     if (!json.is(Json::Kind::object)) {
         throw invalid(
@@ -158,7 +127,7 @@ void append_json_value(std::string& out, const Json& json) {
         );
     }
     std::string text;
-    append_json_value(text, json);
+    append_json(text, json);
     if (static_cast<std::int64_t>(text.size()) > field.max) {
         throw invalid(where, "longer than " + std::to_string(field.max) + " bytes");
     }

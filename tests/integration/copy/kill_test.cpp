@@ -2,6 +2,7 @@
 // kill -9 at random points of a copy, again and again, and once at each point of its end; the next
 // run goes on.
 #include "tests/integration/copy/databases.hpp"
+#include "tests/support/in_child.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -13,6 +14,7 @@
 
 using tenon::Session;
 using tenon::test::checks_of;
+using tenon::test::in_child;
 using tenon::test::make_copier;
 using tenon::test::PostgresBackend;
 using tenon::test::RandomWriter;
@@ -24,26 +26,6 @@ using tenon::test::SqliteBackend;
 using tenon::test::TemporaryFolder;
 
 namespace {
-
-// In a child, so that this process has no threads and no connection.
-template <class Work>
-int in_child(Work&& work) {
-    const pid_t child = ::fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        int result = 1;
-        try {
-            work();
-            result = 0;
-        } catch (const std::exception& e) {
-            (void)std::fprintf(stderr, "child: %s\n", e.what());
-        }
-        ::_exit(result);
-    }
-    int status = -1;
-    REQUIRE(::waitpid(child, &status, 0) == child);
-    return status;
-}
 
 // The file of the first SQLite database of a test, opened by every child anew.
 struct Place {

@@ -2,6 +2,7 @@
 // kill -9 at every point of a run on PostgreSQL, CREATE INDEX CONCURRENTLY included, and many
 // runners at once.
 #include "tests/integration/migrations/postgres_backend.hpp"
+#include "tests/support/in_child.hpp"
 #include "tests/unit/migrations/migrations_folder.hpp"
 
 #include <catch2/catch.hpp>
@@ -12,6 +13,7 @@
 
 using tenon::migrations::MigratorOptions;
 using tenon::migrations::schema_hash;
+using tenon::test::in_child;
 using tenon::test::make_migrator;
 using tenon::test::MigrationsFolder;
 using tenon::test::PostgresBackend;
@@ -41,26 +43,6 @@ void put_mixed(MigrationsFolder& folder) {
     );
     folder.put_pair("0003_three", "CREATE TABLE three (id BIGINT);\n", "DROP TABLE three;\n");
     folder.write_chain();
-}
-
-// In a child, so that this process has no threads.
-template <class Work>
-int in_child(Work&& work) {
-    const pid_t child = ::fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        int result = 1;
-        try {
-            work();
-            result = 0;
-        } catch (const std::exception& e) {
-            (void)std::fprintf(stderr, "child: %s\n", e.what());
-        }
-        ::_exit(result);
-    }
-    int status = -1;
-    REQUIRE(::waitpid(child, &status, 0) == child);
-    return status;
 }
 
 void run_to(const std::string& database, const Files& files, std::uint32_t to, int kill_at = 0) {

@@ -6,43 +6,19 @@
 
 #include "plugins/storage/sqlite/database.hpp"
 #include "tests/support/fake_host.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 #include <tenon/storage.hpp>
 
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <stdlib.h>
 #include <string>
 
 namespace tenon::test {
 
 // Long enough for a loaded machine, short enough to end a test that hangs.
 inline constexpr std::int64_t k_patience_ns = 60'000'000'000;
-
-class TemporaryFolder {
-public:
-    TemporaryFolder() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "tenon-XXXXXX").string();
-        if (::mkdtemp(pattern.data()) == nullptr) {
-            throw Error{TENON_INTERNAL, "cannot make a temporary folder"};
-        }
-        path_ = pattern;
-    }
-
-    ~TemporaryFolder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-
-    TemporaryFolder(const TemporaryFolder&) = delete;
-    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-
-private:
-    std::filesystem::path path_;
-};
 
 class SqliteBackend {
 public:
