@@ -101,10 +101,10 @@ TEST_CASE("a doubt is resolved by its key, whichever way it went", "[postgres][S
 TEST_CASE("on a silent network a caller waits for its own time alone", "[postgres][S3]") {
     Fixture f;
     f.write(1);
-    f.backend.storage().read(f.backend.deadline(), [](Session& s) {
-        s.prepare("SELECT 1").run();  // the answer to its end is on its way
+    f.backend.storage().read(f.backend.deadline(), [&](Session& s) {
+        s.prepare("SELECT 1").run();
+        f.network.go_silent();  // the answer to its end, which nobody waits for, never comes
     });
-    f.network.go_silent();
     const std::int64_t deadline_ns = f.backend.deadline(k_second / 10);
     const Failure failure = f.failure_of([&] {
         f.backend.storage().read(deadline_ns, [](Session& s) { s.prepare("SELECT 1").run(); });
