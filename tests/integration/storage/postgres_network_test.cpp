@@ -32,13 +32,19 @@ struct Fixture {
         });
     }
 
-    void write(std::int64_t id, std::string_view key = {}) {
+    // `before_commit` comes when all that was sent before has reached the server.
+    void write(
+        std::int64_t id,
+        std::string_view key = {},
+        const std::function<void()>& before_commit = [] {}
+    ) {
         auto options = tenon::sized<tenon_transaction_options>();
         options.intent = TENON_INTENT_WRITE;
         options.deadline_ns = backend.deadline();
         options.key = tenon::str(key);
         (void)backend.storage().transact(options, [&](Session& s) {
             s.prepare("INSERT INTO t (id) VALUES (?)").bind(1, id).run();
+            before_commit();
         });
     }
 
@@ -70,8 +76,9 @@ TEST_CASE("a commit whose answer is lost is in doubt, and not run again", "[post
     f.network.lose_answers(1);
     CHECK(f.failure_of([&] { f.write(1); }) == Failure::in_doubt);
     CHECK(f.count(1) == 1);
-    f.network.lose_commits(1);
-    CHECK(f.failure_of([&] { f.write(2); }) == Failure::in_doubt);
+    CHECK(f.failure_of([&] {
+        f.write(2, {}, [&] { f.network.lose_commits(1); });
+    }) == Failure::in_doubt);
     CHECK(f.count(2) == 0);
     CHECK(f.network.cuts() == 2);
     CHECK(f.backend.storage().stats().in_doubt == 2);
