@@ -6,6 +6,7 @@
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <thread>
 
@@ -360,8 +361,15 @@ bool Context::eventually(const std::function<bool()>& holds, std::chrono::millis
 
 void Context::in_parallel(std::size_t threads, const std::function<void(std::size_t)>& body) {
     std::vector<std::thread> running;
+    std::atomic<std::size_t> ready{0};
     for (std::size_t i = 0; i < threads; ++i) {
-        running.emplace_back([&body, i] { body(i); });
+        running.emplace_back([&, i] {
+            // All of them first: one that starts late would find the others done.
+            for (++ready; ready < threads;) {
+                std::this_thread::yield();
+            }
+            body(i);
+        });
     }
     for (std::thread& thread : running) {
         thread.join();
