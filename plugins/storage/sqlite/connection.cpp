@@ -347,14 +347,7 @@ void Connection::bulk_insert(
         marks.append(i == 0 ? "?" : ",?");
     }
     sql.append(") VALUES (").append(marks).append(")");
-    Prepared& statement = prepare(sql);
-    for (std::uint64_t row = 0; row < row_count; ++row) {
-        for (std::uint32_t i = 0; i < column_count; ++i) {
-            statement.bind(i + 1, values[row * column_count + i]);
-        }
-        (void)statement.step();
-    }
-    statement.clear_bindings();
+    prepare(sql).run_rows({values, row_count * column_count}, column_count);
 }
 
 std::string Connection::explain(std::string_view sql) {

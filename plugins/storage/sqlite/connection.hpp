@@ -22,6 +22,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -47,6 +48,9 @@ public:
     void bind(std::uint32_t index, const tenon_value& value);
     // True when a row is there; false: over, and reset.
     bool step();
+    // Runs it once for each row of `columns` values, as one call of the statistics; stops at the
+    // first row that fails. Values are not copied. The time-out counts k_rows_per_timeout rows.
+    void run_rows(std::span<const tenon_value> values, std::uint32_t columns);
     void reset() noexcept;
     void clear_bindings() noexcept;
     [[nodiscard]] std::uint32_t column_count() const noexcept;
@@ -61,6 +65,12 @@ public:
 
 private:
     friend class Connection;
+    using Release = void (*)(void*);  // of SQLite: SQLITE_STATIC or SQLITE_TRANSIENT
+    static constexpr std::size_t k_rows_per_timeout = 1024;
+
+    void bind(std::uint32_t index, const tenon_value& value, Release release);
+    void allow_time(std::int64_t from_ns) noexcept;
+    void end_rows() noexcept;
     void begin_run();
     void finish() noexcept;
     void note_plan();
@@ -73,6 +83,7 @@ private:
     std::uint64_t rows_ = 0;
     TableUse use_;
     StatementLog::Handle log_;
+    int parameters_;
     int compiled_ = 0;  // SQLite's count of compilations when the plan was looked at
     bool plan_known_ = false;
     bool writes_ = false;

@@ -13,6 +13,7 @@ Prepared::Prepared(Connection& connection, std::string sql, sqlite3_stmt* statem
       sql_{std::move(sql)},
       statement_{statement},
       use_{std::move(use)},
+      parameters_{sqlite3_bind_parameter_count(statement)},
       writes_{sqlite3_stmt_readonly(statement) == 0} {
     if (connection.telemetry_.statements != nullptr) {
         log_ = connection.telemetry_.statements->open(sql_, writes_, use_.tables());
@@ -25,15 +26,18 @@ Prepared::~Prepared() {
 }
 
 void Prepared::bind(std::uint32_t index, const tenon_value& value) {
-    const int at = static_cast<int>(index);
-    if (index == 0 || at > sqlite3_bind_parameter_count(statement_)) {
-        throw Error{
-            TENON_INVALID,
-            "parameter " + std::to_string(index) + ": there are " +
-                std::to_string(sqlite3_bind_parameter_count(statement_))};
-    }
     if (running_) {
         reset();
+    }
+    bind(index, value, SQLITE_TRANSIENT);  // NOLINT(performance-no-int-to-ptr)
+}
+
+void Prepared::bind(std::uint32_t index, const tenon_value& value, Release release) {
+    const int at = static_cast<int>(index);
+    if (index == 0 || at > parameters_) {
+        throw Error{
+            TENON_INVALID,
+            "parameter " + std::to_string(index) + ": there are " + std::to_string(parameters_)};
     }
     int code = SQLITE_OK;
     switch (value.kind) {
@@ -56,15 +60,14 @@ void Prepared::bind(std::uint32_t index, const tenon_value& value) {
                 at,
                 value.b.n == 0 ? "" : static_cast<const char*>(value.b.p),
                 value.b.n,
-                SQLITE_TRANSIENT,  // NOLINT(performance-no-int-to-ptr)
+                release,
                 SQLITE_UTF8
             );
             break;
         case TENON_VALUE_BLOB:
-            code =
-                value.b.n == 0
-                    ? sqlite3_bind_zeroblob(statement_, at, 0)
-                    : sqlite3_bind_blob64(statement_, at, value.b.p, value.b.n, SQLITE_TRANSIENT);
+            code = value.b.n == 0
+                       ? sqlite3_bind_zeroblob(statement_, at, 0)
+                       : sqlite3_bind_blob64(statement_, at, value.b.p, value.b.n, release);
             break;
         default:
             throw Error{
@@ -87,15 +90,55 @@ void Prepared::begin_run() {
     rows_ = 0;
 }
 
+void Prepared::allow_time(std::int64_t from_ns) noexcept {
+    connection_.expires_ns_ = connection_.unlimited_
+                                  ? INT64_MAX
+                                  : from_ns + connection_.settings_.query_timeout_ms * k_ms;
+}
+
+void Prepared::run_rows(std::span<const tenon_value> values, std::uint32_t columns) {
+    reset();
+    begin_run();
+    began_ns_ = connection_.telemetry_.now_ns();
+    connection_.collecting_ = &use_;
+    try {
+        for (std::size_t row = 0; row < values.size() / columns; ++row) {
+            if (row % k_rows_per_timeout == 0) {
+                allow_time(connection_.telemetry_.now_ns());
+            }
+            for (std::uint32_t i = 0; i < columns; ++i) {
+                bind(i + 1, values[row * columns + i], SQLITE_STATIC);
+            }
+            if (const int code = sqlite3_step(statement_); code != SQLITE_DONE) {
+                throw connection_.failure(code, "cannot run");
+            }
+            sqlite3_reset(statement_);
+            ++rows_;
+        }
+    } catch (...) {
+        failed_ = true;
+        end_rows();
+        throw;
+    }
+    end_rows();
+}
+
+void Prepared::end_rows() noexcept {
+    connection_.collecting_ = nullptr;
+    connection_.expires_ns_ = INT64_MAX;
+    spent_ns_ = connection_.telemetry_.now_ns() - began_ns_;
+    connection_.mark_writes(use_);
+    reset();
+    clear_bindings();  // they point to what the caller takes back
+}
+
 bool Prepared::step() {
     const std::int64_t before = connection_.telemetry_.now_ns();
     if (!running_) {
         begin_run();
         began_ns_ = before;
     }
-    connection_.expires_ns_ = connection_.unlimited_
-                                  ? INT64_MAX
-                                  : began_ns_ + connection_.settings_.query_timeout_ms * k_ms;
+    allow_time(began_ns_);
     // SQLite compiles again when the schema changed: new triggers may touch more tables.
     connection_.collecting_ = &use_;
     const int code = sqlite3_step(statement_);

@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <array>
 #include <atomic>
 #include <fstream>
 #include <thread>
@@ -95,6 +96,28 @@ TEST_CASE("what ran is told with calls, rows, errors and tables", "[sqlite][stat
     REQUIRE(select.find("tables")->items().size() == 1);
     CHECK(select.find("tables")->items()[0].text() == "users");
     CHECK(select.find("total_ns")->integer<std::int64_t>() > 0);
+}
+
+TEST_CASE("rows in bulk are one call, and those after a bad one do not run", "[sqlite][S5][S9]") {
+    Fixture f;
+    const std::array columns{tenon::str("id"), tenon::str("name")};
+    const auto insert = [&](std::int64_t first, std::int64_t second) {
+        std::vector<tenon_value> values;
+        for (const std::int64_t id : {first, second, std::int64_t{9}}) {
+            values.push_back(value_of(id));
+            values.push_back(value_of("n"));
+        }
+        f.storage().write(f.deadline(), [&](Session& s) {
+            s.bulk_insert("users", columns, values);
+        });
+    };
+    insert(1, 2);
+    CHECK_THROWS_AS(insert(3, 3), tenon::Error);
+    CHECK(f.ask("SELECT count(*) FROM users") == 3);
+    const Json bulk = f.captured("INSERT INTO \"users\" (\"id\", \"name\") VALUES (?, ?)");
+    CHECK(bulk.find("calls")->integer<int>() == 2);
+    CHECK(bulk.find("rows")->integer<int>() == 4);  // three, and the one before the bad one
+    CHECK(bulk.find("errors")->integer<int>() == 1);
 }
 
 TEST_CASE("a slow statement is logged without its values and with its plan", "[sqlite][S9]") {
