@@ -11,6 +11,7 @@
 namespace tenon::binance {
 namespace {
 
+constexpr std::string_view k_private = "no-store";
 constexpr std::string_view k_json = "application/json;charset=UTF-8";
 
 [[nodiscard]] std::string_view
@@ -58,7 +59,12 @@ public:
     void add(std::string_view name, std::int64_t value) {
         auto& text = texts_[count_];
         const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
-        headers_[count_] = {str(name), {text.data(), static_cast<std::size_t>(end - text.data())}};
+        add(name, std::string_view{text.data(), static_cast<std::size_t>(end - text.data())});
+    }
+
+    // The value is borrowed.
+    void add(std::string_view name, std::string_view value) {
+        headers_[count_] = {str(name), str(value)};
         ++count_;
     }
 
@@ -92,6 +98,12 @@ Api::Api(const Services& services, const LimitSettings& limits, std::string_view
 }
 
 Api::~Api() = default;
+
+void Api::set_cdn_seconds(std::uint32_t seconds) {
+    cdn_seconds_ = seconds;
+    market_data_cache_ =
+        seconds == 0 ? "no-cache" : "public, max-age=0, s-maxage=" + std::to_string(seconds);
+}
 
 const Api::Route* Api::find(std::string_view method, std::string_view path) const noexcept {
     const auto found = routes_.find(path);
@@ -153,6 +165,7 @@ void Api::serve(const tenon_http_request& request, ReplyTo& to) {
     admit(to, weight, now, !route->weight->on_failure);
     // From here on a failure costs what the success is spared.
     to.weight = route->weight->on_failure ? route->weight : nullptr;
+    to.market_data = route->endpoint->market_data;
     if (!header(request, "x-mbx-sbe").empty()) {
         throw ApiError{-1155, "SBE is not enabled."};
     }
@@ -237,10 +250,16 @@ std::uint64_t Api::authenticate(Call& call) const {
 
 void Api::reply(const ReplyTo& to, std::string_view body) {
     const std::int64_t now = now_real_ns();
-    const std::uint32_t used = addresses_.used(to.remote, now);
     Headers headers;
-    headers.add("x-mbx-used-weight", used);
-    headers.add("x-mbx-used-weight-1m", used);
+    headers.add("cache-control", to.market_data ? std::string_view{market_data_cache_} : k_private);
+    if (to.market_data && cdn_seconds_ != 0) {
+        headers.add("vary", "X-MBX-TIME-UNIT");
+    } else {
+        // Not on what a shared cache keeps for others, whose weight is not this one.
+        const std::uint32_t used = addresses_.used(to.remote, now);
+        headers.add("x-mbx-used-weight", used);
+        headers.add("x-mbx-used-weight-1m", used);
+    }
     if (to.order_count_of != 0) {
         const OrderLimits::Counts counts = orders_.counts(to.order_count_of, now);
         headers.add("x-mbx-order-count-10s", counts.ten_seconds);

@@ -46,6 +46,7 @@ struct Endpoint {
     Security security;
     std::uint8_t parameters_max;  // without signature, timestamp and recvWindow
     void (*handler)(Api&, Call&);
+    bool market_data = false;  // the same for everybody: may be kept by a shared cache
 };
 
 // Where an answer goes, for as long as the request is open.
@@ -54,6 +55,7 @@ struct ReplyTo {
     std::string_view remote;
     const Weight* weight = nullptr;
     bool micro = false;
+    bool market_data = false;
     std::uint64_t order_count_of = 0;  // an account: the answer carries its order counts
 };
 
@@ -98,6 +100,10 @@ public:
         addresses_.set(limits);
         orders_.set(limits);
     }
+
+    // How long a shared cache (a CDN) may give the same answer about the market; 0: it asks each
+    // time, and is told when nothing has changed.
+    void set_cdn_seconds(std::uint32_t seconds);
 
     // Answers every request below its prefixes.
     void handle(const tenon_http_request& request) noexcept;
@@ -178,6 +184,8 @@ private:
     std::string buffer_;
     std::unordered_map<std::uint64_t, std::int64_t> updated_;  // by account
     std::int64_t started_real_ns_;
+    std::uint32_t cdn_seconds_ = 0;
+    std::string market_data_cache_{"no-cache"};  // Cache-Control
     std::uint64_t status_version_ = 1;
     std::vector<std::unique_ptr<Pending>> pool_;
     std::vector<Pending*> free_;

@@ -48,6 +48,7 @@ public:
             // The weights' file alone is not live.
             call_on_reactor(exec_, 0, [&] {
                 api_->set(settings.limits);
+                api_->set_cdn_seconds(settings.cdn_seconds);
                 streams_->set(settings.streams);
             });
         }
@@ -64,6 +65,7 @@ public:
         services_.clock = host().service<tenon_clock_1>("tenon.clock/1");
         exec_ = host().service<tenon_exec_1>("tenon.exec/1");
         api_.emplace(services_, settings_.limits, weights_);
+        api_->set_cdn_seconds(settings_.cdn_seconds);
         streams_.emplace(services_, api_->addresses(), settings_.streams);
         streams_->on_first_connection([this] { arm_tick(); });
         count_with_metrics();

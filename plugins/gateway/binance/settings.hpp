@@ -17,6 +17,7 @@ struct StreamSettings {
 struct Settings {
     LimitSettings limits;
     StreamSettings streams;
+    std::uint32_t cdn_seconds = 0;
     std::string weights_file;  // empty: the built-in table
 };
 

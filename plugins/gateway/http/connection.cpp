@@ -332,7 +332,9 @@ void Connection::answer(Exchange& exchange, const tenon_http_response& response)
             exchange.head,
             exchange.close,
             exchange.say_keep_alive};
-        append_response(is_first ? out_ : exchange.answer, response, context);
+        const Representation chosen =
+            shared_.negotiator.choose(exchange.request, response, shared_.settings);
+        append_response(is_first ? out_ : exchange.answer, response, chosen, context);
     }
     if (is_first) {
         release_answered();

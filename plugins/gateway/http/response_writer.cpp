@@ -116,10 +116,10 @@ std::string_view reason_phrase(std::uint32_t status) noexcept {
 void append_response(
     std::string& out,
     const tenon_http_response& response,
+    const Representation& chosen,
     const ResponseContext& context
 ) {
-    const std::uint32_t status =
-        response.status >= 200 && response.status <= 599 ? response.status : 500;
+    const std::uint32_t status = chosen.status >= 200 && chosen.status <= 599 ? chosen.status : 500;
     const bool bodyless = status == 204 || status == 304;
     append_status_line(out, status);
     out.append(context.date);
@@ -129,7 +129,16 @@ void append_response(
     }
     if (!bodyless) {
         out.append("\r\nContent-Length: ");
-        append_number(out, response.body.n);
+        append_number(out, chosen.body.size());
+    }
+    if (chosen.gzip) {
+        out.append("\r\nContent-Encoding: gzip");
+    }
+    if (chosen.varies) {
+        out.append("\r\nVary: Accept-Encoding");
+    }
+    if (!chosen.etag.empty()) {
+        out.append("\r\nETag: ").append(chosen.etag);
     }
     for (std::uint32_t i = 0; i < response.header_count; ++i) {
         out.append("\r\n");
@@ -150,7 +159,7 @@ void append_response(
     }
     out.append("\r\n\r\n");
     if (!bodyless && !context.head) {
-        out.append(view(response.body));
+        out.append(chosen.body);
     }
 }
 

@@ -2,6 +2,8 @@
 // Writes HTTP/1.1 responses into a connection's output (RFC 9112). Knows no socket and no clock.
 #pragma once
 
+#include "plugins/gateway/http/representation.hpp"
+
 #include <tenon/abi/http.h>
 
 #include <cstdint>
@@ -32,11 +34,12 @@ struct ResponseContext {
 
 [[nodiscard]] std::string_view reason_phrase(std::uint32_t status) noexcept;
 
-// Appends the whole answer. Line breaks and NULs in header values become spaces, a status outside
-// 200 .. 599 becomes 500.
+// Appends the whole answer: status and body of `chosen`, the rest of `response`. Line breaks and
+// NULs in header values become spaces, a status outside 200 .. 599 becomes 500.
 void append_response(
     std::string& out,
     const tenon_http_response& response,
+    const Representation& chosen,
     const ResponseContext& context
 );
 

@@ -36,6 +36,13 @@ Settings parse_settings(std::string_view json) {
     read(object, "ws_pong_timeout_ms", settings.ws_pong_timeout_ms);
     read(object, "ws_messages_per_second", settings.ws_messages_per_second);
     read(object, "ws_message_burst", settings.ws_message_burst);
+    read(object, "gzip_min_bytes", settings.gzip_min_bytes);
+    read(object, "gzip_kept_bytes", settings.gzip_kept_bytes);
+    if (const boost::json::value* const gzip = object.if_contains("gzip")) {
+        settings.gzip = gzip->as_string() == "off"      ? Gzip::off
+                        : gzip->as_string() == "always" ? Gzip::always
+                                                        : Gzip::remote;
+    }
     if (const boost::json::value* const origin = object.if_contains("cors_origin")) {
         settings.cors_origin = std::string{std::string_view{origin->as_string()}};
     }

@@ -8,6 +8,9 @@
 
 namespace tenon::http {
 
+// Whose answers are compressed: nobody's, those of peers on other machines, everybody's.
+enum class Gzip : std::uint8_t { off, remote, always };
+
 // The plugin's settings; the defaults are those of plugin.json.
 struct Settings {
     std::size_t header_max_bytes = 16 * 1024;
@@ -23,6 +26,9 @@ struct Settings {
     std::int64_t ws_pong_timeout_ms = 60'000;
     std::int64_t ws_messages_per_second = 5;
     std::int64_t ws_message_burst = 10;
+    Gzip gzip = Gzip::remote;
+    std::size_t gzip_min_bytes = 1400;
+    std::size_t gzip_kept_bytes = 8 * 1024 * 1024;
     std::string cors_origin;
 };
 

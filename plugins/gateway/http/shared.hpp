@@ -2,6 +2,7 @@
 // What all connections of the server share. Touched on the reactor only.
 #pragma once
 
+#include "plugins/gateway/http/representation.hpp"
 #include "plugins/gateway/http/response_writer.hpp"
 #include "plugins/gateway/http/route_table.hpp"
 #include "plugins/gateway/http/settings.hpp"
@@ -44,6 +45,7 @@ struct Shared {
     RouteTable routes;
     Metrics metrics;
     DateCache date;
+    Negotiator negotiator;
     std::int64_t now_ns = 0;             // of this turn
     std::int64_t now_real_ns = 0;        // of this turn
     bool draining = false;               // every answer closes its connection

@@ -162,6 +162,22 @@ TEST_CASE("weights follow the parameters", "[binance][T3]") {
     CHECK_THROWS_WITH(Weights{R"({"GET /x":-1})"}, Catch::Contains("GET /x"));
 }
 
+TEST_CASE("a shared cache may keep the market and nothing else", "[binance][P4]") {
+    FakeBinanceWorld world;
+    Api api{world.services(), {}, builtin_weights()};
+    CHECK(world.get(api, "/api/v3/depth?symbol=BTCUSDT").headers.at("cache-control") == "no-cache");
+    CHECK(world.get(api, "/api/v3/time").headers.at("cache-control") == "no-store");
+    const std::uint64_t account = world.send_signed(api, "GET", "/api/v3/account");
+    CHECK(world.answers[account].headers.at("cache-control") == "no-store");
+    api.set_cdn_seconds(2);
+    const FakeAnswer shared = world.get(api, "/api/v3/depth?symbol=BTCUSDT");
+    CHECK(shared.headers.at("cache-control") == "public, max-age=0, s-maxage=2");
+    CHECK(shared.headers.at("vary") == "X-MBX-TIME-UNIT");
+    CHECK(shared.headers.count("x-mbx-used-weight") == 0);
+    CHECK(shared.headers.count("x-mbx-used-weight-1m") == 0);
+    CHECK(world.get(api, "/api/v3/time").headers.count("x-mbx-used-weight") == 1);
+}
+
 TEST_CASE("an address over its limit gets 429, then 418, with the time to wait", "[binance][T3]") {
     FakeBinanceWorld world;
     LimitSettings settings;

@@ -205,7 +205,7 @@ TEST_CASE("a header value cannot start a header of its own", "[http][response]")
     response.status = 200;
     response.headers = &header;
     response.header_count = 1;
-    append_response(out, response, {"D", "", false, false, false});
+    append_response(out, response, {200, {}, {}}, {"D", "", false, false, false});
     CHECK(out == "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 0\r\nX: a  Set-Cookie: b\r\n\r\n");
 }
 
