@@ -4,7 +4,7 @@
 # rules in sdk/CMakeLists.txt; the `tenon` tool belongs to both.
 install(TARGETS tenond tenon tenon-plugin-check RUNTIME DESTINATION bin COMPONENT server)
 install(TARGETS tenon tenon-plugin-check RUNTIME DESTINATION bin COMPONENT sdk OPTIONAL)
-install(DIRECTORY etc/deployments etc/market-data DESTINATION share/tenon/etc COMPONENT server)
+install(DIRECTORY etc/deployments etc/imports etc/market-data DESTINATION share/tenon/etc COMPONENT server)
 install(FILES etc/instruments.json DESTINATION share/tenon/etc COMPONENT server)
 install(FILES etc/systemd/tenon.service DESTINATION share/tenon/etc/systemd COMPONENT server)
 install(DIRECTORY migrations DESTINATION share/tenon COMPONENT server)

@@ -6,6 +6,7 @@
 #include "tools/cli/admin_client.hpp"
 #include "tools/cli/arguments.hpp"
 #include "tools/cli/copy.hpp"
+#include "tools/cli/import.hpp"
 #include "tools/cli/migrate.hpp"
 #include "tools/cli/output.hpp"
 #include "tools/cli/plugin_check.hpp"
@@ -264,13 +265,17 @@ int rotate_master_key(const Arguments& arguments) {
     return finish(arguments, rotate_key(server.client(), arguments.options));
 }
 
-int copy(const Arguments& arguments) {
+// A command of several questions, to the running server or one that is started for it.
+int converse(
+    const Arguments& arguments,
+    json::value (*run)(AdminClient& client, const Arguments& arguments)
+) {
     if (auto client = AdminClient::connect(arguments.data_dir)) {
-        return finish(arguments, run_copy(*client, arguments));
+        return finish(arguments, run(*client, arguments));
     }
     TemporaryServer server{
         {arguments.data_dir, arguments.deployment, arguments.plugin_path, arguments.overrides}};
-    return finish(arguments, run_copy(server.client(), arguments));
+    return finish(arguments, run(server.client(), arguments));
 }
 
 int migrate(const Arguments& typed) {
@@ -290,7 +295,10 @@ int migrate(const Arguments& typed) {
         return k_exit_ok;
     }
     if (arguments.words[1] == "copy") {
-        return copy(arguments);
+        return converse(arguments, run_copy);
+    }
+    if (arguments.words[1] == "import") {
+        return converse(arguments, run_import);
     }
     // For the server that may be started; see migrate.hpp.
     (void)::setenv("TENON_MIGRATE_BY_COMMAND", "1", 1);

@@ -23,7 +23,7 @@ Commands
   accounts open --account A, accounts list, accounts fund --account A --asset X --amount N
   journal check, journal repair --confirm
   plugin check FILE.so...         conformance of a plugin (plugin check --help)
-  migrate status|up|down|to|dry-run|verify|drift|repair|baseline|copy|new
+  migrate status|up|down|to|dry-run|verify|drift|repair|baseline|copy|import|new
                                   the schema of the database (migrate --help)
   views check|rebuild             the daily summaries against the rows they are sums of
   integrity check [--full]        whether the database itself is whole

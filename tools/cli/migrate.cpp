@@ -19,7 +19,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::array<std::string_view, 11> k_commands{
+constexpr std::array<std::string_view, 12> k_commands{
     "status",
     "up",
     "down",
@@ -30,6 +30,7 @@ constexpr std::array<std::string_view, 11> k_commands{
     "baseline",
     "drift",
     "copy",
+    "import",
     "new"};
 
 std::int64_t version_of(const std::string& text) {
@@ -122,6 +123,13 @@ std::string migrate_help() {
                                   last changes over: then start the server with the new one
   migrate copy --reopen           the old database takes writes again, while the new one got none
   migrate copy --abandon          end a copy; the old database is as if there had been none
+  migrate import --mapping FILE --source FILE|storage:NAME [--report FILE]
+                                  take over orders, trades and positions of another system's database:
+                                  a file of SQLite, or a storage of the deployment; etc/imports has
+                                  mappings. Goes on where it was; rows that are there stay as they are
+  migrate import … --dry-run | --verify
+                                  what would be imported and which rows are bad; compare all rows
+  migrate import --status         how far it is, or how it ended
   migrate new NAME [--dialects both|one] [--phase expand|backfill|contract] [--dir DIR]
                                   files of the next version in DIR (default ./migrations), and the chain
 

@@ -17,7 +17,7 @@ namespace {
 std::set<std::string> rules_of(const std::string& dialect) {
     std::set<std::string> names;
     const std::regex named{R"(CONSTRAINT (\w+))"};
-    for (const char* version : {"0001_trading", "0002_records", "0003_views", "0004_credentials"}) {
+    for (const char* version : {"0001_trading", "0002_records", "0003_views", "0004_credentials", "0005_imports"}) {
         std::ifstream file{
             tenon::test::source_dir() + "/migrations/" + version + "." + dialect + ".up.sql"};
         const std::string text{std::istreambuf_iterator<char>{file}, {}};

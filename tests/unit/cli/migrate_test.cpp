@@ -3,6 +3,7 @@
 
 #include "plugins/migrations/sql/lint.hpp"
 #include "tools/cli/copy.hpp"
+#include "tools/cli/import.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -79,6 +80,49 @@ TEST_CASE("the target of migrate copy is a name, and it takes one action", "[cli
         R"("changes_waiting":3,"error":""})"
     );
     CHECK(copy_progress(status) == "copying 42 %, 12 of 30 rows, 7 rows/s, 3 changes waiting");
+}
+
+TEST_CASE(
+    "migrate import sends the mapping's text and a source that the server finds",
+    "[cli][S12]"
+) {
+    const Folder folder;
+    const std::string mapping = (folder.path / "map.json").string();
+    std::ofstream{mapping} << "{\"a\": 1}";
+    const auto request = [](const std::vector<std::string>& words) {
+        return import_request(migrate_arguments(parse_arguments(words)));
+    };
+    CHECK(
+        request(
+            {"migrate", "import", "--mapping", mapping, "--source", "/a/../b.sqlite", "--dry-run"}
+        ) ==
+        json::object{
+            {"mapping", "{\"a\": 1}"},
+            {"mapping_file", mapping},
+            {"source", "/b.sqlite"},
+            {"dry_run", true}}
+    );
+    CHECK(
+        request({"migrate", "import", "--mapping", mapping, "--source", "storage:old"})
+            .at("source") == "storage:old"
+    );
+    CHECK(request({"migrate", "import", "--status"}) == json::object{{"status", true}});
+    for (const auto& wrong : std::vector<std::vector<std::string>>{
+             {"migrate", "import"},
+             {"migrate", "import", "--mapping", mapping},
+             {"migrate", "import", "--mapping", "/nowhere.json", "--source", "x"},
+             {"migrate", "import", "--mapping", mapping, "--source", "x", "--dry-run", "--verify"},
+             {"migrate", "import", "--mapping", mapping, "--source", "x", "--verify", "twice"},
+             {"migrate", "import", "--status", "--verify"},
+             {"migrate", "import", "--mapping", mapping, "--source", "x", "--sideways"}}) {
+        CAPTURE(wrong);
+        CHECK_THROWS_AS(request(wrong), UsageError);
+    }
+    const json::value status = json::parse(
+        R"({"phase":"importing","percent":42,"rows_read":12,"rows_total":30,"rows_bad":2,)"
+        R"("rows_different":0,"error":""})"
+    );
+    CHECK(import_progress(status) == "importing 42 %, 12 of 30 rows, 2 bad");
 }
 
 TEST_CASE("migrate new writes the next version, in order and chained", "[cli][S12]") {

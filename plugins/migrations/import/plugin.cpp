@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// tenon.migrations.import: settings and the command behind `tenon migrate import`.
+#include "plugins/migrations/import/job.hpp"
+
+#include <tenon/admin.hpp>
+
+#include <algorithm>
+
+namespace tenon::importer {
+namespace {
+
+constexpr std::string_view k_storage = "storage:";
+
+class ImportPlugin final : public Plugin {
+public:
+    explicit ImportPlugin(const tenon_host* raw) : Plugin{raw} {}
+
+    void configure(std::string_view json, bool dry_run) override {
+        const Settings settings{json};
+        ImportOptions options;
+        options.batch_rows = settings.get<std::size_t>("batch_rows");
+        options.bad_rows_kept = settings.get<std::size_t>("bad_rows_max");
+        options.timeout_ns = settings.get<std::int64_t>("timeout_ms") * 1'000'000;
+        if (!dry_run) {
+            options_ = std::move(options);
+            target_name_ = settings.get<std::string>("target");
+        }
+    }
+
+    void start() override {
+        clock_ = host().service<tenon_clock_1>("tenon.clock/1");
+        find_storages();
+        commands_.open(host());
+        commands_.add(
+            "migrate.import",
+            R"({"mapping":TEXT,"mapping_file":NAME?,"source":FILE|storage:NAME,"dry_run"|"verify":true?}, )"
+            R"({"status":true} or {"bad_rows":true,"from":N}: take rows of another system over)",
+            [this](const Settings& args) { return command(args); }
+        );
+    }
+
+    void stop() noexcept override {
+        commands_.clear();
+        job_.reset();  // what runs ends with its batch, and goes on with the same command
+        storages_.clear();
+    }
+
+private:
+    struct Named {
+        std::string name;
+        Storage storage;
+    };
+
+    void find_storages() {
+        const auto services = host().service<tenon_services_1>("tenon.services/1");
+        const auto row = [](void* self, tenon_str name, tenon_iface iface) noexcept {
+            return guard(nullptr, [&] {
+                static_cast<ImportPlugin*>(self)->storages_.push_back(
+                    {std::string{view(name)}, Storage{service_from<tenon_storage_1>(iface)}}
+                );
+            });
+        };
+        (void)services->each(services.self, str("tenon.storage/1"), this, row);
+    }
+
+    [[nodiscard]] const Named& storage(std::string_view name) const {
+        std::string known;
+        for (const Named& one : storages_) {
+            if (one.name == name) {
+                return one;
+            }
+            known.append(known.empty() ? "" : ", ").append(one.name);
+        }
+        throw Error{
+            TENON_INVALID,
+            "no storage \"" + std::string{name} +
+                "\" is bound to this plugin; there are: " + known};
+    }
+
+    std::string command(const Settings& args) {
+        const std::lock_guard lock{mutex_};
+        if (args.has("status") || args.has("bad_rows")) {
+            if (!job_) {
+                return R"({"running":false,"task":"none","phase":"none"})";
+            }
+            return args.has("status") ? job_->status()
+                                      : job_->bad_rows(args.get<std::size_t>("from", 0));
+        }
+        if (job_ && job_->running()) {
+            throw Error{TENON_CONFLICT, "an import is under way"};
+        }
+        JobRequest request;
+        request.mapping = args.get<std::string>("mapping");
+        request.mapping_file = args.get<std::string>("mapping_file", "mapping");
+        request.source = args.get<std::string>("source");
+        request.task = args.get("verify", false)    ? Task::verify
+                       : args.get("dry_run", false) ? Task::dry_run
+                                                    : Task::import;
+        job_.reset();
+        const Storage target = storage(target_name_).storage;
+        auto open = opener(request.source);
+        job_ = std::make_unique<ImportJob>(
+            target, clock_, host().log(), std::move(request), std::move(open), options_
+        );
+        return job_->status();
+    }
+
+    [[nodiscard]] ImportJob::OpenSource opener(const std::string& source) const {
+        if (source.starts_with("postgres://") || source.starts_with("postgresql://")) {
+            throw Error{
+                TENON_UNSUPPORTED,
+                "a PostgreSQL source is a storage of the deployment, so that its password is in no "
+                "command: add one of tenon.storage.postgres, and say --source storage:NAME"};
+        }
+        if (!source.starts_with(k_storage)) {
+            return [source](std::function<bool()> stops) {
+                return open_sqlite(source, std::move(stops));
+            };
+        }
+        const std::string name = source.substr(k_storage.size());
+        if (name == target_name_) {
+            throw Error{TENON_INVALID, "the source has to be another storage than " + target_name_};
+        }
+        return [from = storage(name),
+                clock = clock_,
+                timeout = options_.timeout_ns](const std::function<bool()>&) {
+            return open_storage(from.storage, from.name, clock->now_ns(clock.self) + timeout);
+        };
+    }
+
+    std::string target_name_;
+    ImportOptions options_;
+    Service<tenon_clock_1> clock_;
+    std::vector<Named> storages_;
+    std::mutex mutex_;
+    std::unique_ptr<ImportJob> job_;
+    AdminCommands commands_;
+};
+
+}  // namespace
+}  // namespace tenon::importer
+
+TENON_EXPORT_PLUGIN(tenon::importer::ImportPlugin)
