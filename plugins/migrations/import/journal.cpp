@@ -16,7 +16,7 @@ constexpr std::size_t k_keys = 50;
 
 void Journal::require_schema(Session& session) const {
     Statement count = session.prepare(
-        is_postgres_ ? "SELECT CAST(to_regclass('imported_rows') IS NOT NULL AS BIGINT)"
+        is_postgres_ ? "SELECT count(*) FROM pg_class WHERE oid = to_regclass('imported_rows')"
                      : "SELECT count(*) FROM sqlite_schema WHERE name = 'imported_rows'"
     );
     std::int64_t found = 0;
