@@ -9,9 +9,9 @@
 
 namespace tenon::test {
 
-// Looks until it is 0, for 2 s at most.
+// Looks until it is 0, for 20 s at most.
 [[nodiscard]] inline std::uint32_t in_use_at_rest(const Storage& storage) {
-    for (int i = 0; i < 2'000 && storage.stats().in_use != 0; ++i) {
+    for (int i = 0; i < 20'000 && storage.stats().in_use != 0; ++i) {
         (void)::poll(nullptr, 0, 1);
     }
     return storage.stats().in_use;
