@@ -80,6 +80,25 @@ void CandleTier::add(const tenon_public_trade& trade) {
     }
 }
 
+void CandleTier::put_before(std::span<const tenon_candle> kept) {
+    Ring<tenon_candle> bars{kept_};
+    const std::int64_t first =
+        bars_.empty() ? std::numeric_limits<std::int64_t>::max() : bars_[0].open_real_ns;
+    for (const tenon_candle& bar : kept) {
+        if (bar.open_real_ns <= first) {
+            bars.push(bar);
+        }
+    }
+    for (std::size_t i = 0; i < bars_.size(); ++i) {
+        if (i == 0 && !bars.empty() && bars.back().open_real_ns == first) {
+            merge(bars.back(), bars_[0]);
+        } else {
+            bars.push(bars_[i]);
+        }
+    }
+    bars_ = std::move(bars);
+}
+
 std::size_t CandleTier::at(std::int64_t open_ns) const {
     return bars_.partition_point([&](const tenon_candle& bar) { return bar.open_real_ns < open_ns; }
     );
@@ -95,6 +114,15 @@ void Candles::add(const tenon_public_trade& trade) {
     seconds_.add(trade);
     minutes_.add(trade);
     hours_.add(trade);
+}
+
+void Candles::put_before(
+    std::span<const tenon_candle> minutes,
+    std::span<const tenon_candle> hours
+) {
+    minutes_.put_before(minutes);
+    hours_.put_before(hours);
+    closed_ = {};
 }
 
 const CandleTier& Candles::tier_for(const CandleQuery& query) const {

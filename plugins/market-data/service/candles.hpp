@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 
 namespace tenon::market_data {
 
@@ -29,9 +30,13 @@ struct CandleBounds {
 
 class CandleTier {
 public:
-    CandleTier(std::int64_t length_ns, std::size_t kept) : length_ns_{length_ns}, bars_{kept} {}
+    CandleTier(std::int64_t length_ns, std::size_t kept)
+        : length_ns_{length_ns}, kept_{kept}, bars_{kept} {}
 
     void add(const tenon_public_trade& trade);
+    // Puts what was kept of an earlier time before what is there: ascending, with trades. A bar in
+    // both is one; kept bars that open later than the first one here are left out.
+    void put_before(std::span<const tenon_candle> kept);
 
     [[nodiscard]] const Ring<tenon_candle>& bars() const noexcept { return bars_; }
 
@@ -40,6 +45,7 @@ public:
 
 private:
     std::int64_t length_ns_;
+    std::size_t kept_;
     Ring<tenon_candle> bars_;
 };
 
@@ -61,6 +67,13 @@ public:
     explicit Candles(const CandleBounds& bounds);
 
     void add(const tenon_public_trade& trade);
+
+    // Candles of an earlier time, of the tiers of minutes and hours; as CandleTier::put_before.
+    void put_before(std::span<const tenon_candle> minutes, std::span<const tenon_candle> hours);
+
+    [[nodiscard]] const CandleTier& minutes() const noexcept { return minutes_; }
+
+    [[nodiscard]] const CandleTier& hours() const noexcept { return hours_; }
 
     [[nodiscard]] bool empty() const noexcept { return minutes_.bars().empty(); }
 

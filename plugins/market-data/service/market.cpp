@@ -63,6 +63,11 @@ void Market::add_instrument(std::uint32_t id, const MarketScales& scales) {
     instruments_[id] = std::make_unique<Instrument>(settings_, id, scales);
 }
 
+Candles* Market::candles_of(std::uint32_t id) {
+    Instrument* const instrument = find(id);
+    return instrument == nullptr ? nullptr : &instrument->candles;
+}
+
 Market::Instrument* Market::find(std::uint32_t id) {
     return id < instruments_.size() ? instruments_[id].get() : nullptr;
 }

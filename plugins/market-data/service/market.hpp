@@ -2,7 +2,8 @@
 // Everything that is known of every instrument's market, from the events of feeds.
 //
 // Knows no feeds, subscribers or clocks: events and the time are passed in, what happens is passed
-// on through one callback. History begins with the first event. One thread.
+// on through one callback. History begins with the first event, or with the candles that are put
+// before it. One thread.
 #pragma once
 
 #include "plugins/market-data/service/candles.hpp"
@@ -55,6 +56,8 @@ public:
         std::int64_t now_real_ns,
         const std::function<tenon_status(const tenon_candle&)>& row
     ) const;
+    // Null for an instrument that was not added.
+    [[nodiscard]] Candles* candles_of(std::uint32_t id);
     tenon_status ticker(std::uint32_t id, std::int64_t now_real_ns, tenon_ticker& out) const;
     tenon_status average_price(
         std::uint32_t id,

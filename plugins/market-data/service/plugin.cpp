@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // tenon.market-data.service: settings, feeds, subscribers, the contract's table.
+#include "plugins/market-data/service/candle_history.hpp"
 #include "plugins/market-data/service/market.hpp"
 
 #include <tenon/abi/host.h>
@@ -188,6 +189,7 @@ private:
         &unsubscribe};
 
     MarketSettings settings_;
+    std::chrono::seconds history_every_{0};
     std::int64_t stale_after_ns_ = 0;
     std::vector<std::string> quiet_feeds_;
     Service<tenon_exec_1> exec_;
@@ -205,6 +207,7 @@ private:
     std::map<std::uint32_t, Watched> watched_;
     std::vector<Subscriber> subscribers_;
     std::uint64_t next_handle_ = 1;
+    std::unique_ptr<CandleHistory> history_;  // none without a database
     std::uint64_t aggregate_timer_ = 0;
     std::uint64_t check_timer_ = 0;
 };
@@ -227,6 +230,7 @@ void MarketDataPlugin::configure(std::string_view json, bool dry_run) {
         return;
     }
     settings_ = settings;
+    history_every_ = std::chrono::seconds{parsed.at("history_every_s").to_number<std::int64_t>()};
     quiet_feeds_ = std::move(quiet);
     if (market_) {
         call_on_reactor(exec_, 0, [&] { stale_after_ns_ = stale_after_ns; });
@@ -293,6 +297,13 @@ void MarketDataPlugin::start() {
         watched_.clear();
         check_health();
     });
+    const auto storage = host().find<tenon_storage_1>("tenon.storage/1");
+    if (storage && history_every_.count() != 0) {
+        HistorySettings history;
+        history.every = history_every_;
+        history.bounds = settings_.candles;
+        history_ = std::make_unique<CandleHistory>(host(), Storage{storage}, *market_, history);
+    }
     for (Feed& feed : feeds_) {
         const auto fn = [](void* ctx, const tenon_feed_event* event) noexcept {
             (void)guard(nullptr, [&] {
@@ -319,6 +330,10 @@ void MarketDataPlugin::stop() noexcept {
         }
         if (!exec_) {
             return;
+        }
+        if (history_) {
+            history_->stop();
+            history_.reset();
         }
         call_on_reactor(exec_, 0, [this] {
             for (std::uint64_t* timer : {&aggregate_timer_, &check_timer_}) {
@@ -352,6 +367,14 @@ MarketDataPlugin::Watched* MarketDataPlugin::watched(std::uint32_t id, const Fee
         id,
         {instrument->price_scale, instrument->quantity_scale, quote != nullptr ? quote->scale : 0}
     );
+    if (history_) {
+        history_->watch(
+            {id,
+             std::string{view(instrument->symbol)},
+             instrument->price_scale,
+             instrument->quantity_scale}
+        );
+    }
     Watched& made = watched_[id];
     made.feed = &from;
     made.symbol = view(instrument->symbol);

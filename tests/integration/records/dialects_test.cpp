@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <regex>
@@ -17,9 +18,12 @@ namespace {
 std::set<std::string> rules_of(const std::string& dialect) {
     std::set<std::string> names;
     const std::regex named{R"(CONSTRAINT (\w+))"};
-    for (const char* version : {"0001_trading", "0002_records", "0003_views", "0004_credentials", "0005_imports"}) {
-        std::ifstream file{
-            tenon::test::source_dir() + "/migrations/" + version + "." + dialect + ".up.sql"};
+    const std::filesystem::path folder{tenon::test::source_dir() + "/migrations"};
+    for (const auto& entry : std::filesystem::directory_iterator{folder}) {
+        if (!entry.path().native().ends_with("." + dialect + ".up.sql")) {
+            continue;
+        }
+        std::ifstream file{entry.path()};
         const std::string text{std::istreambuf_iterator<char>{file}, {}};
         for (std::sregex_iterator it{text.begin(), text.end(), named}, end; it != end; ++it) {
             names.insert((*it)[1].str());
