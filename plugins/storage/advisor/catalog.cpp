@@ -69,8 +69,8 @@ private:
         Table table;
         table.name = name;
         auto columns = session.prepare(
-            "SELECT name, type, pk, (SELECT count(*) FROM pragma_table_info(?1) WHERE pk > 0) "
-            "FROM pragma_table_info(?1)"
+            "SELECT name, type, pk, (SELECT count(*) FROM pragma_table_info(?1) WHERE pk > 0), "
+            "\"notnull\" FROM pragma_table_info(?1)"
         );
         columns.bind(1, name);
         while (columns.step()) {
@@ -78,6 +78,10 @@ private:
             if (columns.integer(2) == 1 && columns.integer(3) == 1 &&
                 same_name(columns.text(1), "integer")) {
                 table.row_key = table.columns.back();
+            }
+            // A primary key of SQLite may be NULL, but for the row's own number.
+            if (columns.integer(4) != 0 || table.row_key == table.columns.back()) {
+                table.required.push_back(table.columns.back());
             }
         }
         std::map<std::int64_t, std::vector<std::string>> keys;
@@ -143,6 +147,12 @@ std::string quoted(std::string_view name) {
 
 bool Table::has(std::string_view column) const noexcept {
     return std::any_of(columns.begin(), columns.end(), [&](const std::string& mine) {
+        return same_name(mine, column);
+    });
+}
+
+bool Table::is_required(std::string_view column) const noexcept {
+    return std::any_of(required.begin(), required.end(), [&](const std::string& mine) {
         return same_name(mine, column);
     });
 }

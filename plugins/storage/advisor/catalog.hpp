@@ -38,9 +38,11 @@ struct Table {
     std::vector<std::string> filled{};                   // by the database, when a row comes
     // Their values may be longer than an index can hold, which would fail the write of such a row.
     std::vector<std::string> wide{};
+    std::vector<std::string> required{};  // never NULL
 
     [[nodiscard]] bool has(std::string_view column) const noexcept;
     [[nodiscard]] bool is_wide(std::string_view column) const noexcept;
+    [[nodiscard]] bool is_required(std::string_view column) const noexcept;
     // The column as it is written in the schema; as it is given when there is none.
     [[nodiscard]] std::string spelling(std::string_view column) const;
 };
@@ -80,6 +82,12 @@ public:
 
     // A build that failed has left this index, which nobody can use.
     [[nodiscard]] virtual bool is_broken(Session&, const std::string&) const { return false; }
+
+    // What a row can be told from another by, whatever the table.
+    [[nodiscard]] virtual std::string row_address() const { return "rowid"; }
+
+    // A statement that fails takes its transaction along.
+    [[nodiscard]] virtual bool fails_whole() const noexcept { return false; }
 
     // Runs the statement and gives back its work; nothing: the storage's statistics tell it.
     [[nodiscard]] virtual std::optional<double>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tenon.storage.advisor: settings and the commands of `tenon advise`.
 #include "plugins/storage/advisor/answer.hpp"
+#include "plugins/storage/advisor/rewrites.hpp"
 
 #include <tenon/admin.hpp>
 
@@ -49,6 +50,14 @@ public:
             "gain",
             [this](const Settings& args) { return withdraw(args.get<std::string>("name", "")); }
         );
+        commands_.add(
+            "advise.rewrites",
+            "{\"statement\":FINGERPRINT}: texts that give the same rows for less work; without a "
+            "statement: of all captured ones",
+            [this](const Settings& args) {
+                return rewrites(args.get<std::string>("statement", ""));
+            }
+        );
         commands_.add("advise.slow", "{}: slow and costly statements", [this](const auto&) {
             return slow_of(storage_.statements());
         });
@@ -78,7 +87,7 @@ private:
     std::string indexes(bool apply) {
         const std::unique_lock one{search_, std::try_to_lock};
         if (!one.owns_lock()) {
-            throw Error{TENON_UNAVAILABLE, "a search for indexes is running already"};
+            throw Error{TENON_UNAVAILABLE, "a search is running already"};
         }
         Limits limits;
         {
@@ -101,6 +110,26 @@ private:
             }
         }
         return json_of(advice, apply, applied);
+    }
+
+    std::string rewrites(std::string fingerprint) {
+        const std::unique_lock one{search_, std::try_to_lock};
+        if (!one.owns_lock()) {
+            throw Error{TENON_UNAVAILABLE, "a search is running already"};
+        }
+        RewriteLimits limits;
+        {
+            const std::lock_guard lock{mutex_};
+            limits.statements = limits_.statements;
+        }
+        limits.fingerprint = std::move(fingerprint);
+        limits.deadline_ns = deadline_ns();
+        const RewriteAdvisor advisor{storage_, [this] { return stopping_ ? INT64_MAX : now_ns(); }};
+        const RewriteAdvice advice = advisor.rewrites(limits);
+        if (stopping_) {
+            throw Error{TENON_UNAVAILABLE, "the advisor is stopping"};
+        }
+        return json_of(advice);
     }
 
     std::string withdraw(const std::string& name) {

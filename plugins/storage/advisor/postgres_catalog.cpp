@@ -90,6 +90,10 @@ public:
 
     [[nodiscard]] std::string patience_sql() const override { return "SET statement_timeout = 0"; }
 
+    [[nodiscard]] std::string row_address() const override { return "ctid"; }
+
+    [[nodiscard]] bool fails_whole() const noexcept override { return true; }
+
     [[nodiscard]] bool is_broken(Session& session, const std::string& index) const override {
         auto row = session.prepare(
             "SELECT 1::bigint FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = "
@@ -135,7 +139,7 @@ private:
         auto rows = session.prepare(
             "SELECT c.relname::text, a.attname::text, (a.attidentity <> '' OR a.attgenerated <> '' "
             "OR coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', "
-            "false))::int, (a.attlen < 0)::int FROM pg_catalog.pg_class c JOIN "
+            "false))::int, (a.attlen < 0)::int, a.attnotnull::int FROM pg_catalog.pg_class c JOIN "
             "pg_catalog.pg_attribute a ON a.attrelid "
             "= c.oid AND a.attnum > 0 AND NOT a.attisdropped LEFT JOIN pg_catalog.pg_attrdef d ON "
             "d.adrelid = c.oid AND d.adnum = a.attnum JOIN pg_catalog.pg_namespace n ON n.oid = "
@@ -154,6 +158,9 @@ private:
             }
             if (rows.integer(3) != 0) {
                 catalog.tables.back().wide.emplace_back(rows.text(1));
+            }
+            if (rows.integer(4) != 0) {
+                catalog.tables.back().required.emplace_back(rows.text(1));
             }
         }
     }
