@@ -42,6 +42,9 @@ constexpr auto k_schema =
     "INSERT INTO ord SELECT i, i * 7 % 300, i * 13 % 400, 's' || (i % 90), i * 31 % 1009, i % 250 "
     "FROM r;";
 
+// So often that a literal counts as the program's.
+constexpr int k_calls = 20;
+
 // What each rule is for.
 constexpr auto k_union =
     "SELECT o.id, o.px FROM ord AS o JOIN acc AS a ON a.id = o.acc WHERE o.sym = ? OR a.name = ? "
@@ -58,8 +61,8 @@ constexpr auto k_not_in_null =
 constexpr auto k_inlined =
     "WITH r AS MATERIALIZED (SELECT acc, px FROM ord) SELECT px FROM r WHERE acc = ?";
 constexpr auto k_repeated =
-    "SELECT id FROM acc WHERE id > (SELECT avg(px) FROM ord) AND id < (SELECT avg(px) FROM ord) + "
-    "20";
+    "SELECT id FROM acc WHERE id < (SELECT avg(px) FROM ord) AND id > (SELECT avg(px) FROM ord) - "
+    "900";
 
 template <class Backend>
 struct Fixture : Backend {
@@ -69,7 +72,9 @@ struct Fixture : Backend {
         this->open();
         for (const char* sql :
              {k_union, k_subquery, k_count, k_not_in, k_not_in_null, k_inlined, k_repeated}) {
-            run(sql);
+            for (int i = 0; i < k_calls; ++i) {
+                run(sql);
+            }
         }
         this->storage().read(this->deadline(), [&](Session& session) {
             catalog = dialect_of(this->storage().dialect()).read_catalog(session);
@@ -164,15 +169,13 @@ TEMPLATE_TEST_CASE(
             static_cast<std::size_t>(std::count(one.after.begin(), one.after.end(), '?'))
         );
     }
-    for (const char* rule :
-         {"or_to_union",
-          "subquery_to_cte",
-          "count_to_exists",
-          "not_in_to_not_exists",
-          "cte_inlined"}) {
-        INFO(rule);
-        CHECK(rules.count(rule) == 1);
+    std::set<std::string> expected{
+        "or_to_union", "count_to_exists", "not_in_to_not_exists", "cte_inlined"};
+    if (f.storage().dialect() == "postgres") {
+        expected.insert({"subquery_to_cte", "repeated_to_cte"});  // SQLite is as good itself
     }
+    // There may be more where the data make it so.
+    CHECK(std::includes(rules.begin(), rules.end(), expected.begin(), expected.end()));
     // The text of the wrong one is the right one's but for a column that may be NULL.
     for (const auto& one : advice.proven) {
         CHECK(one.after.find("\"ref\"") == std::string::npos);
@@ -300,10 +303,10 @@ TEMPLATE_TEST_CASE(
     );
     CHECK(
         f.rules(k_repeated) ==
-        Rules{"repeated_to_cte: WITH tenon_r(tenon_v) AS MATERIALIZED (SELECT avg(px) FROM ord) "
-              "SELECT id FROM acc "
-              "WHERE id > (SELECT tenon_v FROM tenon_r) AND id < (SELECT tenon_v FROM tenon_r) + "
-              "20"}
+        Rules{
+            "repeated_to_cte: WITH tenon_r(tenon_v) AS MATERIALIZED (SELECT avg(px) FROM ord) "
+            "SELECT id FROM acc "
+            "WHERE id < (SELECT tenon_v FROM tenon_r) AND id > (SELECT tenon_v FROM tenon_r) - 900"}
     );
     const auto hints = f.rules("WITH r AS (SELECT acc FROM ord) SELECT acc FROM r WHERE acc = ?");
     REQUIRE(hints.size() == 2);
