@@ -74,6 +74,7 @@ struct tenon_abi_anchor {
     const tenon_cache_done* tenon_cache_done_;
     const tenon_cache_1* tenon_cache_1_;
     const tenon_cache_tier_stats* tenon_cache_tier_stats_;
+    const tenon_cache_tier_event* tenon_cache_tier_event_;
     const tenon_cache_tier_1* tenon_cache_tier_1_;
     const tenon_level* tenon_level_;
     const tenon_feed_event* tenon_feed_event_;

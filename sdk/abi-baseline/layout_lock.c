@@ -940,3 +940,15 @@ MEMBER(tenon_storage_1, plan, 168, tenon_status (**)(tenon_session *, tenon_str,
 MEMBER(tenon_storage_1, statements, 176, tenon_status (**)(void *, tenon_sink, tenon_err *));
 MEMBER(tenon_storage_1, clone, 184, tenon_status (**)(void *, uint32_t, int64_t, tenon_iface *, tenon_err *));
 MEMBER(tenon_storage_1, drop_clone, 192, void (**)(void *, tenon_iface));
+CONSTANT(TENON_CACHE_TIER_KEY, unsigned int, 1u);
+CONSTANT(TENON_CACHE_TIER_TAG, unsigned int, 2u);
+CONSTANT(TENON_CACHE_TIER_SUSPECT, unsigned int, 3u);
+CONSTANT(TENON_CACHE_TIER_TRUSTED, unsigned int, 4u);
+MEMBER(tenon_cache_tier_event, size, 0, uint32_t *);
+MEMBER(tenon_cache_tier_event, kind, 4, uint32_t *);
+MEMBER(tenon_cache_tier_event, subject, 8, tenon_bytes *);
+MEMBER(tenon_cache_tier_event, since_ns, 24, int64_t *);
+MEMBER(tenon_cache_tier_1, watch, 56, tenon_status (**)(void *, void *, void (*)(void *, const tenon_cache_tier_event *), tenon_err *));
+MEMBER(tenon_cache_tier_1, announce, 64, tenon_status (**)(void *, tenon_bytes, tenon_err *));
+MEMBER(tenon_cache_tier_1, token, 72, tenon_status (**)(void *, tenon_bytes, uint64_t *, tenon_err *));
+MEMBER(tenon_cache_tier_1, put_if, 80, tenon_status (**)(void *, tenon_bytes, tenon_bytes, int64_t, int64_t, uint64_t, tenon_err *));

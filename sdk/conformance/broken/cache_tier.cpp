@@ -214,6 +214,10 @@ private:
         [](void* self, tenon_cache_tier_stats* out) noexcept {
             return guard(nullptr, [&] { return of(self).stats(out); });
         },
+        nullptr,
+        nullptr,
+        nullptr,
+        nullptr,
         nullptr};
 
     std::mutex mutex_;

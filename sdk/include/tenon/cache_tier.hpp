@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tenon.cache_tier/1 in C++: derive from CacheTier, fill in five functions, and call
-// provide<tenon::CacheTier>(this) in the constructor. What they must keep is in abi/cache_tier.h.
+// provide<tenon::CacheTier>(this) in the constructor; a tier that servers share derives from
+// SharedCacheTier. What they must keep is in abi/cache_tier.h.
 #pragma once
 
 #include <tenon/abi/cache_tier.h>
@@ -52,7 +53,6 @@ protected:
 
     ~CacheTier() = default;
 
-private:
     static CacheTier& of(void* self) noexcept { return *static_cast<CacheTier*>(self); }
 
     static tenon_status get_entry(
@@ -108,6 +108,7 @@ private:
         });
     }
 
+private:
     static constexpr tenon_cache_tier_1 k_direct{
         sizeof(tenon_cache_tier_1),
         0,
@@ -116,6 +117,10 @@ private:
         &erase_entry,
         &clear_entries,
         &read_stats,
+        nullptr,
+        nullptr,
+        nullptr,
+        nullptr,
         nullptr};
     static constexpr tenon_cache_tier_1 k_blocking{
         sizeof(tenon_cache_tier_1),
@@ -125,8 +130,96 @@ private:
         &erase_entry,
         &clear_entries,
         &read_stats,
+        nullptr,
+        nullptr,
+        nullptr,
+        nullptr,
         nullptr};
     bool blocking_;
+};
+
+// A tier that several servers share and that may wait for its network: provide<SharedCacheTier>.
+class SharedCacheTier : public CacheTier {
+public:
+    // Tells a watcher one event. Empty when nobody watches.
+    using Watcher = void (*)(void* ctx, const tenon_cache_tier_event* event);
+
+    // fn nullptr ends it.
+    virtual void watch(void* ctx, Watcher fn) = 0;
+    virtual void announce(std::string_view subject) = 0;
+    [[nodiscard]] virtual std::uint64_t token(std::string_view key) = 0;
+    // False: the key changed after the token was taken.
+    [[nodiscard]] virtual bool put_if(
+        std::string_view key,
+        std::string_view value,
+        std::int64_t now_ns,
+        std::int64_t ttl_ns,
+        std::uint64_t token
+    ) = 0;
+
+    [[nodiscard]] static const void* table(const SharedCacheTier&) noexcept { return &k_shared; }
+
+protected:
+    SharedCacheTier() noexcept : CacheTier{true} {}
+
+    ~SharedCacheTier() = default;
+
+private:
+    static SharedCacheTier& shared(void* self) noexcept {
+        return static_cast<SharedCacheTier&>(of(self));
+    }
+
+    static tenon_status watch_entries(void* self, void* ctx, Watcher fn, tenon_err* err) noexcept {
+        return guard(err, [&] { shared(self).watch(ctx, fn); });
+    }
+
+    static tenon_status announce_subject(void* self, tenon_bytes subject, tenon_err* err) noexcept {
+        return guard(err, [&] {
+            if (subject.n == 0 || subject.n > TENON_CACHE_KEY_MAX) {
+                throw Error{TENON_INVALID, "a subject of 1 .. 1024 bytes is wanted"};
+            }
+            shared(self).announce(view(subject));
+        });
+    }
+
+    static tenon_status
+    take_token(void* self, tenon_bytes key, std::uint64_t* token, tenon_err* err) noexcept {
+        return guard(err, [&] { *token = shared(self).token(view(key)); });
+    }
+
+    static tenon_status put_entry_if(
+        void* self,
+        tenon_bytes key,
+        tenon_bytes value,
+        std::int64_t now_ns,
+        std::int64_t ttl_ns,
+        std::uint64_t token,
+        tenon_err* err
+    ) noexcept {
+        return guard(err, [&] {
+            if (key.n == 0 || key.n > TENON_CACHE_KEY_MAX || ttl_ns <= 0) {
+                throw Error{
+                    TENON_INVALID, "a key of 1 .. 1024 bytes and a positive ttl are wanted"};
+            }
+            return shared(self).put_if(view(key), view(value), now_ns, ttl_ns, token)
+                       ? TENON_OK
+                       : TENON_CONFLICT;
+        });
+    }
+
+    static constexpr tenon_cache_tier_1 k_shared{
+        sizeof(tenon_cache_tier_1),
+        TENON_CACHE_TIER_BLOCKING | TENON_CACHE_TIER_SHARED,
+        &get_entry,
+        &put_entry,
+        &erase_entry,
+        &clear_entries,
+        &read_stats,
+        nullptr,
+        &watch_entries,
+        &announce_subject,
+        &take_token,
+        &put_entry_if};
 };
 
 }  // namespace tenon

@@ -122,6 +122,6 @@ static tenon_status stats(void* self, tenon_cache_tier_stats* out) {
     return TENON_OK;
 }
 
-static const tenon_cache_tier_1 table = {sizeof table, 0, get, put, erase, clear, stats, NULL};
+static const tenon_cache_tier_1 table = {sizeof table, 0, get, put, erase, clear, stats, NULL, NULL, NULL, NULL, NULL};
 
 GOLDEN_PLUGIN(tier, "tenon.cache_tier/1", &table, golden_start, golden_stop)

@@ -34,6 +34,18 @@ typedef struct tenon_cache_tier_stats {
     uint64_t expired;                    /* dropped because their time was over */
 } tenon_cache_tier_stats;
 
+/* What a shared tier tells whoever watches it. */
+#define TENON_CACHE_TIER_KEY     1u /* `subject` is a key: another server put or erased it */
+#define TENON_CACHE_TIER_TAG     2u /* `subject` is what another server announced */
+#define TENON_CACHE_TIER_SUSPECT 3u /* from now on changes may be missed, and may have been since `since_ns` */
+#define TENON_CACHE_TIER_TRUSTED 4u /* changes are heard again; those since `since_ns` may be lost for good */
+
+typedef struct tenon_cache_tier_event {
+    uint32_t    size, kind; /* TENON_CACHE_TIER_* */
+    tenon_bytes subject;    /* empty with KEY: any key */
+    int64_t     since_ns;   /* SUSPECT and TRUSTED: the last time at which nothing was missing */
+} tenon_cache_tier_event;
+
 typedef struct tenon_cache_tier_1 {
     uint32_t size, flags;                /* flags: TENON_CACHE_TIER_* */
     /* Puts the value into `out`, in one chunk or several, and the entry's expiry into *expires_ns
@@ -57,6 +69,23 @@ typedef struct tenon_cache_tier_1 {
      * call returned fn does not run again. */
     tenon_status (*on_invalidate)(void* self, void* ctx, void (*fn)(void* ctx, tenon_bytes key),
                                   tenon_err*);
+    /* The slots from here on are optional, for shared tiers, and there together. */
+    /* [control] As on_invalidate, which it stands in for, with all that there is to know. `fn` runs
+     * on any thread, one call at a time, and does not block. A tier that does not hear changes when
+     * it is watched says SUSPECT before watch returned. What this server did itself may be told,
+     * too, when it was not a put. fn NULL ends it; after that call returned fn does not run again. */
+    tenon_status (*watch)(void* self, void* ctx,
+                          void (*fn)(void* ctx, const tenon_cache_tier_event*), tenon_err*);
+    /* [io] Tells every other server's watcher `subject` (1 .. 1024 bytes). TENON_OK: each of them is
+     * told it, or SUSPECT | TENON_INVALID | TENON_UNAVAILABLE: perhaps nobody was told. */
+    tenon_status (*announce)(void* self, tenon_bytes subject, tenon_err*);
+    /* [io] The state that a key is in, to put with: taken before a value is read from where it comes
+     * from, given to put_if afterwards. TENON_OK | TENON_UNAVAILABLE. */
+    tenon_status (*token)(void* self, tenon_bytes key, uint64_t* token, tenon_err*);
+    /* [io] As put, unless the key was put by `put`, or erased or cleared, by any server after the
+     * token was taken. TENON_CONFLICT: it was, or the tier cannot tell; nothing was put. */
+    tenon_status (*put_if)(void* self, tenon_bytes key, tenon_bytes value, int64_t now_ns,
+                           int64_t ttl_ns, uint64_t token, tenon_err*);
 } tenon_cache_tier_1;
 
 #ifdef __cplusplus

@@ -168,7 +168,7 @@ static void destroy(tenon_plugin* plugin) {
 
 static tenon_status query(tenon_plugin* plugin, tenon_str id, tenon_iface* out) {
     static const tenon_cache_tier_1 table = {
-        sizeof table, 0, get, put, erase, clear, stats, NULL};
+        sizeof table, 0, get, put, erase, clear, stats, NULL, NULL, NULL, NULL, NULL};
     return tenon_offer(id, "tenon.cache_tier/1", plugin, &table, out);
 }
 

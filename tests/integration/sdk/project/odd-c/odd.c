@@ -60,7 +60,7 @@ static tenon_status stats(void* self, tenon_cache_tier_stats* out) {
     return TENON_OK;
 }
 
-static const tenon_cache_tier_1 k_tier = {sizeof k_tier, 0, get, put, erase, clear, stats, NULL};
+static const tenon_cache_tier_1 k_tier = {sizeof k_tier, 0, get, put, erase, clear, stats, NULL, NULL, NULL, NULL, NULL};
 
 static tenon_status configure(tenon_plugin* p, tenon_str json, uint32_t dry_run, tenon_err* err) {
     odd* o = (odd*)p;
