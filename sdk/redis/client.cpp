@@ -115,7 +115,7 @@ std::string Client::reason() const {
 
 bool Client::wait_up(std::chrono::nanoseconds timeout) {
     std::unique_lock lock{mutex_};
-    return changed_.wait_for(lock, timeout, [this] { return up_.load(); });
+    return changed_.wait_for(lock, timeout, [this] { return ready_; });
 }
 
 ClientStats Client::stats() const noexcept {
@@ -319,12 +319,14 @@ void Client::greeted(void* ctx, const Reply* reply, const Error*) {
         const std::lock_guard lock{self.mutex_};
         self.up_.store(true);
         self.reason_.clear();
-        self.changed_.notify_all();
     }
     self.heard_ns_.store(self.turn_ns_);
     if (self.listener_ != nullptr) {
         self.listener_->up();
     }
+    const std::lock_guard lock{self.mutex_};
+    self.ready_ = true;
+    self.changed_.notify_all();
 }
 
 void Client::take_queued() {
@@ -495,6 +497,7 @@ void Client::drop(const std::string& reason) {
     {
         const std::lock_guard lock{mutex_};
         up_.store(false);
+        ready_ = false;
         reason_ = reason;
         waiting_.insert(waiting_.end(), queue_.begin(), queue_.end());
         queue_.clear();

@@ -105,7 +105,7 @@ public:
 
     // Why it is not up: the last reason; empty before the first attempt has ended.
     [[nodiscard]] std::string reason() const;
-    // False when it is not up after `timeout`.
+    // False when it is not up, and the listener told, after `timeout`.
     [[nodiscard]] bool wait_up(std::chrono::nanoseconds timeout);
 
     // [any] True: `done` will be called. False: refused, and it will not. done may be nullptr.
@@ -168,6 +168,7 @@ private:
     mutable std::mutex mutex_;  // of what follows
     std::condition_variable changed_;
     std::string reason_;
+    bool ready_ = false;  // up, and the listener knows
     std::string outbox_;
     std::vector<Pending> queue_;
     std::uint64_t queued_ = 0;  // since the connection was made
