@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A load that is under way, and who waits for it.
+//
+// Who began it may be given whatever it finds. Who joined asked later: when something that the
+// value depends on was invalidated since the flight began, perhaps before they asked, they ask
+// again. Nobody joins a flight whose key was erased.
 #pragma once
+
+#include "plugins/cache/stack/stamps.hpp"
 
 #include <tenon/abi/cache.h>
 #include <tenon/plugin.hpp>
@@ -23,7 +29,13 @@ struct Flight : std::enable_shared_from_this<Flight> {
     std::mutex mutex;           // of what is below, until done
     std::condition_variable ended;
     bool done = false;
-    bool spoiled = false;  // erased since it began: not to be kept
+    bool spoiled = false;             // erased since it began: not to be kept
+    bool passed = false;              // not for who joined; constant once done
+    std::uint32_t joined = 0;         // how many; under the lock of the flights
+    std::vector<Scope> scopes;        // what the value depends on; of the thread that flies
+    std::vector<Hold> holds;          // of shared tiers, from before the load
+    bool strict = false;              // the holds count for who joined, too
+    std::vector<std::uint64_t> hint;  // scopes of the tags that the key's last entry had
     std::vector<Waiter> waiters;
     // The outcome, constant once done.
     tenon_status status = TENON_INTERNAL;

@@ -8,6 +8,7 @@
 #include <tenon/http.hpp>
 #include <tenon/metrics.hpp>
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -53,6 +54,7 @@ public:
         }
         if (stack_) {
             listen_to_tiers(false);
+            watched_.clear();
             stack_->close();
             stack_.reset();
         }
@@ -175,6 +177,10 @@ private:
     void listen_to_tiers(bool begin) {
         for (const auto& tier : stack_->tiers()) {
             const auto service = tier->service();
+            if (TENON_HAS(service.table, tenon_cache_tier_1, watch)) {
+                watch(*tier, begin);
+                continue;
+            }
             if (!TENON_HAS(service.table, tenon_cache_tier_1, on_invalidate)) {
                 continue;
             }
@@ -185,6 +191,25 @@ private:
             ErrorBuffer err;
             (void)service->on_invalidate(
                 service.self, begin ? stack_.get() : nullptr, begin ? +changed : nullptr, &err
+            );
+        }
+    }
+
+    void watch(Tier& tier, bool begin) {
+        watched_.push_back({stack_.get(), &tier});
+        const auto told = [](void* ctx, const tenon_cache_tier_event* event) noexcept {
+            auto& watched = *static_cast<Watched*>(ctx);
+            (void)guard(nullptr, [&] { watched.stack->heard(*watched.tier, *event); });
+        };
+        const auto service = tier.service();
+        ErrorBuffer err;
+        const tenon_status status = service->watch(
+            service.self, begin ? &watched_.back() : nullptr, begin ? +told : nullptr, &err
+        );
+        if (begin && status != TENON_OK) {
+            tier.set_suspect(true);
+            host().log().warn(
+                "cache_tier_unheard", {{"tier", tier.name()}, {"reason", err.message()}}
             );
         }
     }
@@ -270,7 +295,13 @@ private:
         });
     }
 
+    struct Watched {
+        Stack* stack;
+        Tier* tier;
+    };
+
     Live<StackSettings> settings_;
+    std::deque<Watched> watched_;  // what tiers call back with
     Service<tenon_health_1> health_;
     Service<tenon_metrics_1> metrics_;
     std::uint64_t collect_ = 0;

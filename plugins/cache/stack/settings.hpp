@@ -11,11 +11,22 @@
 
 namespace tenon::cache_stack {
 
+// What an answer is worth where several servers share a tier. With no shared tier they are alike.
+enum class Consistency : std::uint8_t {
+    timed,   // an entry counts until its time is over; only what is erased on purpose goes earlier
+    pushed,  // nothing invalidated by any server is read from a shared tier; the tiers before it
+             // hear of it as soon as the shared tier tells
+    strict   // nothing invalidated by any server is read at all: the tiers that are not shared are
+             // left out
+};
+
 // How long a named cache keeps an entry.
 struct Lifetimes {
     std::chrono::milliseconds ttl{300'000};
     std::chrono::milliseconds negative_ttl{5'000};  // 0: that there is none is not kept
     std::chrono::milliseconds stale{0};             // served past ttl while a refresh runs
+    std::chrono::milliseconds suspect{0};  // how old an entry may be while changes may go unheard
+    Consistency consistency = Consistency::pushed;
 };
 
 struct StackSettings {
@@ -31,6 +42,8 @@ struct StackSettings {
             times.ttl = cache.get<std::chrono::milliseconds>("ttl_ms");
             times.negative_ttl = cache.get("negative_ttl_ms", times.negative_ttl);
             times.stale = cache.get("stale_ms", times.stale);
+            times.suspect = cache.get("suspect_ms", times.suspect);
+            times.consistency = consistency_of(cache.get<std::string>("consistency", "pushed"));
             if (!caches.emplace(cache.get<std::string>("name"), times).second) {
                 throw Error{
                     TENON_INVALID,
@@ -48,6 +61,19 @@ struct StackSettings {
     [[nodiscard]] const Lifetimes& times_of(const std::string& cache) const {
         const auto found = caches.find(cache);
         return found == caches.end() ? defaults : found->second;
+    }
+
+    [[nodiscard]] static Consistency consistency_of(const std::string& name) {
+        if (name == "timed") {
+            return Consistency::timed;
+        }
+        if (name == "strict") {
+            return Consistency::strict;
+        }
+        if (name != "pushed") {
+            throw Error{TENON_INVALID, "consistency: expected timed, pushed or strict"};
+        }
+        return Consistency::pushed;
     }
 
     Lifetimes defaults;

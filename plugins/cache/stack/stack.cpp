@@ -3,7 +3,6 @@
 
 #include "plugins/cache/stack/flight.hpp"
 
-#include <tenon/byte_codec.hpp>
 #include <tenon/json.hpp>
 
 #include <algorithm>
@@ -20,11 +19,6 @@ std::uint64_t checked_tag(std::string_view tag) {
         throw Error{TENON_INVALID, "a tag is \"kind:value\" of at most 256 bytes"};
     }
     return hash_of(tag);
-}
-
-// A tag within one cache alone.
-std::uint64_t tag_in(std::uint64_t cache_tag, std::uint64_t tag) noexcept {
-    return Hash64::mix(cache_tag ^ (tag + 0x9e3779b97f4a7c15U));
 }
 
 }  // namespace
@@ -80,6 +74,7 @@ Stack::~Stack() = default;
 void Stack::add_tier(std::string name, Service<tenon_cache_tier_1> service, Tier::Watcher watcher) {
     tiers_.push_back(std::make_unique<Tier>(std::move(name), service, std::move(watcher)));
     any_blocking_ = any_blocking_ || tiers_.back()->blocking();
+    any_shared_ = any_shared_ || tiers_.back()->shared();
 }
 
 void Stack::close() noexcept {
@@ -162,14 +157,63 @@ bool Stack::wanted(const Cache& cache, std::string_view key, const Envelope& env
     }
     const std::int64_t sequence = envelope.sequence;
     return tags_.holds(cache.tag, sequence) &&
+           (!any_shared_ || tags_.holds(key_scope(cache.tag, key), sequence)) &&
            std::all_of(envelope.tags.begin(), envelope.tags.end(), [&](std::uint64_t tag) {
-               return tags_.holds(tag, sequence) && tags_.holds(tag_in(cache.tag, tag), sequence);
+               return tags_.holds(tag, sequence) &&
+                      tags_.holds(tag_scope(cache.tag, tag), sequence);
            });
 }
 
-std::optional<Stack::Entry>
-Stack::look(Cache& cache, std::string_view key, const TierKey& tier_key, bool also_blocking) {
+bool Stack::fits(
+    Cache& cache,
+    std::string_view key,
+    Tier& tier,
+    Consistency consistency,
+    Entry& entry,
+    std::vector<Scope>* hint
+) {
+    std::string_view data = entry.data;
+    const bool by_stamps = stamped(tier, consistency);
+    if (by_stamps) {
+        auto stamps = take_stamps(data);
+        if (!stamps) {
+            return false;
+        }
+        entry.stamps = std::move(*stamps);
+    }
+    const auto envelope = decode(data);
+    if (!envelope || (!envelope->whole_key.empty() && envelope->whole_key != key)) {
+        return false;
+    }
+    entry.envelope = *envelope;
+    if (!by_stamps) {
+        return wanted(cache, key, *envelope) &&
+               (consistency != Consistency::pushed || !any_suspect() ||
+                young(cache, envelope->sequence));
+    }
+    // What waits to be renewed is looked for first: what is done by then is in the tier.
+    if (!pending_.has_any(entry.stamps) && Stamps::hold(tier, entry.stamps, now_ns())) {
+        return true;
+    }
+    if (hint != nullptr) {
+        hint->clear();
+        for (const std::uint64_t tag : envelope->tags) {
+            hint->push_back(tag_scope(cache.tag, tag));
+        }
+    }
+    return false;
+}
+
+std::optional<Stack::Entry> Stack::look(
+    Cache& cache,
+    std::string_view key,
+    const TierKey& tier_key,
+    bool also_blocking,
+    std::vector<Scope>* hint
+) {
     const std::int64_t now = now_ns();
+    const Consistency consistency = consistency_of(cache);
+    const std::int64_t looked = any_shared_ ? next_sequence() : 0;
     std::uint64_t erasures = 0;
     if (also_blocking && any_blocking_) {
         FlightPart& part = part_of(tier_key.text);
@@ -178,7 +222,7 @@ Stack::look(Cache& cache, std::string_view key, const TierKey& tier_key, bool al
     }
     for (std::uint32_t i = 0; i < tiers_.size(); ++i) {
         Tier& tier = *tiers_[i];
-        if (tier.blocking() && !also_blocking) {
+        if ((tier.blocking() && !also_blocking) || !asked(tier, consistency)) {
             continue;
         }
         auto found = tier.get(tier_key.text, now);
@@ -189,16 +233,15 @@ Stack::look(Cache& cache, std::string_view key, const TierKey& tier_key, bool al
         entry.data = std::move(found->data);
         entry.expires_ns = found->expires_ns;
         entry.tier = i;
-        const auto envelope = decode(entry.data);
-        if (!envelope || !wanted(cache, key, *envelope)) {
+        entry.looked = looked;
+        if (!fits(cache, key, tier, consistency, entry, hint)) {
             continue;
         }
-        entry.envelope = *envelope;
-        entry.stale = entry.expires_ns - envelope->stale_ns <= now;
+        entry.stale = entry.expires_ns - entry.envelope.stale_ns <= now;
         if (entry.stale && !cache.refreshes.load()) {
             continue;
         }
-        if (tier.blocking()) {
+        if (tier.blocking() && consistency != Consistency::strict) {
             promote(tier_key.text, entry, erasures);
         }
         return entry;
@@ -216,9 +259,17 @@ void Stack::promote(const std::string& tier_key, const Entry& entry, std::uint64
     if (part.erasures != erasures || entry.expires_ns <= now) {
         return;
     }
+    std::string own;
+    if (!entry.stamps.empty()) {
+        // The tiers above go by this server's sequences, not by the clock of the one that loaded.
+        Envelope envelope = entry.envelope;
+        envelope.sequence = entry.looked;
+        own = encode(envelope);
+    }
+    const std::string& data = own.empty() ? entry.data : own;
     for (std::uint32_t i = 0; i < entry.tier; ++i) {
-        if (!tiers_[i]->blocking()) {
-            tiers_[i]->put(tier_key, entry.data, now, entry.expires_ns - now);
+        if (!tiers_[i]->blocking() && !tiers_[i]->shared()) {
+            tiers_[i]->put(tier_key, data, now, entry.expires_ns - now);
         }
     }
 }
@@ -258,6 +309,7 @@ Stack::get(std::uint32_t cache, std::string_view key, tenon_sink out, tenon_cach
 
 void Stack::write(
     bool blocking,
+    Consistency consistency,
     const std::string& tier_key,
     const std::string& data,
     std::int64_t ttl_ns
@@ -265,7 +317,8 @@ void Stack::write(
     std::int64_t longest = longest_ns_.load();
     while (ttl_ns > longest && !longest_ns_.compare_exchange_weak(longest, ttl_ns)) {}
     for (const auto& tier : tiers_) {
-        if (tier->blocking() == blocking) {
+        if (tier->blocking() == blocking && asked(*tier, consistency) &&
+            !stamped(*tier, consistency)) {
             tier->put(tier_key, data, now_ns(), ttl_ns);
         }
     }
@@ -290,6 +343,12 @@ void Stack::put(
     const std::int64_t ttl_ns =
         (kept.ttl_ns > 0 ? kept.ttl_ns : std::chrono::nanoseconds{times.ttl}.count()) + stale_ns;
     const TierKey tier_key{named.name, key};
+    named.counters.puts.fetch_add(1, std::memory_order_relaxed);
+    if (times.consistency == Consistency::strict && any_shared_) {
+        // Whether the caller's value is older than what another server did meanwhile nobody knows.
+        erase_everywhere(named, key);
+        return;
+    }
     Envelope envelope;
     envelope.stale_ns = stale_ns;
     envelope.tags = std::move(kept.tags);
@@ -299,13 +358,21 @@ void Stack::put(
     spoil_flight(tier_key.text);
     envelope.sequence = next_sequence();
     const std::string data = encode(envelope);
-    write(false, tier_key.text, data, ttl_ns);
+    const Consistency consistency = consistency_of(named);
+    write(false, consistency, tier_key.text, data, ttl_ns);
     named.index.add(hash_of(key), now_ns() + ttl_ns);
-    named.counters.puts.fetch_add(1, std::memory_order_relaxed);
     if (any_blocking_) {
-        settle_later(tier_key.text, [this, text = tier_key.text, data, ttl_ns] {
-            write(true, text, data, ttl_ns);
+        settle_later(tier_key.text, [this, consistency, text = tier_key.text, data, ttl_ns] {
+            write(true, consistency, text, data, ttl_ns);
         });
+    }
+    renew({key_scope(named.tag, key)});
+    if (any_shared_ && consistency == Consistency::pushed && !on_reactor()) {
+        std::vector<Scope> tags;
+        for (const std::uint64_t tag : envelope.tags) {
+            tags.push_back(tag_scope(named.tag, tag));
+        }
+        write_shared(hold(named, key, tags), tier_key.text, data, ttl_ns);
     }
 }
 
@@ -314,31 +381,40 @@ void Stack::erase(std::uint32_t cache, std::string_view key) {
     Cache& named = cache_at(cache);
     named.index.remove(hash_of(key), 0);
     named.counters.invalidated.fetch_add(1, std::memory_order_relaxed);
-    erase_everywhere(TierKey{named.name, key}.text);
+    erase_everywhere(named, key);
 }
 
-void Stack::erase_everywhere(const std::string& tier_key) {
+void Stack::erase_everywhere(const Cache& cache, std::string_view key) {
+    const std::string tier_key = TierKey{cache.name, key}.text;
+    const Consistency consistency = consistency_of(cache);
     spoil_flight(tier_key);
     for (const auto& tier : tiers_) {
-        if (!tier->blocking()) {
+        if (!tier->blocking() && !stamped(*tier, consistency)) {
             tier->erase(tier_key, now_ns());
         }
     }
     if (any_blocking_) {
-        settle_later(tier_key, [this, tier_key] { erase_blocking(tier_key); });
+        settle_later(tier_key, [this, consistency, tier_key] {
+            erase_blocking(consistency, tier_key);
+        });
     }
+    renew({key_scope(cache.tag, key)});
 }
 
-void Stack::erase_blocking(const std::string& tier_key) {
+void Stack::erase_blocking(Consistency consistency, const std::string& tier_key) {
     for (const auto& tier : tiers_) {
-        if (tier->blocking()) {
+        if (tier->blocking() && asked(*tier, consistency) && !stamped(*tier, consistency)) {
             tier->erase(tier_key, now_ns());
         }
     }
 }
 
 void Stack::invalidate_tag(std::string_view tag) {
-    tags_.invalidate(checked_tag(tag), next_sequence(), now_ns());
+    const std::uint64_t hash = checked_tag(tag);
+    tags_.invalidate(hash, next_sequence(), now_ns());
+    for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
+        renew_tag(i, hash);
+    }
 }
 
 void Stack::event(std::string_view event, std::string_view tag) {
@@ -349,9 +425,11 @@ void Stack::event(std::string_view event, std::string_view tag) {
         return;
     }
     for (const std::string& name : found->second) {
-        Cache& cache = cache_at(open(name));
+        const std::uint32_t id = open(name);
+        Cache& cache = cache_at(id);
         cache.counters.invalidated.fetch_add(1, std::memory_order_relaxed);
-        tags_.invalidate(tag_in(cache.tag, hash), next_sequence(), now_ns());
+        tags_.invalidate(tag_scope(cache.tag, hash), next_sequence(), now_ns());
+        renew_tag(id, hash);
     }
 }
 
@@ -360,6 +438,7 @@ void Stack::invalidate_cache(std::string_view name) {
     cache.counters.invalidated.fetch_add(1, std::memory_order_relaxed);
     tags_.invalidate(cache.tag, next_sequence(), now_ns());
     cache.index.forget_expired(INT64_MAX);
+    renew({cache.tag});
 }
 
 void Stack::clear() {
@@ -369,25 +448,6 @@ void Stack::clear() {
     for (const auto& tier : tiers_) {
         if (!tier->blocking()) {
             tier->clear(now_ns());
-        }
-    }
-}
-
-void Stack::changed_elsewhere(std::string_view tier_key) {
-    if (tier_key.empty()) {
-        for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
-            tags_.invalidate(caches_[i]->tag, next_sequence(), now_ns());
-        }
-    } else {
-        spoil_flight(std::string{tier_key});
-    }
-    for (const auto& tier : tiers_) {
-        if (!tier->shared() && !tier->blocking()) {
-            if (tier_key.empty()) {
-                tier->clear(now_ns());
-            } else {
-                tier->erase(tier_key, now_ns());
-            }
         }
     }
 }

@@ -4,13 +4,22 @@
 // An entry is wanted when it is in a tier, not expired there, and nothing it depends on (its tags,
 // its cache) was invalidated after its load began. A flight is a load that is under way; who asks
 // meanwhile waits for it. Erasing or invalidating during a flight lets it end, gives its value to
-// those who wait, and does not keep it.
+// those who wait, and does not keep it; who asks after that begins a load of its own.
+//
+// What servers share: entries in shared tiers go by stamps (stamps.hpp), so that what one server
+// invalidated no other reads there, and what one loaded before is never believed. Off a reactor
+// erase, put, invalidate_tag and event return when the shared tiers have it; on one they have it
+// soon after, and this server behaves as if they had. The tiers that are not shared hear of it when
+// the shared tier tells; caches that are `strict` do without them. A shared tier that this server
+// cannot reach it empties before it asks it again; until then other servers that do reach it may
+// read there what this one invalidated, while the entry's time lasts.
 //
 // Threads as in abi/cache.h. No lock is held while a loader, a callback or a tier that blocks runs.
 #pragma once
 
 #include "plugins/cache/stack/envelope.hpp"
 #include "plugins/cache/stack/settings.hpp"
+#include "plugins/cache/stack/stamps.hpp"
 #include "plugins/cache/stack/tag_table.hpp"
 #include "plugins/cache/stack/tier.hpp"
 
@@ -56,6 +65,7 @@ struct Kept {
 [[nodiscard]] Kept copy_keep(const tenon_cache_keep* keep);
 
 struct Flight;
+struct AsyncRequest;
 
 class Stack {
 public:
@@ -99,8 +109,10 @@ public:
     // Everything in one cache, in all of them.
     void invalidate_cache(std::string_view name);
     void clear();
-    // Another server changed an entry of a shared tier; an empty key: any of them.
+    // Another server changed something in a shared tier; an empty key: anything.
     void changed_elsewhere(std::string_view tier_key);
+    // What a shared tier tells.
+    void heard(Tier& tier, const tenon_cache_tier_event& event);
 
     // Forgets invalidations and keys that no entry can be older than.
     void sweep();
@@ -157,6 +169,20 @@ private:
         std::int64_t expires_ns = 0;
         std::uint32_t tier = 0;
         bool stale = false;
+        StampList stamps;  // of a shared tier's
+        std::int64_t looked =
+            0;  // the sequence from which on this server knows of its invalidation
+    };
+
+    // Scopes whose new stamps are not in the shared tiers yet, each as often as it is waited for.
+    struct Pending {
+        mutable std::mutex mutex;
+        std::unordered_map<Scope, std::uint32_t> scopes;
+        std::atomic<std::size_t> count{0};
+
+        void add(const std::vector<Scope>& more);
+        void remove(const std::vector<Scope>& done);
+        [[nodiscard]] bool has_any(const StampList& stamps) const;
     };
 
     using Load = std::function<
@@ -172,8 +198,53 @@ private:
 
     // Whether the entry may be answered with. Pure reading.
     [[nodiscard]] bool wanted(const Cache& cache, std::string_view key, const Envelope&) const;
-    [[nodiscard]] std::optional<Entry>
-    look(Cache& cache, std::string_view key, const TierKey& tier_key, bool also_blocking);
+    // hint, when given: the scopes of an entry's tags that did not count any more.
+    [[nodiscard]] std::optional<Entry> look(
+        Cache& cache,
+        std::string_view key,
+        const TierKey& tier_key,
+        bool also_blocking,
+        std::vector<Scope>* hint = nullptr
+    );
+
+    // Whether the tier may be asked for entries of a cache at all.
+    [[nodiscard]] static bool asked(const Tier& tier, Consistency consistency) noexcept {
+        return consistency != Consistency::strict || tier.shared();
+    }
+
+    // Whether its entries go by stamps.
+    [[nodiscard]] static bool stamped(const Tier& tier, Consistency consistency) noexcept {
+        return consistency != Consistency::timed && tier.shared();
+    }
+
+    // An entry as the tier had it, if it may be answered with.
+    [[nodiscard]] bool fits(
+        Cache& cache,
+        std::string_view key,
+        Tier& tier,
+        Consistency consistency,
+        Entry& entry,
+        std::vector<Scope>* hint
+    );
+    // The cache's; timed when no tier is shared.
+    [[nodiscard]] Consistency consistency_of(const Cache& cache) const;
+    [[nodiscard]] bool young(const Cache& cache, std::int64_t sequence) const;
+    [[nodiscard]] bool any_suspect() const noexcept;
+    // What every server is to know: now, or off the reactor.
+    void renew(std::vector<Scope> scopes);
+    void renew_tag(std::uint32_t cache, std::uint64_t tag);
+    // Before a load; after it, with the tags that it gave; whether all is as it was.
+    [[nodiscard]] std::vector<Hold>
+    hold(const Cache& cache, std::string_view key, const std::vector<Scope>& tags);
+    void hold_tags(const Cache& cache, const std::vector<std::uint64_t>& tags, std::vector<Hold>&);
+    [[nodiscard]] bool held(const std::vector<Hold>& holds) const;
+    void write_shared(
+        const std::vector<Hold>& holds,
+        const std::string& tier_key,
+        std::string_view data,
+        std::int64_t ttl_ns
+    );
+    [[nodiscard]] bool on_reactor() const noexcept;
     [[nodiscard]] tenon_status
     answer_with(Cache& cache, const Entry& entry, tenon_sink out, tenon_cache_answer& answer);
     void refresh_later(std::uint32_t id, std::string_view key);
@@ -201,15 +272,32 @@ private:
     );
     // Writes the entry of a flight, unless its key has been erased since.
     void keep(Cache& cache, std::string_view key, Flight& flight, const Kept& kept);
-    // To the tiers that block or to the others. ttl_ns is with the stale window.
-    void
-    write(bool blocking, const std::string& tier_key, const std::string& data, std::int64_t ttl_ns);
+    void begin_async(const std::shared_ptr<AsyncRequest>& mine);
+    void ask_again(const std::shared_ptr<AsyncRequest>& mine);
+    // own: the place of the request among the flight's waiters.
+    void fly_on_pool(
+        Cache& cache,
+        const std::shared_ptr<Flight>& flight,
+        const std::shared_ptr<AsyncRequest>& mine,
+        std::size_t own
+    );
+    // False: the deadline came first.
+    [[nodiscard]] bool wait_for(Flight& flight, std::int64_t deadline_ns) const;
+    // To the tiers that block or to the others, where entries go without stamps. ttl_ns is with
+    // the stale window.
+    void write(
+        bool blocking,
+        Consistency consistency,
+        const std::string& tier_key,
+        const std::string& data,
+        std::int64_t ttl_ns
+    );
     void promote(const std::string& tier_key, const Entry& entry, std::uint64_t erasures);
     void end_flight(const std::string& tier_key, const std::shared_ptr<Flight>& flight);
-    // After it returned, what the key's flight finds is not kept.
+    // After it returned, what the key's flight finds is not kept, and nobody joins it.
     void spoil_flight(const std::string& tier_key);
-    void erase_everywhere(const std::string& tier_key);
-    void erase_blocking(const std::string& tier_key);
+    void erase_everywhere(const Cache& cache, std::string_view key);
+    void erase_blocking(Consistency consistency, const std::string& tier_key);
     // What happens to a key in the tiers that block happens in order, one at a time, and what waits
     // is superseded by what comes after it. True: the caller sees to it with settle.
     [[nodiscard]] bool supersede(const std::string& tier_key, std::function<void()> body);
@@ -224,6 +312,9 @@ private:
     const Live<StackSettings>& settings_;
     std::vector<std::unique_ptr<Tier>> tiers_;
     bool any_blocking_ = false;
+    bool any_shared_ = false;
+    Stamps stamps_;
+    Pending pending_;
     TagTable tags_;
     std::atomic<std::int64_t> longest_ns_{0};  // that an entry was kept for
     mutable std::mutex caches_mutex_;          // of adding

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <tuple>
 
 namespace tenon::cache_stack {
 namespace {
@@ -24,8 +25,13 @@ void answer_of(const Flight& flight, bool joined, tenon_cache_answer& answer) no
     answer.expires_ns = flight.expires_ns;
 }
 
+}  // namespace
+
 // A request of fetch_async, owned by whoever will answer it. Everything runs on its reactor.
 struct AsyncRequest {
+    tenon_cache_request request{};  // its key is not borrowed
+    std::string key;
+    bool again = false;  // what it joined did not hold
     tenon_cache_done done{};
     Service<tenon_exec_1> exec;
     std::uint32_t reactor = 0;
@@ -41,10 +47,14 @@ struct AsyncRequest {
         if (std::exchange(answered, true)) {
             return;
         }
+        forget_timer();
+        done.fn(done.ctx, status, bytes(value), &how, err);
+    }
+
+    void forget_timer() noexcept {
         if (timer != 0) {
             exec->cancel_timer(exec.self, std::exchange(timer, 0));
         }
-        done.fn(done.ctx, status, bytes(value), &how, err);
     }
 
     void give_up() noexcept {
@@ -54,8 +64,6 @@ struct AsyncRequest {
         answer(TENON_TIMEOUT, {}, sized<tenon_cache_answer>(), &err);
     }
 };
-
-}  // namespace
 
 void Stack::count_joined(Cache& cache) noexcept {
     cache.counters.joined.fetch_add(1, std::memory_order_relaxed);
@@ -77,6 +85,7 @@ std::pair<std::shared_ptr<Flight>, bool> Stack::join_or_begin(const std::string&
     const std::lock_guard lock{part.mutex};
     auto& flight = part.flights[tier_key];
     if (flight) {
+        ++flight->joined;
         return {flight, false};
     }
     try {
@@ -90,14 +99,28 @@ std::pair<std::shared_ptr<Flight>, bool> Stack::join_or_begin(const std::string&
 }
 
 void Stack::end_flight(const std::string& tier_key, const std::shared_ptr<Flight>& flight) {
+    bool joined = false;
     {
         FlightPart& part = part_of(tier_key);
         const std::lock_guard lock{part.mutex};
-        part.flights.erase(tier_key);
+        const auto found = part.flights.find(tier_key);
+        if (found != part.flights.end() && found->second == flight) {
+            part.flights.erase(found);
+        }
+        joined = flight->joined != 0;
+    }
+    // From here on nobody joins, so that what holds now held for everybody who did.
+    bool passed = false;
+    if (joined && (flight->status == TENON_OK || flight->status == TENON_NOT_FOUND)) {
+        passed = !std::all_of(flight->scopes.begin(), flight->scopes.end(), [&](Scope scope) {
+            return tags_.holds(scope, flight->sequence);
+        });
+        passed = passed || (flight->strict && !held(flight->holds));
     }
     std::vector<Flight::Waiter> waiters;
     {
         const std::lock_guard lock{flight->mutex};
+        flight->passed = passed || flight->spoiled;
         flight->done = true;
         waiters.swap(flight->waiters);
         flight->ended.notify_all();
@@ -118,6 +141,7 @@ void Stack::spoil_flight(const std::string& tier_key) {
             return;
         }
         flight = found->second;
+        part.flights.erase(found);
     }
     const std::lock_guard lock{flight->mutex};
     flight->spoiled = true;
@@ -133,7 +157,7 @@ void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept&
     if (fresh_ns <= 0 || kept.ttl_ns < 0) {
         if (cache.refreshes.load()) {
             // What was served while it was stale is known to be gone.
-            erase_everywhere(TierKey{cache.name, key}.text);
+            erase_everywhere(cache, key);
         }
         return;
     }
@@ -147,6 +171,7 @@ void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept&
     envelope.whole_key = tier_key.hashed ? key : std::string_view{};
     envelope.value = flight.value;
     const std::string data = encode(envelope);
+    const Consistency consistency = consistency_of(cache);
     bool mine = false;
     {
         // Under the flight's lock: an erase comes before it, and nothing is written, or after it,
@@ -155,7 +180,7 @@ void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept&
         if (flight.spoiled || !wanted(cache, key, envelope)) {
             return;
         }
-        write(false, tier_key.text, data, fresh_ns + stale_ns);
+        write(false, consistency, tier_key.text, data, fresh_ns + stale_ns);
         flight.expires_ns = now_ns() + fresh_ns + stale_ns;
         cache.index.add(hash_of(key), flight.expires_ns);
         if (any_blocking_) {
@@ -163,18 +188,19 @@ void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept&
             mine = supersede(
                 tier_key.text,
                 [this,
+                 consistency,
                  held = flight.shared_from_this(),
                  text = tier_key.text,
                  data,
                  ttl_ns = fresh_ns + stale_ns] {
-                    write(true, text, data, ttl_ns);
+                    write(true, consistency, text, data, ttl_ns);
                     bool spoiled = false;
                     {
                         const std::lock_guard inner{held->mutex};
                         spoiled = held->spoiled;
                     }
-                    if (spoiled) {  // since, perhaps by another server
-                        erase_blocking(text);
+                    if (spoiled) {  // since
+                        erase_blocking(consistency, text);
                     }
                 }
             );
@@ -183,6 +209,7 @@ void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept&
     if (mine) {
         settle(tier_key.text);
     }
+    write_shared(flight.holds, tier_key.text, data, fresh_ns + stale_ns);
 }
 
 void Stack::load_into(
@@ -205,7 +232,16 @@ void Stack::load_into(
     }
     // A value that cannot be kept is answered all the same.
     ErrorBuffer err;
-    if (guard(&err, [&] { keep(cache, key, flight, copy_keep(&keep_as)); }) != TENON_OK) {
+    const auto kept = guard(&err, [&] {
+        const Kept kept_as = copy_keep(&keep_as);
+        for (const std::uint64_t tag : kept_as.tags) {
+            flight.scopes.push_back(tag);
+            flight.scopes.push_back(tag_scope(cache.tag, tag));
+        }
+        hold_tags(cache, kept_as.tags, flight.holds);
+        keep(cache, key, flight, kept_as);
+    });
+    if (kept != TENON_OK) {
         services_.log.warn("cache_not_kept", {{"cache", cache.name}, {"reason", err.message()}});
     }
 }
@@ -220,9 +256,15 @@ void Stack::fly(
 ) {
     const TierKey tier_key{cache.name, key};
     const tenon_status status = guard(&flight->error, [&] {
+        const Consistency consistency = consistency_of(cache);
+        flight->strict = consistency == Consistency::strict;
+        flight->scopes = {cache.tag, key_scope(cache.tag, key)};
         // Somebody else's flight may have ended between the look and the beginning of this one.
-        auto entry = look(cache, key, tier_key, also_blocking);
+        auto entry = look(cache, key, tier_key, also_blocking || flight->strict, &flight->hint);
         if (!entry || entry->stale) {
+            if (consistency != Consistency::timed) {
+                flight->holds = hold(cache, key, flight->hint);
+            }
             load_into(cache, key, *flight, deadline_ns, load);
             return;
         }
@@ -233,6 +275,13 @@ void Stack::fly(
         flight->source = TENON_CACHE_HIT;
         flight->tier = entry->tier;
         flight->expires_ns = entry->expires_ns;
+        for (const std::uint64_t tag : entry->envelope.tags) {
+            flight->scopes.push_back(tag);
+            flight->scopes.push_back(tag_scope(cache.tag, tag));
+        }
+        if (flight->strict) {
+            flight->holds = {{tiers_[entry->tier].get(), entry->stamps, {}}};
+        }
     });
     if (status != TENON_OK) {
         flight->status = status;
@@ -254,28 +303,32 @@ tenon_status Stack::fetch(
     }
     Cache& cache = cache_at(request.cache);
     const TierKey tier_key{cache.name, key};
-    if (const auto entry = look(cache, key, tier_key, true)) {
-        if (entry->stale) {
-            refresh_later(request.cache, key);
-        }
-        return answer_with(cache, *entry, out, answer);
-    }
-    const auto [flight, mine] = join_or_begin(tier_key.text);
-    if (mine) {
-        fly(cache, key, flight, false, request.deadline_ns, [&](auto... args) {
-            return request.load(request.ctx, args...);
-        });
-        count_ended(cache, *flight);
-    } else {
-        count_joined(cache);
-        std::unique_lock lock{flight->mutex};
-        while (!flight->done) {
-            const std::int64_t left_ns = request.deadline_ns - now_ns();
-            if (left_ns <= 0) {
-                return fail(err, TENON_TIMEOUT, "another request's load is not done yet");
+    std::shared_ptr<Flight> flight;
+    bool mine = false;
+    // Twice at most: a flight that is found after another has ended began after this request.
+    for (bool again = false;; again = true) {
+        std::vector<Scope> hint;
+        if (const auto entry = look(cache, key, tier_key, true, &hint)) {
+            if (entry->stale) {
+                refresh_later(request.cache, key);
             }
-            // In slices: the host's clock need not be the one that this wait goes by.
-            flight->ended.wait_for(lock, std::chrono::nanoseconds{std::min(left_ns, k_slice_ns)});
+            return answer_with(cache, *entry, out, answer);
+        }
+        std::tie(flight, mine) = join_or_begin(tier_key.text);
+        if (mine) {
+            flight->hint = std::move(hint);
+            fly(cache, key, flight, false, request.deadline_ns, [&](auto... args) {
+                return request.load(request.ctx, args...);
+            });
+            count_ended(cache, *flight);
+            break;
+        }
+        count_joined(cache);
+        if (!wait_for(*flight, request.deadline_ns)) {
+            return fail(err, TENON_TIMEOUT, "another request's load is not done yet");
+        }
+        if (!flight->passed || again) {
+            break;
         }
     }
     answer_of(*flight, !mine, answer);
@@ -285,26 +338,54 @@ tenon_status Stack::fetch(
     return out.put(out.ctx, bytes(flight->value));
 }
 
+bool Stack::wait_for(Flight& flight, std::int64_t deadline_ns) const {
+    std::unique_lock lock{flight.mutex};
+    while (!flight.done) {
+        const std::int64_t left_ns = deadline_ns - now_ns();
+        if (left_ns <= 0) {
+            return false;
+        }
+        // In slices: the host's clock need not be the one that this wait goes by.
+        flight.ended.wait_for(lock, std::chrono::nanoseconds{std::min(left_ns, k_slice_ns)});
+    }
+    return true;
+}
+
 void Stack::fetch_async(const tenon_cache_request& request, tenon_cache_done done) {
     check_open();
-    const std::string_view key = view(request.key);
-    check_key(key);
+    check_key(view(request.key));
     if (request.load == nullptr) {
         throw Error{TENON_INVALID, "a request without a loader"};
     }
-    Cache& cache = cache_at(request.cache);
     const std::int32_t reactor = services_.exec->current_reactor(services_.exec.self);
     if (reactor < 0) {
         throw Error{TENON_INVALID, "fetch_async is for reactors"};
     }
     auto mine = std::make_shared<AsyncRequest>();
+    mine->request = request;
+    mine->key = view(request.key);
     mine->done = done;
     mine->exec = services_.exec;
     mine->reactor = static_cast<std::uint32_t>(reactor);
-    const TierKey tier_key{cache.name, key};
-    if (const auto entry = look(cache, key, tier_key, false)) {
+    begin_async(mine);
+}
+
+void Stack::ask_again(const std::shared_ptr<AsyncRequest>& mine) {
+    mine->again = true;
+    mine->forget_timer();
+    ErrorBuffer err;
+    const tenon_status status = guard(&err, [&] { begin_async(mine); });
+    if (status != TENON_OK) {
+        mine->answer(status, {}, sized<tenon_cache_answer>(), &err);
+    }
+}
+
+void Stack::begin_async(const std::shared_ptr<AsyncRequest>& mine) {
+    Cache& cache = cache_at(mine->request.cache);
+    const TierKey tier_key{cache.name, mine->key};
+    if (const auto entry = look(cache, mine->key, tier_key, false)) {
         if (entry->stale) {
-            refresh_later(request.cache, key);
+            refresh_later(mine->request.cache, mine->key);
         }
         StringSink value;
         tenon_cache_answer answer = sized<tenon_cache_answer>();
@@ -317,7 +398,11 @@ void Stack::fetch_async(const tenon_cache_request& request, tenon_cache_done don
     const auto [flight, begun] = join_or_begin(tier_key.text);
     const bool joined = !begun;
     const Flight::Waiter waiter = [this, mine, joined, held = flight](const Flight&) {
-        deliver(mine->reactor, [mine, joined, held] {
+        deliver(mine->reactor, [this, mine, joined, held] {
+            if (joined && held->passed && !mine->again && !mine->answered) {
+                ask_again(mine);
+                return;
+            }
             tenon_cache_answer answer = sized<tenon_cache_answer>();
             answer_of(*held, joined, answer);
             const bool ok = held->status == TENON_OK;
@@ -345,24 +430,31 @@ void Stack::fetch_async(const tenon_cache_request& request, tenon_cache_done don
         // also takes the timer back.
         mine->timer = services_.exec->timer(
             services_.exec.self,
-            request.deadline_ns,
+            mine->request.deadline_ns,
             [](void* ctx) noexcept { static_cast<AsyncRequest*>(ctx)->give_up(); },
             mine.get()
         );
         return;
     }
+    fly_on_pool(cache, flight, mine, own);
+}
+
+void Stack::fly_on_pool(
+    Cache& cache,
+    const std::shared_ptr<Flight>& flight,
+    const std::shared_ptr<AsyncRequest>& mine,
+    std::size_t own
+) {
     background_.enter();
     try {
-        run_blocking(
-            services_.exec,
-            [this, &cache, flight = flight, text = std::string{key}, request] {
-                fly(cache, text, flight, true, request.deadline_ns, [&](auto... args) {
-                    return request.load(request.ctx, args...);
-                });
-                count_ended(cache, *flight);
-                background_.leave();
-            }
-        );
+        run_blocking(services_.exec, [this, &cache, flight, mine] {
+            const tenon_cache_request& request = mine->request;
+            fly(cache, mine->key, flight, true, request.deadline_ns, [&](auto... args) {
+                return request.load(request.ctx, args...);
+            });
+            count_ended(cache, *flight);
+            background_.leave();
+        });
     } catch (...) {
         background_.leave();
         {
@@ -371,7 +463,7 @@ void Stack::fetch_async(const tenon_cache_request& request, tenon_cache_done don
             flight->waiters.erase(flight->waiters.begin() + static_cast<std::ptrdiff_t>(own));
             flight->status = guard(&flight->error, []() -> tenon_status { throw; });
         }
-        end_flight(tier_key.text, flight);
+        end_flight(TierKey{cache.name, mine->key}.text, flight);
         throw;
     }
 }
@@ -426,87 +518,6 @@ void Stack::refresh_later(std::uint32_t id, std::string_view key) {
         end_flight(tier_key.text, flight);
         cache.refreshing.leave();
     }
-}
-
-bool Stack::supersede(const std::string& tier_key, std::function<void()> body) {
-    FlightPart& part = part_of(tier_key);
-    const std::lock_guard lock{part.mutex};
-    const auto [next, first] = part.blocking.try_emplace(tier_key);
-    next->second = std::move(body);
-    return first;
-}
-
-void Stack::settle(const std::string& tier_key) {
-    FlightPart& part = part_of(tier_key);
-    for (;;) {
-        std::function<void()> body;
-        {
-            const std::lock_guard lock{part.mutex};
-            const auto next = part.blocking.find(tier_key);
-            if (!next->second) {
-                part.blocking.erase(next);
-                return;
-            }
-            body.swap(next->second);
-        }
-        (void)guard(nullptr, [&] { body(); });
-    }
-}
-
-void Stack::settle_later(const std::string& tier_key, std::function<void()> body) {
-    if (supersede(tier_key, std::move(body)) &&
-        guard(nullptr, [&] { later([this, tier_key] { settle(tier_key); }); }) != TENON_OK) {
-        settle(tier_key);
-    }
-}
-
-void Stack::later(std::function<void()> body) {
-    background_.enter();
-    const auto run = [this, body] {
-        (void)guard(nullptr, [&] { body(); });
-        background_.leave();
-    };
-    if (guard(nullptr, [&] { run_blocking(services_.exec, run); }) != TENON_OK) {
-        run();
-    }
-}
-
-void Stack::deliver(std::uint32_t reactor, std::function<void()> body) {
-    background_.enter();
-    auto counted = [this, body = std::move(body)] {
-        (void)guard(nullptr, [&] { body(); });
-        background_.leave();
-    };
-    const auto exec = services_.exec;
-    if (exec->current_reactor(exec.self) == static_cast<std::int32_t>(reactor)) {
-        // On its own reactor a timer has no queue that could be full.
-        auto owned = std::make_unique<std::function<void()>>(std::move(counted));
-        exec->timer(
-            exec.self,
-            now_ns(),
-            [](void* ctx) noexcept {
-                const std::unique_ptr<std::function<void()>> mine{
-                    static_cast<std::function<void()>*>(ctx)};
-                (void)guard(nullptr, [&] { (*mine)(); });
-            },
-            owned.release()
-        );
-        return;
-    }
-    constexpr int k_tries = 5000;
-    std::mutex mutex;
-    std::condition_variable never;
-    for (int i = 0; i < k_tries; ++i) {
-        if (guard(nullptr, [&] { post(exec, reactor, counted); }) == TENON_OK) {
-            return;
-        }
-        std::unique_lock lock{mutex};
-        never.wait_for(lock, std::chrono::milliseconds{1});
-    }
-    services_.log.error("cache_answer_lost", {{"reason", "the reactor takes nothing"}});
-    const std::lock_guard lock{lost_mutex_};
-    lost_.push_back(std::move(counted));  // a timer of it may still be set
-    background_.leave();
 }
 
 }  // namespace tenon::cache_stack

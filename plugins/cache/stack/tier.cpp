@@ -51,6 +51,9 @@ void Tier::note(tenon_status status, const ErrorBuffer& err, std::int64_t now_ns
         }
         return;
     }
+    if (shared()) {
+        missed_.fetch_add(1);
+    }
     const std::uint32_t failures = failures_.fetch_add(1) + 1;
     retry_ns_.store(now_ns + wait_ns(failures));
     if (failures == 1) {
@@ -78,7 +81,7 @@ std::optional<Tier::Found> Tier::get(std::string_view key, std::int64_t now_ns) 
     return found;
 }
 
-void Tier::put(
+bool Tier::put(
     std::string_view key,
     std::string_view data,
     std::int64_t now_ns,
@@ -86,7 +89,7 @@ void Tier::put(
 ) {
     if (!ready(now_ns)) {
         missed_.fetch_add(1);  // what is in there now is older
-        return;
+        return false;
     }
     ErrorBuffer err;
     const tenon_status status =
@@ -95,6 +98,7 @@ void Tier::put(
     if (status != TENON_OK) {
         erase(key, now_ns);  // too long for this tier, or failed: what was there is old
     }
+    return status == TENON_OK;
 }
 
 void Tier::erase(std::string_view key, std::int64_t now_ns) {

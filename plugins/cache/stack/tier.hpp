@@ -2,7 +2,8 @@
 // A tier as the stack sees it: one that fails is left out, and tried again after a while.
 //
 // An erase that a tier missed would leave an old value in it. So a tier that missed one is emptied
-// before it is asked again; who asks meanwhile waits for that.
+// before it is asked again; who asks meanwhile waits for that. A shared tier that failed is emptied
+// in any case: another server's erase may have been lost with it.
 #pragma once
 
 #include <tenon/abi/cache_tier.h>
@@ -42,13 +43,22 @@ public:
 
     // Nothing when the tier has none or is left out.
     [[nodiscard]] std::optional<Found> get(std::string_view key, std::int64_t now_ns);
-    void put(std::string_view key, std::string_view data, std::int64_t now_ns, std::int64_t ttl_ns);
+    // False: the tier did not take it, and what was there is gone, or will be before it is asked.
+    bool put(std::string_view key, std::string_view data, std::int64_t now_ns, std::int64_t ttl_ns);
     void erase(std::string_view key, std::int64_t now_ns);
     void clear(std::int64_t now_ns);
 
     [[nodiscard]] tenon_cache_tier_stats stats() const;
 
     [[nodiscard]] bool up() const noexcept { return failures_.load() == 0; }
+
+    // Whether what other servers change there may go unheard at present.
+    [[nodiscard]] bool suspect() const noexcept { return suspect_.load(); }
+
+    // It is emptied before it is asked again.
+    void distrust() noexcept { missed_.fetch_add(1); }
+
+    void set_suspect(bool suspect) noexcept { suspect_.store(suspect); }
 
     [[nodiscard]] Service<tenon_cache_tier_1> service() const noexcept { return service_; }
 
@@ -65,6 +75,7 @@ private:
     std::atomic<std::uint64_t> hits_{0};
     std::atomic<std::uint32_t> failures_{0};  // in a row
     std::atomic<std::int64_t> retry_ns_{0};
+    std::atomic<bool> suspect_{false};
     // Erases that it missed, and how many of them it has been emptied for since.
     std::atomic<std::uint64_t> missed_{0};
     std::atomic<std::uint64_t> made_good_{0};

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the stack does because other servers share a tier with it.
+#include "plugins/cache/stack/flight.hpp"
+#include "plugins/cache/stack/stack.hpp"
+
+#include <algorithm>
+
+namespace tenon::cache_stack {
+
+void Stack::Pending::add(const std::vector<Scope>& more) {
+    const std::lock_guard lock{mutex};
+    for (const Scope scope : more) {
+        ++scopes[scope];
+    }
+    count.store(scopes.size());
+}
+
+void Stack::Pending::remove(const std::vector<Scope>& done) {
+    const std::lock_guard lock{mutex};
+    for (const Scope scope : done) {
+        const auto found = scopes.find(scope);
+        if (--found->second == 0) {
+            scopes.erase(found);
+        }
+    }
+    count.store(scopes.size());
+}
+
+bool Stack::Pending::has_any(const StampList& stamps) const {
+    if (count.load() == 0) {
+        return false;
+    }
+    const std::lock_guard lock{mutex};
+    return std::any_of(stamps.begin(), stamps.end(), [&](const ScopeStamp& held) {
+        return scopes.find(held.scope) != scopes.end();
+    });
+}
+
+Consistency Stack::consistency_of(const Cache& cache) const {
+    return any_shared_ ? settings_.read()->times_of(cache.name).consistency : Consistency::timed;
+}
+
+bool Stack::on_reactor() const noexcept {
+    return services_.exec->current_reactor(services_.exec.self) >= 0;
+}
+
+bool Stack::any_suspect() const noexcept {
+    return std::any_of(tiers_.begin(), tiers_.end(), [](const auto& tier) {
+        return tier->suspect();
+    });
+}
+
+bool Stack::young(const Cache& cache, std::int64_t sequence) const {
+    // Sequences are real time, of this server in the tiers that are not shared.
+    const std::int64_t age_ns = services_.clock->now_real_ns(services_.clock.self) - sequence;
+    const std::chrono::nanoseconds most = settings_.read()->times_of(cache.name).suspect;
+    return age_ns >= -most.count() && age_ns < most.count();
+}
+
+void Stack::renew(std::vector<Scope> scopes) {
+    if (!any_shared_) {
+        return;
+    }
+    const auto write_all = [this](const std::vector<Scope>& all) {
+        for (const auto& tier : tiers_) {
+            for (const Scope scope : all) {
+                if (tier->shared()) {
+                    stamps_.renew(*tier, scope, now_ns());
+                }
+            }
+        }
+    };
+    if (!on_reactor()) {
+        write_all(scopes);
+        return;
+    }
+    pending_.add(scopes);
+    later([this, write_all, all = std::move(scopes)] {
+        (void)guard(nullptr, [&] { write_all(all); });
+        pending_.remove(all);
+    });
+}
+
+void Stack::renew_tag(std::uint32_t cache, std::uint64_t tag) {
+    const Scope scope = cache_at(cache).tag;
+    renew({clock_scope(scope), tag_scope(scope, tag)});
+}
+
+std::vector<Hold>
+Stack::hold(const Cache& cache, std::string_view key, const std::vector<Scope>& tags) {
+    std::vector<Hold> holds;
+    std::vector<Scope> scopes{clock_scope(cache.tag), cache.tag, key_scope(cache.tag, key)};
+    scopes.insert(scopes.end(), tags.begin(), tags.end());
+    for (const auto& tier : tiers_) {
+        Hold hold;
+        hold.tier = tier.get();
+        if (tier->shared() && stamps_.read(*tier, scopes, now_ns(), hold.stamps)) {
+            hold.clock = hold.stamps.front().stamp;
+            hold.stamps.erase(hold.stamps.begin());
+            holds.push_back(std::move(hold));
+        }
+    }
+    return holds;
+}
+
+void Stack::hold_tags(
+    const Cache& cache,
+    const std::vector<std::uint64_t>& tags,
+    std::vector<Hold>& holds
+) {
+    std::erase_if(holds, [&](Hold& hold) {
+        std::vector<Scope> more;
+        for (const std::uint64_t tag : tags) {
+            const Scope scope = tag_scope(cache.tag, tag);
+            if (std::none_of(hold.stamps.begin(), hold.stamps.end(), [&](const ScopeStamp& held) {
+                    return held.scope == scope;
+                })) {
+                more.push_back(scope);
+            }
+        }
+        if (more.empty()) {
+            return false;
+        }
+        // The clock is looked at last: whoever renews a tag has renewed it first.
+        return !stamps_.read(*hold.tier, more, now_ns(), hold.stamps) ||
+               !Stamps::hold(*hold.tier, {{clock_scope(cache.tag), hold.clock}}, now_ns());
+    });
+}
+
+bool Stack::held(const std::vector<Hold>& holds) const {
+    return !holds.empty() && std::all_of(holds.begin(), holds.end(), [&](const Hold& hold) {
+        return !pending_.has_any(hold.stamps) && Stamps::hold(*hold.tier, hold.stamps, now_ns());
+    });
+}
+
+void Stack::write_shared(
+    const std::vector<Hold>& holds,
+    const std::string& tier_key,
+    std::string_view data,
+    std::int64_t ttl_ns
+) {
+    for (const Hold& hold : holds) {
+        (void)hold.tier->put(tier_key, with_stamps(hold.stamps, data), now_ns(), ttl_ns);
+    }
+}
+
+void Stack::changed_elsewhere(std::string_view tier_key) {
+    if (const auto scope = scope_of(tier_key)) {
+        tags_.invalidate(*scope, next_sequence(), now_ns());
+        return;
+    }
+    if (!tier_key.empty()) {
+        return;  // an entry: what it took the place of counts for as long as its stamps say
+    }
+    for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
+        tags_.invalidate(caches_[i]->tag, next_sequence(), now_ns());
+    }
+    for (const auto& tier : tiers_) {
+        if (!tier->shared() && !tier->blocking()) {
+            tier->clear(now_ns());
+        }
+    }
+}
+
+void Stack::heard(Tier& tier, const tenon_cache_tier_event& event) {
+    switch (event.kind) {
+        case TENON_CACHE_TIER_KEY:
+            changed_elsewhere(view(event.subject));
+            break;
+        case TENON_CACHE_TIER_SUSPECT:
+            tier.set_suspect(true);
+            tier.distrust();  // what this server cannot hear of another may have failed to write
+            break;
+        case TENON_CACHE_TIER_TRUSTED:
+            changed_elsewhere({});  // what was missed is not told any more
+            tier.set_suspect(false);
+            break;
+        default:  // what others announce is not the stack's
+            break;
+    }
+}
+
+}  // namespace tenon::cache_stack
