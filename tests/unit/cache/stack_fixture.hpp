@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,6 +20,47 @@
 #include <vector>
 
 namespace tenon::test {
+
+// Lets loaders wait until the test says go.
+class Gate {
+public:
+    void open() {
+        const std::lock_guard lock{mutex_};
+        open_ = true;
+        changed_.notify_all();
+    }
+
+    void pass() {
+        std::unique_lock lock{mutex_};
+        ++waiting_;
+        changed_.notify_all();
+        changed_.wait(lock, [this] { return open_; });
+    }
+
+    void wait_for_one() {
+        std::unique_lock lock{mutex_};
+        changed_.wait(lock, [this] { return waiting_ > 0; });
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool open_ = false;
+    int waiting_ = 0;
+};
+
+// Within a minute, on whatever machine.
+template <class Condition>
+bool eventually(Condition condition) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::minutes{1};
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > until) {
+            return false;
+        }
+        std::this_thread::yield();
+    }
+    return true;
+}
 
 // A slow obvious tier that can be told to fail, and that gives values in pieces.
 class MapTier final : public CacheTier {

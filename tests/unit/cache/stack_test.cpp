@@ -11,49 +11,11 @@
 #include <thread>
 #include <vector>
 
+using tenon::test::eventually;
 using tenon::test::FakeReactor;
+using tenon::test::Gate;
 using tenon::test::MapTier;
 using tenon::test::StackFixture;
-
-namespace {
-
-// Lets loaders wait until the test says go.
-class Gate {
-public:
-    void open() {
-        const std::lock_guard lock{mutex_};
-        open_ = true;
-        changed_.notify_all();
-    }
-
-    void pass() {
-        std::unique_lock lock{mutex_};
-        ++waiting_;
-        changed_.notify_all();
-        changed_.wait(lock, [this] { return open_; });
-    }
-
-    void wait_for_one() {
-        std::unique_lock lock{mutex_};
-        changed_.wait(lock, [this] { return waiting_ > 0; });
-    }
-
-private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    bool open_ = false;
-    int waiting_ = 0;
-};
-
-template <class Condition>
-bool eventually(Condition condition) {
-    for (int i = 0; i < 200'000 && !condition(); ++i) {
-        std::this_thread::yield();
-    }
-    return condition();
-}
-
-}  // namespace
 
 TEST_CASE("a value is loaded once and then answered from the tiers", "[cache][C4]") {
     StackFixture f;
