@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bytes by key, bounded by memory, evicted by S3-FIFO, with a time to live. Thread-safe.
 //
-// Keys are spread over shards; each has its lock, its share of the memory and its own queues.
-// S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi, "FIFO queues are all you need for cache eviction", SOSP
-// 2023): new entries enter a small queue of a tenth of the room; those that were read before they
-// reach its end go on to the main queue, the others leave and only their hash is remembered, so
-// that one that comes back soon enters the main queue at once. The main queue gives an entry one
-// more round for each of its last reads, three at most. Scans and one-time keys pass through
-// without pushing out what is read again; a hit moves nothing.
+// Keys are spread over shards; each has its share of the memory, its own queues and a lock, which
+// only writers take. A reader marks that it is inside and finds the entry as it is; what writers
+// take out meanwhile is freed when those who may see it have left. S3-FIFO (Yang, Zhang, Qiu, Yue,
+// Rashmi, "FIFO queues are all you need for cache eviction", SOSP 2023): new entries enter a small
+// queue of a tenth of the room; those that were read before they reach its end go on to the main
+// queue, the others leave and only their hash is remembered, so that one that comes back soon
+// enters the main queue at once. The main queue gives an entry one more round for each of its last
+// reads, three at most. Scans and one-time keys pass through without pushing out what is read
+// again; a hit moves nothing.
 //
 // No thread and no clock of its own: expired entries go when they are met, and by sweep().
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace tenon::memory_cache {
@@ -31,7 +33,21 @@ class Shard;
 
 class MemoryCache {
 public:
-    using Reader = std::function<void(std::string_view value)>;
+    // Borrows a callable for the call.
+    class Reader {
+    public:
+        template <class Body>
+        Reader(const Body& body) noexcept  // NOLINT(google-explicit-constructor)
+            : body_{&body}, call_{[](const void* raw, std::string_view value) {
+                  (*static_cast<const Body*>(raw))(value);
+              }} {}
+
+        void operator()(std::string_view value) const { call_(body_, value); }
+
+    private:
+        const void* body_;
+        void (*call_)(const void*, std::string_view);
+    };
 
     // shards: a power of two, 1 .. 256. bytes_max counts keys, values and what holds them.
     MemoryCache(std::uint64_t bytes_max, std::uint32_t shards);
@@ -45,8 +61,8 @@ public:
     // The longest value that is kept: a quarter of a shard's room.
     [[nodiscard]] std::uint64_t value_bytes_max() const noexcept;
 
-    // Calls `reader` under the shard's lock and gives the expiry; nothing when there is no entry
-    // at now_ns.
+    // Calls `reader` and gives the expiry; nothing when there is no entry at now_ns. The reader is
+    // short and does not call back: writers wait for it when much is to be freed.
     [[nodiscard]] std::optional<std::int64_t>
     get(std::string_view key, std::int64_t now_ns, const Reader& reader);
 
@@ -58,7 +74,8 @@ public:
     // Walks over all entries when the prefix is not empty.
     void clear(std::string_view prefix);
 
-    // Drops what is expired at the latest time that any call has named. One shard's lock at a time.
+    // Drops what is expired at the latest time that any call has named, a few thousand entries
+    // under a lock at a time.
     void sweep();
 
     [[nodiscard]] Counters counters() const;

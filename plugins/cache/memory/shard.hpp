@@ -1,24 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// One shard of the memory cache: a chained hash table of entries in two queues, under one lock.
+// One shard of the memory cache: a chained hash table of entries in two queues. Writers take its
+// lock, readers none: they follow the chains while writers change them (readers.hpp).
 #pragma once
 
 #include "plugins/cache/memory/memory_cache.hpp"
+#include "plugins/cache/memory/readers.hpp"
 
+#include <atomic>
 #include <cstddef>
 
 namespace tenon::memory_cache {
 
-// Header of an entry; key and value follow in the same block.
+// Header of an entry; key and value follow in the same block. Readers look at the chain, the hash,
+// the sizes, the expiry and the bytes, of which only the chain changes once it can be found.
 struct Entry {
-    Entry* chain = nullptr;  // next in the bucket
-    Entry* newer = nullptr;  // neighbours in the queue
+    std::atomic<Entry*> chain{nullptr};  // next in the bucket
+    Entry* newer = nullptr;              // neighbours in the queue
     Entry* older = nullptr;
     std::uint64_t hash = 0;
     std::int64_t expires_ns = 0;
     std::uint32_t value_size = 0;
     std::uint16_t key_size = 0;
-    std::uint8_t reads = 0;  // 0 .. 3
+    std::atomic<std::uint8_t> reads{0};  // 0 .. 3
     bool in_main = false;
+
+    // Once it is taken out, when that was, where its place in the queue had been.
+    [[nodiscard]] std::uint64_t retired_epoch() const noexcept {
+        return reinterpret_cast<std::uintptr_t>(older);
+    }
+
+    void set_retired(std::uint64_t epoch) noexcept {
+        older = reinterpret_cast<Entry*>(static_cast<std::uintptr_t>(epoch));
+    }
 
     [[nodiscard]] std::string_view key() const noexcept { return {data(), key_size}; }
 
@@ -26,16 +39,18 @@ struct Entry {
         return {data() + key_size, value_size};
     }
 
-    // What it takes of the room: the block, what the allocator adds, and its share of the tables.
+    // What it takes of the room: the block as the allocator rounds it, and its share of the tables.
     [[nodiscard]] std::uint64_t bytes() const noexcept {
-        return sizeof(Entry) + key_size + value_size + k_overhead;
+        constexpr std::uint64_t k_block = 16;
+        const std::uint64_t block = sizeof(Entry) + key_size + value_size + sizeof(std::size_t);
+        return (block + k_block - 1) / k_block * k_block + k_share;
     }
 
     [[nodiscard]] const char* data() const noexcept {
         return reinterpret_cast<const char*>(this) + sizeof(Entry);
     }
 
-    static constexpr std::uint64_t k_overhead = 32;
+    static constexpr std::uint64_t k_share = 16;
 };
 
 class Queue {
@@ -84,7 +99,9 @@ public:
     Shard& operator=(const Shard&) = delete;
 
     void resize(std::uint64_t bytes_max);
-    [[nodiscard]] std::uint64_t bytes_max() const;
+
+    [[nodiscard]] std::uint64_t bytes_max() const noexcept { return bytes_max_.load(); }
+
     [[nodiscard]] std::optional<std::int64_t> get(
         std::uint64_t hash,
         std::string_view key,
@@ -102,27 +119,66 @@ public:
     void clear(std::string_view prefix);
     [[nodiscard]] std::int64_t latest_ns() const;
     void sweep(std::int64_t now_ns);
-    void add_to(Counters& sum) const;
+    void add_to(Counters& sum);
 
 private:
-    [[nodiscard]] Entry** find(std::uint64_t hash, std::string_view key) noexcept;
-    void unlink(Entry** link) noexcept;
+    using Link = std::atomic<Entry*>;
+
+    // Buckets, a power of two of them.
+    struct Table {
+        explicit Table(std::size_t count)
+            : links(std::make_unique<Link[]>(count)), mask{count - 1} {}
+
+        [[nodiscard]] Link& of(std::uint64_t hash) const noexcept { return links[hash & mask]; }
+
+        std::unique_ptr<Link[]> links;
+        std::size_t mask;
+    };
+
+    // Taken out, perhaps still read; freed two epochs later.
+    struct RetiredTable {
+        std::unique_ptr<Table> table;
+        std::uint64_t epoch;
+    };
+
+    // Of a reader that is inside: what it finds, also while writers move entries.
+    [[nodiscard]] const Entry*
+    find_inside(std::uint64_t hash, std::string_view key, std::int64_t now_ns, bool& expired) const;
+    // The others under the lock.
+    [[nodiscard]] Link& find(std::uint64_t hash, std::string_view key) noexcept;
+    void unlink(Link& link) noexcept;
+    void retire(Entry& entry) noexcept;
+    [[nodiscard]] std::uint64_t retired_bytes_max() const noexcept;
     void drop(Entry& entry) noexcept;
+    void drop_expired(std::uint64_t hash, std::string_view key, std::int64_t now_ns);
     void make_room(std::int64_t now_ns) noexcept;
     void evict_small(std::int64_t now_ns) noexcept;
     void evict_main(std::int64_t now_ns) noexcept;
     void grow();
+    // Frees what nobody can see any more; waits for readers when too much is left.
+    void reclaim(std::uint64_t most_bytes) noexcept;
+
+    [[nodiscard]] std::uint64_t bytes() const noexcept {
+        return small_.bytes() + main_.bytes() + retired_bytes_;
+    }
 
     template <class Wanted>
-    std::uint64_t drop_if(Wanted wanted);
+    std::uint64_t drop_if(std::size_t from, std::size_t count, Wanted wanted);
 
-    mutable std::mutex mutex_;
-    std::uint64_t bytes_max_;
-    std::vector<Entry*> buckets_;
+    Readers readers_;
+    std::atomic<Table*> table_;
+    std::atomic<std::uint64_t> moved_{0};  // counted before and after entries move to another table
+    std::atomic<std::uint64_t> bytes_max_;
+    mutable std::mutex mutex_;  // of what follows
+    std::unique_ptr<Table> owned_table_;
     Queue small_, main_;
     Ghosts ghosts_;
+    Entry* retired_oldest_ = nullptr;  // by `newer`, in order of epochs
+    Entry* retired_newest_ = nullptr;
+    std::vector<RetiredTable> retired_tables_;
+    std::uint64_t retired_bytes_ = 0;
     std::int64_t latest_ns_ = INT64_MIN;
-    Counters counters_;  // all but bytes
+    Counters counters_;  // all but bytes, hits and misses
 };
 
 }  // namespace tenon::memory_cache

@@ -286,3 +286,45 @@ TEST_CASE("a reader sees only what was put under its key, from many threads", "[
     CHECK(wrong == 0);
     CHECK(cache.counters().bytes <= 256 * 1024);
 }
+
+TEST_CASE("who reads a value keeps it while others replace and erase it", "[cache][C2]") {
+    MemoryCache cache{1 << 20, 1};
+    REQUIRE(cache.put("k", std::string(1000, 'a'), 0, 10));
+    std::string seen;
+    (void)cache.get("k", 0, [&](std::string_view value) {
+        // The writer ends while this reader is inside: it waits for no reader of so little.
+        std::thread{[&] {
+            REQUIRE(cache.put("k", std::string(1000, 'b'), 0, 10));
+            CHECK(cache.erase("k"));
+            REQUIRE(cache.put("k", std::string(1000, 'c'), 0, 10));
+        }}.join();
+        seen = value;
+    });
+    CHECK(seen == std::string(1000, 'a'));
+    CHECK(read(cache, "k") == std::string(1000, 'c'));
+    CHECK(cache.counters().bytes < 1200);
+}
+
+TEST_CASE("readers find what is there while the table grows under them", "[cache][C2]") {
+    MemoryCache cache{64 << 20, 1};
+    for (int i = 0; i < 64; ++i) {
+        REQUIRE(cache.put("fixed" + std::to_string(i), "v", 0, 10));
+    }
+    std::atomic<bool> growing{true};
+    std::atomic<std::uint64_t> wrong{0};
+    std::thread reader{[&] {
+        for (unsigned i = 0; growing; ++i) {
+            const std::string value = read(cache, "fixed" + std::to_string(i % 64));
+            wrong += value != "v" && value != "-" ? 1U : 0U;
+        }
+    }};
+    for (int i = 0; i < 50'000; ++i) {
+        REQUIRE(cache.put("more" + std::to_string(i), "w", 0, 10));
+    }
+    growing = false;
+    reader.join();
+    CHECK(wrong == 0);
+    for (int i = 0; i < 64; ++i) {
+        CHECK(read(cache, "fixed" + std::to_string(i)) == "v");
+    }
+}
