@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waits between attempts that fail: doubling from a first to a longest wait, each one spread by a
-// quarter to either side so that callers that failed together do not come back together.
+// Waits between attempts that fail: growing from a first to a longest wait, each one spread so that
+// callers that failed together do not come back together; and how many may be made again at all.
 //
 // Neither sleeps nor reads a clock: it only says how long. Not thread-safe. Times in nanoseconds.
 #pragma once
@@ -39,20 +39,39 @@ private:
     std::uint64_t state_;
 };
 
+enum class Spread : std::uint8_t {
+    quarter,  // by a quarter to either side, first_ns .. longest_ns
+    full      // 1 ns .. the wait: M. Brooker, "Exponential Backoff And Jitter", AWS, 2015
+};
+
 struct BackoffOptions {
     std::int64_t first_ns = 50'000'000;
-    std::int64_t longest_ns = 5'000'000'000;
+    std::int64_t longest_ns = 5'000'000'000;  // at most 2^55
+    std::int64_t factor_percent = 200;        // 100 .. 1000
+    Spread spread = Spread::quarter;
 };
+
+// Towards other people's servers.
+inline constexpr BackoffOptions k_upstream_backoff{200'000'000, 60'000'000'000, 150, Spread::full};
 
 class Backoff {
 public:
     Backoff(BackoffOptions options, std::uint64_t seed) noexcept
         : options_{options}, jitter_{seed}, next_ns_{options.first_ns} {}
 
-    // The wait before the next attempt, first_ns .. longest_ns.
+    // The wait before the next attempt.
     [[nodiscard]] std::int64_t next() noexcept {
         const std::int64_t base = next_ns_;
-        next_ns_ = base > options_.longest_ns / 2 ? options_.longest_ns : 2 * base;
+        next_ns_ = base > options_.longest_ns / options_.factor_percent * 100
+                       ? options_.longest_ns
+                       : std::min(
+                             base / 100 * options_.factor_percent +
+                                 base % 100 * options_.factor_percent / 100,
+                             options_.longest_ns
+                         );
+        if (options_.spread == Spread::full) {
+            return 1 + static_cast<std::int64_t>(jitter_.next() % static_cast<std::uint64_t>(base));
+        }
         return std::clamp(jitter_.spread(base, 25), options_.first_ns, options_.longest_ns);
     }
 
@@ -63,6 +82,26 @@ private:
     BackoffOptions options_;
     Jitter jitter_;
     std::int64_t next_ns_;
+};
+
+// Keeps repeated attempts a small part of all, so that they never make an overload worse: every
+// first attempt earns a tenth of a repetition, up to ten of them. Not thread-safe.
+class RetryBudget {
+public:
+    void first_attempt() noexcept { tenths_ = std::min(tenths_ + 1, k_most); }
+
+    // True: one more attempt may be made, and is counted.
+    [[nodiscard]] bool take() noexcept {
+        if (tenths_ < 10) {
+            return false;
+        }
+        tenths_ -= 10;
+        return true;
+    }
+
+private:
+    static constexpr std::int32_t k_most = 100;
+    std::int32_t tenths_ = 10;
 };
 
 }  // namespace tenon
