@@ -5,8 +5,9 @@
 // A token bucket that must never break such a limit, whatever the alignment, may use burst + rate *
 // t
 // <= limit, so it leaves the burst unused; one that is aligned uses all of it. Aligned means: a
-// request is charged to every window in which the upstream may count it, by the error of the clocks
-// and the time on the way, and the count is put right by what the upstream says (its headers).
+// request is charged to every window in which the upstream may count it. Those are the windows that
+// the error of the clocks allows when it is sent, and each one that begins before it is answered,
+// however long it takes. The count is put right by what the upstream says (its headers).
 //
 // The correction is an upper bound of the truth. An answer that says "used U" was made after
 // everything that had been answered when its request was sent. What it may lack is only what was
@@ -31,11 +32,12 @@ struct UpstreamTime {
 
 class ExchangeWindow {
 public:
-    // One request's part in the windows; kept by the caller until it is answered, lost or not sent.
+    // One request's part in the windows: kept by the caller until it is answered, lost or given
+    // back, each once.
     struct Charge {
-        std::int64_t cost = 0;
-        std::int64_t first = 0, last = -1;       // windows charged; last < first: none
-        std::array<std::int64_t, 2> answered{};  // in these windows when it was sent
+        std::int64_t cost = 0;      // 0: none
+        std::int64_t first = 0;     // window in which it may be counted
+        std::int64_t answered = 0;  // in that window when it was sent
     };
 
     ExchangeWindow(std::int64_t limit, std::int64_t period_ns) noexcept
@@ -70,46 +72,46 @@ public:
 
     // Takes, whatever is left: ask when() first.
     [[nodiscard]] Charge take(UpstreamTime at, std::int64_t cost) noexcept {
-        Charge out{cost, first_of(at), last_of(at), {}};
-        for (std::int64_t i = out.first; i <= out.last; ++i) {
+        const std::int64_t first = first_of(at);
+        const Charge out{cost, first, slot(first).answered};
+        for (std::int64_t i = first; i <= last_of(at); ++i) {
             Slot& each = slot(i);
-            out.answered.at(static_cast<std::size_t>(i - out.first)) = each.answered;
             each.used += cost;
             each.sent += cost;
         }
+        open_ += cost;
         return out;
     }
 
     // Nothing of it reached the upstream.
     void give_back(const Charge& charge) noexcept {
-        for (std::int64_t i = charge.first; i <= charge.last; ++i) {
-            release(i, charge.cost);
+        for (Slot& each : slots_) {
+            if (each.index >= charge.first) {
+                each.used = std::max<std::int64_t>(each.used - charge.cost, 0);
+                each.sent = std::max<std::int64_t>(each.sent - charge.cost, 0);
+            }
         }
+        open_ -= charge.cost;
     }
+
+    // It was sent, and no answer is waited for any more: stays charged where it is.
+    void lost(const Charge& charge) noexcept { open_ -= charge.cost; }
 
     // It was answered `at`, and the upstream said how much is used; negative: it did not say.
     void answered(const Charge& charge, UpstreamTime at, std::int64_t used) noexcept {
-        const std::int64_t latest = at.latest_ns / period_ns_;
-        for (std::int64_t i = charge.first; i <= charge.last; ++i) {
-            if (i > latest) {  // answered before that window began
-                release(i, charge.cost);
-            } else if (Slot& each = slot(i); each.index == i) {
-                each.answered += charge.cost;
-            }
-        }
-        // Only when there is no doubt which window the upstream speaks of.
-        if (used < 0 || charge.last < charge.first || charge.first != latest) {
+        if (charge.cost == 0) {
             return;
         }
-        if (Slot& each = slot(latest); each.index == latest) {
-            each.used = used + each.sent - charge.answered[0] - charge.cost;
+        const std::int64_t latest = std::max<std::int64_t>(at.latest_ns, 0) / period_ns_;
+        for (Slot& each : slots_) {
+            each.answered += each.index >= charge.first ? charge.cost : 0;
         }
-    }
-
-    // The upstream refused: its count is at the limit, whatever ours says.
-    void exhaust(UpstreamTime at) noexcept {
-        Slot& each = slot(last_of(at));
-        each.used = std::max(each.used, limit_);
+        open_ -= charge.cost;
+        // Only when there is no doubt which window the upstream speaks of.
+        Slot& only = slots_[static_cast<std::size_t>(latest & 1)];
+        if (used >= 0 && charge.first == latest && only.index == latest) {
+            only.used = used + only.sent - charge.answered - charge.cost;
+        }
     }
 
     // Of the window that is `at`, the fuller one when there are two.
@@ -139,20 +141,14 @@ private:
         return std::min(std::max<std::int64_t>(at.latest_ns, 0) / period_ns_, first_of(at) + 1);
     }
 
-    // That of a later window takes the place of the one before the last.
+    // That of a later window takes the place of the one before the last, and begins with what is
+    // not answered yet.
     [[nodiscard]] Slot& slot(std::int64_t index) noexcept {
         Slot& out = slots_[static_cast<std::size_t>(index & 1)];
         if (out.index < index) {
-            out = Slot{index, 0, 0, 0};
+            out = Slot{index, open_, open_, 0};
         }
         return out;
-    }
-
-    void release(std::int64_t index, std::int64_t cost) noexcept {
-        if (Slot& each = slot(index); each.index == index) {
-            each.used = std::max<std::int64_t>(each.used - cost, 0);
-            each.sent = std::max<std::int64_t>(each.sent - cost, 0);
-        }
     }
 
     // From a window's begin until `units` more than its pace at the begin may be used.
@@ -168,6 +164,7 @@ private:
     std::int64_t limit_;
     std::int64_t period_ns_;
     std::array<Slot, 2> slots_{};
+    std::int64_t open_ = 0;  // cost of what is neither answered, lost nor given back
 };
 
 }  // namespace tenon

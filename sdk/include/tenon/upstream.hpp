@@ -202,9 +202,15 @@ public:
 
     // What it cost stays charged: the upstream may have counted it.
     void lost(std::uint64_t id, std::int64_t now_ns) {
-        if (const auto sent = take_out(id)) {
-            breaker_.ended(sent->epoch, false, now_ns);
+        const auto sent = take_out(id);
+        if (!sent) {
+            return;
         }
+        address_.lost(sent->address);
+        if (Account* const account = account_of(sent->request.account)) {
+            account->ledger.lost(sent->orders);
+        }
+        breaker_.ended(sent->epoch, false, now_ns);
     }
 
     // upstream_failed: it did not go because the upstream could not be reached.

@@ -52,11 +52,11 @@ struct RequestCost {
 };
 
 // Where the upstream's clock stands: its time is the monotonic one plus offset_ns, give or take the
-// error. A request sent now is counted after at most transit_ns.
+// error. An error that is too small loses the promise; one that is too large only costs time near
+// the windows' ends.
 struct UpstreamClock {
     std::int64_t offset_ns = 0;
     std::int64_t error_ns = 1'000'000'000;
-    std::int64_t transit_ns = 500'000'000;
 };
 
 // Per mille of the published limits; none: no such level.
@@ -117,7 +117,7 @@ public:
     [[nodiscard]] std::int64_t
     when(const RequestCost& cost, Lane lane, std::int64_t now_ns) noexcept {
         std::int64_t free_ns = std::max(now_ns, blocked_ns_);
-        const UpstreamTime at = sending(now_ns);
+        const UpstreamTime at = upstream_time(now_ns);
         const std::int64_t share_now = share(now_ns);
         for (Limit& each : limits_) {
             const std::int64_t need = cost.of(each.unit);
@@ -140,7 +140,7 @@ public:
         std::int64_t now_ns
     ) noexcept {
         std::int64_t free_ns = when(cost, lane, now_ns);
-        const UpstreamTime at = sending(now_ns);
+        const UpstreamTime at = upstream_time(now_ns);
         const std::int64_t share_now = share(now_ns);
         for (Limit& each : limits_) {
             const std::int64_t need = cost.of(each.unit);
@@ -171,7 +171,7 @@ public:
         Charges out{};
         for (std::size_t i = 0; i < limits_.size(); ++i) {
             if (const std::int64_t need = cost.of(limits_[i].unit); need > 0) {
-                out.at(i) = limits_[i].window.take(sending(now_ns), need);
+                out.at(i) = limits_[i].window.take(upstream_time(now_ns), need);
             }
         }
         return out;
@@ -183,9 +183,15 @@ public:
         }
     }
 
+    void lost(const Charges& charges) noexcept {
+        for (std::size_t i = 0; i < limits_.size(); ++i) {
+            limits_[i].window.lost(charges.at(i));
+        }
+    }
+
     void answered(const Charges& charges, const Used& used, std::int64_t now_ns) noexcept {
         for (std::size_t i = 0; i < limits_.size(); ++i) {
-            limits_[i].window.answered(charges.at(i), receiving(now_ns), used.at(i));
+            limits_[i].window.answered(charges.at(i), upstream_time(now_ns), used.at(i));
         }
     }
 
@@ -195,7 +201,7 @@ public:
             cut_ = std::max<std::int64_t>(share(now_ns) * 1000 / share_ / 2, k_cut_min);
             cut_ns_ = now_ns;
         }
-        const UpstreamTime at = sending(now_ns);
+        const UpstreamTime at = upstream_time(now_ns);
         std::int64_t until_ns = now_ns + retry_after_ns;
         for (Limit& each : limits_) {
             if (retry_after_ns <= 0 && each.window.period_ns() <= k_day_ns / 2) {
@@ -215,7 +221,7 @@ public:
 
     // Of the i-th limit in the window that is now.
     [[nodiscard]] std::int64_t used(std::size_t i, std::int64_t now_ns) noexcept {
-        return i < limits_.size() ? limits_[i].window.used(sending(now_ns)) : 0;
+        return i < limits_.size() ? limits_[i].window.used(upstream_time(now_ns)) : 0;
     }
 
 private:
@@ -229,12 +235,7 @@ private:
     static constexpr std::int64_t k_ban_ns = 120'000'000'000;
     static constexpr std::int64_t k_day_ns = 86'400'000'000'000;
 
-    [[nodiscard]] UpstreamTime sending(std::int64_t now_ns) const noexcept {
-        const std::int64_t at_ns = now_ns + clock_.offset_ns;
-        return {at_ns - clock_.error_ns, at_ns + clock_.error_ns + clock_.transit_ns};
-    }
-
-    [[nodiscard]] UpstreamTime receiving(std::int64_t now_ns) const noexcept {
+    [[nodiscard]] UpstreamTime upstream_time(std::int64_t now_ns) const noexcept {
         const std::int64_t at_ns = now_ns + clock_.offset_ns;
         return {at_ns - clock_.error_ns, at_ns + clock_.error_ns};
     }
