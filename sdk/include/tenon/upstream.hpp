@@ -156,7 +156,8 @@ public:
         if (shut_ns > now_ns) {
             return wait(shut_ns);
         }
-        std::int64_t retry_ns = queue_.first_deadline_ns();
+        // When the first of them is late.
+        std::int64_t retry_ns = std::min(queue_.first_deadline_ns(), INT64_MAX - 1) + 1;
         const auto ready = queue_.pop([&](const OutboundRequest& request) {
             const auto [may, at_ns] = ask(request, now_ns);
             retry_ns = std::min(retry_ns, std::max(at_ns, now_ns + 1));

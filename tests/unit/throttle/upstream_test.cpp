@@ -130,7 +130,8 @@ TEST_CASE("a request whose time is over is told, and charged nothing", "[throttl
     REQUIRE(up.submit(request(2, Lane::query, 2, k_second), 0).accepted);
     CHECK(sent(up, 0) == std::vector<std::uint64_t>{1});
     CHECK(up.next(0).kind == Upstream::Step::Kind::wait);
-    CHECK(up.next(0).at_ns == k_second);
+    CHECK(up.next(0).at_ns == k_second + 1);
+    CHECK(up.next(k_second).at_ns > k_second);
     const auto late = up.next(k_second + 1);
     CHECK(late.kind == Upstream::Step::Kind::refuse);
     CHECK(late.id == 2);
