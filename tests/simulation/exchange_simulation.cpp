@@ -174,9 +174,11 @@ private:
             } else {
                 if (step.kind == Upstream::Step::Kind::wait && step.at_ns < wake_ns_) {
                     wake_ns_ = step.at_ns;
-                    world_.time.at(step.at_ns, [this] {
-                        wake_ns_ = INT64_MAX;
-                        pump();
+                    world_.time.at(step.at_ns, [this, at_ns = step.at_ns] {
+                        if (wake_ns_ == at_ns) {  // else an earlier one has come in between
+                            wake_ns_ = INT64_MAX;
+                            pump();
+                        }
                     });
                 }
                 return;

@@ -38,6 +38,7 @@ public:
         std::int64_t cost = 0;      // 0: none
         std::int64_t first = 0;     // window in which it may be counted
         std::int64_t answered = 0;  // in that window when it was sent
+        std::uint64_t sequence = 0;
     };
 
     ExchangeWindow(std::int64_t limit, std::int64_t period_ns) noexcept
@@ -52,7 +53,7 @@ public:
 
     // The upstream's time at which `cost` may be taken if nobody else takes any; at most
     // at.latest_ns: now. `cap`: the most that may be used of a window. `pace`: 0, or what may be
-    // used at a window's begin, growing to the cap over nine tenths of it.
+    // used at a window's begin, growing to the cap over 19 twentieths of it.
     [[nodiscard]] std::int64_t
     when(UpstreamTime at, std::int64_t cost, std::int64_t cap, std::int64_t pace) noexcept {
         std::int64_t free_ns = at.latest_ns;
@@ -73,7 +74,7 @@ public:
     // Takes, whatever is left: ask when() first.
     [[nodiscard]] Charge take(UpstreamTime at, std::int64_t cost) noexcept {
         const std::int64_t first = first_of(at);
-        const Charge out{cost, first, slot(first).answered};
+        const Charge out{cost, first, slot(first).answered, ++sequence_};
         for (std::int64_t i = first; i <= last_of(at); ++i) {
             Slot& each = slot(i);
             each.used += cost;
@@ -109,9 +110,15 @@ public:
         open_ -= charge.cost;
         // Only when there is no doubt which window the upstream speaks of.
         Slot& only = slots_[static_cast<std::size_t>(latest & 1)];
-        if (used >= 0 && charge.first == latest && only.index == latest) {
-            only.used = used + only.sent - charge.answered - charge.cost;
+        if (used < 0 || charge.first != latest || only.index != latest) {
+            return;
         }
+        if (charge.sequence < only.told_by) {  // older news: at least that much
+            only.used = std::max(only.used, used);
+            return;
+        }
+        only.told_by = charge.sequence;
+        only.used = used + only.sent - charge.answered - charge.cost;
     }
 
     // Of the window that is `at`, the fuller one when there are two.
@@ -130,6 +137,7 @@ private:
         std::int64_t used = 0;      // at most, by the upstream's count
         std::int64_t sent = 0;      // charged by us
         std::int64_t answered = 0;  // of that
+        std::uint64_t told_by = 0;  // the request whose answer put `used` right last
     };
 
     [[nodiscard]] std::int64_t first_of(UpstreamTime at) const noexcept {
@@ -146,14 +154,14 @@ private:
     [[nodiscard]] Slot& slot(std::int64_t index) noexcept {
         Slot& out = slots_[static_cast<std::size_t>(index & 1)];
         if (out.index < index) {
-            out = Slot{index, open_, open_, 0};
+            out = Slot{index, open_, open_, 0, 0};
         }
         return out;
     }
 
     // From a window's begin until `units` more than its pace at the begin may be used.
     [[nodiscard]] std::int64_t paced_ns(std::int64_t units, std::int64_t cap) const noexcept {
-        const std::int64_t ramp_ns = period_ns_ / 10 * 9;
+        const std::int64_t ramp_ns = period_ns_ / 20 * 19;
         if (units <= 0 || cap <= 0) {
             return 0;
         }
@@ -164,6 +172,7 @@ private:
     std::int64_t limit_;
     std::int64_t period_ns_;
     std::array<Slot, 2> slots_{};
+    std::uint64_t sequence_ = 0;
     std::int64_t open_ = 0;  // cost of what is neither answered, lost nor given back
 };
 

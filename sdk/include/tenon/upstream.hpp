@@ -55,7 +55,7 @@ struct UpstreamOptions {
     std::size_t queue_max = 1000;
     std::size_t in_flight_max = 64;  // the last eighth, at least one, is for urgent ones
     std::size_t accounts_max = 256;
-    std::int64_t reserve = 50;  // weight that only urgent ones may use, of each window
+    std::int64_t reserve = 40;  // weight of each window for urgent ones; and as much for orders
     std::int64_t share = 1000;  // per mille; see share_of_level
     UpstreamClock clock;
     RateBreakerOptions breaker;

@@ -5,8 +5,8 @@
 // lane      may use of each window
 // urgent    the whole published limit: nothing but the limit itself stops a cancel
 // order     the share in force, without the reserve that is kept for urgent ones
-// query,    the same, and not faster than it lasts: the allowance grows from a burst to the whole
-// backfill  over nine tenths of the window, so that data never leaves an order without
+// query,    the same without another such reserve for orders, and not faster than it lasts: the
+// backfill  allowance grows from a burst to the whole over nearly all of the window
 //
 // share     of the published limits, by level: conservative 0.5, moderate 0.75, aggressive 0.95,
 //           unlimited 1. A refusal (429) halves it and waits as long as it says; a tenth of the
@@ -80,7 +80,7 @@ public:
     static constexpr Used k_not_said{-1, -1, -1, -1};
 
     // At most k_limits_max limits, the others are left out. reserve: units of weight and requests
-    // in each window that only the urgent lane may use.
+    // in each window that only the urgent lane may use, and as many that it shares with orders.
     UpstreamLedger(std::span<const PublishedLimit> limits, std::int64_t reserve) {
         for (const PublishedLimit& each : limits.first(std::min(limits.size(), k_limits_max))) {
             limits_.push_back({each.unit, ExchangeWindow{each.limit, each.period_ns}});
@@ -247,7 +247,10 @@ private:
         }
         const std::int64_t part =
             std::max<std::int64_t>(limit.window.limit() * share_now / 1000, 1);
-        return limit.unit == LimitUnit::orders ? part : std::max<std::int64_t>(part - reserve_, 1);
+        if (limit.unit == LimitUnit::orders) {
+            return part;
+        }
+        return std::max<std::int64_t>(part - (lane == Lane::order ? 1 : 2) * reserve_, 1);
     }
 
     // Enough at a window's begin for one costly request.

@@ -75,7 +75,10 @@ TEST_CASE("one client's requests go by their deadlines", "[throttle][H3]") {
     CHECK(sent(up, k_second) == std::vector<std::uint64_t>{1, 2, 3, 4});
 }
 
-TEST_CASE("the budget for cancels is there when data has used up the rest", "[throttle][H7]") {
+TEST_CASE(
+    "the budget for cancels and orders is there when data has used up the rest",
+    "[throttle][H7]"
+) {
     Upstream up{exchange()};
     std::int64_t now = 0;
     std::uint64_t id = 0;
@@ -84,8 +87,13 @@ TEST_CASE("the budget for cancels is there when data has used up the rest", "[th
         while (up.submit(request(++id, Lane::query, 10, now + k_second), now).accepted) {}
         data += 10 * static_cast<std::int64_t>(sent(up, now).size());
     }
-    CHECK(data == 5'950);
-    for (int i = 0; i < 50; ++i) {
+    CHECK(data == 5'920);
+    for (int i = 0; i < 40; ++i) {
+        REQUIRE(up.submit(request(++id, Lane::order, 1, now), now).accepted);
+        CHECK(sent(up, now) == std::vector<std::uint64_t>{id});
+    }
+    CHECK_FALSE(up.submit(request(++id, Lane::order, 1, now), now).accepted);
+    for (int i = 0; i < 40; ++i) {
         REQUIRE(up.submit(request(++id, Lane::urgent, 1, now), now).accepted);
         CHECK(sent(up, now) == std::vector<std::uint64_t>{id});
     }
@@ -302,8 +310,8 @@ TEST_CASE("the upstream's own count puts ours right, whatever overtakes what", "
     CHECK(up.used(0, now) == 30);
     up.answered(2, used(520), now + k_second);  // somebody else used 500 and 1 is not counted yet
     CHECK(up.used(0, now + k_second) == 540);
-    up.answered(1, used(510), now + k_second);  // made before that one
-    CHECK(up.used(0, now + k_second) == 530);
+    up.answered(1, used(510), now + k_second);  // made before that one, and says nothing new
+    CHECK(up.used(0, now + k_second) == 540);
     up.answered(3, used(530), now + k_second);
     CHECK(up.used(0, now + k_second) == 550);
     REQUIRE(up.submit(request(4, Lane::order, 1, k_minute), now + k_second).accepted);
