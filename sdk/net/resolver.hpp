@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Addresses of a host's name, asked of the system on the blocking pool and kept for a minute. An
+// answer that is older is used when the system gives none. All on one reactor.
+#pragma once
+
+#include "sdk/net/timer.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <sys/socket.h>
+#include <vector>
+
+namespace tenon::net {
+
+struct Address {
+    sockaddr_storage storage{};
+    socklen_t size = 0;
+};
+
+class Resolver {
+public:
+    // No address: why, for people.
+    using Done = std::function<void(const std::vector<Address>&, const std::string& reason)>;
+
+    static constexpr std::int64_t k_kept_ns = 60'000'000'000;
+
+    Resolver(Exec exec, std::uint32_t reactor);
+    ~Resolver();
+    Resolver(const Resolver&) = delete;
+    Resolver& operator=(const Resolver&) = delete;
+
+    // `done` comes later, on the reactor; not at all when the resolver goes first. A question that
+    // the system takes long for holds a thread of the pool.
+    void resolve(const std::string& host, const std::string& port, Done done);
+
+private:
+    struct Answer {
+        std::vector<Address> addresses;
+        std::string reason;
+    };
+
+    struct Known {
+        std::vector<Address> addresses;
+        std::int64_t until_ns = 0;
+    };
+
+    // What a question on the pool holds on to: nothing of ours once `open` is false.
+    struct Gate {
+        std::mutex mutex;
+        bool open = true;
+    };
+
+    [[nodiscard]] static Answer ask(const std::string& host, const std::string& port, bool numeric);
+    void answered(const std::string& key, Answer answer);
+
+    Exec exec_;
+    std::uint32_t reactor_;
+    std::map<std::string, Known> known_;
+    std::map<std::string, std::vector<Done>> asked_;
+    std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+};
+
+}  // namespace tenon::net
