@@ -356,7 +356,7 @@ void HttpClient::later() {
 
 void HttpClient::request_lost(const PendingPtr& pending, bool left, const std::string& reason) {
     pending->has_left = pending->has_left || left;
-    const bool again = !left || pending->request.method == "GET";
+    const bool again = !left || (options_.repeat_gets && pending->request.method == "GET");
     if (!closed_ && again && pending->repeats < k_repeats_max) {
         ++pending->repeats;
         ++counts_.repeated;

@@ -4,7 +4,7 @@
 //
 // An answer tells certainly whether the request may have reached the server. A request of which
 // nothing has left is given to another connection; one that has left is sent again only when it is
-// repeatable (GET). Answers must have a length or be chunked. No redirects, no proxies, no
+// a GET and the options allow it. Answers must have a length or be chunked. No redirects, no proxies, no
 // compression, no pipelining: a lost connection costs one request.
 #pragma once
 
@@ -52,6 +52,9 @@ struct HttpClientOptions {
     Url url;  // of the server; its path is not used
     std::string user_agent = "tenon";
     std::size_t connections_max = 8;
+    // A GET that has left and got no answer is sent again, twice at most. Off where each request
+    // has a price: who pays asks again.
+    bool repeat_gets = true;
     std::size_t waiting_max = 1024;
     std::size_t body_max = 16'777'216;
     std::int64_t connect_timeout_ns = 5'000'000'000;

@@ -48,6 +48,7 @@ struct RestReply {
     // the exchange's clock; 0 when it was not sent or not signed. After signed_ms + window_ms (and
     // a margin for the clock) the exchange accepts this request no more.
     std::int64_t signed_ms = 0, window_ms = 0;
+    std::int64_t sent_ns = 0;  // monotonic, when it was written; 0: it was not
 };
 
 class RestClient {

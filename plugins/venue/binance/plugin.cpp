@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// tenon.venue.binance: settings, what is served, metrics and health; the rest is in Connector.
+#include "plugins/venue/binance/connector.hpp"
+
+#include <tenon/feed.hpp>
+#include <tenon/instruments.hpp>
+
+#include <algorithm>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+
+namespace tenon::binance_venue {
+namespace {
+
+[[nodiscard]] std::string text_of_file(const std::string& path) {
+    std::ifstream in{path, std::ios::binary};
+    std::string text{std::istreambuf_iterator<char>{in}, {}};
+    if (!in) {
+        throw Error{TENON_INVALID, "weights_file: " + path + " cannot be read"};
+    }
+    return text;
+}
+
+class BinancePlugin final : public Plugin, public Feed {
+public:
+    explicit BinancePlugin(const tenon_host* raw) : Plugin{raw}, Feed{raw} { provide<Feed>(this); }
+
+    void configure(std::string_view json, bool dry_run) override {
+        auto settings = std::make_unique<const BinanceSettings>(
+            Settings{json}, host().environment("deployment_dir")
+        );
+        (void)RequestWeights{text_of_file(settings->weights_file)};
+        if (!dry_run) {
+            settings_ = std::move(settings);
+        }
+    }
+
+    void start() override;
+    void stop() noexcept override;
+
+    [[nodiscard]] bool serves(std::uint32_t instrument) const noexcept override {
+        return std::find(served_.begin(), served_.end(), instrument) != served_.end();
+    }
+
+    void snapshots(const Send& send) override {
+        if (connector_) {
+            connector_->feed().snapshots(send);
+        }
+    }
+
+private:
+    [[nodiscard]] std::vector<FeedSymbol> listed_symbols() const;
+    [[nodiscard]] RestMetrics rest_metrics() const;
+    [[nodiscard]] FeedMetrics feed_metrics() const;
+    void set_health(std::string_view component, bool well, const std::string& reason) const;
+
+    std::unique_ptr<const BinanceSettings> settings_;
+    std::vector<std::uint32_t> served_;  // fixed between start and stop
+    net::Exec exec_;
+    Service<tenon_health_1> health_;
+    Log log_;
+    std::optional<ThrottleGate> gate_;
+    std::unique_ptr<Connector> connector_;  // reactor 0's
+};
+
+std::vector<FeedSymbol> BinancePlugin::listed_symbols() const {
+    const InstrumentList instruments{host()};
+    const std::string instance = host().environment("instance");
+    std::vector<FeedSymbol> symbols;
+    const auto add = [&](const tenon_instrument& instrument) {
+        symbols.push_back(
+            {instrument.id,
+             std::string{view(instrument.symbol)},
+             {instrument.price_scale, instrument.quantity_scale}}
+        );
+    };
+    for (const std::string& name : settings_->symbols) {
+        const tenon_instrument* const found = instruments.find(name);
+        if (found == nullptr) {
+            throw Error{TENON_INVALID, "symbols: " + name + " is not a listed instrument"};
+        }
+        add(*found);
+    }
+    for (std::uint32_t id = 0; settings_->symbols.empty() && id < instruments.size(); ++id) {
+        if (view(instruments.at(id).venue) == instance) {
+            add(instruments.at(id));
+        }
+    }
+    if (symbols.empty()) {
+        throw Error{TENON_INVALID, "no instrument is listed for the venue " + instance};
+    }
+    return symbols;
+}
+
+RestMetrics BinancePlugin::rest_metrics() const {
+    const Metrics metrics{host()};
+    RestMetrics out;
+    constexpr std::array<std::string_view, 3> k_outcomes{"answered", "not_sent", "unknown"};
+    for (std::size_t i = 0; i < out.requests.size(); ++i) {
+        out.requests[i] = metrics.counter(
+            "tenon_exchange_requests_total",
+            "Requests to the exchange, by what came of them",
+            {{"outcome", k_outcomes[i]}}
+        );
+    }
+    const auto limited = [&](std::string_view kind) {
+        return metrics.counter(
+            "tenon_exchange_limited_total", "Answers 429 and 403, and bans (418)", {{"kind", kind}}
+        );
+    };
+    out.limited = limited("limited");
+    out.banned = limited("banned");
+    out.repeated = metrics.counter("tenon_exchange_repeated_total", "GETs that were asked again");
+    out.refused = metrics.counter(
+        "tenon_exchange_refused_total", "Requests that found no place before their deadline"
+    );
+    out.answer_seconds = metrics.histogram(
+        "tenon_exchange_answer_seconds", "From writing a request until its answer is read"
+    );
+    out.used_weight = metrics.gauge(
+        "tenon_exchange_used_weight", "Of the exchange's limit in its minute, by its own count"
+    );
+    out.queued = metrics.gauge("tenon_exchange_queued_requests", "Requests that wait for budget");
+    out.clock_offset = metrics.gauge(
+        "tenon_exchange_clock_offset_seconds", "The exchange's clock less ours, whole seconds"
+    );
+    return out;
+}
+
+FeedMetrics BinancePlugin::feed_metrics() const {
+    const Metrics metrics{host()};
+    FeedMetrics out;
+    constexpr std::array<std::string_view, 6> k_kinds{
+        "", "snapshot", "diff", "trade", "book_ticker", "gap"};
+    for (std::size_t kind = 1; kind < k_kinds.size(); ++kind) {
+        out.events[kind] = metrics.counter(
+            "tenon_exchange_feed_events_total", "Events sent", {{"kind", k_kinds[kind]}}
+        );
+    }
+    out.gaps = metrics.counter("tenon_exchange_feed_gaps_total", "Books that lost their diffs");
+    out.damaged =
+        metrics.counter("tenon_exchange_feed_damaged_total", "Messages that cannot be read");
+    out.connects = metrics.counter("tenon_exchange_feed_connects_total", "Connections of streams");
+    out.polls = metrics.counter(
+        "tenon_exchange_feed_polls_total", "Times a book was asked for because its stream was away"
+    );
+    out.filled_trades =
+        metrics.counter("tenon_exchange_trades_filled_total", "Missing trades that were got");
+    out.missed_trades =
+        metrics.counter("tenon_exchange_trades_missed_total", "Missing trades that were not got");
+    return out;
+}
+
+void BinancePlugin::set_health(std::string_view component, bool well, const std::string& reason)
+    const {
+    health_->set(health_.self, str(component), well ? TENON_HEALTHY : TENON_DEGRADED, str(reason));
+}
+
+void BinancePlugin::start() {
+    if (!settings_) {
+        throw Error{TENON_INVALID, "there are no settings"};
+    }
+    exec_ = host().service<tenon_exec_1>("tenon.exec/1");
+    health_ = host().service<tenon_health_1>("tenon.health/1");
+    log_ = host().log();
+    const auto clock = host().service<tenon_clock_1>("tenon.clock/1");
+    const bool needs_tls = settings_->rest_url.is_tls || settings_->stream_url.is_tls ||
+                           (settings_->signer && settings_->api_url.is_tls);
+    if (!settings_->throttle_limit.empty()) {
+        gate_.emplace(
+            host(), ThrottleGate::Names{settings_->throttle_limit, settings_->rest_url.authority()}
+        );
+    }
+    std::vector<FeedSymbol> symbols = listed_symbols();
+    served_.clear();
+    for (const FeedSymbol& symbol : symbols) {
+        served_.push_back(symbol.instrument);
+    }
+    const std::uint64_t seed = static_cast<std::uint64_t>(clock->now_real_ns(clock.self)) ^
+                               std::hash<std::string>{}(host().environment("instance"));
+    Connector::Parts parts{
+        exec_,
+        clock,
+        needs_tls ? std::make_shared<net::TlsContext>(settings_->ca_file) : nullptr,
+        RequestWeights{text_of_file(settings_->weights_file)},
+        std::move(symbols),
+        [this](const tenon_feed_event& event) { emit(event); },
+        [this](std::string_view component, bool well, const std::string& reason) {
+            set_health(component, well, reason);
+        },
+        rest_metrics(),
+        feed_metrics(),
+        gate_ ? &*gate_ : nullptr,
+        seed};
+    call_on_reactor(exec_, 0, [&] {
+        connector_ = std::make_unique<Connector>(*settings_, std::move(parts));
+        connector_->open();
+    });
+    log_.info(
+        "exchange_started",
+        {{"rest", settings_->rest_url.authority()},
+         {"streams", settings_->stream_url.authority()},
+         {"symbols", served_.size()},
+         {"credential", settings_->signer != nullptr}}
+    );
+}
+
+void BinancePlugin::stop() noexcept {
+    (void)guard(nullptr, [&] {
+        if (connector_) {
+            drop_listeners();
+            call_on_reactor(exec_, 0, [this] { connector_.reset(); });
+        }
+        gate_.reset();
+    });
+}
+
+}  // namespace
+}  // namespace tenon::binance_venue
+
+TENON_EXPORT_PLUGIN(tenon::binance_venue::BinancePlugin)
