@@ -262,7 +262,8 @@ void ExchangeRest::prepare(Pending& pending, net::HttpRequest& http) const {
         query.append(query.empty() ? "" : "&").append("recvWindow=");
         query.append(std::to_string(options_.window_ms)).append("&timestamp=");
         query.append(std::to_string(pending.signed_ms));
-        query.append("&signature=").append(signer_->sign(query));
+        const std::string signature = signer_->sign(query);
+        query.append("&signature=").append(signature);
     }
     http.headers.clear();
     if (signer_) {

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/venue/binance/rest.hpp"
+
+#include "tests/support/wire_server.hpp"
+#include "tests/unit/net/rig.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+using namespace std::chrono_literals;
+using namespace tenon::binance_venue;
+using tenon::test::local_url;
+using tenon::test::NetRig;
+using tenon::test::WireConnection;
+using tenon::test::WireServer;
+
+namespace {
+
+constexpr std::int64_t k_time_ms = 1'900'000'000'000;
+
+std::string answer(int status, std::string_view body, std::string_view headers = "") {
+    return "HTTP/1.1 " + std::to_string(status) +
+           " X\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + std::string{headers} +
+           "\r\n" + std::string{body};
+}
+
+// An exchange that knows the time; the rest is what `on` says. "" ends the connection.
+struct Exchange {
+    std::function<std::string(const std::string& line, int count)> on;
+    std::mutex mutex;
+    std::vector<std::string> lines;  // what was asked but the time
+    std::vector<std::string> heads;
+    int times = 0;
+
+    WireServer server{[this](WireConnection& connection) {
+        while (true) {
+            const std::string head = connection.read_until("\r\n\r\n");
+            if (head.empty()) {
+                return;
+            }
+            const std::string out = reply(head);
+            if (out.empty()) {
+                return;
+            }
+            connection.send(out);
+        }
+    }};
+
+    std::string reply(const std::string& head) {
+        const std::string line = head.substr(0, head.find(" HTTP"));
+        const std::lock_guard lock{mutex};
+        if (line == "GET /api/v3/time") {
+            ++times;
+            return answer(
+                200,
+                R"({"serverTime":)" + std::to_string(k_time_ms) + "}",
+                "x-mbx-used-weight-1m: 1\r\n"
+            );
+        }
+        lines.push_back(line);
+        heads.push_back(head);
+        return on(line, static_cast<int>(lines.size()));
+    }
+
+    std::size_t asked() {
+        const std::lock_guard lock{mutex};
+        return lines.size();
+    }
+
+    int times_asked() {
+        const std::lock_guard lock{mutex};
+        return times;
+    }
+};
+
+struct Rig : NetRig {
+    Exchange exchange;
+    RestOptions options;
+    std::shared_ptr<const Signer> signer = std::make_shared<Signer>("the-key", "the-secret");
+    std::unique_ptr<ExchangeRest> rest;
+
+    explicit Rig(std::function<std::string(const std::string&, int)> on) {
+        exchange.on = std::move(on);
+        options.url = local_url(exchange.server.port());
+    }
+
+    void open() {
+        rest = std::make_unique<ExchangeRest>(
+            network,
+            tenon::Host{host.raw()}.service<tenon_clock_1>("tenon.clock/1"),
+            options,
+            RequestWeights{R"({"GET /api/v3/time": 1, "GET /x": 2, "POST /x": 1})"},
+            signer
+        );
+        rest->open();
+        REQUIRE(until([&] { return rest->offset().samples() > 0; }));
+    }
+
+    RestReply ask(RestRequest request) {
+        if (request.deadline_ns == 0) {
+            request.deadline_ns = in(20s);
+        }
+        std::optional<RestReply> got;
+        rest->send(std::move(request), [&](RestReply reply) { got = std::move(reply); });
+        REQUIRE_FALSE(got);
+        REQUIRE(until([&] { return got.has_value(); }));
+        return *got;
+    }
+};
+
+RestRequest request(std::string method, std::string path, std::string query = "") {
+    RestRequest out;
+    out.method = std::move(method);
+    out.path = std::move(path);
+    out.query = std::move(query);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("a request is signed by the exchange's clock when it leaves", "[binance][T4]") {
+    Rig rig{[](const std::string&, int) {
+        return answer(
+            200,
+            "{}",
+            "X-MBX-USED-WEIGHT-1M: 7\r\nX-MBX-ORDER-COUNT-10S: 3\r\nX-MBX-ORDER-COUNT-1D: 9\r\n"
+        );
+    }};
+    rig.open();
+    RestRequest order = request("POST", "/x", "symbol=A&side=BUY");
+    order.sign = true;
+    order.orders = 1;
+    const RestReply reply = rig.ask(order);
+    REQUIRE(reply.outcome == Outcome::answered);
+    CHECK(reply.status == 200);
+    CHECK(reply.used_weight == 7);
+    CHECK(reply.orders_10s == 3);
+    CHECK(reply.orders_1d == 9);
+    CHECK(reply.window_ms == 5000);
+    CHECK(std::abs(reply.signed_ms - k_time_ms) < 60'000);
+    const std::string payload =
+        "symbol=A&side=BUY&recvWindow=5000&timestamp=" + std::to_string(reply.signed_ms);
+    const std::string line = rig.exchange.lines.at(0);
+    CHECK(line == "POST /x?" + payload + "&signature=" + rig.signer->sign(payload));
+    CHECK(rig.exchange.heads.at(0).find("X-MBX-APIKEY: the-key\r\n") != std::string::npos);
+    rig.rest->close();
+}
+
+TEST_CASE("without a credential nothing is signed and nothing sent", "[binance][T4]") {
+    Rig rig{[](const std::string&, int) { return answer(200, "{}"); }};
+    rig.signer.reset();
+    rig.open();
+    CHECK_FALSE(rig.rest->can_sign());
+    RestRequest order = request("POST", "/x");
+    order.sign = true;
+    const RestReply reply = rig.ask(order);
+    CHECK(reply.outcome == Outcome::not_sent);
+    CHECK(reply.reason == "no credential is set");
+    CHECK(rig.exchange.asked() == 0);
+}
+
+TEST_CASE("an order whose answer is lost is unknown, and never sent twice", "[binance][T9]") {
+    Rig rig{[](const std::string&, int) { return std::string{}; }};
+    rig.open();
+    RestRequest order = request("POST", "/x", "symbol=A");
+    order.sign = true;
+    const RestReply reply = rig.ask(order);
+    CHECK(reply.outcome == Outcome::unknown);
+    CHECK(reply.signed_ms != 0);
+    CHECK(rig.exchange.asked() == 1);
+}
+
+TEST_CASE("a question whose answer is lost is asked again within its deadline", "[binance][T4]") {
+    Rig rig{[](const std::string&, int count) {
+        return count == 1 ? std::string{} : answer(200, "[]");
+    }};
+    rig.open();
+    for (int i = 0; i < 30; ++i) {  // repetitions are a tenth of all requests at most
+        rig.rest->send(request("GET", "/nothing"), [](const RestReply&) {});
+    }
+    const RestReply reply = rig.ask(request("GET", "/x"));
+    CHECK(reply.outcome == Outcome::answered);
+    CHECK(rig.exchange.asked() == 2);
+}
+
+TEST_CASE("after 429 nothing is sent before the exchange wants it", "[binance][H2]") {
+    Rig rig{[](const std::string&, int count) {
+        return count == 1 ? answer(429, R"({"code":-1003,"msg":"x"})", "Retry-After: 30\r\n")
+                          : answer(200, "{}");
+    }};
+    rig.open();
+    const RestReply limited = rig.ask(request("GET", "/x"));
+    CHECK(limited.status == 429);
+    CHECK(limited.retry_after_ns == 30'000'000'000);
+    RestRequest soon = request("GET", "/x");
+    soon.deadline_ns = rig.in(10s);
+    const RestReply refused = rig.ask(soon);
+    CHECK(refused.outcome == Outcome::not_sent);
+    CHECK(refused.retry_after_ns > 0);
+    CHECK(rig.exchange.asked() == 1);
+    RestRequest patient = request("GET", "/x");
+    patient.deadline_ns = rig.in(120s);
+    std::optional<RestReply> got;
+    rig.rest->send(patient, [&](RestReply reply) { got = std::move(reply); });
+    rig.host.reactor().turn(0);
+    rig.host.reactor().advance(std::chrono::nanoseconds{31s}.count());
+    REQUIRE(rig.until([&] { return got.has_value(); }));
+    CHECK(got->status == 200);
+}
+
+TEST_CASE("a refused timestamp makes the exchange's time be asked anew", "[binance][T4]") {
+    Rig rig{[](const std::string&, int) {
+        return answer(400, R"({"code":-1021,"msg":"Timestamp for this request is outside"})");
+    }};
+    rig.open();
+    REQUIRE(rig.until([&] {
+        rig.host.reactor().advance(50'000'000);
+        return rig.rest->offset().samples() >= 5;
+    }));
+    const int before = rig.exchange.times_asked();
+    RestRequest order = request("POST", "/x");
+    order.sign = true;
+    CHECK(rig.ask(order).status == 400);
+    REQUIRE(rig.until([&] { return rig.exchange.times_asked() > before; }));
+}
+
+TEST_CASE("the exchange's own limits are kept to, also smaller ones", "[binance][H2]") {
+    Rig rig{[](const std::string&, int) { return answer(200, "{}"); }};
+    rig.options.share = 1000;
+    rig.open();
+    rig.rest->adopt_limits({{tenon::LimitUnit::weight, 80, 60'000'000'000}});
+    std::size_t sent = 0, refused = 0;
+    for (int i = 0; i < 60; ++i) {
+        RestRequest wanted = request("GET", "/x");
+        wanted.lane = Lane::order;
+        wanted.deadline_ns = rig.in(1s);
+        rig.rest->send(wanted, [&](const RestReply& reply) {
+            ++(reply.outcome == Outcome::answered ? sent : refused);
+        });
+    }
+    REQUIRE(rig.until([&] { return sent + refused == 60; }));
+    CHECK(rig.exchange.asked() * 2 <= 80);
+    CHECK(refused > 0);
+    CHECK(sent > 0);
+}
+
+TEST_CASE("closing answers everybody", "[binance][T9]") {
+    Rig rig{[](const std::string&, int) { return answer(200, "{}"); }};
+    rig.open();
+    int answered = 0;
+    for (int i = 0; i < 5; ++i) {
+        RestRequest wanted = request("GET", "/x");
+        wanted.deadline_ns = rig.in(10s);
+        rig.rest->send(wanted, [&](const RestReply&) { ++answered; });
+    }
+    rig.rest->close();
+    CHECK(answered == 5);
+    CHECK(rig.ask(request("GET", "/x")).outcome == Outcome::not_sent);
+}
