@@ -104,21 +104,19 @@ public:
             return;
         }
         const std::int64_t latest = std::max<std::int64_t>(at.latest_ns, 0) / period_ns_;
+        Slot& only = slots_[static_cast<std::size_t>(latest & 1)];
+        // No doubt which window the upstream speaks of.
+        const bool clear = used >= 0 && charge.first == latest && only.index == latest;
         for (Slot& each : slots_) {
-            each.answered += each.index >= charge.first ? charge.cost : 0;
+            if (each.index >= charge.first) {
+                each.answered += charge.cost;
+                each.unclear = each.unclear || !clear;
+            }
         }
         open_ -= charge.cost;
-        // Only when there is no doubt which window the upstream speaks of.
-        Slot& only = slots_[static_cast<std::size_t>(latest & 1)];
-        if (used < 0 || charge.first != latest || only.index != latest) {
-            return;
+        if (clear) {
+            correct(only, charge, used);
         }
-        if (charge.sequence < only.told_by) {  // older news: at least that much
-            only.used = std::max(only.used, used);
-            return;
-        }
-        only.told_by = charge.sequence;
-        only.used = used + only.sent - charge.answered - charge.cost;
     }
 
     // Of the window that is `at`, the fuller one when there are two.
@@ -138,7 +136,23 @@ private:
         std::int64_t sent = 0;      // charged by us
         std::int64_t answered = 0;  // of that
         std::uint64_t told_by = 0;  // the request whose answer put `used` right last
+        std::int64_t told_max = 0;  // by any answer
+        bool unclear = false;       // an answer did not say, or perhaps of another window
     };
+
+    static void correct(Slot& slot, const Charge& charge, std::int64_t used) noexcept {
+        slot.told_max = std::max(slot.told_max, used);
+        if (charge.sequence < slot.told_by) {  // older news: at least that much
+            slot.used = std::max(slot.used, used);
+        } else {
+            slot.told_by = charge.sequence;
+            slot.used = used + slot.sent - charge.answered - charge.cost;
+        }
+        // All have been answered: the one that was counted last is among them.
+        if (slot.answered == slot.sent && !slot.unclear) {
+            slot.used = std::min(slot.used, slot.told_max);
+        }
+    }
 
     [[nodiscard]] std::int64_t first_of(UpstreamTime at) const noexcept {
         return std::max<std::int64_t>(at.earliest_ns, 0) / period_ns_;
@@ -154,7 +168,7 @@ private:
     [[nodiscard]] Slot& slot(std::int64_t index) noexcept {
         Slot& out = slots_[static_cast<std::size_t>(index & 1)];
         if (out.index < index) {
-            out = Slot{index, open_, open_, 0, 0};
+            out = Slot{index, open_, open_};
         }
         return out;
     }
