@@ -952,3 +952,5 @@ MEMBER(tenon_cache_tier_1, watch, 56, tenon_status (**)(void *, void *, void (*)
 MEMBER(tenon_cache_tier_1, announce, 64, tenon_status (**)(void *, tenon_bytes, tenon_err *));
 MEMBER(tenon_cache_tier_1, token, 72, tenon_status (**)(void *, tenon_bytes, uint64_t *, tenon_err *));
 MEMBER(tenon_cache_tier_1, put_if, 80, tenon_status (**)(void *, tenon_bytes, tenon_bytes, int64_t, int64_t, uint64_t, tenon_err *));
+CONSTANT(TENON_REJECT_NOT_SENT, int, 26);
+CONSTANT(TENON_REPORT_COMMISSION, int, 6);

@@ -54,6 +54,11 @@ constexpr std::array k_refusals{
         -1008,
         "Server is currently overloaded with other requests. Please try again in a few minutes.",
         503},
+    Refusal{
+        TENON_REJECT_NOT_SENT,
+        -1001,
+        "Internal error; unable to process your request. Please try again.",
+        503},
 };
 
 }  // namespace

@@ -4,7 +4,7 @@
 namespace tenon::engine {
 namespace {
 
-constexpr std::array<std::string_view, TENON_REJECT_CAPACITY + 1> k_reject_names{
+constexpr std::array<std::string_view, TENON_REJECT_NOT_SENT + 1> k_reject_names{
     "none",
     "unknown_instrument",
     "market_closed",
@@ -30,7 +30,8 @@ constexpr std::array<std::string_view, TENON_REJECT_CAPACITY + 1> k_reject_names
     "duplicate_account",
     "duplicate_key",
     "unknown_key",
-    "capacity"};
+    "capacity",
+    "not_sent"};
 
 }  // namespace
 

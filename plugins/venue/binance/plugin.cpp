@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // tenon.venue.binance: settings, what is served, metrics and health; the rest is in Connector.
 #include "plugins/venue/binance/connector.hpp"
+#include "plugins/venue/binance/orders/order_metrics.hpp"
+#include "plugins/venue/binance/orders/order_venue.hpp"
 
 #include <tenon/feed.hpp>
 #include <tenon/instruments.hpp>
@@ -9,6 +11,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -26,7 +29,10 @@ namespace {
 
 class BinancePlugin final : public Plugin, public Feed {
 public:
-    explicit BinancePlugin(const tenon_host* raw) : Plugin{raw}, Feed{raw} { provide<Feed>(this); }
+    explicit BinancePlugin(const tenon_host* raw) : Plugin{raw}, Feed{raw} {
+        provide<Feed>(this);
+        provide<Venue>(&orders_);
+    }
 
     void configure(std::string_view json, bool dry_run) override {
         auto settings = std::make_unique<const BinanceSettings>(
@@ -56,6 +62,8 @@ private:
     [[nodiscard]] RestMetrics rest_metrics() const;
     [[nodiscard]] FeedMetrics feed_metrics() const;
     void set_health(std::string_view component, bool well, const std::string& reason) const;
+    void bind_orders(Service<tenon_clock_1> clock);
+    void watch_orders(const OrderTable& table, const Desk& desk);
 
     std::unique_ptr<const BinanceSettings> settings_;
     std::vector<std::uint32_t> served_;  // fixed between start and stop
@@ -63,7 +71,10 @@ private:
     Service<tenon_health_1> health_;
     Log log_;
     std::optional<ThrottleGate> gate_;
-    std::unique_ptr<Connector> connector_;  // reactor 0's
+    std::unique_ptr<Connector> connector_;              // reactor 0's
+    std::map<std::uint32_t, std::int64_t> last_price_;  // reactor 0's, by instrument
+    OrderMetrics order_metrics_;
+    OrderVenue orders_;
 };
 
 std::vector<FeedSymbol> BinancePlugin::listed_symbols() const {
@@ -187,7 +198,12 @@ void BinancePlugin::start() {
         needs_tls ? std::make_shared<net::TlsContext>(settings_->ca_file) : nullptr,
         RequestWeights{text_of_file(settings_->weights_file)},
         std::move(symbols),
-        [this](const tenon_feed_event& event) { emit(event); },
+        [this](const tenon_feed_event& event) {
+            if (event.kind == TENON_FEED_TRADE) {
+                last_price_[event.instrument] = event.price;
+            }
+            emit(event);
+        },
         [this](std::string_view component, bool well, const std::string& reason) {
             set_health(component, well, reason);
         },
@@ -198,6 +214,7 @@ void BinancePlugin::start() {
     call_on_reactor(exec_, 0, [&] {
         connector_ = std::make_unique<Connector>(*settings_, std::move(parts));
         connector_->open();
+        bind_orders(clock);
     });
     log_.info(
         "exchange_started",
@@ -208,11 +225,50 @@ void BinancePlugin::start() {
     );
 }
 
+// The engine attaches later: it requires its venues.
+void BinancePlugin::bind_orders(Service<tenon_clock_1> clock) {
+    order_metrics_.make(Metrics{host()});
+    OrderVenue::Links links;
+    links.exec = host().service<tenon_exec_1>("tenon.exec/1");
+    links.clock = clock;
+    links.instruments = host().require<tenon_instruments_1>("tenon.instruments/1");
+    links.rest = &connector_->rest();
+    links.stream = connector_->user_stream();
+    links.reference = [this](std::uint32_t instrument) {
+        const auto found = last_price_.find(instrument);
+        return found == last_price_.end() ? 0 : found->second;
+    };
+    links.warn = [this](std::string_view event, std::string_view detail) {
+        log_.warn(event, {{"detail", detail}});
+    };
+    links.watch = [this](const OrderTable& table, const Desk& desk) { watch_orders(table, desk); };
+    DeskSettings desk;
+    desk.order_timeout_ns = settings_->order_timeout_ns;
+    desk.recv_window_ms = settings_->recv_window_ms;
+    desk.absence_margin_ms = settings_->absence_margin_ms;
+    desk.compare_ns = settings_->compare_ns;
+    orders_.bind(std::move(links), settings_->order_tag, desk);
+}
+
+void BinancePlugin::watch_orders(const OrderTable& table, const Desk& desk) {
+    order_metrics_.set(table, desk);
+    if (desk.counts().orphans != 0) {
+        set_health("orders", false, "the exchange has orders of ours that are unknown here");
+    } else if (!desk.stream_up()) {
+        set_health("orders", false, "the user stream is away: orders are asked about");
+    } else {
+        set_health("orders", true, "");
+    }
+}
+
 void BinancePlugin::stop() noexcept {
     (void)guard(nullptr, [&] {
         if (connector_) {
             drop_listeners();
-            call_on_reactor(exec_, 0, [this] { connector_.reset(); });
+            call_on_reactor(exec_, 0, [this] {
+                orders_.unbind();
+                connector_.reset();
+            });
         }
         gate_.reset();
     });

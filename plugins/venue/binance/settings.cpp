@@ -110,7 +110,11 @@ BinanceSettings::BinanceSettings(const Settings& settings, const std::string& fo
       ping_ns{settings.get<std::int64_t>("ping_ms") * k_ms_ns},
       age_max_ns{settings.get<std::int64_t>("connection_minutes_max") * 60 * k_second_ns},
       depth_limit{std::to_string(settings.get<std::int64_t>("depth_limit"))},
-      fill_max{settings.get<std::uint64_t>("fill_trades_max")} {
+      fill_max{settings.get<std::uint64_t>("fill_trades_max")},
+      order_tag{settings.get<std::string>("order_tag")},
+      order_timeout_ns{settings.get<std::int64_t>("order_timeout_ms") * k_ms_ns},
+      absence_margin_ms{settings.get<std::int64_t>("absence_margin_ms")},
+      compare_ns{settings.get<std::int64_t>("compare_s") * k_second_ns} {
     for (const net::Url* const url : {&rest_url, &stream_url}) {
         if (url->path != "/") {
             throw Error{TENON_INVALID, "rest_url and stream_url end with the port"};

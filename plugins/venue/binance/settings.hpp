@@ -26,6 +26,8 @@ struct BinanceSettings {
     std::int64_t recv_window_ms, poll_ns, ping_ns, age_max_ns;
     std::string depth_limit;
     std::uint64_t fill_max;
+    std::string order_tag;
+    std::int64_t order_timeout_ns, absence_margin_ms, compare_ns;
 };
 
 // The exchange's own description, GET /api/v3/exchangeInfo.

@@ -102,6 +102,8 @@ std::string VenueJudge::describe(const tenon_venue_report& report) {
             return text("CANCELED ", report.order_id);
         case TENON_REPORT_EXPIRED:
             return text("EXPIRED ", report.order_id);
+        case TENON_REPORT_COMMISSION:
+            return text("COMMISSION ", report.order_id, ", amount ", report.quantity);
         default:
             return text("a report of the unknown kind ", report.kind);
     }
@@ -163,6 +165,11 @@ void VenueJudge::judge(const tenon_venue_report& report) {
                 broken(Rule::ending, report, text(name(one.order), " was filled in part"));
             }
             one.closed = true;
+            break;
+        case TENON_REPORT_COMMISSION:
+            if (report.quantity < 0) {
+                broken(Rule::first, report, "a commission below 0");
+            }
             break;
         default:
             broken(Rule::first, report, "the contract has no such kind");

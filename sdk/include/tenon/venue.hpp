@@ -36,6 +36,19 @@ public:
             put(report);
         }
 
+        // Right before a trade of the order: what the venue charges for it, in units of the asset.
+        void commission(
+            std::uint64_t order_id,
+            std::uint32_t instrument,
+            std::uint32_t asset,
+            std::int64_t amount
+        ) {
+            tenon_venue_report report = make(TENON_REPORT_COMMISSION, order_id, instrument);
+            report.reject = asset;
+            report.quantity = amount;
+            put(report);
+        }
+
         // order_id 0: the market took; maker_order_id 0: the market made.
         void trade(
             std::uint64_t order_id,

@@ -208,3 +208,55 @@ TEST_CASE("evidence that is not the venue's refuses the command", "[core][T4]") 
     );
     CHECK(w.core.state_hash() == before);
 }
+
+TEST_CASE("what the venue charges is paid to it, as far as it is there", "[core][T4]") {
+    constexpr std::uint32_t k_usdt = 0;
+    const std::uint32_t base = 1;
+    World w;
+    REQUIRE(w.buy(4'000'000, 100'000) == TENON_REJECT_NONE);
+    tenon_venue_report charged = World::report(TENON_REPORT_COMMISSION);
+    charged.reject = k_usdt;
+    charged.quantity = 12 * World::k_unit;
+    tenon_venue_report poor = charged;
+    poor.quantity = 70'000 * World::k_unit;
+    w.venue.in_apply = {
+        World::report(TENON_REPORT_ACCEPTED),
+        charged,
+        World::market_sells(4'000'000, 50'000),
+        poor,
+        World::market_sells(4'000'000, 50'000)};
+    CHECK(w.go() == TENON_REJECT_NONE);
+    CHECK(w.usdt().free == 0);  // 60,000 were free; the second charge takes what is left of them
+    CHECK(w.usdt().locked == 0);
+    CHECK(w.core.balance(TENON_ACCOUNT_VENUES, k_usdt).free == 100'000 * World::k_unit);
+    CHECK(w.core.balance(TENON_ACCOUNT_FIRST, base).free == World::k_unit);  // no fee of ours
+    CHECK(w.core.balance(TENON_ACCOUNT_FEES, base).free == 0);
+    CHECK(w.core.check_invariants().empty());
+    const auto event = w.output.event(w.output.results().back(), 1);
+    REQUIRE(event.trade != nullptr);
+    CHECK(event.trade->fee == 12 * World::k_unit);
+    CHECK(event.trade->fee_asset == k_usdt);
+}
+
+TEST_CASE("a commission counts for the next trade of its order alone", "[core][T4]") {
+    World w;
+    REQUIRE(w.buy(4'000'000, 100'000) == TENON_REJECT_NONE);
+    tenon_venue_report unlisted = World::report(TENON_REPORT_COMMISSION);
+    unlisted.reject = 999;
+    tenon_venue_report negative = World::report(TENON_REPORT_COMMISSION);
+    negative.quantity = -1;
+    w.venue.in_apply = {World::report(TENON_REPORT_ACCEPTED), unlisted, negative};
+    CHECK(w.go() == TENON_REJECT_NONE);
+    CHECK(w.core.anomalies() == 2);
+    tenon_venue_report none = World::report(TENON_REPORT_COMMISSION);
+    w.venue.in_apply = {none, World::market_sells(4'000'000, 50'000)};
+    CHECK(w.go() == TENON_REJECT_NONE);
+    const std::int64_t fees = w.core.balance(TENON_ACCOUNT_FEES, 1).free;
+    CHECK(fees == 0);
+    w.venue.in_apply = {none};
+    CHECK(w.go() == TENON_REJECT_NONE);
+    w.venue.in_apply = {World::market_sells(4'000'000, 50'000)};
+    CHECK(w.go() == TENON_REJECT_NONE);
+    CHECK(w.core.balance(TENON_ACCOUNT_FEES, 1).free > 0);  // the instrument's fee again
+    CHECK(w.core.check_invariants().empty());
+}

@@ -36,6 +36,7 @@ const Result& Core::apply(const Command& command, Output& out) {
     subject_ = k_no_slot;
     subject_has_row_ = false;
     venue_reject_ = TENON_REJECT_NONE;
+    commission_ = {};
 
     const auto orders = static_cast<std::uint32_t>(out.orders_.size());
     const auto trades = static_cast<std::uint32_t>(out.trades_.size());

@@ -40,7 +40,9 @@
 //   fill     the buyer pays price * quantity, the seller gives quantity; what a limit buy had
 //   locked
 //            beyond the price goes back at once. The fee is taken from what is received:
-//            amount * ppm / 1,000,000, rounded half up in units of the asset, to account FEES.
+//            amount * ppm / 1,000,000, rounded half up in units of the asset, to account FEES;
+//            a venue that charges by itself says how much of what, and gets it as far as the
+//            account has it.
 //   bound    the balances of EXTERNAL and VENUES stay within +-2^61 units; so no sum of balances
 //   can
 //            leave 64 bits.
@@ -226,6 +228,13 @@ private:
         bool maker = false;
     };
 
+    // What a venue charges for the next trade of an order; order id 0: nothing was said.
+    struct Commission {
+        std::uint64_t order_id = 0;
+        std::int64_t amount = 0;
+        std::uint32_t asset = 0;
+    };
+
     // A trade with its amounts worked out.
     struct Fill {
         const Instrument* instrument = nullptr;
@@ -264,11 +273,13 @@ private:
     void on_report(const tenon_venue_report& report);
     void on_accepted(std::uint32_t slot);
     void on_rejected(std::uint32_t slot, std::uint32_t reject);
+    void on_commission(const tenon_venue_report& report);
     void on_trade(const tenon_venue_report& report);
     [[nodiscard]] bool side_can_trade(const TradeSide& side, const Fill& fill) const noexcept;
     [[nodiscard]] bool venues_can_trade(const Fill& fill, bool venues_buy) const noexcept;
     void settle(const TradeSide& side, const Fill& fill);
     void settle_venues(const Fill& fill, bool venues_buy);
+    void pay_venue(std::uint64_t account, const Commission& charged);
     void end(std::uint32_t slot, std::uint8_t status);
     void leave(std::uint32_t slot);
     void set_status(tenon_order& order, std::uint8_t status);
@@ -323,6 +334,7 @@ private:
     std::uint32_t subject_row_ = 0;      // its last row
     bool subject_has_row_ = false;
     std::uint32_t venue_reject_ = TENON_REJECT_NONE;
+    Commission commission_;
     std::vector<std::uint32_t> scratch_;
 };
 

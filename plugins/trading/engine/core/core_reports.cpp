@@ -7,6 +7,7 @@
 #include <tenon/decimal.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace tenon::trading {
 namespace {
@@ -85,6 +86,9 @@ void Core::on_report(const tenon_venue_report& report) {
         case TENON_REPORT_EXPIRED:
             end(slot, TENON_STATUS_EXPIRED);
             break;
+        case TENON_REPORT_COMMISSION:
+            on_commission(report);
+            break;
         default:
             ++anomalies_;
             break;
@@ -114,6 +118,15 @@ void Core::on_rejected(std::uint32_t slot, std::uint32_t reject) {
     }
     order.reject = why;
     end(slot, TENON_STATUS_REJECTED);
+}
+
+void Core::on_commission(const tenon_venue_report& report) {
+    if (report.reject >= ledger_.asset_count() || report.quantity < 0 ||
+        report.quantity > k_system_balance_max) {
+        ++anomalies_;
+        return;
+    }
+    commission_ = {report.order_id, report.quantity, report.reject};
 }
 
 bool Core::side_can_trade(const TradeSide& side, const Fill& fill) const noexcept {
@@ -225,11 +238,17 @@ void Core::settle(const TradeSide& side, const Fill& fill) {
         buy && order.price != 0 ? order.price * fill.quantity * instrument.quote_unit : paid;
     ledger_.spend(order.account, paying, paid, released - paid);
     slot.locked -= released;
-    const std::int64_t fee =
-        fee_of(received, side.maker ? rules.maker_fee_ppm : rules.taker_fee_ppm);
-    ledger_.add_free(order.account, receiving, received - fee);
-    if (fee != 0) {
-        ledger_.add_free(TENON_ACCOUNT_FEES, receiving, fee);
+    ledger_.add_free(order.account, receiving, received);
+    Commission charged = std::exchange(commission_, {});
+    if (charged.order_id == order.order_id) {
+        pay_venue(order.account, charged);
+    } else {
+        charged.asset = receiving;
+        charged.amount = fee_of(received, side.maker ? rules.maker_fee_ppm : rules.taker_fee_ppm);
+        if (charged.amount != 0) {
+            ledger_.add_free(order.account, receiving, -charged.amount);
+            ledger_.add_free(TENON_ACCOUNT_FEES, receiving, charged.amount);
+        }
     }
 
     order.filled_quantity += fill.quantity;
@@ -257,13 +276,28 @@ void Core::settle(const TradeSide& side, const Fill& fill) {
     trade.price = fill.price;
     trade.quantity = fill.quantity;
     trade.quote_amount = fill.quote;
-    trade.fee = fee;
-    trade.fee_asset = receiving;
+    trade.fee = charged.amount;
+    trade.fee_asset = charged.asset;
     trade.time_real_ns = time_real_ns_;
     trade.sequence = sequence_;
     put_order(side.slot, &trade);
     if (filled) {
         leave(side.slot);
+    }
+}
+
+// What the venue charged, as far as the account has it: no balance goes below 0.
+void Core::pay_venue(std::uint64_t account, const Commission& charged) {
+    const std::int64_t venues = ledger_.at(TENON_ACCOUNT_VENUES, charged.asset).free;
+    const std::int64_t free = std::max<std::int64_t>(ledger_.at(account, charged.asset).free, 0);
+    const std::int64_t paid = std::min(charged.amount, free);
+    if (venues > k_system_balance_max - paid) {
+        ++anomalies_;
+        return;
+    }
+    if (paid != 0) {
+        ledger_.add_free(account, charged.asset, -paid);
+        ledger_.add_free(TENON_ACCOUNT_VENUES, charged.asset, paid);
     }
 }
 

@@ -68,6 +68,7 @@ typedef struct tenon_client_id { uint8_t length; char text[39]; } tenon_client_i
 #define TENON_REJECT_DUPLICATE_KEY      23
 #define TENON_REJECT_UNKNOWN_KEY        24
 #define TENON_REJECT_CAPACITY           25 /* a bound of the engine's memory is reached */
+#define TENON_REJECT_NOT_SENT           26 /* it certainly never arrived at the venue */
 
 typedef struct tenon_order_request {
     uint32_t size;

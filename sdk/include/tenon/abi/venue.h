@@ -37,6 +37,10 @@ typedef struct tenon_venue_order {
 #define TENON_REPORT_TRADE    3
 #define TENON_REPORT_CANCELED 4 /* by cancel */
 #define TENON_REPORT_EXPIRED  5 /* the rest will not be executed (IOC, FOK, market without book) */
+/* Optional, right before a TRADE of the same order: what the venue itself charges for it, in place of
+ * the instrument's fee. `reject` is the asset's id, `quantity` the amount in its units, 0 allowed.
+ * The account pays as much of it as it has free; the venue (TENON_ACCOUNT_VENUES) gets it. */
+#define TENON_REPORT_COMMISSION 6
 
 typedef struct tenon_venue_report {
     uint32_t size, kind;
