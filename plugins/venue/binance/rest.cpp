@@ -108,7 +108,7 @@ std::unique_ptr<Upstream> ExchangeRest::make_upstream() const {
     auto made = std::make_unique<Upstream>(std::move(upstream));
     UpstreamClock clock;
     if (offset_.samples() > 0) {
-        clock = {offset_.offset_ns(), offset_.error_ns(), offset_.round_trip_ns() + k_ms_ns};
+        clock = {offset_.offset_ns(), offset_.error_ns()};
     } else {
         clock.offset_ns = clock_->now_real_ns(clock_.self) - now_ns();
     }
@@ -443,9 +443,7 @@ void ExchangeRest::time_answered(const RestReply& reply) {
         return;
     }
     offset_.sample(reply.sent_ns, now_ns(), time->integer<std::int64_t>());
-    upstream_->set_clock(
-        {offset_.offset_ns(), offset_.error_ns(), offset_.round_trip_ns() + k_ms_ns}
-    );
+    upstream_->set_clock({offset_.offset_ns(), offset_.error_ns()});
     const std::int64_t ours_ms = clock_->now_real_ns(clock_.self) / k_ms_ns;
     metrics_.clock_offset.set((exchange_now_ms() - ours_ms) / 1000);
     if (offset_.samples() < k_first_samples) {
