@@ -3,6 +3,7 @@
 #include "plugins/migrations/copy/job.hpp"
 
 #include <tenon/admin.hpp>
+#include <tenon/bound_storages.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -37,7 +38,9 @@ public:
     void start() override {
         stopping_ = false;
         clock_ = host().service<tenon_clock_1>("tenon.clock/1");
-        find_storages();
+        for (NamedStorage& one : bound_storages(host())) {
+            storages_.push_back({one.storage, std::move(one.name)});
+        }
         if (std::none_of(storages_.begin(), storages_.end(), [&](const Side& one) {
                 return one.name == source_name_;
             })) {
@@ -67,31 +70,8 @@ public:
     }
 
 private:
-    void find_storages() {
-        const auto services = host().service<tenon_services_1>("tenon.services/1");
-        const auto row = [](void* self, tenon_str name, tenon_iface iface) noexcept {
-            return guard(nullptr, [&] {
-                static_cast<CopyPlugin*>(self)->storages_.push_back(
-                    {Storage{Service<tenon_storage_1>{
-                         iface.self, static_cast<const tenon_storage_1*>(iface.vt)}},
-                     std::string{view(name)}}
-                );
-            });
-        };
-        (void)services->each(services.self, str("tenon.storage/1"), this, row);
-    }
-
     [[nodiscard]] const Side& side(const std::string& name) const {
-        std::string known;
-        for (const Side& one : storages_) {
-            if (one.name == name) {
-                return one;
-            }
-            known.append(known.empty() ? "" : ", ").append(one.name);
-        }
-        throw Error{
-            TENON_INVALID,
-            "no storage \"" + name + "\" is bound to this plugin; there are: " + known};
+        return storage_named(storages_, name);
     }
 
     [[nodiscard]] const Side& target(const Settings& args) const {

@@ -82,6 +82,9 @@ public:
     // Compares each row of the source with the row that came from it.
     void verify();
 
+    // Lets go of the source: nothing but progress() is asked for after it.
+    void close() noexcept { source_.reset(); }
+
     [[nodiscard]] ImportProgress progress() const;
 
 private:

@@ -83,6 +83,9 @@ void ImportJob::run(const OpenSource& open_source) {
     {
         const std::lock_guard lock{mutex_};
         error_ = std::move(error);
+        if (importer_) {
+            importer_->close();  // whoever writes to the source need not wait for the next command
+        }
     }
     running_ = false;
 }

@@ -3,8 +3,7 @@
 #include "plugins/migrations/import/job.hpp"
 
 #include <tenon/admin.hpp>
-
-#include <algorithm>
+#include <tenon/bound_storages.hpp>
 
 namespace tenon::importer {
 namespace {
@@ -29,7 +28,7 @@ public:
 
     void start() override {
         clock_ = host().service<tenon_clock_1>("tenon.clock/1");
-        find_storages();
+        storages_ = bound_storages(host());
         commands_.open(host());
         commands_.add(
             "migrate.import",
@@ -46,37 +45,6 @@ public:
     }
 
 private:
-    struct Named {
-        std::string name;
-        Storage storage;
-    };
-
-    void find_storages() {
-        const auto services = host().service<tenon_services_1>("tenon.services/1");
-        const auto row = [](void* self, tenon_str name, tenon_iface iface) noexcept {
-            return guard(nullptr, [&] {
-                static_cast<ImportPlugin*>(self)->storages_.push_back(
-                    {std::string{view(name)}, Storage{service_from<tenon_storage_1>(iface)}}
-                );
-            });
-        };
-        (void)services->each(services.self, str("tenon.storage/1"), this, row);
-    }
-
-    [[nodiscard]] const Named& storage(std::string_view name) const {
-        std::string known;
-        for (const Named& one : storages_) {
-            if (one.name == name) {
-                return one;
-            }
-            known.append(known.empty() ? "" : ", ").append(one.name);
-        }
-        throw Error{
-            TENON_INVALID,
-            "no storage \"" + std::string{name} +
-                "\" is bound to this plugin; there are: " + known};
-    }
-
     std::string command(const Settings& args) {
         const std::lock_guard lock{mutex_};
         if (args.has("status") || args.has("bad_rows")) {
@@ -97,7 +65,7 @@ private:
                        : args.get("dry_run", false) ? Task::dry_run
                                                     : Task::import;
         job_.reset();
-        const Storage target = storage(target_name_).storage;
+        const Storage target = storage_named(storages_, target_name_).storage;
         auto open = opener(request.source);
         job_ = std::make_unique<ImportJob>(
             target, clock_, host().log(), std::move(request), std::move(open), options_
@@ -121,7 +89,7 @@ private:
         if (name == target_name_) {
             throw Error{TENON_INVALID, "the source has to be another storage than " + target_name_};
         }
-        return [from = storage(name),
+        return [from = storage_named(storages_, name),
                 clock = clock_,
                 timeout = options_.timeout_ns](const std::function<bool()>&) {
             return open_storage(from.storage, from.name, clock->now_ns(clock.self) + timeout);
@@ -131,7 +99,7 @@ private:
     std::string target_name_;
     ImportOptions options_;
     Service<tenon_clock_1> clock_;
-    std::vector<Named> storages_;
+    std::vector<NamedStorage> storages_;
     std::mutex mutex_;
     std::unique_ptr<ImportJob> job_;
     AdminCommands commands_;

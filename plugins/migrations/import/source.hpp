@@ -51,7 +51,8 @@ protected:
     ) = 0;
 };
 
-// A SQLite file, opened read-only. Takes no lock that writers of a WAL database wait for.
+// A SQLite file, opened read-only. Writers of a database in WAL mode do not wait for it; those of
+// another do.
 // `stops` is asked now and then while a statement runs; true interrupts it.
 [[nodiscard]] std::unique_ptr<Source>
 open_sqlite(const std::string& file, std::function<bool()> stops = {});

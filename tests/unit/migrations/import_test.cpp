@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Imports from files of SQLite into SQLite: what comes over, what is refused, what is found again.
+#include "plugins/migrations/import/job.hpp"
 #include "tests/unit/migrations/import_fixture.hpp"
 
+#include <boost/json.hpp>
 #include <catch2/catch.hpp>
+
+#include <atomic>
+#include <future>
+#include <thread>
 
 using namespace tenon::importer;
 using Catch::Contains;
@@ -96,7 +102,7 @@ TEST_CASE("an import that is done again writes what is new and nothing twice", "
     again = scene.target.import_file(scene.file(), scene.mapping);
     CHECK(again.tables.front().imported > 0);
     CHECK(scene.target.totals() == scene.source.totals);
-    scene.source.db().run("UPDATE orders SET amount = amount + 1 WHERE id = 1");
+    scene.source.db().run("UPDATE orders SET amount = 12345 WHERE id = 1");
     again = scene.target.import_file(scene.file(), scene.mapping);
     CHECK(again.tables.front().changed == 1);
     CHECK(scene.target.totals() == scene.source.totals);
@@ -136,9 +142,15 @@ TEST_CASE("bad rows are left out and kept by name when the mapping says so", "[i
     Scene scene;
     const std::string skipping =
         replaced(scene.mapping, "\"users\"", "\"bad_rows\": \"skip\", \"users\"");
-    scene.source.db().run("UPDATE orders SET amount = 'much' WHERE id = 1");
-    scene.source.db().run("UPDATE orders SET amount = 0.123456789 WHERE id = 2");
-    scene.source.db().run("UPDATE orders SET filled = amount * 2 WHERE id = 3");
+    const auto filled = [](int which) {
+        return "(SELECT id FROM orders WHERE ft_is_open = 0 AND filled > 0 ORDER BY order_date, id "
+               "LIMIT 1 "
+               "OFFSET " +
+               std::to_string(which) + ")";
+    };
+    scene.source.db().run("UPDATE orders SET amount = 'much' WHERE id = " + filled(0));
+    scene.source.db().run("UPDATE orders SET amount = 0.123456789 WHERE id = " + filled(1));
+    scene.source.db().run("UPDATE orders SET filled = amount * 2 WHERE id = " + filled(2));
     const ImportProgress progress = scene.target.import_file(scene.file(), skipping);
     CHECK_FALSE(progress.is_refused);
     // Three orders, and the fills of the three, which refer to them.
@@ -291,6 +303,93 @@ TEST_CASE("a run that is interrupted anywhere goes on where it was", "[import][S
     CAPTURE(seed, interrupted);
     CHECK(interrupted > 2);
     CHECK(scene.target.totals() == scene.source.totals);
+}
+
+namespace {
+
+// The job's last status, with its end.
+boost::json::value ended(const ImportJob& job) {
+    while (job.running()) {
+        std::this_thread::yield();
+    }
+    return boost::json::parse(job.status());
+}
+
+std::unique_ptr<ImportJob>
+start_job(Scene& scene, Task task, const std::string& mapping, ImportOptions options = {}) {
+    const tenon::Host host{scene.target.backend.host.raw()};
+    return std::make_unique<ImportJob>(
+        scene.target.backend.storage(),
+        host.service<tenon_clock_1>("tenon.clock/1"),
+        host.log(),
+        JobRequest{task, mapping, "map.json", scene.file()},
+        [file = scene.file()](std::function<bool()> stops) {
+            return open_sqlite(file, std::move(stops));
+        },
+        std::move(options)
+    );
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a job tells how it ended, and one that was interrupted is gone on with",
+    "[import][S12]"
+) {
+    Scene scene;
+    std::promise<void> written;
+    std::atomic<bool> told{false};
+    ImportOptions options;
+    options.batch_rows = 5;
+    options.at = [&](std::string_view point) {
+        if (point == "batch_written" && !told.exchange(true)) {
+            written.set_value();
+        }
+    };
+    auto job = start_job(scene, Task::import, scene.mapping, options);
+    written.get_future().wait();
+    job.reset();  // ends it between two batches, wherever it has come to
+    CHECK(scene.target.number("SELECT count(*) FROM imported_rows") > 0);
+    job = start_job(scene, Task::import, scene.mapping);
+    const auto status = ended(*job);
+    CHECK(status.at("ok") == true);
+    CHECK(status.at("phase") == "done");
+    CHECK(status.at("percent") == 100);
+    CHECK(scene.target.totals() == scene.source.totals);
+    job = start_job(scene, Task::verify, scene.mapping);
+    CHECK(ended(*job).at("ok") == true);
+}
+
+TEST_CASE("a job tells problems, failures and bad rows by page", "[import][S12]") {
+    Scene scene;
+    auto job = start_job(scene, Task::import, "{}");
+    auto status = ended(*job);
+    CHECK(status.at("ok") == false);
+    CHECK(status.at("refused") == true);
+    CHECK(status.at("problems").as_array().size() == 3);
+    job = start_job(scene, Task::verify, scene.mapping);
+    status = ended(*job);
+    CHECK(status.at("ok") == false);
+    CHECK_THAT(
+        status.at("error").as_string().c_str(), Contains("nothing was imported by the name")
+    );
+    scene.source.db().run("UPDATE orders SET status = 'lost'");
+    job = start_job(scene, Task::dry_run, scene.mapping);
+    status = ended(*job);
+    CHECK(status.at("ok") == false);
+    CHECK(status.at("error") == "");
+    const std::int64_t bad = scene.source.totals.orders + scene.source.totals.fills;
+    CHECK(status.at("rows_bad") == bad);
+    std::int64_t paged = 0;
+    for (std::size_t from = 0;;) {
+        const auto page = boost::json::parse(job->bad_rows(from));
+        paged += static_cast<std::int64_t>(page.at("bad_rows").as_array().size());
+        if (page.at("bad_rows").as_array().empty()) {
+            break;
+        }
+        from = page.at("next").to_number<std::size_t>();
+    }
+    CHECK(paged == bad);
 }
 
 TEST_CASE("a hummingbot database comes over exactly", "[import][S12]") {
