@@ -41,6 +41,7 @@ struct Applied {
     bool is_kept = false;    // false: it did not gain there and is gone again
     double work_before = 0;  // of one run of each of its statements; 0: not measured
     double work_after = 0;
+    bool is_adopted = false;  // it was there, made by a server that died before it noted it
 };
 
 struct Redundant {
@@ -72,8 +73,12 @@ public:
 
     [[nodiscard]] Advice indexes(const Limits& limits) const;
 
-    // Creates the indexes and notes them with what their statements cost until now. One that no
-    // plan of its statements uses, or, where work can be measured, that saves none, goes at once.
+    // First what an interrupted apply() left: an index that is not whole goes, one that is whole is
+    // measured on a copy, and noted or dropped. Then it
+    // creates the indexes and notes them with what their statements cost until now. One that no
+    // plan of its statements uses, or, where work can be measured, that saves none, goes at once;
+    // one that another server has applied since stays. Throws Error TENON_UNAVAILABLE when another
+    // server is applying or withdrawing.
     std::vector<Applied> apply(
         const std::vector<Proposal>& proposals,
         std::int64_t real_ns,
@@ -97,11 +102,25 @@ private:
         const std::string& statistics
     ) const;
     [[nodiscard]] Applied apply_beside(
+        Session& session,
         const Proposal& proposal,
         std::int64_t real_ns,
         std::int64_t deadline_ns,
         const std::string& statistics
     ) const;
+    void adopt(
+        Session& session,
+        std::int64_t real_ns,
+        std::int64_t deadline_ns,
+        std::vector<Applied>& to
+    ) const;
+    [[nodiscard]] Applied adopt_one(
+        Session& session,
+        const Index& index,
+        std::int64_t real_ns,
+        std::int64_t deadline_ns
+    ) const;
+    [[nodiscard]] bool is_noted(Session& session, const std::string& index) const;
     void create_history(std::int64_t deadline_ns) const;
     void note_applied(
         Session& session,

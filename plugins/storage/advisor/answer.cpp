@@ -120,6 +120,15 @@ std::string json_of(const Advice& advice, bool applied, const std::vector<Applie
             is_first = false;
         }
     }
+    out.append("],\"adopted\":[");
+    is_first = true;
+    for (const Applied& one : outcome) {
+        if (one.is_adopted && one.is_kept) {
+            out.append(is_first ? "" : ",");
+            append_json(out, one.name);
+            is_first = false;
+        }
+    }
     out.append("]}");
     return out;
 }

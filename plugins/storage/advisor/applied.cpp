@@ -33,6 +33,30 @@ std::optional<double> work_of(const Proposal& proposal, const Dialect& dialect, 
     return all;
 }
 
+// Only one server at a time changes the indexes of a database.
+class Turn {
+public:
+    Turn(const Dialect& dialect, Session& session) : dialect_{dialect}, session_{session} {
+        if (!dialect_.try_lock(session_)) {
+            throw Error{
+                TENON_UNAVAILABLE, "another server is applying or withdrawing indexes; ask again"};
+        }
+    }
+
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+    // A session that cannot unlock is lost, and its lock with it.
+    ~Turn() {
+        (void)guard(nullptr, [&] { session_.rollback(); });
+        (void)guard(nullptr, [&] { dialect_.unlock(session_); });
+    }
+
+private:
+    const Dialect& dialect_;
+    Session& session_;
+};
+
 // Some plan of the proposal's statements has the index.
 bool is_planned(const Proposal& proposal, Session& session) {
     return proposal.samples.empty() ||
@@ -45,7 +69,8 @@ bool is_planned(const Proposal& proposal, Session& session) {
 }  // namespace
 
 void Advisor::create_history(std::int64_t deadline_ns) const {
-    storage_.write(deadline_ns, [](Session& session) {
+    storage_.write(deadline_ns, [this](Session& session) {
+        dialect_.queue(session);
         session.execute(
             "CREATE TABLE IF NOT EXISTS tenon_advised_indexes(name TEXT PRIMARY KEY NOT NULL, sql "
             "TEXT NOT NULL, applied_real_ns BIGINT NOT NULL, withdrawn_real_ns BIGINT);"
@@ -118,6 +143,7 @@ Applied Advisor::apply_within(
 // Beside running work, which no transaction may contain: measured before and after, dropped when
 // it does not gain, noted when it stays. A build that fails leaves an index that nobody can use.
 Applied Advisor::apply_beside(
+    Session& session,
     const Proposal& proposal,
     std::int64_t real_ns,
     std::int64_t deadline_ns,
@@ -125,31 +151,30 @@ Applied Advisor::apply_beside(
 ) const {
     const Index& index = proposal.candidate.index;
     Applied applied{index.name, false, 0, 0};
-    storage_.read(deadline_ns, [&](Session& session) {
-        applied.work_before = work_of(proposal, dialect_, session).value_or(0);
-    });
-    Lease lease = storage_.lease(TENON_INTENT_WRITE, deadline_ns);
-    lease->execute(dialect_.patience_sql());
-    if (dialect_.is_broken(*lease, index.name)) {
-        lease->execute(dialect_.drop_sql(index, true));
+    if (is_noted(session, index.name)) {
+        applied.is_kept = true;  // by another server, after this one's search
+        return applied;
     }
+    storage_.read(deadline_ns, [&](Session& reader) {
+        applied.work_before = work_of(proposal, dialect_, reader).value_or(0);
+    });
     try {
-        lease->execute(proposal.sql);
-        lease->execute(dialect_.analyze_sql(index));
-        storage_.read(deadline_ns, [&](Session& session) {
-            applied.work_after = work_of(proposal, dialect_, session).value_or(0);
+        session.execute(proposal.sql);
+        session.execute(dialect_.analyze_sql(index));
+        storage_.read(deadline_ns, [&](Session& reader) {
+            applied.work_after = work_of(proposal, dialect_, reader).value_or(0);
         });
     } catch (...) {
-        (void)guard(nullptr, [&] { lease->execute(dialect_.drop_sql(index, true)); });
+        (void)guard(nullptr, [&] { session.execute(dialect_.drop_sql(index, true)); });
         throw;
     }
     if (applied.work_after > applied.work_before * k_least_left) {
-        lease->execute(dialect_.drop_sql(index, true));
+        session.execute(dialect_.drop_sql(index, true));
         return applied;
     }
-    lease->begin();
-    note_applied(*lease, proposal, real_ns, statistics);
-    lease->commit();
+    session.begin();
+    note_applied(session, proposal, real_ns, statistics);
+    session.commit();
     applied.is_kept = true;
     return applied;
 }
@@ -162,11 +187,18 @@ std::vector<Applied> Advisor::apply(
     create_history(deadline_ns);
     const std::string statistics = storage_.statements();
     std::vector<Applied> all;
+    if (!dialect_.builds_beside()) {
+        for (const Proposal& proposal : proposals) {
+            all.push_back(apply_within(proposal, real_ns, deadline_ns, statistics));
+        }
+        return all;
+    }
+    Lease lease = storage_.lease(TENON_INTENT_WRITE, deadline_ns);
+    const Turn turn{dialect_, *lease};
+    lease->execute(dialect_.patience_sql());
+    adopt(*lease, real_ns, deadline_ns, all);
     for (const Proposal& proposal : proposals) {
-        all.push_back(
-            dialect_.builds_beside() ? apply_beside(proposal, real_ns, deadline_ns, statistics)
-                                     : apply_within(proposal, real_ns, deadline_ns, statistics)
-        );
+        all.push_back(apply_beside(*lease, proposal, real_ns, deadline_ns, statistics));
     }
     return all;
 }
@@ -232,6 +264,7 @@ void Advisor::withdraw(const std::string& name, std::int64_t real_ns, std::int64
     Index index;
     index.name = name;
     Lease lease = storage_.lease(TENON_INTENT_WRITE, deadline_ns);
+    const Turn turn{dialect_, *lease};
     lease->begin();
     lease
         ->prepare(

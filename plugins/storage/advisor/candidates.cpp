@@ -179,7 +179,7 @@ private:
             definition.append("(").append(column).append(")");
         }
         definition.append(where);
-        candidate.index.name = "advised_" + hex_of(Fnv1a::of(definition));
+        candidate.index.name = std::string{k_index_prefix} + hex_of(Fnv1a::of(definition));
         out_.push_back(std::move(candidate));
     }
 

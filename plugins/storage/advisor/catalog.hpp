@@ -58,6 +58,9 @@ struct Catalog {
 [[nodiscard]] bool same_name(std::string_view a, std::string_view b) noexcept;
 [[nodiscard]] std::string quoted(std::string_view name);
 
+// Of every index that the advisor makes; what begins with tenon_ is no drift of the schema.
+inline constexpr std::string_view k_index_prefix = "tenon_advised_";
+
 // One SQL dialect. Methods read through the session that they get.
 class Dialect {
 public:
@@ -85,6 +88,15 @@ public:
 
     // What a row can be told from another by, whatever the table.
     [[nodiscard]] virtual std::string row_address() const { return "rowid"; }
+
+    // Keeps other servers from applying and withdrawing until unlock() or the session's end. False:
+    // one does.
+    [[nodiscard]] virtual bool try_lock(Session&) const { return true; }
+
+    virtual void unlock(Session&) const {}
+
+    // Others wait here until the transaction's end: two cannot make one table at the same time.
+    virtual void queue(Session&) const {}
 
     // A statement that fails takes its transaction along.
     [[nodiscard]] virtual bool fails_whole() const noexcept { return false; }

@@ -15,6 +15,9 @@ namespace {
 
 constexpr double k_page_work = 2;
 
+// "tenon" in ASCII as the high part, 2 as the low, and 3 for tables: locks of a database.
+constexpr auto k_lock = "1952804463 * 4294967296 + 2";
+
 double number_of(const Json& node, std::string_view key) {
     const Json* found = node.find(key);
     return found != nullptr && found->is(Json::Kind::number) ? std::stod(found->number()) : 0;
@@ -91,6 +94,26 @@ public:
     [[nodiscard]] std::string patience_sql() const override { return "SET statement_timeout = 0"; }
 
     [[nodiscard]] std::string row_address() const override { return "ctid"; }
+
+    [[nodiscard]] bool try_lock(Session& session) const override {
+        auto row = session.prepare(
+            "SELECT pg_catalog.pg_try_advisory_lock(" + std::string{k_lock} + ")::int"
+        );
+        return row.step() && row.integer(0) != 0;
+    }
+
+    void unlock(Session& session) const override {
+        session.prepare("SELECT pg_catalog.pg_advisory_unlock(" + std::string{k_lock} + ")::int")
+            .run();
+    }
+
+    void queue(Session& session) const override {
+        session
+            .prepare(
+                "SELECT pg_catalog.pg_advisory_xact_lock(" + std::string{k_lock} + " + 1)::text"
+            )
+            .run();
+    }
 
     [[nodiscard]] bool fails_whole() const noexcept override { return true; }
 

@@ -8,6 +8,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <future>
 #include <thread>
 
 using tenon::Json;
@@ -103,14 +104,18 @@ struct Fixture : PostgresBackend {
         return advisor().indexes(limits);
     }
 
-    std::int64_t indexes() {
+    std::int64_t count(const std::string& sql) {
         std::int64_t count = -1;
         storage().read(deadline(), [&](Session& s) {
-            auto row = s.prepare("SELECT count(*) FROM pg_indexes WHERE schemaname = 'public'");
+            auto row = s.prepare(sql);
             REQUIRE(row.step());
             count = row.integer(0);
         });
         return count;
+    }
+
+    std::int64_t indexes() {
+        return count("SELECT count(*) FROM pg_indexes WHERE schemaname = 'public'");
     }
 };
 
@@ -205,7 +210,7 @@ TEST_CASE("an index that does not gain on PostgreSQL is gone again", "[postgres]
     advice.proposals.resize(1);
     // Another column than the one that was tried.
     Index& index = advice.proposals[0].candidate.index;
-    index.name = "advised_wrong";
+    index.name = "tenon_advised_0123456789abcdef";
     index.columns = {{"id", true}};
     index.included.clear();
     index.where.clear();
@@ -215,8 +220,97 @@ TEST_CASE("an index that does not gain on PostgreSQL is gone again", "[postgres]
     REQUIRE(applied.size() == 1);
     CHECK_FALSE(applied[0].is_kept);
     CHECK(f.indexes() == before + 3);  // the primary keys of what is noted of applied ones
-    CHECK_THROWS_AS(f.advisor().withdraw("advised_wrong", 6, f.deadline()), tenon::Error);
-    CHECK_THAT(tenon::advisor::json_of(advice, true, applied), Catch::Contains("advised_wrong"));
+    CHECK_THROWS_AS(
+        f.advisor().withdraw("tenon_advised_0123456789abcdef", 6, f.deadline()), tenon::Error
+    );
+    CHECK_THAT(
+        tenon::advisor::json_of(advice, true, applied),
+        Catch::Contains("tenon_advised_0123456789abcdef")
+    );
+}
+
+TEST_CASE(
+    "servers that apply at once leave every index that gains, noted",
+    "[postgres][advisor][S9]"
+) {
+    Fixture f;
+    const Advice advice = f.advise();
+    REQUIRE(advice.proposals.size() == 4);
+    const auto apply = [&] {
+        for (const std::int64_t until_ns = f.deadline(); f.host.reactor().now_ns() < until_ns;) {
+            try {
+                return f.advisor().apply(advice.proposals, 5, f.deadline());
+            } catch (const tenon::Error& e) {
+                if (e.code() != TENON_UNAVAILABLE) {
+                    throw;
+                }
+            }
+            std::this_thread::yield();
+        }
+        return std::vector<tenon::advisor::Applied>{};
+    };
+    auto other = std::async(std::launch::async, apply);
+    const auto mine = apply();
+    const auto theirs = other.get();
+    REQUIRE(mine.size() == 4);
+    REQUIRE(theirs.size() == 4);
+    for (std::size_t i = 0; i < 4; ++i) {
+        CHECK(mine[i].is_kept);
+        CHECK(theirs[i].is_kept);
+    }
+    CHECK(
+        f.count("SELECT count(*) FROM pg_indexes WHERE indexname ~ '^tenon_advised_[0-9a-f]{16}$'"
+        ) == 4
+    );
+    CHECK(
+        f.count("SELECT count(*) FROM tenon_advised_indexes WHERE withdrawn_real_ns IS NULL") == 4
+    );
+}
+
+TEST_CASE("a server that applies keeps another one from it", "[postgres][advisor][S9]") {
+    Fixture f;
+    tenon::Lease busy = f.storage().lease(TENON_INTENT_WRITE, f.deadline());
+    REQUIRE(tenon::advisor::postgres_dialect().try_lock(*busy));
+    CHECK_THROWS_WITH(f.advisor().apply({}, 5, f.deadline()), Catch::Contains("another server"));
+    tenon::advisor::postgres_dialect().unlock(*busy);
+    CHECK_NOTHROW(f.advisor().apply({}, 5, f.deadline()));
+}
+
+TEST_CASE("what a killed server left is noted, or goes", "[postgres][advisor][S9]") {
+    Fixture f;
+    Advice advice = f.advise();
+    REQUIRE(advice.proposals.size() == 4);
+    const std::string good = advice.proposals[0].candidate.index.name;
+    const std::string useless = "tenon_advised_0123456789abcdef";
+    const std::string broken = "tenon_advised_fedcba9876543210";
+    f.storage().write(f.deadline(), [&](Session& s) {
+        // The same index, not built beside running work.
+        s.execute(tenon::advisor::postgres_dialect().create_sql(
+            advice.proposals[0].candidate.index, false
+        ));
+        s.execute("CREATE INDEX " + useless + " ON a(pad DESC, id)");
+        s.execute("CREATE INDEX " + broken + " ON b(pad)");
+        s.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '" + broken + "'::regclass"
+        );
+    });
+    const auto applied = f.advisor().apply({}, 5, f.deadline());
+    REQUIRE(applied.size() == 2);
+    for (const auto& one : applied) {
+        CAPTURE(one.name, one.work_before, one.work_after);
+        CHECK(one.is_adopted);
+        CHECK(one.is_kept == (one.name == good));
+    }
+    CHECK_THAT(
+        tenon::advisor::json_of(advice, true, applied), Catch::Contains("\"adopted\":[\"" + good)
+    );
+    CHECK(
+        f.count("SELECT count(*) FROM pg_indexes WHERE indexname ~ '^tenon_advised_[0-9a-f]{16}$'"
+        ) == 1
+    );
+    CHECK(f.advisor().apply({}, 5, f.deadline()).empty());
+    CHECK_NOTHROW(f.advisor().withdraw(good, 6, f.deadline()));
+    CHECK(f.count("SELECT count(*) FROM pg_indexes WHERE indexname = '" + good + "'") == 0);
 }
 
 TEST_CASE(
