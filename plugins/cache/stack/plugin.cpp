@@ -171,6 +171,7 @@ private:
         };
         (void)services->each(services.self, str("tenon.cache_tier/1"), this, row);
         listen_to_tiers(true);
+        note_deaf();
     }
 
     // Shared tiers tell what other servers have changed.
@@ -193,6 +194,25 @@ private:
                 service.self, begin ? stack_.get() : nullptr, begin ? +changed : nullptr, &err
             );
         }
+    }
+
+    // Where no shared tier can tell what others change, nothing in memory is sure.
+    void note_deaf() {
+        bool any_shared = false;
+        bool any_tells = false;
+        for (const auto& tier : stack_->tiers()) {
+            const auto* const table = tier->service().table;
+            any_shared = any_shared || tier->shared();
+            any_tells = any_tells || TENON_HAS(table, tenon_cache_tier_1, watch) ||
+                        TENON_HAS(table, tenon_cache_tier_1, on_invalidate);
+        }
+        if (!any_shared || any_tells) {
+            return;
+        }
+        for (const auto& tier : stack_->tiers()) {
+            tier->set_suspect(tier->shared());
+        }
+        host().log().info("cache_tiers_deaf", {{"pushed_caches", "suspect_ms in memory at most"}});
     }
 
     void watch(Tier& tier, bool begin) {

@@ -215,14 +215,17 @@ std::optional<Stack::Entry> Stack::look(
     const Consistency consistency = consistency_of(cache);
     const std::int64_t looked = any_shared_ ? next_sequence() : 0;
     std::uint64_t erasures = 0;
+    bool settling = false;  // what was erased or put here is not in the tiers that block yet
     if (also_blocking && any_blocking_) {
         FlightPart& part = part_of(tier_key.text);
         const std::lock_guard lock{part.mutex};
         erasures = part.erasures;
+        settling = part.blocking.find(tier_key.text) != part.blocking.end();
     }
     for (std::uint32_t i = 0; i < tiers_.size(); ++i) {
         Tier& tier = *tiers_[i];
-        if ((tier.blocking() && !also_blocking) || !asked(tier, consistency)) {
+        if ((tier.blocking() && !also_blocking) || !asked(tier, consistency) ||
+            (tier.blocking() && settling && !stamped(tier, consistency))) {
             continue;
         }
         auto found = tier.get(tier_key.text, now);

@@ -334,6 +334,19 @@ TEST_CASE("the pool's order does not bring back what was replaced or erased", "[
     CHECK(f.fetch("balance", "u3", f.gives("again")).value == "loaded later");
 }
 
+TEST_CASE("what was erased is not read while the pool has not erased it yet", "[cache][C3]") {
+    StackFixture f;
+    MapTier disk{true};
+    f.add(disk, "disk");
+    const std::uint32_t cache = f.stack->open("balance");
+    CHECK(f.fetch("balance", "u1", f.gives("old")).value == "old");
+    f.hold_pool();
+    f.stack->erase(cache, "u1");
+    CHECK(f.fetch("balance", "u1", f.gives("new")).value == "new");
+    f.run_held_backwards();
+    CHECK(f.fetch("balance", "u1", f.gives("x")).value == "new");
+}
+
 TEST_CASE("settings that change count for what is kept from then on", "[cache][C1]") {
     StackFixture f;
     MapTier memory;
