@@ -6,6 +6,7 @@
 // again. Nobody joins a flight whose key was erased.
 #pragma once
 
+#include "plugins/cache/stack/locked_store.hpp"
 #include "plugins/cache/stack/stamps.hpp"
 
 #include <tenon/abi/cache.h>
@@ -22,6 +23,16 @@
 namespace tenon::cache_stack {
 
 struct Flight : std::enable_shared_from_this<Flight> {
+    Flight() = default;
+    Flight(const Flight&) = delete;
+    Flight& operator=(const Flight&) = delete;
+
+    ~Flight() {
+        if (secret) {
+            wipe(value);
+        }
+    }
+
     // Called once, on the thread that ends the flight.
     using Waiter = std::function<void(const Flight&)>;
 
@@ -34,6 +45,7 @@ struct Flight : std::enable_shared_from_this<Flight> {
     std::uint32_t joined = 0;         // how many; under the lock of the flights
     std::vector<Scope> scopes;        // what the value depends on; of the thread that flies
     std::vector<Hold> holds;          // of shared tiers, from before the load
+    bool secret = false;              // the value is overwritten in the end
     bool strict = false;              // the holds count for who joined, too
     std::vector<std::uint64_t> hint;  // scopes of the tags that the key's last entry had
     std::vector<Waiter> waiters;

@@ -26,6 +26,7 @@ public:
         settings_.configure(json, dry_run);
         if (!dry_run && stack_) {
             open_named();
+            stack_->apply();
             begin_sweeps();
         }
     }

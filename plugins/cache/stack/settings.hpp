@@ -27,6 +27,7 @@ struct Lifetimes {
     std::chrono::milliseconds stale{0};             // served past ttl while a refresh runs
     std::chrono::milliseconds suspect{0};  // how old an entry may be while changes may go unheard
     Consistency consistency = Consistency::pushed;
+    bool locked = false;  // in locked memory of this process, and in no tier
 };
 
 struct StackSettings {
@@ -44,6 +45,11 @@ struct StackSettings {
             times.stale = cache.get("stale_ms", times.stale);
             times.suspect = cache.get("suspect_ms", times.suspect);
             times.consistency = consistency_of(cache.get<std::string>("consistency", "pushed"));
+            times.locked = cache.get("locked", false);
+            if (times.locked && times.consistency == Consistency::strict) {
+                throw Error{
+                    TENON_INVALID, "a locked cache is in no shared tier: it cannot be strict"};
+            }
             if (!caches.emplace(cache.get<std::string>("name"), times).second) {
                 throw Error{
                     TENON_INVALID,

@@ -87,6 +87,7 @@ void Stack::close() noexcept {
         caches_[i]->refreshing.wait();
     }
     background_.wait();
+    locked_.clear();
 }
 
 std::int64_t Stack::now_ns() const noexcept {
@@ -147,6 +148,7 @@ std::uint32_t Stack::open(std::string_view name) {
     caches_[id] = std::make_unique<Cache>();
     caches_[id]->name = name;
     caches_[id]->tag = hash_of("cache:" + std::string{name});
+    caches_[id]->locked.store(settings_->times_of(caches_[id]->name).locked);
     cache_count_.store(id + 1, std::memory_order_release);
     return id;
 }
@@ -211,6 +213,9 @@ std::optional<Stack::Entry> Stack::look(
     bool also_blocking,
     std::vector<Scope>* hint
 ) {
+    if (cache.locked.load(std::memory_order_relaxed)) {
+        return look_locked(cache, key, tier_key.text);
+    }
     const std::int64_t now = now_ns();
     const Consistency consistency = consistency_of(cache);
     const std::int64_t looked = any_shared_ ? next_sequence() : 0;
@@ -360,7 +365,12 @@ void Stack::put(
     // A load under way may have read what this replaces.
     spoil_flight(tier_key.text);
     envelope.sequence = next_sequence();
-    const std::string data = encode(envelope);
+    std::string data = encode(envelope);
+    if (named.locked.load()) {
+        (void)keep_locked(named, key, tier_key.text, data, ttl_ns);
+        renew({key_scope(named.tag, key)});
+        return;
+    }
     const Consistency consistency = consistency_of(named);
     write(false, consistency, tier_key.text, data, ttl_ns);
     named.index.add(hash_of(key), now_ns() + ttl_ns);
@@ -391,6 +401,7 @@ void Stack::erase_everywhere(const Cache& cache, std::string_view key) {
     const std::string tier_key = TierKey{cache.name, key}.text;
     const Consistency consistency = consistency_of(cache);
     spoil_flight(tier_key);
+    locked_.erase(tier_key);
     for (const auto& tier : tiers_) {
         if (!tier->blocking() && !stamped(*tier, consistency)) {
             tier->erase(tier_key, now_ns());
@@ -415,6 +426,7 @@ void Stack::erase_blocking(Consistency consistency, const std::string& tier_key)
 void Stack::invalidate_tag(std::string_view tag) {
     const std::uint64_t hash = checked_tag(tag);
     tags_.invalidate(hash, next_sequence(), now_ns());
+    drop_locked();
     for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
         renew_tag(i, hash);
     }
@@ -432,6 +444,7 @@ void Stack::event(std::string_view event, std::string_view tag) {
         Cache& cache = cache_at(id);
         cache.counters.invalidated.fetch_add(1, std::memory_order_relaxed);
         tags_.invalidate(tag_scope(cache.tag, hash), next_sequence(), now_ns());
+        drop_locked();
         renew_tag(id, hash);
     }
 }
@@ -441,6 +454,7 @@ void Stack::invalidate_cache(std::string_view name) {
     cache.counters.invalidated.fetch_add(1, std::memory_order_relaxed);
     tags_.invalidate(cache.tag, next_sequence(), now_ns());
     cache.index.forget_expired(INT64_MAX);
+    drop_locked();
     renew({cache.tag});
 }
 
@@ -456,6 +470,7 @@ void Stack::clear() {
 }
 
 void Stack::sweep() {
+    drop_locked();
     for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
         caches_[i]->index.forget_expired(now_ns());
     }

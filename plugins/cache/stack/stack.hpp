@@ -18,6 +18,7 @@
 #pragma once
 
 #include "plugins/cache/stack/envelope.hpp"
+#include "plugins/cache/stack/locked_store.hpp"
 #include "plugins/cache/stack/settings.hpp"
 #include "plugins/cache/stack/stamps.hpp"
 #include "plugins/cache/stack/tag_table.hpp"
@@ -86,6 +87,9 @@ public:
     // end. Returns when nothing of the stack runs.
     void close() noexcept;
 
+    // [control] The settings have changed: what became locked leaves the tiers.
+    void apply();
+
     [[nodiscard]] std::uint32_t open(std::string_view name);
     [[nodiscard]] tenon_status
     get(std::uint32_t cache, std::string_view key, tenon_sink out, tenon_cache_answer& answer);
@@ -151,6 +155,7 @@ private:
         void* refresh_ctx = nullptr;
         RefreshFn refresh = nullptr;
         std::atomic<bool> refreshes{false};
+        std::atomic<bool> locked{false};
         InFlight refreshing;
     };
 
@@ -164,6 +169,17 @@ private:
     };
 
     struct Entry {
+        Entry() = default;
+        Entry(Entry&&) = default;
+        Entry& operator=(Entry&&) = default;
+
+        ~Entry() {
+            if (secret) {
+                wipe(data);
+            }
+        }
+
+        bool secret = false;
         std::string data;   // as the tier had it; longer than what a string keeps in itself
         Envelope envelope;  // views into data
         std::int64_t expires_ns = 0;
@@ -206,6 +222,19 @@ private:
         bool also_blocking,
         std::vector<Scope>* hint = nullptr
     );
+
+    [[nodiscard]] std::optional<Entry>
+    look_locked(Cache& cache, std::string_view key, const std::string& tier_key);
+    // False: not kept. `data` is overwritten.
+    bool keep_locked(
+        Cache& cache,
+        std::string_view key,
+        const std::string& tier_key,
+        std::string& data,
+        std::int64_t ttl_ns
+    );
+    // After an invalidation, or in a sweep.
+    void drop_locked();
 
     // Whether the tier may be asked for entries of a cache at all.
     [[nodiscard]] static bool asked(const Tier& tier, Consistency consistency) noexcept {
@@ -314,6 +343,8 @@ private:
     bool any_blocking_ = false;
     bool any_shared_ = false;
     Stamps stamps_;
+    LockedStore locked_;
+    std::atomic<bool> unlocked_told_{false};
     Pending pending_;
     TagTable tags_;
     std::atomic<std::int64_t> longest_ns_{0};  // that an entry was kept for

@@ -170,7 +170,7 @@ void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept&
     envelope.tags = kept.tags;
     envelope.whole_key = tier_key.hashed ? key : std::string_view{};
     envelope.value = flight.value;
-    const std::string data = encode(envelope);
+    std::string data = encode(envelope);
     const Consistency consistency = consistency_of(cache);
     bool mine = false;
     {
@@ -178,6 +178,13 @@ void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept&
         // and takes away what was.
         const std::lock_guard lock{flight.mutex};
         if (flight.spoiled || !wanted(cache, key, envelope)) {
+            return;
+        }
+        if (flight.secret) {
+            const std::int64_t ttl_ns = fresh_ns + stale_ns;
+            if (keep_locked(cache, key, tier_key.text, data, ttl_ns)) {
+                flight.expires_ns = now_ns() + ttl_ns;
+            }
             return;
         }
         write(false, consistency, tier_key.text, data, fresh_ns + stale_ns);
@@ -221,6 +228,9 @@ void Stack::load_into(
 ) {
     cache.counters.loads.fetch_add(1, std::memory_order_relaxed);
     StringSink value;
+    if (flight.secret) {
+        value.text().reserve(LockedStore::k_slot_bytes);  // it grows without leaving copies
+    }
     auto keep_as = sized<tenon_cache_keep>();
     flight.status = load(deadline_ns, value.sink(), &keep_as, &flight.error);
     flight.source = TENON_CACHE_LOADED;
@@ -258,11 +268,12 @@ void Stack::fly(
     const tenon_status status = guard(&flight->error, [&] {
         const Consistency consistency = consistency_of(cache);
         flight->strict = consistency == Consistency::strict;
+        flight->secret = cache.locked.load();
         flight->scopes = {cache.tag, key_scope(cache.tag, key)};
         // Somebody else's flight may have ended between the look and the beginning of this one.
         auto entry = look(cache, key, tier_key, also_blocking || flight->strict, &flight->hint);
         if (!entry || entry->stale) {
-            if (consistency != Consistency::timed) {
+            if (consistency != Consistency::timed && !flight->secret) {
                 flight->holds = hold(cache, key, flight->hint);
             }
             load_into(cache, key, *flight, deadline_ns, load);
@@ -383,15 +394,17 @@ void Stack::ask_again(const std::shared_ptr<AsyncRequest>& mine) {
 void Stack::begin_async(const std::shared_ptr<AsyncRequest>& mine) {
     Cache& cache = cache_at(mine->request.cache);
     const TierKey tier_key{cache.name, mine->key};
-    if (const auto entry = look(cache, mine->key, tier_key, false)) {
+    if (auto entry = look(cache, mine->key, tier_key, false)) {
         if (entry->stale) {
             refresh_later(mine->request.cache, mine->key);
         }
-        StringSink value;
         tenon_cache_answer answer = sized<tenon_cache_answer>();
-        const tenon_status status = answer_with(cache, *entry, value.sink(), answer);
-        deliver(mine->reactor, [mine, status, answer, text = value.text()] {
-            mine->answer(status, text, answer, nullptr);
+        const tenon_sink nowhere{
+            nullptr, [](void*, tenon_bytes) { return tenon_status{TENON_OK}; }};
+        const tenon_status status = answer_with(cache, *entry, nowhere, answer);
+        const auto kept = std::make_shared<const Entry>(std::move(*entry));
+        deliver(mine->reactor, [mine, status, answer, kept] {
+            mine->answer(status, kept->envelope.value, answer, nullptr);
         });
         return;
     }

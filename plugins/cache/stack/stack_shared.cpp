@@ -147,6 +147,7 @@ void Stack::write_shared(
 void Stack::changed_elsewhere(std::string_view tier_key) {
     if (const auto scope = scope_of(tier_key)) {
         tags_.invalidate(*scope, next_sequence(), now_ns());
+        drop_locked();
         return;
     }
     if (!tier_key.empty()) {
@@ -155,6 +156,7 @@ void Stack::changed_elsewhere(std::string_view tier_key) {
     for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
         tags_.invalidate(caches_[i]->tag, next_sequence(), now_ns());
     }
+    drop_locked();
     for (const auto& tier : tiers_) {
         if (!tier->shared() && !tier->blocking()) {
             tier->clear(now_ns());
