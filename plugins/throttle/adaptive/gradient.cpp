@@ -13,6 +13,7 @@ constexpr std::int64_t k_longest_round_ns = 1'000'000'000;
 constexpr std::uint32_t k_round_answers = 20;
 constexpr std::uint32_t k_longest_round_answers = 3;
 constexpr std::uint32_t k_rounds_at_floor = 5;
+constexpr std::uint32_t k_dip_rounds = 4;  // two to come down, two to measure, at most
 constexpr double k_unloaded_quantile = 0.25;
 constexpr double k_smoothing = 0.3;  // part of a change that counts at once
 
@@ -74,6 +75,7 @@ void Gradient::ended(
     if (round_begin_ns_ < 0) {
         round_begin_ns_ = now_ns;
         decayed_ns_ = now_ns;
+        light_ns_ = now_ns;
     }
     in_flight_max_ = std::max(in_flight_max_, in_flight);
     if (how == Ended::ok) {
@@ -115,15 +117,31 @@ void Gradient::learn_unloaded(double median_ns, std::int64_t now_ns) noexcept {
     }
 }
 
-void Gradient::finish_round(std::int64_t now_ns) noexcept {
-    const double median_ns = round_.quantile(0.5);
+double Gradient::quarter() const noexcept {
+    return std::max(options_.floor, limit_ / 4);
+}
+
+// Whether this round tells of the unloaded time, and whether one has to be made that does.
+void Gradient::note_load(std::int64_t now_ns) noexcept {
     // What ends in this round may have been sent in the one before.
-    const bool light = static_cast<double>(in_flight_max_) <= std::max(options_.floor, limit_ / 2);
+    const bool light = static_cast<double>(in_flight_max_) <= quarter();
     if (light && light_before_) {
+        if (dip_ > 0) {  // what was known is as old as the half-life
+            unloaded_.clear();
+            dip_ = 0;
+        }
         unloaded_.add(round_);
+        light_ns_ = now_ns;
     }
     light_before_ = light;
-    learn_unloaded(median_ns, now_ns);
+    dip_ -= dip_ > 0 ? 1 : 0;
+    if (now_ns - light_ns_ >= options_.half_life_ns) {
+        light_ns_ = now_ns;
+        dip_ = k_dip_rounds;
+    }
+}
+
+void Gradient::adjust(double median_ns) noexcept {
     const double answers = ok_ + failed_ + limited_;
     const bool used = static_cast<double>(in_flight_max_) >= limit_ / 2;
     double next = limit_;
@@ -143,6 +161,13 @@ void Gradient::finish_round(std::int64_t now_ns) noexcept {
         }
     }
     limit_ = std::clamp(next, options_.floor, options_.ceiling);
+}
+
+void Gradient::finish_round(std::int64_t now_ns) noexcept {
+    const double median_ns = round_.quantile(0.5);
+    note_load(now_ns);
+    learn_unloaded(median_ns, now_ns);
+    adjust(median_ns);
     round_.clear();
     round_begin_ns_ = now_ns;
     ok_ = failed_ = limited_ = 0;

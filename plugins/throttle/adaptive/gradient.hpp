@@ -6,9 +6,10 @@
 // ratio. With what that and Envoy's relatives were seen to get wrong put right:
 //  - the growth is added only while the ratio is 1: at 0.8 it would grow without end;
 //  - nothing is pinned to one request to learn the unloaded time. It is a low quantile of a
-//    histogram that forgets by half in a while and takes in only rounds in which at most half of
-//    the limit was used, or the floor: what the limit itself makes slow never counts, so the
-//    unloaded time cannot drift up under load. When the way itself gets longer, the limit comes
+//    histogram that forgets by half in a while and takes in only rounds in which at most a quarter
+//    of the limit was used, or the floor: what the limit itself makes slow never counts, so the
+//    unloaded time cannot drift up under load. When there has been no such round for the half-life,
+//    two rounds go with a quarter of the limit. When the way itself gets longer, the limit comes
 //    down to the floor, and there what is measured is the unloaded time;
 //  - slow start: it doubles until the first sign of a queue;
 //  - the floor is a setting of its own, and what is not used does not grow.
@@ -62,11 +63,16 @@ public:
     ended(Ended how, std::int64_t latency_ns, std::int64_t in_flight, std::int64_t now_ns) noexcept;
 
     // floor .. ceiling.
-    [[nodiscard]] std::int64_t limit() const noexcept { return static_cast<std::int64_t>(limit_); }
+    [[nodiscard]] std::int64_t limit() const noexcept {
+        return static_cast<std::int64_t>(dip_ > 0 ? quarter() : limit_);
+    }
 
     [[nodiscard]] double unloaded_ns() const noexcept { return unloaded_ns_; }
 
 private:
+    [[nodiscard]] double quarter() const noexcept;
+    void note_load(std::int64_t now_ns) noexcept;
+    void adjust(double median_ns) noexcept;
     void finish_round(std::int64_t now_ns) noexcept;
     void learn_unloaded(double median_ns, std::int64_t now_ns) noexcept;
 
@@ -77,6 +83,8 @@ private:
     std::uint32_t rounds_at_floor_ = 0;
     LatencyWeights unloaded_;
     std::int64_t decayed_ns_ = 0;
+    std::int64_t light_ns_ = 0;  // the last round that was light
+    std::uint32_t dip_ = 0;      // rounds at a quarter of the limit, to go
     // Of this round.
     LatencyWeights round_;
     std::int64_t round_begin_ns_ = -1;
