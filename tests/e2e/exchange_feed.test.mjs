@@ -56,7 +56,7 @@ async function startPair(t, limits = {}) {
   const live = await new Server({
     deployment: 'live',
     set: [`/plugins/exchange/config/rest_url=http://${proxy.address}`, `/plugins/exchange/config/stream_url=ws://${proxy.address}`,
-      '/plugins/exchange/config/poll_ms=300', ...(limits.set ?? [])],
+      '/plugins/exchange/config/poll_ms=500', ...(limits.set ?? [])],
   }).start();
   t.after(async () => {
     if (!t.passed) console.log((await (await fetch(`${live.http}/metrics`)).text()).match(/^tenon_exchange_[^#]*? [0-9.e+-]+$/gm)?.join('\n'));

@@ -33,7 +33,7 @@ struct MarketFeed::Symbol {
     net::Timer ask_timer;
     std::uint64_t last_quote = 0;
     std::uint64_t gaps = 0, missed = 0, filled = 0;  // as told
-    bool depth_asked = false, trades_asked = false, trades_polled = false;
+    bool depth_asked = false, trades_asked = false, depth_polled = false, trades_polled = false;
 
     Symbol(MarketFeed& feed, FeedSymbol symbol, std::uint64_t seed)
         : own{std::move(symbol)},
@@ -52,7 +52,7 @@ struct MarketFeed::Symbol {
                   feed.send(event);
               }},
           again{k_ask_again, seed},
-          ask_timer{feed.network_.exec, [&feed, this] { feed.ask_depth(*this, false); }} {}
+          ask_timer{feed.network_.exec, [&feed, this] { feed.ask_depth(*this); }} {}
 };
 
 // One connection and its symbols.
@@ -87,7 +87,11 @@ public:
         owner_.link_broken(*this, reason);
     }
 
-    void poll_later() { poll_timer_.at(owner_.now_ns() + owner_.options_.poll_ns); }
+    // Many symbols are asked for less often.
+    void poll_later() {
+        const auto tens = static_cast<std::int64_t>(symbols_.size() / 10 + 1);
+        poll_timer_.at(owner_.now_ns() + owner_.options_.poll_ns * tens);
+    }
 
     void replace() { link_.replace(); }
 
@@ -195,7 +199,7 @@ void MarketFeed::link_up(Link& link) {
     metrics_.connects.add(link.connects() - std::exchange(link.connects_told, link.connects()));
     for (const std::size_t i : link.symbols()) {
         symbols_[i]->book.connected();
-        ask_depth(*symbols_[i], false);
+        ask_depth(*symbols_[i]);
     }
     tell_health();
 }
@@ -215,8 +219,7 @@ void MarketFeed::poll(Link& link) {
     link.poll_later();
     tell_health();
     for (const std::size_t i : link.symbols()) {
-        metrics_.polls.add();
-        ask_depth(*symbols_[i], true);
+        poll_depth(*symbols_[i]);
         poll_trades(*symbols_[i]);
     }
 }
@@ -242,7 +245,7 @@ void MarketFeed::link_message(Link& link, std::string_view text) {
         symbol.book.on_diff(std::move(*diff));
         metrics_.gaps.add(symbol.book.gaps() - std::exchange(symbol.gaps, symbol.book.gaps()));
         if (symbol.book.wants_snapshot() && !symbol.ask_timer.armed()) {
-            ask_depth(symbol, false);
+            ask_depth(symbol);
         }
     } else if (const auto* const trade = std::get_if<MarketTrade>(&message->data)) {
         on_trade(symbol, *trade);
@@ -300,22 +303,35 @@ void MarketFeed::get(std::string path, std::string query, Lane lane, RestClient:
     );
 }
 
-void MarketFeed::ask_depth(Symbol& symbol, bool is_poll) {
-    if (symbol.depth_asked || (!is_poll && !symbol.book.wants_snapshot())) {
+void MarketFeed::ask_depth(Symbol& symbol) {
+    if (symbol.depth_asked || !symbol.book.wants_snapshot()) {
         return;
     }
     symbol.depth_asked = true;
-    const std::string limit = is_poll ? std::string{k_poll_depth} : options_.depth_limit;
     get("/api/v3/depth",
-        "symbol=" + symbol.own.name + "&limit=" + limit,
+        "symbol=" + symbol.own.name + "&limit=" + options_.depth_limit,
         Lane::query,
-        [this, &symbol, is_poll](const RestReply& reply) {
+        [this, &symbol](const RestReply& reply) {
             symbol.depth_asked = false;
-            // A shallow one that was asked for before the stream came back is no book to follow.
-            if (!is_poll || !symbol.book.wants_snapshot()) {
+            depth_answered(symbol, reply);
+        });
+}
+
+// Shallow, and in the lowest lane: it must not take the budget that the way back needs.
+void MarketFeed::poll_depth(Symbol& symbol) {
+    if (symbol.depth_polled) {
+        return;
+    }
+    symbol.depth_polled = true;
+    metrics_.polls.add();
+    get("/api/v3/depth",
+        "symbol=" + symbol.own.name + "&limit=" + std::string{k_poll_depth},
+        Lane::backfill,
+        [this, &symbol](const RestReply& reply) {
+            symbol.depth_polled = false;
+            // When the stream is back meanwhile it is too shallow to go on with.
+            if (!symbol.book.wants_snapshot()) {
                 depth_answered(symbol, reply);
-            } else {
-                ask_depth(symbol, false);
             }
         });
 }
@@ -368,7 +384,7 @@ void MarketFeed::poll_trades(Symbol& symbol) {
     symbol.trades_polled = true;
     get("/api/v3/trades",
         "symbol=" + symbol.own.name + "&limit=500",
-        Lane::query,
+        Lane::backfill,
         [this, &symbol](const RestReply& reply) {
             symbol.trades_polled = false;
             if (reply.outcome != Outcome::answered || reply.status != 200) {

@@ -83,7 +83,8 @@ private:
     void tell_health() const;
     void on_quote(Symbol& symbol, const BestQuote& quote);
     void on_trade(Symbol& symbol, const MarketTrade& trade);
-    void ask_depth(Symbol& symbol, bool is_poll);
+    void ask_depth(Symbol& symbol);
+    void poll_depth(Symbol& symbol);
     void depth_answered(Symbol& symbol, const RestReply& reply);
     void ask_trades(Symbol& symbol);
     void poll_trades(Symbol& symbol);
