@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/binance/api.hpp"
 
+#include "plugins/gateway/binance/order_waits.hpp"
 #include "plugins/gateway/binance/signature.hpp"
 
 #include <algorithm>
@@ -91,7 +92,8 @@ Api::Api(const Services& services, const LimitSettings& limits, std::string_view
       weights_{weights_json},
       addresses_{limits},
       orders_{limits},
-      started_real_ns_{services.clock->now_real_ns(services.clock.self)} {
+      started_real_ns_{services.clock->now_real_ns(services.clock.self)},
+      waits_{std::make_unique<OrderWaits>()} {
     for (const Endpoint& endpoint : endpoints()) {
         routes_[endpoint.path].push_back({&endpoint, &weights_.of(endpoint.method, endpoint.path)});
     }
@@ -317,6 +319,7 @@ void Api::on_execution(const tenon_execution_event* events, std::uint32_t count)
                 orders_.release(event.order->account, event.time_real_ns);
             }
         }
+        waits_->on_execution(events, count);
     });
 }
 

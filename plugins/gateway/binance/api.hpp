@@ -37,6 +37,7 @@ struct Services {
 };
 
 class Api;
+class OrderWaits;
 struct Call;
 
 enum class Security : std::uint8_t { none, user_data, trade };
@@ -122,6 +123,22 @@ public:
 
     [[nodiscard]] OrderLimits& orders() noexcept { return orders_; }
 
+    [[nodiscard]] OrderWaits& waits() noexcept { return *waits_; }
+
+    // How long the answer to an order waits for its venue.
+    [[nodiscard]] std::int64_t order_wait_ns() const noexcept {
+        return std::int64_t{limit_settings_.order_wait_ms} * 1'000'000;
+    }
+
+    // Called whenever a request begins to wait for its venue; may be empty.
+    void on_wait(std::function<void()> fn) { on_wait_ = std::move(fn); }
+
+    void waiting() const {
+        if (on_wait_) {
+            on_wait_();
+        }
+    }
+
     [[nodiscard]] Rendered& rendered() noexcept { return rendered_; }
 
     // An empty string whose memory is kept. Used up by the next call.
@@ -191,6 +208,8 @@ private:
     std::vector<Pending*> free_;
     std::size_t in_flight_ = 0;
     std::function<void()> when_idle_;
+    std::unique_ptr<OrderWaits> waits_;
+    std::function<void()> on_wait_;
     std::uint64_t uncounted_ = 0;
     std::uint64_t* requests_ = &uncounted_;
     std::uint64_t* errors_ = &uncounted_;

@@ -91,6 +91,14 @@ ApiError in_doubt() {
         "An unexpected response was received from the message bus. Execution status unknown."};
 }
 
+ApiError outcome_unknown() {
+    return {
+        504,
+        -1007,
+        "Timeout waiting for response from backend server. Send status unknown; execution status "
+        "unknown."};
+}
+
 ApiError filter(std::string_view name) {
     return {-1013, join({"Filter failure: ", name})};
 }

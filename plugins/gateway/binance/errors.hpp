@@ -42,6 +42,7 @@ namespace errors {
 [[nodiscard]] ApiError unknown();                                                    // -1000, 500
 [[nodiscard]] ApiError busy();                                                       // -1008, 503
 [[nodiscard]] ApiError unavailable(std::string_view reason);                         // -1001, 503
+[[nodiscard]] ApiError outcome_unknown();                                            // -1007, 504
 [[nodiscard]] ApiError in_doubt();                                                   // -1006, 500
 [[nodiscard]] ApiError filter(std::string_view name);                                // -1013
 [[nodiscard]] ApiError unsupported(std::string_view what);                           // -1020

@@ -20,6 +20,7 @@ struct LimitSettings {
     std::uint32_t connections_per_5_minutes = 300;
     std::uint32_t refusals_before_ban = 100;  // answers 429 within one minute
     std::uint32_t addresses_max = 65'536;     // more share one budget
+    std::uint32_t order_wait_ms = 15'000;     // for a venue that answers later
 };
 
 struct Admission {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Registration: settings, routes, subscriptions.
 #include "plugins/gateway/binance/api.hpp"
+#include "plugins/gateway/binance/order_waits.hpp"
 #include "plugins/gateway/binance/settings.hpp"
 #include "plugins/gateway/binance/streams.hpp"
 
@@ -68,6 +69,7 @@ public:
         api_->set_cdn_seconds(settings_.cdn_seconds);
         streams_.emplace(services_, api_->addresses(), settings_.streams);
         streams_->on_first_connection([this] { arm_tick(); });
+        api_->on_wait([this] { arm_tick(); });
         count_with_metrics();
         check_call(
             services_.trading->subscribe(
@@ -125,6 +127,7 @@ public:
                 call_on_reactor(exec_, 0, [&] {
                     exec_->cancel_timer(exec_.self, tick_);
                     tick_ = 0;
+                    api_->waits().give_up(0, true);
                 });
             });
         }
@@ -196,8 +199,11 @@ private:
         plugin.tick_ = 0;
         const auto& clock = plugin.services_.clock;
         (void)guard(nullptr, [&] { plugin.streams_->tick(clock->now_real_ns(clock.self)); });
+        (void)guard(nullptr, [&] {
+            plugin.api_->waits().give_up(clock->now_real_ns(clock.self), false);
+        });
         plugin.publish_metrics();
-        if (plugin.streams_->connection_count() > 0) {
+        if (plugin.streams_->connection_count() > 0 || plugin.api_->waits().size() > 0) {
             plugin.arm_tick();
         }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/binance/order_params.hpp"
+#include "plugins/gateway/binance/order_waits.hpp"
 #include "plugins/gateway/binance/rest_trading.hpp"
 
 namespace tenon::binance::rest {
@@ -8,15 +9,21 @@ namespace {
 // Gives the pending back when its answer has gone, however that was.
 struct Finish {
     Pending& pending;
+    bool waits = false;  // somebody else answers, and gives it back
 
-    ~Finish() { pending.api->release(pending); }
+    ~Finish() {
+        if (!waits) {
+            pending.api->release(pending);
+        }
+    }
 };
 
+// `body` returns true when the answer has to wait for the venue.
 template <class Body>
 void answer(Pending& pending, Body&& body) noexcept {
-    const Finish finish{pending};
+    Finish finish{pending};
     try {
-        body();
+        finish.waits = body();
     } catch (const ApiError& error) {
         (void)guard(nullptr, [&] { pending.api->reply_error(pending.to, error); });
     } catch (...) {
@@ -46,7 +53,7 @@ void on_placed(
     const tenon_err* err
 ) noexcept {
     auto& pending = *static_cast<Pending*>(ctx);
-    answer(pending, [&] {
+    answer(pending, [&]() -> bool {
         Api& api = *pending.api;
         // An order that never came to be does not count; one in doubt does.
         const bool refused = status == TENON_OK
@@ -59,9 +66,13 @@ void on_placed(
         if (reply->order_count == 0) {
             throw errors::unknown();
         }
+        if (api.waits().placed(pending, *reply)) {
+            return true;
+        }
         JsonWriter json{api.buffer(), pending.to.micro};
         write_placed(json, api.services().instruments, *reply, pending.response);
         api.reply(pending.to, json.text());
+        return false;
     });
 }
 
@@ -72,11 +83,14 @@ void on_canceled(
     const tenon_err* err
 ) noexcept {
     auto& pending = *static_cast<Pending*>(ctx);
-    answer(pending, [&] {
+    answer(pending, [&]() -> bool {
         Api& api = *pending.api;
         require_accepted(pending, status, reply, err);
         if (reply->order_count == 0) {
             throw reject_error(TENON_REJECT_UNKNOWN_ORDER, CommandKind::cancel);
+        }
+        if (api.waits().canceled(pending, *reply)) {
+            return true;
         }
         JsonWriter json{api.buffer(), pending.to.micro};
         if (!pending.single) {
@@ -95,6 +109,7 @@ void on_canceled(
             json.raw("]");
         }
         api.reply(pending.to, json.text());
+        return false;
     });
 }
 

@@ -21,6 +21,7 @@ Settings read_settings(std::string_view json) {
     read("connections_per_5_minutes", out.limits.connections_per_5_minutes);
     read("refusals_before_ban", out.limits.refusals_before_ban);
     read("addresses_max", out.limits.addresses_max);
+    read("order_wait_ms", out.limits.order_wait_ms);
     read("streams_max", out.streams.streams_max);
     read("connection_hours_max", out.streams.connection_hours_max);
     read("cdn_seconds", out.cdn_seconds);

@@ -260,3 +260,17 @@ TEST_CASE("a commission counts for the next trade of its order alone", "[core][T
     CHECK(w.core.balance(TENON_ACCOUNT_FEES, 1).free > 0);  // the instrument's fee again
     CHECK(w.core.check_invariants().empty());
 }
+
+TEST_CASE("a cancel of all tells the orders that their venue ends later", "[core][T9]") {
+    World w;
+    REQUIRE(w.buy(4'000'000, 10'000) == TENON_REJECT_NONE);
+    REQUIRE(w.buy(4'000'000, 20'000) == TENON_REJECT_NONE);
+    const trading::CancelAllCommand all{TENON_ACCOUNT_FIRST, TENON_ANY_INSTRUMENT};
+    CHECK(w.apply(all).reject == TENON_REJECT_NONE);
+    CHECK(w.venue.cancels == 2);
+    const auto reply = w.output.reply(w.output.results().back());
+    REQUIRE(reply.order_count == 2);
+    CHECK(tenon::at(reply.orders, 0).order_id == 1);
+    CHECK(tenon::at(reply.orders, 1).status == TENON_STATUS_PENDING_NEW);
+    CHECK(w.output.event_count() == 0);  // nothing has happened yet
+}

@@ -339,7 +339,11 @@ void Core::run(const CancelAllCommand& command) {
     }
     const tenon_client_id cancel_id = make_cancel_id();
     for (const std::uint32_t slot : scratch_) {
+        const std::uint64_t order_id = orders_[slot].order.order_id;
         cancel_open(slot, cancel_id);
+        if (orders_.find(order_id, slot) != k_no_slot) {
+            out_->orders_.push_back(orders_[slot].order);  // the venue answers later
+        }
     }
     result_->orders.count =
         static_cast<std::uint32_t>(out_->orders_.size()) - result_->orders.first;

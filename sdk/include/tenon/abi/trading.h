@@ -158,7 +158,9 @@ typedef struct tenon_trading_reply {
     uint32_t reject;              /* TENON_REJECT_*; not NONE: nothing changed */
     uint64_t sequence;            /* of the command */
     int64_t  time_real_ns;        /* of the command */
-    const tenon_order* orders;    /* TENON_AT; the order after the command; cancel_all: all that it closed */
+    /* TENON_AT; the order after the command; cancel_all: all of them, as they were those that their
+     * venue ends later */
+    const tenon_order* orders;
     uint32_t order_count;
     uint32_t trade_count;
     const tenon_trade* trades;    /* TENON_AT; fills of the order in this command */
