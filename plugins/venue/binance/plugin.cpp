@@ -39,6 +39,7 @@ public:
             Settings{json}, host().environment("deployment_dir")
         );
         (void)RequestWeights{text_of_file(settings->weights_file)};
+        (void)OrderIds{settings->order_tag};
         if (!dry_run) {
             settings_ = std::move(settings);
         }

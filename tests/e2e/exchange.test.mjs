@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows T4 and T9: orders at an exchange over the network. The exchange is a second server with its
+// own book; it serves no user stream, so that everything comes from answers and questions.
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { eventually, Server } from './server.mjs';
+import { call } from './signed.mjs';
+
+const source = process.env.TENON_SOURCE_DIR ?? new URL('../..', import.meta.url).pathname;
+const symbol = 'ETHBTC';
+const folder = mkdtempSync(join(tmpdir(), 'tenon-e2e-exchange-'));
+let there; // the exchange
+let here; // ours, in front of it
+let theirKey;
+let ourKey;
+
+function deployment() {
+  const instruments = JSON.parse(readFileSync(join(source, 'etc/instruments.json'), 'utf8'));
+  instruments.instruments.find((one) => one.symbol === symbol).venue = 'exchange';
+  writeFileSync(join(folder, 'instruments.json'), JSON.stringify(instruments));
+  const grant = ['*'];
+  const plugins = {
+    instruments: { id: 'tenon.trading.instruments', grant, config: { file: join(folder, 'instruments.json') } },
+    storage: { id: 'tenon.storage.sqlite', grant },
+    migrations: { id: 'tenon.migrations.sql', grant },
+    exchange: { id: 'tenon.venue.binance', grant, config: {
+      symbols: [symbol], rest_url: there.http, stream_url: there.ws, api_url: `${there.ws}/ws-api/v3`,
+      api_key: 'env:TENON_E2E_KEY', secret: 'env:TENON_E2E_SECRET', order_tag: 'e2e', order_timeout_ms: 2000,
+      absence_margin_ms: 1000, recv_window_ms: 2000, compare_s: 5,
+      weights_file: join(source, 'etc/venues/binance-weights.json') } },
+    'market-data': { id: 'tenon.market-data.service', grant },
+    engine: { id: 'tenon.trading.engine', grant, config: { demo_account: { name: 'demo', funds: { BTC: '1', ETH: '10' } } } },
+    accounts: { id: 'tenon.trading.accounts', grant },
+    http: { id: 'tenon.gateway.http', grant },
+    binance: { id: 'tenon.gateway.binance', grant },
+    metrics: { id: 'tenon.monitor.metrics', grant },
+    health: { id: 'tenon.monitor.health', grant },
+  };
+  const file = join(folder, 'live.json');
+  writeFileSync(file, JSON.stringify({ deployment_version: 1, name: 'live', plugins }));
+  return relative(join(source, 'etc/deployments'), file).replace(/\.json$/, '');
+}
+
+const order = (server, key, { timeInForce = 'GTC', ...fields }) => call(server, key, 'POST', '/api/v3/order', {
+  symbol, side: 'BUY', type: 'LIMIT', quantity: '0.1', price: '0.05', ...(timeInForce ? { timeInForce } : {}), ...fields });
+const status = (server, key, id) => call(server, key, 'GET', '/api/v3/order', { symbol, origClientOrderId: id });
+const open = async (server, key) => (await call(server, key, 'GET', '/api/v3/openOrders', { symbol })).body;
+
+before(async () => {
+  there = await new Server().start();
+  theirKey = there.key();
+  here = await new Server({ deployment: deployment(),
+    env: { TENON_E2E_KEY: theirKey.api_key, TENON_E2E_SECRET: theirKey.secret } }).start();
+  ourKey = here.key();
+  await eventually('orders are taken', async () => {
+    const answer = await order(here, ourKey, { newClientOrderId: `first-${Date.now()}` });
+    return answer.status === 200;
+  });
+  await call(here, ourKey, 'DELETE', '/api/v3/openOrders', { symbol });
+});
+
+after(async () => {
+  await here?.stop();
+  await there?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('an order is answered when the exchange has it, under an id of ours [T4, T9]', async () => {
+  const answer = await order(here, ourKey, { newClientOrderId: 'mine-1' });
+  assert.equal(answer.status, 200, JSON.stringify(answer.body));
+  assert.equal(answer.body.clientOrderId, 'mine-1');
+  assert.equal(answer.body.status, 'NEW');
+  const rows = await open(there, theirKey);
+  assert.equal(rows.length, 1);
+  assert.match(rows[0].clientOrderId, /^tnne2e-/);
+  const gone = await call(here, ourKey, 'DELETE', '/api/v3/order', { symbol, origClientOrderId: 'mine-1' });
+  assert.equal(gone.status, 200, JSON.stringify(gone.body));
+  assert.equal(gone.body.status, 'CANCELED');
+  assert.deepEqual(await open(there, theirKey), []);
+  assert.deepEqual(await open(here, ourKey), []);
+});
+
+test('the exchange\'s refusal is the answer [T9]', async () => {
+  const resting = await order(there, theirKey, { side: 'SELL', price: '0.06', newClientOrderId: 'ask' });
+  assert.equal(resting.status, 200);
+  const answer = await order(here, ourKey, { type: 'LIMIT_MAKER', timeInForce: '', price: '0.07', newClientOrderId: 'maker' });
+  assert.equal(answer.status, 400);
+  assert.deepEqual(answer.body, { code: -2010, msg: 'Order would immediately match and take.' });
+  await call(there, theirKey, 'DELETE', '/api/v3/order', { symbol, origClientOrderId: 'ask' });
+});
+
+test('a fill is booked once, with the commission that the exchange charged [T4, T9]', async () => {
+  const resting = await order(there, theirKey, { side: 'SELL', price: '0.04', quantity: '0.03', newClientOrderId: 'ask-2' });
+  assert.equal(resting.status, 200);
+  const answer = await order(here, ourKey, { newClientOrderId: 'taker' });
+  assert.equal(answer.body.status, 'PARTIALLY_FILLED', JSON.stringify(answer.body));
+  assert.equal(answer.body.fills.length, 1);
+  assert.equal(answer.body.fills[0].commission, '0.00003000');
+  assert.equal(answer.body.fills[0].commissionAsset, 'ETH');
+  // The rest trades while nobody tells us.
+  await order(there, theirKey, { side: 'SELL', price: '0.05', quantity: '0.07', newClientOrderId: 'hit' });
+  const filled = await eventually('the fill is known', async () => {
+    const now = (await status(here, ourKey, 'taker')).body;
+    return now.status === 'FILLED' && now;
+  });
+  assert.equal(filled.executedQty, '0.10000000');
+  const ours = (await call(here, ourKey, 'GET', '/api/v3/myTrades', { symbol, orderId: filled.orderId })).body;
+  assert.deepEqual(ours.map((trade) => trade.qty), ['0.03000000', '0.07000000']);
+});
+
+test('orders in flight when we are killed end as the exchange has them [T9]', async () => {
+  const ids = Array.from({ length: 20 }, (_, i) => `flight-${i}`);
+  const asked = ids.map((id) => order(here, ourKey, { newClientOrderId: id, quantity: '0.01' }).catch(() => undefined));
+  await asked[0];
+  await here.kill();
+  await Promise.all(asked);
+  await here.start();
+  const settled = await eventually('every order is known', async () => {
+    const theirs = (await open(there, theirKey)).length;
+    const ours = (await open(here, ourKey)).length;
+    const metrics = await (await fetch(`${here.http}/metrics`)).text();
+    const unknown = /^tenon_exchange_orders_unknown\{?[^}\n]*\}? (\d+)/m.exec(metrics);
+    return unknown && Number(unknown[1]) === 0 && theirs === ours && { theirs };
+  });
+  assert.ok(settled.theirs >= 1);
+  const all = await call(here, ourKey, 'DELETE', '/api/v3/openOrders', { symbol });
+  assert.equal(all.status, 200, JSON.stringify(all.body));
+  assert.equal(all.body.length, settled.theirs);
+  assert.deepEqual(await open(there, theirKey), []);
+});
+
+test('without the exchange an order is never made up [T9]', async () => {
+  await there.kill();
+  const answer = await order(here, ourKey, { newClientOrderId: 'lost' });
+  assert.ok(answer.status >= 500, JSON.stringify(answer.body));
+  assert.ok([-1001, -1007].includes(answer.body.code), JSON.stringify(answer.body));
+});
