@@ -25,7 +25,7 @@ function deployment() {
   const plugins = {
     instruments: { id: 'tenon.trading.instruments', grant, config: { file: join(folder, 'instruments.json') } },
     storage: { id: 'tenon.storage.sqlite', grant },
-    migrations: { id: 'tenon.migrations.sql', grant },
+    migrations: { id: 'tenon.migrations.sql', grant, config: { folder: join(source, 'migrations') } },
     exchange: { id: 'tenon.venue.binance', grant, config: {
       symbols: [symbol], rest_url: there.http, stream_url: there.ws, api_url: `${there.ws}/ws-api/v3`,
       api_key: 'env:TENON_E2E_KEY', secret: 'env:TENON_E2E_SECRET', order_tag: 'e2e', order_timeout_ms: 2000,
