@@ -67,6 +67,18 @@ std::optional<std::int64_t> Lookups::account(const std::string& name) {
     });
 }
 
+void Lookups::pretend_user(const std::string& name) {
+    if (!user(name)) {
+        users_[name] = next_pretended_--;
+    }
+}
+
+void Lookups::pretend_account(const std::string& name) {
+    if (!account(name)) {
+        accounts_[name] = next_pretended_--;
+    }
+}
+
 std::optional<std::int64_t> Lookups::id_of(const char* sql, const std::string& name) {
     std::optional<std::int64_t> id;
     target_.read(deadline_(), [&](Session& session) {

@@ -37,21 +37,15 @@ public:
     // Of an account of imports; `name` without what is put before it.
     [[nodiscard]] std::optional<std::int64_t> account(const std::string& name);
 
-    // For a dry run: as if they were there.
-    void pretend_user(const std::string& name) { users_[name] = users_[name].value_or(k_new); }
-
-    void pretend_account(const std::string& name) {
-        accounts_[name] = accounts_[name].value_or(k_new);
-    }
+    // For a check: as if they were there, each with a number of its own.
+    void pretend_user(const std::string& name);
+    void pretend_account(const std::string& name);
 
     [[nodiscard]] static std::string account_name(const std::string& name) {
         return "import:" + name;
     }
 
 private:
-    // No row has it.
-    static constexpr std::int64_t k_new = INT64_MAX;
-
     [[nodiscard]] std::optional<std::int64_t> id_of(const char* sql, const std::string& name);
 
     Storage target_;
@@ -59,6 +53,7 @@ private:
     std::map<std::string, std::optional<InstrumentFacts>> instruments_;
     std::map<std::string, std::optional<AssetFacts>> assets_;
     std::map<std::string, std::optional<std::int64_t>> users_, accounts_;
+    std::int64_t next_pretended_ = INT64_MAX;  // and down: no row has it
 };
 
 }  // namespace tenon::importer

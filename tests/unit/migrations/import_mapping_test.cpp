@@ -7,6 +7,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <random>
 
 using namespace tenon::importer;
 using Catch::Contains;
@@ -86,6 +87,36 @@ TEST_CASE("a mapping's own shape is checked", "[import][S12]") {
     std::string both = with_columns(k_order_columns);
     both.insert(both.find("\"key\""), R"("select":"SELECT 1",)");
     CHECK_THAT(problems_of(both), Contains("either \"table\" or \"select\""));
+}
+
+TEST_CASE("a mapping that was damaged anywhere is read or refused", "[import][S12]") {
+    const auto seed = Catch::rngSeed();
+    std::mt19937_64 random{seed};
+    std::ifstream file{tenon::test::source_dir() + "/etc/imports/freqtrade.json"};
+    const std::string whole{std::istreambuf_iterator<char>{file}, {}};
+    int refused = 0;
+    for (int i = 0; i < 1'000; ++i) {
+        std::string text = whole;
+        for (std::uint64_t n = 1 + random() % 3; n > 0; --n) {
+            const std::size_t at = random() % text.size();
+            switch (random() % 3) {
+                case 0:
+                    text[at] = static_cast<char>(random());
+                    break;
+                case 1:
+                    text.erase(at, random() % 40);
+                    break;
+                default:
+                    text.insert(at, text.substr(random() % text.size(), random() % 40));
+            }
+        }
+        CAPTURE(seed, i);
+        tenon::manifest::Problems problems;
+        const Mapping mapping = parse_mapping(text, "map.json", problems);
+        refused += problems.empty() ? 0 : 1;
+        REQUIRE((!problems.empty() || !mapping.tables.empty()));
+    }
+    CHECK(refused > 100);
 }
 
 TEST_CASE("a reference names a table of the mapping and its whole key", "[import][S12]") {

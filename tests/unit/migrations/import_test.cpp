@@ -204,6 +204,67 @@ TEST_CASE("what only the database can refuse is found by halving the batch", "[i
     );
 }
 
+TEST_CASE(
+    "users, accounts, positions, signals and waiting orders come by their names",
+    "[import][S12]"
+) {
+    tenon::test::TemporaryFolder folder;
+    const std::string file = (folder.path() / "own.sqlite").string();
+    tenon::test::PlainSqlite db{file};
+    db.run(
+        "CREATE TABLE pos (who TEXT, pair TEXT, size TEXT, entry TEXT, at INTEGER, PRIMARY KEY "
+        "(who, pair));"
+        "INSERT INTO pos VALUES ('ann', 'BTCUSDT', '-0.5', '30000', 1700000000), "
+        "('bob', 'BTCUSDT', '0.5', '30000', 1700000000), ('bob', 'ETHUSDT', '0', '0', 1700000000);"
+        "CREATE TABLE sig (id TEXT PRIMARY KEY, pair TEXT, way TEXT, price TEXT, at INTEGER);"
+        "INSERT INTO sig VALUES ('s-1', 'BTCUSDT', 'L', '29000.5', 1700000000);"
+        "CREATE TABLE done (id INTEGER PRIMARY KEY, who TEXT, signal TEXT);"
+        "INSERT INTO done VALUES (7, 'ann', 's-1'), (8, 'bob', NULL);"
+    );
+    const std::string text = R"({"import_version":1,"name":"own","users":["ann","robert"],"tables":[
+      {"name":"done","target":"trade_logs","table":"done","key":["id"],"columns":{
+        "user_id":{"from":"who","map":{"bob":"robert"}},"exchange":{"constant":"x"},
+        "account_type":{"constant":"demo"},"instrument":{"constant":"BTCUSDT"},
+        "signal_id":{"from":"signal","row_of":"sig"},"side":{"constant":"sell"},
+        "quantity":{"constant":"0.00001"},"entry_price":{"constant":"1"},
+        "entry_real_ns":{"constant":"2024-01-01T00:00:00Z"}}},
+      {"name":"pos","target":"positions","table":"pos","key":["who","pair"],"columns":{
+        "user_id":{"from":"who","map":{"bob":"robert"}},"exchange":{"constant":"x"},
+        "account_type":{"constant":"real"},"instrument":"pair","quantity":"size",
+        "entry_price":"entry","updated_real_ns":{"from":"at","unit":"s"}}},
+      {"name":"wait","target":"pending_limit_orders","table":"pos","key":["who","pair"],"columns":{
+        "user_id":{"from":"who","map":{"bob":"robert"}},"exchange":{"constant":"x"},
+        "account_type":{"constant":"real"},"instrument":"pair","side":{"constant":"buy"},
+        "price":{"constant":"1.5"},"quantity":{"constant":"2"},"client_id":"pair",
+        "created_real_ns":{"from":"at","unit":"s"}}},
+      {"name":"sig","target":"signals","table":"sig","key":["id"],"columns":{
+        "instrument":"pair","side":{"from":"way","map":{"L":"buy"}},"strategy":{"constant":"s"},
+        "source":{"constant":"own"},"price":"price","confidence_bp":{"constant":5000},
+        "time_real_ns":{"from":"at","unit":"s"}}}]})";
+    SqliteTarget target{true};
+    const ImportProgress progress = target.import_file(file, text);
+    INFO((progress.bad_rows.empty() ? "" : progress.bad_rows.front().reason));
+    REQUIRE(progress.bad() == 0);
+    CHECK(target.number("SELECT count(*) FROM users WHERE name IN ('ann', 'robert')") == 2);
+    CHECK(target.number("SELECT sum(quantity) FROM positions") == 0);
+    CHECK(
+        target.number("SELECT min(quantity) FROM positions p JOIN users u ON u.id = p.user_id "
+                      "WHERE u.name = 'ann'") == -50'000
+    );
+    CHECK(target.number("SELECT count(*) FROM pending_limit_orders WHERE price = 150") == 3);
+    CHECK(
+        target.number("SELECT count(*) FROM trade_logs t JOIN signals s ON s.id = t.signal_id "
+                      "WHERE s.price = 2900050 AND s.confidence_bp = 5000") == 1
+    );
+    CHECK(target.number("SELECT count(*) FROM trade_logs WHERE signal_id IS NULL") == 1);
+    CHECK(target.verify_file(file, text).different == 0);
+    // The same position under another key of the source, told before anything is written.
+    db.run("INSERT INTO pos VALUES ('robert', 'BTCUSDT', '1', '1', 1700000000)");
+    const ImportProgress again = target.import_file(file, text);
+    CHECK(again.is_refused);
+    CHECK_THAT(again.bad_rows.front().reason, Contains("position_is_one"));
+}
+
 TEST_CASE("verification names the row that was changed, on either side", "[import][S12]") {
     Scene scene;
     (void)scene.target.import_file(scene.file(), scene.mapping);
