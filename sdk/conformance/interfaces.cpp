@@ -28,7 +28,7 @@ const KnownInterface* known_interface(std::string_view id) {
         {"tenon.backup/1", sizeof(tenon_backup_1), {}},
         {"tenon.cache/1", sizeof(tenon_cache_1), {}},
         {"tenon.cache_tier/1",
-         sizeof(tenon_cache_tier_1),
+         offsetof(tenon_cache_tier_1, watch),
          {offsetof(tenon_cache_tier_1, on_invalidate)}},
         {"tenon.feed/1", sizeof(tenon_feed_1), {}},
         {"tenon.http_routes/1", sizeof(tenon_http_routes_1), {}},
