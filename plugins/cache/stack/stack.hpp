@@ -299,6 +299,9 @@ private:
         std::int64_t deadline_ns,
         const Load& load
     );
+    // Up to so many per cent shorter.
+    [[nodiscard]] static std::int64_t
+    jittered(std::int64_t ttl_ns, std::uint32_t percent, std::uint64_t any) noexcept;
     // Writes the entry of a flight, unless its key has been erased since.
     void keep(Cache& cache, std::string_view key, Flight& flight, const Kept& kept);
     void begin_async(const std::shared_ptr<AsyncRequest>& mine);

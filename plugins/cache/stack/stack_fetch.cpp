@@ -3,6 +3,8 @@
 #include "plugins/cache/stack/flight.hpp"
 #include "plugins/cache/stack/stack.hpp"
 
+#include <tenon/byte_codec.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <tuple>
@@ -147,14 +149,27 @@ void Stack::spoil_flight(const std::string& tier_key) {
     flight->spoiled = true;
 }
 
+std::int64_t
+Stack::jittered(std::int64_t ttl_ns, std::uint32_t percent, std::uint64_t any) noexcept {
+    constexpr std::uint64_t k_steps = 1024;
+    const auto step = static_cast<std::int64_t>(Hash64::mix(any) % k_steps);
+    return ttl_ns - ttl_ns / 100 * percent / static_cast<std::int64_t>(k_steps) * step;
+}
+
 void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept& kept) {
     const auto settings = settings_.read();
     const Lifetimes& times = settings->times_of(cache.name);
     const bool negative = flight.status == TENON_NOT_FOUND;
-    const std::int64_t fresh_ns =
+    const std::int64_t full_ns =
         negative ? std::chrono::nanoseconds{times.negative_ttl}.count()
                  : (kept.ttl_ns != 0 ? kept.ttl_ns : std::chrono::nanoseconds{times.ttl}.count());
-    if (fresh_ns <= 0 || kept.ttl_ns < 0) {
+    // Entries that were loaded together do not end together.
+    const std::int64_t fresh_ns = jittered(
+        full_ns,
+        settings->jitter_percent,
+        hash_of(key) ^ static_cast<std::uint64_t>(flight.sequence)
+    );
+    if (full_ns <= 0 || kept.ttl_ns < 0) {
         if (cache.refreshes.load()) {
             // What was served while it was stale is known to be gone.
             erase_everywhere(cache, key);

@@ -347,6 +347,38 @@ TEST_CASE("what was erased is not read while the pool has not erased it yet", "[
     CHECK(f.fetch("balance", "u1", f.gives("x")).value == "new");
 }
 
+TEST_CASE(
+    "what was loaded together does not expire together, nor later than it may",
+    "[cache][C4]"
+) {
+    StackFixture f;
+    MapTier memory;
+    f.add(memory, "memory");
+    f.settings.configure(
+        R"({"default_ttl_ms":100000,"default_negative_ttl_ms":100000,"refresh_timeout_ms":1000,
+            "sweep_interval_ms":1000,"jitter_percent":10,"caches":[],"events":[]})",
+        false
+    );
+    const StackFixture::Loader none = [](std::string&, tenon_cache_keep&) {
+        return TENON_NOT_FOUND;
+    };
+    for (int i = 0; i < 200; ++i) {
+        (void)f.fetch("balance", "k" + std::to_string(i), i % 2 == 0 ? f.gives("v") : none);
+    }
+    const std::int64_t now = f.host.reactor().now_ns();
+    std::int64_t shortest = INT64_MAX;
+    std::int64_t longest = 0;
+    for (const auto& [key, value] : memory.entries) {
+        shortest = std::min(shortest, value.expires_ns - now);
+        longest = std::max(longest, value.expires_ns - now);
+    }
+    CHECK(memory.entries.size() == 200);
+    CHECK(longest <= 100'000'000'000);
+    CHECK(longest > 98'000'000'000);
+    CHECK(shortest >= 90'000'000'000);
+    CHECK(shortest < 92'000'000'000);
+}
+
 TEST_CASE("settings that change count for what is kept from then on", "[cache][C1]") {
     StackFixture f;
     MapTier memory;
