@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/throttle/adaptive/adaptive_limits.hpp"
+
+#include <algorithm>
+#include <functional>
+
+namespace tenon::adaptive {
+namespace {
+
+constexpr std::int64_t k_least_wait_ns = 1'000'000;
+
+[[nodiscard]] Ended ended_of(std::uint32_t outcome) noexcept {
+    switch (outcome) {
+        case TENON_UPSTREAM_OK:
+            return Ended::ok;
+        case TENON_UPSTREAM_LIMITED:
+        case TENON_UPSTREAM_BANNED:
+            return Ended::limited;
+        default:
+            return Ended::failed;
+    }
+}
+
+void require(tenon_status status, const ErrorBuffer& err) {
+    if (status != TENON_OK) {
+        throw Error{status, std::string{err.message()}};
+    }
+}
+
+void check(const AdaptiveSettings& limit) {
+    const GradientOptions& g = limit.gradient;
+    if (limit.name.empty() || g.floor < 1 || g.floor > g.initial || g.initial > g.ceiling ||
+        g.tolerance < 1 || g.half_life_ns <= 0 || limit.answer_timeout_ns <= 0) {
+        throw Error{
+            TENON_INVALID,
+            "limit " + limit.name +
+                ": expected a name, 1 <= floor <= initial <= ceiling, and a tolerance of at least "
+                "1"};
+    }
+}
+
+}  // namespace
+
+void AdaptiveLimits::apply(const std::vector<AdaptiveSettings>& limits) {
+    for (const AdaptiveSettings& each : limits) {
+        check(each);
+        const auto same = [&](const AdaptiveSettings& other) { return other.name == each.name; };
+        if (std::count_if(limits.begin(), limits.end(), same) != 1) {
+            throw Error{TENON_INVALID, "limit " + each.name + " is there twice"};
+        }
+    }
+    const std::lock_guard lock{mutex_};
+    const auto added = std::count_if(limits.begin(), limits.end(), [&](const auto& each) {
+        return !find(each.name) || (*find(each.name) & k_ours) == 0;
+    });
+    if (count_.load() + static_cast<std::size_t>(added) > k_limits_max) {
+        throw Error{TENON_UNAVAILABLE, "at most 64 limits"};
+    }
+    for (const AdaptiveSettings& each : limits) {
+        const auto found = find(each.name);
+        if (Limit* const known = found ? ours(*found) : nullptr) {
+            known->settings = each;
+            for (const auto& place : known->places) {
+                while (place->busy.test_and_set(std::memory_order_acquire)) {}
+                place->gradient.set(each.gradient);
+                place->limit = place->gradient.limit();
+                place->busy.clear(std::memory_order_release);
+            }
+            continue;
+        }
+        auto made = std::make_unique<Limit>();
+        made->settings = each;
+        for (std::size_t i = 0; i <= k_keys_max; ++i) {  // the last one is the shared one
+            made->places.push_back(std::make_unique<Place>(each.gradient));
+        }
+        link(*made);
+        limits_.at(count_.load()) = std::move(made);
+        count_.fetch_add(1);
+    }
+}
+
+void AdaptiveLimits::link(Limit& limit) const {
+    std::uint32_t id = 0;
+    limit.rate.reset();
+    if (rates_ && rates_->find(rates_.self, str(limit.settings.name), &id) == TENON_OK) {
+        limit.rate = id;
+    }
+}
+
+void AdaptiveLimits::set_rates(Service<tenon_throttle_1> rates) {
+    const std::lock_guard lock{mutex_};
+    rates_ = rates;
+    for (std::uint32_t i = 0; i < count_.load(); ++i) {
+        link(*limits_.at(i));
+    }
+}
+
+std::optional<std::uint32_t> AdaptiveLimits::find(std::string_view name) const noexcept {
+    for (std::uint32_t i = 0; i < count_.load(std::memory_order_acquire); ++i) {
+        if (limits_[i]->settings.name == name) {
+            return k_ours | i;
+        }
+    }
+    std::uint32_t id = 0;
+    if (rates_ && rates_->find(rates_.self, str(name), &id) == TENON_OK && (id & k_ours) == 0) {
+        return id;
+    }
+    return std::nullopt;
+}
+
+AdaptiveLimits::Limit* AdaptiveLimits::ours(std::uint32_t id) const noexcept {
+    const std::uint32_t index = id & ~k_ours;
+    return (id & k_ours) != 0 && index < count_.load(std::memory_order_acquire)
+               ? limits_[index].get()
+               : nullptr;
+}
+
+AdaptiveLimits::Place& AdaptiveLimits::place_of(Limit& limit, std::string_view key) noexcept {
+    const std::uint64_t hash = std::hash<std::string_view>{}(key) | 1U;
+    for (std::size_t i = 0; i < k_keys_max; ++i) {
+        Place& place = *limit.places[(hash + i) % k_keys_max];
+        std::uint64_t has = place.key.load(std::memory_order_acquire);
+        if (has == hash ||
+            (has == 0 && (place.key.compare_exchange_strong(has, hash) || has == hash))) {
+            return place;
+        }
+    }
+    return *limit.places.back();
+}
+
+bool AdaptiveLimits::enter(Limit& limit, Place& place, std::int64_t now_ns) noexcept {
+    std::int64_t under_way = place.in_flight.load();
+    const std::int64_t last_ns = place.begun_ns.load();
+    if (under_way > 0 && now_ns - last_ns > limit.settings.answer_timeout_ns) {
+        // One thread's, whoever is first.
+        (void)place.in_flight.compare_exchange_strong(under_way, 0);
+        under_way = place.in_flight.load();
+    }
+    do {
+        if (under_way >= place.limit.load(std::memory_order_relaxed)) {
+            return false;
+        }
+    } while (!place.in_flight.compare_exchange_weak(under_way, under_way + 1));
+    place.begun_ns.store(now_ns, std::memory_order_relaxed);
+    return true;
+}
+
+// How many were under way until then.
+std::int64_t AdaptiveLimits::leave(Place& place) noexcept {
+    std::int64_t under_way = place.in_flight.load();
+    while (under_way > 0 && !place.in_flight.compare_exchange_weak(under_way, under_way - 1)) {}
+    return std::max<std::int64_t>(under_way, 1);
+}
+
+std::optional<AdaptiveLimits::Sorted> AdaptiveLimits::sort(Claims claims) const noexcept {
+    Sorted out;
+    if (claims.empty() || claims.size() > TENON_THROTTLE_CLAIMS_MAX) {
+        return std::nullopt;
+    }
+    for (const tenon_throttle_claim& claim : claims) {
+        if (claim.cost == 0 || claim.key.n > TENON_THROTTLE_KEY_MAX) {
+            return std::nullopt;
+        }
+        tenon_throttle_claim rate = claim;
+        if (Limit* const limit = ours(claim.limit)) {
+            out.limits[out.ours] = limit;
+            out.places[out.ours++] =
+                &place_of(*limit, {claim.key.n == 0 ? "" : claim.key.p, claim.key.n});
+            if (!limit->rate) {
+                continue;
+            }
+            rate.limit = *limit->rate;
+        } else if ((claim.limit & k_ours) != 0 || !rates_) {
+            return std::nullopt;
+        }
+        out.rates[out.rate_count++] = rate;
+    }
+    return out;
+}
+
+tenon_status
+AdaptiveLimits::take(Claims claims, std::int64_t now_ns, std::int64_t& retry_after_ns) noexcept {
+    const auto sorted = sort(claims);
+    if (!sorted) {
+        return TENON_INVALID;
+    }
+    retry_after_ns = 0;
+    std::size_t entered = 0;
+    tenon_status status = TENON_OK;
+    while (status == TENON_OK && entered < sorted->ours) {
+        Place& place = *sorted->places[entered];
+        if (enter(*sorted->limits[entered], place, now_ns)) {
+            ++entered;
+        } else {
+            status = TENON_LIMITED;
+            // One ends in about the time that one takes, divided by how many there are.
+            retry_after_ns = std::max(
+                place.unloaded_ns.load() / std::max<std::int64_t>(place.limit.load(), 1),
+                k_least_wait_ns
+            );
+        }
+    }
+    if (status == TENON_OK && sorted->rate_count > 0) {
+        status = rates_->take(
+            rates_.self, sorted->rates.data(), sorted->rate_count, now_ns, &retry_after_ns
+        );
+    }
+    for (std::size_t i = 0; i < sorted->ours; ++i) {
+        if (status != TENON_OK && i < entered) {
+            (void)leave(*sorted->places[i]);
+        }
+        (status == TENON_OK ? sorted->limits[i]->taken : sorted->limits[i]->limited).fetch_add(1);
+    }
+    return status;
+}
+
+void AdaptiveLimits::refund(Claims claims, std::int64_t now_ns) noexcept {
+    const auto sorted = sort(claims);
+    if (!sorted) {
+        return;
+    }
+    for (std::size_t i = 0; i < sorted->ours; ++i) {
+        (void)leave(*sorted->places[i]);
+    }
+    if (sorted->rate_count > 0) {
+        rates_->refund(rates_.self, sorted->rates.data(), sorted->rate_count, now_ns);
+    }
+}
+
+void AdaptiveLimits::observe(
+    std::uint32_t limit,
+    std::string_view key,
+    const tenon_throttle_feedback& feedback,
+    std::int64_t now_ns
+) noexcept {
+    Limit* const mine = ours(limit);
+    if ((mine == nullptr && (limit & k_ours) != 0) || key.size() > TENON_THROTTLE_KEY_MAX) {
+        return;
+    }
+    if (mine != nullptr) {
+        Place& place = place_of(*mine, key);
+        const std::int64_t under_way = leave(place);
+        if (!place.busy.test_and_set(std::memory_order_acquire)) {
+            place.gradient.ended(
+                ended_of(feedback.outcome), feedback.latency_ns, under_way, now_ns
+            );
+            place.limit.store(place.gradient.limit(), std::memory_order_relaxed);
+            place.unloaded_ns.store(static_cast<std::int64_t>(place.gradient.unloaded_ns()));
+            place.busy.clear(std::memory_order_release);
+        }
+    }
+    const bool passes_on = mine == nullptr || mine->rate.has_value();
+    if (passes_on && rates_ && TENON_HAS(rates_.table, tenon_throttle_1, observe)) {
+        rates_->observe(
+            rates_.self, mine == nullptr ? limit : *mine->rate, str(key), &feedback, now_ns
+        );
+    }
+}
+
+bool AdaptiveLimits::state(
+    std::uint32_t limit,
+    std::string_view key,
+    std::int64_t now_ns,
+    tenon_throttle_state& out
+) noexcept {
+    Limit* const mine = ours(limit);
+    if (mine == nullptr) {
+        return (limit & k_ours) == 0 && rates_ &&
+               rates_->state(rates_.self, limit, str(key), now_ns, &out) == TENON_OK;
+    }
+    const Place& place = place_of(*mine, key);
+    out.burst = place.limit.load();
+    out.available = std::max<std::int64_t>(out.burst - place.in_flight.load(), 0);
+    return true;
+}
+
+std::string AdaptiveLimits::level(std::string_view limit) const {
+    const std::lock_guard lock{mutex_};
+    const auto found = find(limit);
+    const Limit* const mine = found ? ours(*found) : nullptr;
+    if (!found && !limit.empty()) {
+        throw Error{TENON_NOT_FOUND, "there is no limit " + std::string{limit}};
+    }
+    if (!rates_ || (mine != nullptr && !mine->rate)) {
+        return "custom";
+    }
+    StringSink text;
+    ErrorBuffer err;
+    require(rates_->level(rates_.self, str(limit), text.sink(), &err), err);
+    return text.text();
+}
+
+void AdaptiveLimits::set_level(std::string_view limit, std::string_view level) {
+    const std::lock_guard lock{mutex_};
+    const auto found = find(limit);
+    const Limit* const mine = found ? ours(*found) : nullptr;
+    if (!found && !limit.empty()) {
+        throw Error{TENON_NOT_FOUND, "there is no limit " + std::string{limit}};
+    }
+    if (!rates_ || (mine != nullptr && !mine->rate)) {
+        throw Error{
+            TENON_INVALID,
+            "limit " + std::string{limit} + " follows its upstream and has no level to set"};
+    }
+    ErrorBuffer err;
+    require(rates_->set_level(rates_.self, str(limit), str(level), &err), err);
+}
+
+std::vector<AdaptiveLimits::Totals> AdaptiveLimits::totals() const {
+    const std::lock_guard lock{mutex_};
+    std::vector<Totals> out;
+    for (std::uint32_t i = 0; i < count_.load(); ++i) {
+        const Limit& limit = *limits_.at(i);
+        Totals each;
+        each.name = limit.settings.name;
+        each.taken = limit.taken.load();
+        each.limited = limit.limited.load();
+        std::int64_t most = -1;
+        for (const auto& place : limit.places) {
+            each.keys += place->key.load() != 0 ? 1U : 0U;
+            const std::int64_t under_way = place->in_flight.load();
+            each.in_flight += under_way;
+            if (place->key.load() != 0 && under_way > most) {
+                most = under_way;
+                each.limit = place->limit.load();
+                each.unloaded_seconds = static_cast<double>(place->unloaded_ns.load()) / 1e9;
+            }
+        }
+        out.push_back(std::move(each));
+    }
+    return out;
+}
+
+}  // namespace tenon::adaptive

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Named limits on how many requests are under way, each key with a Gradient of its own, over a
+// throttle that may be there for rates.
+//
+// A granted request has to be ended by observe() or refund(). What a caller forgets holds its place
+// until nothing has begun for answer_timeout_ns; then all that is under way counts as lost.
+//
+// Thread-safe. take, refund, observe and state neither lock nor allocate. An answer that comes
+// while another thread measures one is counted as ended, and not measured.
+#pragma once
+
+#include "plugins/throttle/adaptive/gradient.hpp"
+
+#include <tenon/abi/throttle.h>
+#include <tenon/plugin.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenon::adaptive {
+
+struct AdaptiveSettings {
+    std::string name;
+    GradientOptions gradient;
+    std::int64_t answer_timeout_ns = 60'000'000'000;
+};
+
+class AdaptiveLimits {
+public:
+    using Claims = std::span<const tenon_throttle_claim>;
+
+    static constexpr std::size_t k_limits_max = 64;
+    static constexpr std::size_t k_keys_max = 64;  // of a limit; further ones share one place
+
+    // [control] Adds limits that are new and changes the others. All or nothing: throws Error
+    // TENON_INVALID.
+    void apply(const std::vector<AdaptiveSettings>& limits);
+    // [control] Not while others use this. Limits of the same name are taken of it too, and what is
+    // no limit of ours is its.
+    void set_rates(Service<tenon_throttle_1> rates);
+
+    [[nodiscard]] std::optional<std::uint32_t> find(std::string_view name) const noexcept;
+    // As tenon_throttle_1 has them.
+    [[nodiscard]] tenon_status
+    take(Claims claims, std::int64_t now_ns, std::int64_t& retry_after_ns) noexcept;
+    void refund(Claims claims, std::int64_t now_ns) noexcept;
+    void observe(
+        std::uint32_t limit,
+        std::string_view key,
+        const tenon_throttle_feedback& feedback,
+        std::int64_t now_ns
+    ) noexcept;
+    [[nodiscard]] bool state(
+        std::uint32_t limit,
+        std::string_view key,
+        std::int64_t now_ns,
+        tenon_throttle_state& out
+    ) noexcept;
+
+    // Throw Error TENON_NOT_FOUND (limit), TENON_INVALID (level). A limit of ours has the level of
+    // the rate of its name, or is "custom" and has no other.
+    [[nodiscard]] std::string level(std::string_view limit) const;
+    void set_level(std::string_view limit, std::string_view level);
+
+    struct Totals {
+        std::string name;
+        std::int64_t limit = 0, in_flight = 0;  // of the key that has most, of all keys
+        std::uint64_t keys = 0, taken = 0, limited = 0;
+        double unloaded_seconds = 0;  // of the key that has most
+    };
+
+    [[nodiscard]] std::vector<Totals> totals() const;
+
+private:
+    static constexpr std::uint32_t k_ours = 0x8000'0000U;
+
+    struct Place {
+        explicit Place(const GradientOptions& options) : limit{0}, gradient{options} {
+            limit = gradient.limit();
+        }
+
+        std::atomic<std::uint64_t> key{0};  // 0: free
+        std::atomic<std::int64_t> in_flight{0}, limit;
+        std::atomic<std::int64_t> begun_ns{0};     // the last one
+        std::atomic<std::int64_t> unloaded_ns{0};  // what the gradient has learned
+        std::atomic_flag busy;                     // of gradient
+        Gradient gradient;
+    };
+
+    struct Limit {
+        AdaptiveSettings settings;
+        std::optional<std::uint32_t> rate;  // of the same name
+        std::vector<std::unique_ptr<Place>> places;
+        std::atomic<std::uint64_t> taken{0}, limited{0};
+    };
+
+    struct Sorted {
+        std::array<Place*, TENON_THROTTLE_CLAIMS_MAX> places{};
+        std::array<Limit*, TENON_THROTTLE_CLAIMS_MAX> limits{};
+        std::size_t ours = 0;
+        std::array<tenon_throttle_claim, TENON_THROTTLE_CLAIMS_MAX> rates{};
+        std::uint32_t rate_count = 0;
+    };
+
+    [[nodiscard]] std::optional<Sorted> sort(Claims claims) const noexcept;
+    [[nodiscard]] Limit* ours(std::uint32_t id) const noexcept;
+    [[nodiscard]] static Place& place_of(Limit& limit, std::string_view key) noexcept;
+    [[nodiscard]] static bool enter(Limit& limit, Place& place, std::int64_t now_ns) noexcept;
+    static std::int64_t leave(Place& place) noexcept;
+    void link(Limit& limit) const;
+
+    // Appended to under the mutex, read without it.
+    std::array<std::unique_ptr<Limit>, k_limits_max> limits_;
+    std::atomic<std::uint32_t> count_{0};
+    mutable std::mutex mutex_;  // of settings
+    Service<tenon_throttle_1> rates_;
+};
+
+}  // namespace tenon::adaptive

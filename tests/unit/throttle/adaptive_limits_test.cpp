@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/throttle/adaptive/adaptive_limits.hpp"
+
+#include "tests/support/fake_host.hpp"
+#include "tests/support/loaded_plugin.hpp"
+
+#include <tenon/json.hpp>
+#include <tenon/limited.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <thread>
+#include <vector>
+
+using tenon::adaptive::AdaptiveLimits;
+using tenon::adaptive::AdaptiveSettings;
+using tenon::test::FakeHost;
+using tenon::test::LoadedPlugin;
+
+namespace {
+
+constexpr std::int64_t k_ms = 1'000'000;
+
+AdaptiveSettings limit_of(std::string name, double initial) {
+    AdaptiveSettings out;
+    out.name = std::move(name);
+    out.gradient = {2, 100, initial, 2, 60'000 * k_ms};
+    return out;
+}
+
+tenon_status take(AdaptiveLimits& limits, std::string_view key, std::int64_t now_ns) {
+    const tenon_throttle_claim claim{limits.find("a").value(), 1, tenon::str(key)};
+    std::int64_t retry_ns = 0;
+    const tenon_status status = limits.take({&claim, 1}, now_ns, retry_ns);
+    CHECK((status == TENON_OK || retry_ns > 0));
+    return status;
+}
+
+tenon_throttle_feedback ended(std::uint32_t outcome, std::int64_t latency_ns) {
+    auto out = tenon::sized<tenon_throttle_feedback>();
+    out.outcome = outcome;
+    out.latency_ns = latency_ns;
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("so many are under way as the limit says, by key", "[throttle][H5]") {
+    AdaptiveLimits limits;
+    limits.apply({limit_of("a", 3)});
+    const std::uint32_t id = limits.find("a").value();
+    for (int i = 0; i < 3; ++i) {
+        CHECK(take(limits, "k", 0) == TENON_OK);
+    }
+    CHECK(take(limits, "k", 0) == TENON_LIMITED);
+    CHECK(take(limits, "other", 0) == TENON_OK);
+    limits.observe(id, "k", ended(TENON_UPSTREAM_OK, k_ms), k_ms);
+    CHECK(take(limits, "k", k_ms) == TENON_OK);
+    const tenon_throttle_claim claim{id, 1, tenon::str("k")};
+    limits.refund({&claim, 1}, k_ms);
+    CHECK(take(limits, "k", k_ms) == TENON_OK);
+    CHECK(take(limits, "k", k_ms) == TENON_LIMITED);
+    tenon_throttle_state state{};
+    REQUIRE(limits.state(id, "k", k_ms, state));
+    CHECK(state.burst == 3);
+    CHECK(state.available == 0);
+    const auto totals = limits.totals().at(0);
+    CHECK(totals.in_flight == 4);
+    CHECK(totals.keys == 2);
+    CHECK(totals.taken == 6);
+    CHECK(totals.limited == 2);
+}
+
+TEST_CASE("requests that nobody ended are lost when nothing has begun for long", "[throttle][H5]") {
+    AdaptiveLimits limits;
+    limits.apply({limit_of("a", 3)});
+    for (int i = 0; i < 3; ++i) {
+        CHECK(take(limits, "k", 0) == TENON_OK);
+    }
+    CHECK(take(limits, "k", 60'000 * k_ms) == TENON_LIMITED);
+    CHECK(take(limits, "k", 60'001 * k_ms) == TENON_OK);
+    CHECK(limits.totals().at(0).in_flight == 1);
+}
+
+TEST_CASE("more is allowed when it goes well and less when it does not", "[throttle][H5]") {
+    AdaptiveLimits limits;
+    limits.apply({limit_of("a", 4)});
+    const std::uint32_t id = limits.find("a").value();
+    const auto play = [&](std::int64_t begin_ns, std::uint32_t outcome) {
+        for (std::int64_t now = begin_ns; now < begin_ns + 1'000 * k_ms; now += 10 * k_ms) {
+            int given = 0;
+            while (take(limits, "k", now) == TENON_OK) {
+                ++given;
+            }
+            for (; given > 0; --given) {
+                limits.observe(id, "k", ended(outcome, 10 * k_ms), now + 10 * k_ms);
+            }
+        }
+        return limits.totals().at(0).limit;
+    };
+    CHECK(play(0, TENON_UPSTREAM_OK) >= 32);
+    CHECK(play(2'000 * k_ms, TENON_UPSTREAM_FAILED) == 2);
+    CHECK(play(4'000 * k_ms, TENON_UPSTREAM_OK) > 2);
+}
+
+TEST_CASE("bad settings are refused whole, and changes keep what is under way", "[throttle][H5]") {
+    AdaptiveLimits limits;
+    limits.apply({limit_of("a", 8)});
+    CHECK(take(limits, "k", 0) == TENON_OK);
+    CHECK_THROWS_AS(limits.apply({limit_of("b", 8), limit_of("c", 1'000)}), tenon::Error);
+    CHECK_THROWS_AS(limits.apply({limit_of("b", 8), limit_of("b", 8)}), tenon::Error);
+    CHECK_FALSE(limits.find("b"));
+    AdaptiveSettings smaller = limit_of("a", 2);
+    smaller.gradient.ceiling = 2;
+    limits.apply({smaller});
+    CHECK(limits.totals().at(0).limit == 2);
+    CHECK(take(limits, "k", 0) == TENON_OK);
+    CHECK(take(limits, "k", 0) == TENON_LIMITED);
+    CHECK(limits.level("a") == "custom");
+    CHECK_THROWS_AS(limits.set_level("a", "moderate"), tenon::Error);
+    CHECK_THROWS_AS(limits.level("x"), tenon::Error);
+    std::int64_t retry_ns = 0;
+    const tenon_throttle_claim unknown{77, 1, tenon::str("k")};
+    CHECK(limits.take({&unknown, 1}, 0, retry_ns) == TENON_INVALID);
+    CHECK(limits.take({}, 0, retry_ns) == TENON_INVALID);
+}
+
+TEST_CASE("more keys than places share one", "[throttle][H5]") {
+    AdaptiveLimits limits;
+    limits.apply({limit_of("a", 2)});
+    int given = 0;
+    for (int i = 0; i < 1'000; ++i) {
+        given += take(limits, "k" + std::to_string(i), 0) == TENON_OK ? 1 : 0;
+    }
+    CHECK(given >= 64);
+    CHECK(given <= 66 + 64);
+}
+
+TEST_CASE("threads never have more under way than allowed", "[throttle][H5]") {
+    AdaptiveLimits limits;
+    AdaptiveSettings fixed = limit_of("a", 5);
+    fixed.gradient.floor = fixed.gradient.ceiling = 5;
+    limits.apply({fixed});
+    const std::uint32_t id = limits.find("a").value();
+    std::atomic<int> under_way{0};
+    std::atomic<int> most{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&] {
+            const tenon_throttle_claim claim{id, 1, tenon::str("k")};
+            for (int i = 0; i < 20'000; ++i) {
+                std::int64_t retry_ns = 0;
+                if (limits.take({&claim, 1}, i, retry_ns) != TENON_OK) {
+                    continue;
+                }
+                const int now = ++under_way;
+                int seen = most.load();
+                while (now > seen && !most.compare_exchange_weak(seen, now)) {}
+                --under_way;
+                limits.observe(id, "k", ended(TENON_UPSTREAM_OK, 1'000), i);
+            }
+        });
+    }
+    for (auto& thread : threads) {
+        thread.join();
+    }
+    CHECK(most <= 5);
+    CHECK(limits.totals().at(0).in_flight == 0);
+}
+
+TEST_CASE(
+    "over a throttle for rates both have to grant, and its limits pass through",
+    "[throttle][H5]"
+) {
+    FakeHost host;
+    LoadedPlugin rates{
+        host,
+        "throttle-token-bucket",
+        R"({"level":"conservative","keys_max":64,"limits":[{"name":"upstream"},{"name":"other"}]})"};
+    host.bind("tenon.throttle/1", rates.query("tenon.throttle/1"), "rates");
+    LoadedPlugin plugin{
+        host,
+        "throttle-adaptive",
+        R"({"limits":[{"name":"upstream","initial":50},{"name":"alone","initial":5}]})"};
+    const tenon::Service<tenon_throttle_1> service =
+        tenon::service_from<tenon_throttle_1>(plugin.query("tenon.throttle/1"));
+    const auto given = [&](const char* name, int tries) {
+        std::uint32_t id = 0;
+        REQUIRE(service->find(service.self, tenon::str(name), &id) == TENON_OK);
+        const tenon_throttle_claim claim{id, 1, tenon::str("k")};
+        int out = 0;
+        for (int i = 0; i < tries; ++i) {
+            std::int64_t retry_ns = 0;
+            out += service->take(service.self, &claim, 1, 1'000, &retry_ns) == TENON_OK ? 1 : 0;
+        }
+        return out;
+    };
+    CHECK(given("upstream", 30) == 10);  // the rate's burst
+    CHECK(given("other", 30) == 10);
+    CHECK(given("alone", 30) == 5);
+    const auto level = [&](const char* limit, const char* to) {
+        return service->set_level(service.self, tenon::str(limit), tenon::str(to), nullptr);
+    };
+    CHECK(level("upstream", "moderate") == TENON_OK);
+    CHECK(given("upstream", 60) == 30);
+    CHECK(level("alone", "moderate") == TENON_INVALID);
+    CHECK(level("nothing", "moderate") == TENON_NOT_FOUND);
+    const auto stats = tenon::Json::parse(host.admin("throttle.adaptive", "{}"));
+    CHECK(stats.find("upstream")->find("in_flight")->integer<int>() == 40);
+    CHECK(stats.find("alone")->find("burst")->integer<int>() == 5);
+    tenon::StringSink text;
+    const auto metrics = tenon::Host{host.raw()}.service<tenon_metrics_1>("tenon.metrics/1");
+    REQUIRE(metrics->collect(metrics.self, text.sink()) == TENON_OK);
+    CHECK(host.metric("tenon_throttle_in_flight", "limit=\"alone\"") == 5);
+    CHECK(host.metric("tenon_throttle_concurrency_limit", "limit=\"alone\"") == 5);
+}
