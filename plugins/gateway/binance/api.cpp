@@ -174,6 +174,7 @@ void Api::serve(const tenon_http_request& request, ReplyTo& to) {
     Call call{request, *route->endpoint, params_, to, 0};
     if (route->endpoint->security != Security::none) {
         call.account = authenticate(call);
+        limit_key(call, weight);
     }
     route->endpoint->handler(*this, call);
 }
@@ -248,6 +249,28 @@ std::uint64_t Api::authenticate(Call& call) const {
         throw errors::key_rejected();
     }
     return identity.account;
+}
+
+// What the operator lets one key do, whatever address it comes from. A cancel is counted when there
+// is room, and goes in any case.
+void Api::limit_key(const Call& call, std::uint32_t weight) const {
+    if (!services_.throttle) {
+        return;
+    }
+    const tenon_throttle_claim claim{
+        services_.key_limit, std::max(weight, 1U), str(header(call.request, "x-mbx-apikey"))};
+    std::int64_t retry_ns = 0;
+    const tenon_status status = services_.throttle->take(
+        services_.throttle.self, &claim, 1, services_.clock->now_ns(services_.clock.self), &retry_ns
+    );
+    if (status == TENON_OK || call.endpoint.method == "DELETE") {
+        return;
+    }
+    ApiError error{429, -1003, "Too much request weight used by this API key."};
+    if (status == TENON_LIMITED) {
+        error.retry_after_s = (retry_ns + 999'999'999) / 1'000'000'000;
+    }
+    throw error;
 }
 
 void Api::reply(const ReplyTo& to, std::string_view body) {

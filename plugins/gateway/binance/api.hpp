@@ -16,6 +16,7 @@
 #include <tenon/abi/auth.h>
 #include <tenon/abi/host.h>
 #include <tenon/abi/http.h>
+#include <tenon/abi/throttle.h>
 
 #include <functional>
 #include <memory>
@@ -34,6 +35,8 @@ struct Services {
     Service<tenon_trading_1> trading;
     Service<tenon_auth_1> auth;
     Service<tenon_clock_1> clock;
+    Service<tenon_throttle_1> throttle;  // empty: keys have no limit of their own
+    std::uint32_t key_limit = 0;
 };
 
 class Api;
@@ -189,6 +192,7 @@ private:
     void refuse_unknown(const tenon_http_request& request, const ReplyTo& to);
     void admit(const ReplyTo& to, std::uint32_t weight, std::int64_t now_real_ns, bool take);
     [[nodiscard]] std::uint64_t authenticate(Call& call) const;
+    void limit_key(const Call& call, std::uint32_t weight) const;
 
     Services services_;
     LimitSettings limit_settings_;

@@ -64,6 +64,7 @@ public:
         services_.trading = host().require<tenon_trading_1>("tenon.trading/1");
         services_.auth = host().require<tenon_auth_1>("tenon.auth/1");
         services_.clock = host().service<tenon_clock_1>("tenon.clock/1");
+        find_key_limit();
         exec_ = host().service<tenon_exec_1>("tenon.exec/1");
         api_.emplace(services_, settings_.limits, weights_);
         api_->set_cdn_seconds(settings_.cdn_seconds);
@@ -134,6 +135,24 @@ public:
     }
 
 private:
+    void find_key_limit() {
+        services_.throttle = {};
+        if (settings_.key_limit.empty()) {
+            return;
+        }
+        const auto throttle = host().find<tenon_throttle_1>("tenon.throttle/1");
+        if (!throttle ||
+            throttle->find(throttle.self, str(settings_.key_limit), &services_.key_limit) !=
+                TENON_OK) {
+            throw Error{
+                TENON_NOT_FOUND,
+                "key_limit: " +
+                    std::string{throttle ? "the throttle has no limit " : "no throttle for "} +
+                    settings_.key_limit};
+        }
+        services_.throttle = throttle;
+    }
+
     static void on_request(void* ctx, const tenon_http_request* request) noexcept {
         static_cast<Api*>(ctx)->handle(*request);
     }

@@ -25,6 +25,9 @@ Settings read_settings(std::string_view json) {
     read("streams_max", out.streams.streams_max);
     read("connection_hours_max", out.streams.connection_hours_max);
     read("cdn_seconds", out.cdn_seconds);
+    if (const auto* const limit = object.if_contains("key_limit")) {
+        out.key_limit = limit->as_string().c_str();
+    }
     if (const auto* const file = object.if_contains("weights_file")) {
         out.weights_file = file->as_string().c_str();
     }

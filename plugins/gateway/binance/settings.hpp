@@ -18,6 +18,7 @@ struct Settings {
     LimitSettings limits;
     StreamSettings streams;
     std::uint32_t cdn_seconds = 0;
+    std::string key_limit;     // of the bound throttle; empty: none
     std::string weights_file;  // empty: the built-in table
 };
 

@@ -336,6 +336,46 @@ TEST_CASE("all open orders of a symbol are cancelled at once", "[binance][T6]") 
     CHECK(f.answers[f.last].body == R"({"code":-2011,"msg":"Unknown order sent."})");
 }
 
+TEST_CASE("a key has a limit of its own, which cancels do not wait for", "[binance][H2]") {
+    struct Budget {
+        std::int64_t left = 4;
+        std::string key;
+    } budget;
+
+    tenon_throttle_1 table{};
+    table.size = sizeof table;
+    table.take = [](void* self,
+                    const tenon_throttle_claim* claims,
+                    std::uint32_t count,
+                    std::int64_t,
+                    std::int64_t* retry_after_ns) -> tenon_status {
+        auto& have = *static_cast<Budget*>(self);
+        have.key = tenon::view(claims->key);
+        if (count != 1 || claims->limit != 7 || have.left < claims->cost) {
+            *retry_after_ns = 1'500'000'000;
+            return TENON_LIMITED;
+        }
+        have.left -= claims->cost;
+        return TENON_OK;
+    };
+    FakeBinanceWorld world;
+    auto services = world.services();
+    services.throttle = {&budget, &table};
+    services.key_limit = 7;
+    Api api{services, LimitSettings{}, builtin_weights()};
+    const char* const what = "symbol=BTCUSDT&orderId=4";
+    const auto first = world.send_signed(api, "GET", "/api/v3/order", what);
+    CHECK(world.answers[first].status != 429);
+    CHECK(budget.left == 0);
+    CHECK_FALSE(budget.key.empty());
+    const auto second = world.send_signed(api, "GET", "/api/v3/order", what);
+    CHECK(world.answers[second].status == 429);
+    CHECK(world.answers[second].headers.at("retry-after") == "2");
+    CHECK(world.answers[second].body.find("-1003") != std::string::npos);
+    const auto cancel = world.send_signed(api, "DELETE", "/api/v3/order", what);
+    CHECK(world.answers[cancel].status != 429);
+}
+
 TEST_CASE("orders per account are limited and a fill gives room", "[binance][T3]") {
     FakeBinanceWorld world;
     LimitSettings limits;
