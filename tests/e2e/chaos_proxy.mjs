@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A network between a server and its exchange that fails on purpose: it cuts connections, goes silent, loses or changes
-// bytes, refuses to connect. For TCP without TLS.
+// bytes, refuses to connect. For TCP without TLS. To the exchange it comes from an address of its own, 127.0.0.2, so that the
+// exchange does not count what the test asks it as well.
 import net from 'node:net';
 import { once } from 'node:events';
 
@@ -30,7 +31,7 @@ export class ChaosProxy {
       client.resetAndDestroy();
       return;
     }
-    const server = net.connect({ host: this.host, port: Number(this.targetPort) });
+    const server = net.connect({ host: this.host, port: Number(this.targetPort), localAddress: '127.0.0.2' });
     const pair = { client, server };
     this.pairs.add(pair);
     const end = () => {
