@@ -206,6 +206,15 @@ TEST_CASE("a snapshot brings the same state back, and garbage changes nothing", 
     CHECK(other.snapshot() == bytes);
 }
 
+TEST_CASE("without a credential an order is rejected as not sent", "[binance][orders][T9]") {
+    Scene scene;
+    Venue::Reports out = scene.lines.reports();
+    scene.table.submit(limit_buy(1, 10), encode(Closed{}), 5, out);
+    CHECK(scene.lines.take() == Seen{"rejected 1 " + std::to_string(TENON_REJECT_NOT_SENT)});
+    CHECK(scene.table.orders().empty());
+    CHECK_THROWS_AS(scene.table.apply(encode(Closed{}), out), Error);
+}
+
 TEST_CASE("bytes that are not evidence change nothing", "[binance][orders][T9]") {
     Scene scene;
     scene.submit(limit_buy(1, 10));

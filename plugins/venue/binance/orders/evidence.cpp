@@ -8,7 +8,7 @@
 namespace tenon::binance_venue {
 namespace {
 
-enum class Kind : std::uint8_t { reference = 1, news = 2 };
+enum class Kind : std::uint8_t { reference = 1, news = 2, closed = 3 };
 
 constexpr std::size_t k_fill_bytes = 8 + 8 + 8 + 4 + 8 + 1;
 
@@ -83,9 +83,11 @@ std::string encode(const Evidence& evidence) {
     if (const auto* const reference = std::get_if<Reference>(&evidence)) {
         out.put(static_cast<std::uint8_t>(Kind::reference));
         out.put(reference->price);
-    } else {
+    } else if (const auto* const news = std::get_if<OrderNews>(&evidence)) {
         out.put(static_cast<std::uint8_t>(Kind::news));
-        put(out, std::get<OrderNews>(evidence));
+        put(out, *news);
+    } else {
+        out.put(static_cast<std::uint8_t>(Kind::closed));
     }
     return bytes;
 }
@@ -102,6 +104,9 @@ std::optional<Evidence> decode(std::string_view bytes) {
             break;
         case Kind::news:
             out = get_news(in);
+            break;
+        case Kind::closed:
+            out = Closed{};
             break;
         default:
             return std::nullopt;

@@ -11,6 +11,7 @@
 //   reject,
 //                text reason, u32 count, then count times
 //                u64 trade_id, i64 price, i64 quantity, u32 fee_asset, i64 fee, u8 maker
+//   3 closed                              travels with an order: nothing can be sent
 // Example: a reference price of 2:
 //   01 01 | 02 00 00 00 00 00 00 00
 #pragma once
@@ -67,7 +68,10 @@ struct Reference {
     std::int64_t price = 0;
 };
 
-using Evidence = std::variant<Reference, OrderNews>;
+// There is no credential to send an order with.
+struct Closed {};
+
+using Evidence = std::variant<Reference, OrderNews, Closed>;
 
 [[nodiscard]] std::string encode(const Evidence& evidence);
 // Empty: not such bytes, or values that no exchange can mean.

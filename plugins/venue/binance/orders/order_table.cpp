@@ -67,6 +67,10 @@ void OrderTable::submit(
     std::int64_t reference = 0;
     if (!evidence.empty()) {
         const std::optional<Evidence> read = decode(evidence);
+        if (read && std::holds_alternative<Closed>(*read)) {
+            out.rejected(order.order_id, order.instrument, TENON_REJECT_NOT_SENT);
+            return;
+        }
         if (!read || !std::holds_alternative<Reference>(*read)) {
             throw Error{TENON_INVALID, "not the evidence that travels with an order"};
         }

@@ -131,7 +131,10 @@ void OrderVenue::arm(std::int64_t deadline_ns) {
 }
 
 std::string OrderVenue::evidence(const tenon_venue_order& order, std::int64_t) {
-    if (!desk_ || !links_.rest->can_sign()) {
+    if (links_.stream == nullptr || !links_.rest->can_sign()) {
+        return encode(Closed{});
+    }
+    if (!desk_) {
         throw Error{TENON_UNAVAILABLE, "the exchange cannot be asked now"};
     }
     return encode(Reference{links_.reference ? links_.reference(order.instrument) : 0});

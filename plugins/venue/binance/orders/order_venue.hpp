@@ -2,8 +2,8 @@
 // The order side as tenon.venue/1: table, desk, timer.
 //
 // The plugin makes one, binds it to its transport before the engine attaches, and gives it out as
-// its venue. Between the engine's live() and the first turn after it, and without a credential,
-// orders are refused as unavailable: nothing is taken that could not be sent.
+// its venue. Nothing is taken that could not be sent: without a credential orders are rejected as
+// not sent, and between the engine's live() and the first turn after it they are unavailable.
 #pragma once
 
 #include "plugins/venue/binance/orders/desk.hpp"
