@@ -63,7 +63,8 @@ private:
     [[nodiscard]] RestMetrics rest_metrics() const;
     [[nodiscard]] FeedMetrics feed_metrics() const;
     void set_health(std::string_view component, bool well, const std::string& reason) const;
-    void bind_orders(Service<tenon_clock_1> clock);
+    [[nodiscard]] OrderVenue::Links order_links(Service<tenon_clock_1> clock);
+    void bind_orders(OrderVenue::Links links);
     void watch_orders(const OrderTable& table, const Desk& desk);
 
     std::unique_ptr<const BinanceSettings> settings_;
@@ -212,10 +213,16 @@ void BinancePlugin::start() {
         feed_metrics(),
         gate_ ? &*gate_ : nullptr,
         seed};
+    OrderVenue::Links links = order_links(clock);
     call_on_reactor(exec_, 0, [&] {
-        connector_ = std::make_unique<Connector>(*settings_, std::move(parts));
-        connector_->open();
-        bind_orders(clock);
+        try {
+            connector_ = std::make_unique<Connector>(*settings_, std::move(parts));
+            bind_orders(std::move(links));
+            connector_->open();
+        } catch (...) {
+            connector_.reset();  // here, where its timers are
+            throw;
+        }
     });
     log_.info(
         "exchange_started",
@@ -226,15 +233,12 @@ void BinancePlugin::start() {
     );
 }
 
-// The engine attaches later: it requires its venues.
-void BinancePlugin::bind_orders(Service<tenon_clock_1> clock) {
+OrderVenue::Links BinancePlugin::order_links(Service<tenon_clock_1> clock) {
     order_metrics_.make(Metrics{host()});
     OrderVenue::Links links;
     links.exec = host().service<tenon_exec_1>("tenon.exec/1");
     links.clock = clock;
     links.instruments = host().require<tenon_instruments_1>("tenon.instruments/1");
-    links.rest = &connector_->rest();
-    links.stream = connector_->user_stream();
     links.reference = [this](std::uint32_t instrument) {
         const auto found = last_price_.find(instrument);
         return found == last_price_.end() ? 0 : found->second;
@@ -243,6 +247,13 @@ void BinancePlugin::bind_orders(Service<tenon_clock_1> clock) {
         log_.warn(event, {{"detail", detail}});
     };
     links.watch = [this](const OrderTable& table, const Desk& desk) { watch_orders(table, desk); };
+    return links;
+}
+
+// The engine attaches later: it requires its venues.
+void BinancePlugin::bind_orders(OrderVenue::Links links) {
+    links.rest = &connector_->rest();
+    links.stream = connector_->user_stream();
     DeskSettings desk;
     desk.order_timeout_ns = settings_->order_timeout_ns;
     desk.recv_window_ms = settings_->recv_window_ms;
