@@ -7,7 +7,7 @@ namespace tenon::cache_stack {
 namespace {
 
 constexpr std::int64_t k_first_wait_ns = 1'000'000'000;
-constexpr std::int64_t k_longest_wait_ns = 30 * k_first_wait_ns;
+constexpr std::int64_t k_longest_wait_ns = 4 * k_first_wait_ns;
 
 // A second after the first failure, half as long again after each further one.
 std::int64_t wait_ns(std::uint32_t failures) noexcept {
