@@ -4,8 +4,8 @@
 //
 // An answer tells certainly whether the request may have reached the server. A request of which
 // nothing has left is given to another connection; one that has left is sent again only when it is
-// a GET and the options allow it. Answers must have a length or be chunked. No redirects, no proxies, no
-// compression, no pipelining: a lost connection costs one request.
+// a GET and the options allow it. Answers must have a length or be chunked. No redirects, no
+// proxies, no compression, no pipelining: a lost connection costs one request.
 #pragma once
 
 #include "sdk/net/stream.hpp"

@@ -3,9 +3,9 @@
 
 #include <array>
 #include <cerrno>
-#include <system_error>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 

@@ -57,7 +57,7 @@ void check_all_work(const RunningServer& server) {
 
 }  // namespace
 
-TEST_CASE("plugins a slot longer and a slot shorter work in this host", "[sdk][K2]") {
+TEST_CASE("plugins of a longer and of a shorter table work in this host", "[sdk][K2]") {
     RunningServer server{build_dir() / "bin/tenond", k_plugins, plugin_path()};
     check_all_work(server);
     CHECK(server.tier("newer", "get", "skew").at("value") == "host older, no future");
@@ -66,7 +66,7 @@ TEST_CASE("plugins a slot longer and a slot shorter work in this host", "[sdk][K
         return server.tier(name, "get", "key").at("table_size").to_number<int>();
     };
     CHECK(size("newer") == size("today") + 8);
-    CHECK(size("older") == size("today") - 8);
+    CHECK(size("older") == size("today") - 5 * 8);  // without the optional ones
     CHECK(server.stop().code == 0);
 }
 
