@@ -54,7 +54,10 @@ std::string after_prefix(std::string_view prefix) {
 }  // namespace
 
 DatabaseTier::DatabaseTier(Storage storage, Service<tenon_clock_1> clock, TierOptions options)
-    : storage_{storage}, clock_{clock}, options_{options} {}
+    : storage_{storage},
+      clock_{clock},
+      options_{options},
+      ahead_ns_{clock_->now_real_ns(clock_.self) - clock_->now_ns(clock_.self)} {}
 
 std::int64_t DatabaseTier::deadline_ns() const noexcept {
     return clock_->now_ns(clock_.self) + std::chrono::nanoseconds{options_.timeout}.count();
@@ -62,6 +65,10 @@ std::int64_t DatabaseTier::deadline_ns() const noexcept {
 
 std::int64_t DatabaseTier::real_ns() const noexcept {
     return clock_->now_real_ns(clock_.self);
+}
+
+std::int64_t DatabaseTier::stored_ns(std::int64_t now_ns) const noexcept {
+    return options_.shared ? real_ns() : now_ns + ahead_ns_;
 }
 
 template <class Body>
@@ -120,7 +127,7 @@ DatabaseTier::get(std::string_view key, std::int64_t now_ns, const Reader& reade
     make_table();
     std::optional<std::int64_t> expires_ns;
     std::string value;
-    const std::int64_t now_real_ns = real_ns();
+    const std::int64_t now_real_ns = stored_ns(now_ns);
     auto options = sized<tenon_transaction_options>();
     options.intent = TENON_INTENT_READ;  // of the newest rows: a replica may not have an erase yet
     options.deadline_ns = deadline_ns();
@@ -142,7 +149,12 @@ DatabaseTier::get(std::string_view key, std::int64_t now_ns, const Reader& reade
     return expires_ns;
 }
 
-void DatabaseTier::put(std::string_view key, std::string_view value, std::int64_t ttl_ns) {
+void DatabaseTier::put(
+    std::string_view key,
+    std::string_view value,
+    std::int64_t now_ns,
+    std::int64_t ttl_ns
+) {
     if (value.size() > options_.value_bytes_max) {
         throw Error{
             TENON_INVALID,
@@ -150,7 +162,7 @@ void DatabaseTier::put(std::string_view key, std::string_view value, std::int64_
                 std::to_string(options_.value_bytes_max) + " are kept"};
     }
     make_table();
-    const std::int64_t now_real_ns = real_ns();
+    const std::int64_t now_real_ns = stored_ns(now_ns);
     const std::int64_t expires_ns =
         ttl_ns > INT64_MAX - now_real_ns ? INT64_MAX : now_real_ns + ttl_ns;
     write([&](Session& session) {

@@ -24,6 +24,9 @@ struct TierOptions {
     std::chrono::milliseconds timeout{1000};  // of one operation
     std::uint64_t entries_max = 100'000;      // what is more goes at the next sweep, soonest first
     std::uint64_t value_bytes_max = 1U << 20;
+    // Several servers count times to live by their real clocks; one alone by the clock of now_ns,
+    // as far from the real one as at its start, so that a step of that one ends no entry early.
+    bool shared = true;
     std::uint32_t batch = 500;  // entries that one transaction deletes
 };
 
@@ -42,7 +45,8 @@ public:
     [[nodiscard]] std::optional<std::int64_t>
     get(std::string_view key, std::int64_t now_ns, const Reader& reader);
     // Throws Error TENON_INVALID when the value is too long; what was there stays.
-    void put(std::string_view key, std::string_view value, std::int64_t ttl_ns);
+    void
+    put(std::string_view key, std::string_view value, std::int64_t now_ns, std::int64_t ttl_ns);
     bool erase(std::string_view key);
     void clear(std::string_view prefix);
     // Deletes what is expired, and what is more than entries_max.
@@ -54,6 +58,8 @@ private:
     void make_table();
     [[nodiscard]] std::int64_t deadline_ns() const noexcept;
     [[nodiscard]] std::int64_t real_ns() const noexcept;
+    // The real time that stands for now_ns in the table.
+    [[nodiscard]] std::int64_t stored_ns(std::int64_t now_ns) const noexcept;
     // In a write transaction that need not outlive a loss of power.
     template <class Body>
     void write(Body body) const;
@@ -64,6 +70,7 @@ private:
     Storage storage_;
     Service<tenon_clock_1> clock_;
     TierOptions options_;
+    std::int64_t ahead_ns_;  // the real clock, of that of now_ns, at the start
     std::mutex making_;
     std::atomic<bool> made_{false};
     Counters counters_;

@@ -57,7 +57,8 @@ public:
     void start() override {
         const Storage storage{host().require<tenon_storage_1>("tenon.storage/1")};
         // A file of SQLite is one server's: what is in it nobody else changes.
-        set_shared(storage.dialect() == "postgres");
+        options_.shared = storage.dialect() == "postgres";
+        set_shared(options_.shared);
         tier_ = std::make_unique<DatabaseTier>(
             storage, host().service<tenon_clock_1>("tenon.clock/1"), options_
         );
@@ -81,9 +82,9 @@ public:
         return tier().get(key, now_ns, [&out](std::string_view value) { out(value); });
     }
 
-    void put(std::string_view key, std::string_view value, std::int64_t, std::int64_t ttl_ns)
+    void put(std::string_view key, std::string_view value, std::int64_t now_ns, std::int64_t ttl_ns)
         override {
-        tier().put(key, value, ttl_ns);
+        tier().put(key, value, now_ns, ttl_ns);
     }
 
     bool erase(std::string_view key) override { return tier().erase(key); }

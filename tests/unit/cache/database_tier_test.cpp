@@ -65,23 +65,23 @@ TEMPLATE_TEST_CASE(
     DatabaseTier two{backend.storage(), clock.service(), patient()};
     CHECK(read(one, "k") == "-");
     const std::string value("a\0b\xff", 4);
-    one.put("k", value, 100);
+    one.put("k", value, 0, 100);
     CHECK(read(two, "k") == value);
     CHECK(two.get("k", 5000, [](std::string_view) {}) == 5100);
     clock.real_ns += 60;
     CHECK(two.get("k", 5000, [](std::string_view) {}) == 5040);
-    two.put("k", "new", 100);
+    two.put("k", "new", 0, 100);
     CHECK(read(one, "k") == "new");
     clock.real_ns += 100;
     CHECK(read(one, "k") == "-");
-    one.put("k", "again", INT64_MAX);
+    one.put("k", "again", 0, INT64_MAX);
     CHECK(two.erase("k"));
     CHECK_FALSE(one.erase("k"));
     CHECK(read(one, "k") == "-");
-    one.put("empty", "", 100);
+    one.put("empty", "", 0, 100);
     CHECK(read(two, "empty").empty());
-    one.put("k", "kept", 100);
-    CHECK_THROWS_AS(one.put("k", std::string(1001, 'v'), 100), tenon::Error);
+    one.put("k", "kept", 0, 100);
+    CHECK_THROWS_AS(one.put("k", std::string(1001, 'v'), 0, 100), tenon::Error);
     CHECK(read(one, "k") == "kept");
 }
 
@@ -94,11 +94,11 @@ TEMPLATE_TEST_CASE(
     Clock clock{backend.host};
     DatabaseTier tier{backend.storage(), clock.service(), patient()};
     for (int i = 0; i < 20; ++i) {
-        tier.put("a:" + std::to_string(i), "v", 1000);
+        tier.put("a:" + std::to_string(i), "v", 0, 1000);
     }
-    tier.put("a;", "v", 1000);
-    tier.put("\xff\xff", "v", 1000);
-    tier.put("\xff\xff\x01", "v", 1000);
+    tier.put("a;", "v", 0, 1000);
+    tier.put("\xff\xff", "v", 0, 1000);
+    tier.put("\xff\xff\x01", "v", 0, 1000);
     tier.clear("a:");
     CHECK(tier.counters().erased == 20);
     CHECK(read(tier, "a;") == "v");
@@ -119,7 +119,7 @@ TEMPLATE_TEST_CASE(
     Clock clock{backend.host};
     DatabaseTier tier{backend.storage(), clock.service(), patient()};
     for (int i = 0; i < 100; ++i) {
-        tier.put("k" + std::to_string(i), "v", 100 + i);
+        tier.put("k" + std::to_string(i), "v", 0, 100 + i);
     }
     clock.real_ns += 130;
     tier.sweep();
@@ -145,7 +145,7 @@ TEMPLATE_TEST_CASE(
             for (int i = 0; i < 60; ++i) {
                 const std::string key = "k" + std::to_string((i * 7 + t) % 10);
                 const auto status = tenon::guard(nullptr, [&] {
-                    tier.put(key, key, 1'000'000);
+                    tier.put(key, key, 0, 1'000'000);
                     const std::string value = read(tier, key);
                     wrong += value != key && value != "-" ? 1 : 0;
                     if (i % 5 == 0) {
