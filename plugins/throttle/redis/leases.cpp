@@ -228,6 +228,7 @@ bool Leases::advance(Refill& refill, std::int64_t now_ns) {
     const std::int64_t full = std::max(plan.own, wanted);
     if (have <= plan.own / 2 || have < wanted) {
         refill.extra_ns = 0;
+        refill.wanted = wanted;
         ask(refill, full - have);
         return true;
     }
@@ -264,6 +265,7 @@ void Leases::ask(Refill& refill, std::int64_t tokens) {
         counts_.refills.fetch_add(1, std::memory_order_relaxed);
     } else {
         refill.stage = Stage::idle;
+        refill.place->wanted.store(refill.wanted);
     }
 }
 
@@ -273,7 +275,9 @@ void Leases::answered(void* ctx, const redis::Reply* reply, const Error*) {
     const std::lock_guard lock{self.mutex_};
     refill.stage = Stage::idle;
     if (reply == nullptr || reply->is_error()) {
-        // What was perhaps reserved is lost: never too many are let through.
+        // What was perhaps reserved is lost: never too many are let through. Who waits still wants
+        // it.
+        refill.place->wanted.store(std::max(refill.place->wanted.load(), refill.wanted));
         refill.whole_script = reply != nullptr && redis::is_unknown_script(*reply);
         self.counts_.lost.fetch_add(refill.whole_script ? 0 : 1, std::memory_order_relaxed);
         return;

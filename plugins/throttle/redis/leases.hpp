@@ -69,6 +69,7 @@ private:
         SharedLimit* limit;
         Place* place;
         std::uint64_t key;
+        std::int64_t wanted = 0;  // by a request for more than is held; kept until it is granted
         Stage stage = Stage::idle;
         std::int64_t tokens = 0;
         std::int64_t due_ns = 0;    // granted: when they count
