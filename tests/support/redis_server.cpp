@@ -28,19 +28,11 @@ constexpr auto k_start_patience = std::chrono::seconds{30};
 }  // namespace
 
 RedisServer::RedisServer(std::vector<std::string> options) : options_{std::move(options)} {
-    // Short: a socket's path has 107 characters at most.
-    std::string pattern = (fs::temp_directory_path() / "tnrd-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) {
-        fail("no temporary folder");
-    }
-    folder_ = pattern;
     start();
 }
 
 RedisServer::~RedisServer() {
     kill_9();
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
 }
 
 redis::Address RedisServer::address() const {
@@ -64,14 +56,14 @@ void RedisServer::start() {
         "--appendonly",
         "no",
         "--dir",
-        folder_.string()};
+        folder().string()};
     words.insert(words.end(), options_.begin(), options_.end());
     std::vector<char*> argv;
     for (std::string& word : words) {
         argv.push_back(word.data());
     }
     argv.push_back(nullptr);
-    const std::string log = (folder_ / "log").string();
+    const std::string log = (folder() / "log").string();
     fs::remove(socket());
     const pid_t parent = ::getpid();
     server_ = ::fork();

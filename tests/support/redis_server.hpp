@@ -10,6 +10,7 @@
 #pragma once
 
 #include "sdk/redis/address.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 #include <filesystem>
 #include <string>
@@ -30,7 +31,7 @@ public:
 
     [[nodiscard]] std::string url() const { return "unix://" + socket(); }
 
-    [[nodiscard]] std::string socket() const { return (folder_ / "redis.sock").string(); }
+    [[nodiscard]] std::string socket() const { return (folder() / "redis.sock").string(); }
 
     // Starts empty and waits until it answers.
     void start();
@@ -40,13 +41,13 @@ public:
     void pause();
     void resume();
 
-    [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
+    [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_.path(); }
 
 private:
     [[nodiscard]] bool answers() const;
 
     std::vector<std::string> options_;
-    std::filesystem::path folder_;
+    TemporaryFolder folder_;
     pid_t server_ = -1;
 };
 
