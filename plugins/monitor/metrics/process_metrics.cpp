@@ -1,106 +1,131 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/monitor/metrics/process_metrics.hpp"
 
-#include <filesystem>
+#include "plugins/monitor/metrics/proc_files.hpp"
+
 #include <fstream>
 #include <iterator>
 #include <sstream>
-#include <string_view>
+#include <string>
+#include <sys/resource.h>
 #include <system_error>
 #include <unistd.h>
-#include <vector>
 
 namespace tenon::monitor {
 namespace {
 
-std::string read_all(const char* path) {
-    std::ifstream file{path};
-    return {std::istreambuf_iterator<char>{file}, std::istreambuf_iterator<char>{}};
-}
+using Type = Exposition::Type;
 
-// Fields of /proc/self/stat from the third on: the second is a name that may hold anything
-// (proc(5)).
-std::vector<std::uint64_t> stat_fields() {
-    const std::string text = read_all("/proc/self/stat");
+// Fields of /proc/self/stat from the third on: the second is a name that may hold anything.
+std::vector<std::uint64_t> stat_fields(const std::filesystem::path& proc) {
+    std::ifstream file{proc / "self/stat"};
+    const std::string text{std::istreambuf_iterator<char>{file}, std::istreambuf_iterator<char>{}};
     const std::size_t name_end = text.rfind(')');
-    std::vector<std::uint64_t> fields;
     if (name_end == std::string::npos) {
-        return fields;
+        return {};
     }
     std::istringstream rest{text.substr(name_end + 1)};
-    std::string word;
-    while (rest >> word) {
-        const bool number = word.find_first_not_of("0123456789") == std::string::npos;
-        fields.push_back(number ? std::stoull(word) : 0);
-    }
-    return fields;
+    return numbers({std::istream_iterator<std::string>{rest}, {}}, 0);
 }
 
-std::int64_t boot_real_s() {
-    std::istringstream text{read_all("/proc/stat")};
-    std::string word;
-    while (text >> word) {
-        if (word == "btime") {
-            std::int64_t seconds = 0;
-            text >> seconds;
-            return seconds;
+std::uint64_t boot_real_s(const std::filesystem::path& proc) {
+    for (const auto& words : read_lines(proc / "stat")) {
+        if (words.size() == 2 && words[0] == "btime") {
+            return to_number(words[1]).value_or(0);
         }
     }
     return 0;
 }
 
-std::string seconds(std::uint64_t ms) {
-    const std::string fraction = std::to_string(1000 + ms % 1000).substr(1);
-    return std::to_string(ms / 1000) + "." + fraction;
+std::uint64_t count_files(const std::filesystem::path& folder) {
+    std::uint64_t count = 0;
+    std::error_code ec;
+    for (std::filesystem::directory_iterator i{folder, ec}, end; !ec && i != end; i.increment(ec)) {
+        ++count;
+    }
+    return count;
 }
 
-void append(
-    std::string& out,
-    std::string_view name,
-    std::string_view kind,
-    const std::string& value
-) {
-    out.append("# TYPE ").append(name).append(" ").append(kind).append("\n");
-    out.append(name).append(" ").append(value).append("\n");
+void gauge(Exposition& out, const char* name, const char* help, std::uint64_t value) {
+    out.family(name, Type::gauge, help);
+    out.sample(value);
+}
+
+void counter(Exposition& out, const char* name, const char* help, std::uint64_t value) {
+    out.family(name, Type::counter, help);
+    out.sample(value);
 }
 
 }  // namespace
 
-ProcessUse read_process_use() {
-    // Of the fields counted from 1 in proc(5): 14 utime, 15 stime, 20 threads, 22 start, 24 rss.
+ProcessUse read_process_use(const std::filesystem::path& proc) {
+    // Of the fields counted from 1 in proc(5): 12 majflt, 14 utime, 15 stime, 20 threads, 22 start,
+    // 24 rss.
     constexpr std::size_t k_first = 3;
     ProcessUse use;
-    const std::vector<std::uint64_t> fields = stat_fields();
+    const std::vector<std::uint64_t> fields = stat_fields(proc);
     const auto hertz = static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK));
     if (fields.size() > 24 - k_first) {
+        use.major_faults = fields[12 - k_first];
         use.cpu_ms = (fields[14 - k_first] + fields[15 - k_first]) * 1000 / hertz;
         use.threads = fields[20 - k_first];
-        const std::uint64_t since_boot_ms = fields[22 - k_first] * 1000 / hertz;
-        use.start_real_ms = boot_real_s() * 1000 + static_cast<std::int64_t>(since_boot_ms);
+        use.start_real_ms = boot_real_s(proc) * 1000 + fields[22 - k_first] * 1000 / hertz;
         use.resident_bytes =
             fields[24 - k_first] * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
     }
-    std::error_code ec;
-    for (std::filesystem::directory_iterator i{"/proc/self/fd", ec}, end; !ec && i != end;
-         i.increment(ec)) {
-        ++use.open_fds;
+    use.open_fds = count_files(proc / "self/fd");
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        use.open_fds_max = limit.rlim_cur;
+    }
+    for (const auto& words : read_lines(proc / "self/io")) {
+        if (words.size() == 2 && words[0] == "read_bytes:") {
+            use.disk_read_bytes = to_number(words[1]).value_or(0);
+        } else if (words.size() == 2 && words[0] == "write_bytes:") {
+            use.disk_written_bytes = to_number(words[1]).value_or(0);
+        }
     }
     return use;
 }
 
-std::string process_metrics_text(const ProcessUse& use) {
-    std::string out;
-    append(out, "tenon_process_cpu_seconds_total", "counter", seconds(use.cpu_ms));
-    append(out, "tenon_process_resident_bytes", "gauge", std::to_string(use.resident_bytes));
-    append(out, "tenon_process_open_fds", "gauge", std::to_string(use.open_fds));
-    append(out, "tenon_process_threads", "gauge", std::to_string(use.threads));
-    append(
-        out,
-        "tenon_process_start_time_seconds",
-        "gauge",
-        seconds(static_cast<std::uint64_t>(use.start_real_ms))
+void append_process(Exposition& out, const ProcessUse& use) {
+    out.family(
+        "tenon_process_cpu_seconds_total", Type::counter, "CPU time of the server, user and system."
     );
-    return out;
+    out.sample_ms(use.cpu_ms);
+    gauge(out, "tenon_process_resident_bytes", "Memory resident in RAM.", use.resident_bytes);
+    gauge(out, "tenon_process_open_fds", "Open file descriptors.", use.open_fds);
+    gauge(
+        out,
+        "tenon_process_open_fds_max",
+        "File descriptors that the process may have open.",
+        use.open_fds_max
+    );
+    gauge(out, "tenon_process_threads", "Threads.", use.threads);
+    counter(
+        out,
+        "tenon_process_major_faults_total",
+        "Pages that had to be read from disk.",
+        use.major_faults
+    );
+    counter(
+        out,
+        "tenon_process_disk_read_bytes_total",
+        "Bytes that the process caused to be read from storage.",
+        use.disk_read_bytes
+    );
+    counter(
+        out,
+        "tenon_process_disk_written_bytes_total",
+        "Bytes that the process caused to be written to storage.",
+        use.disk_written_bytes
+    );
+    out.family(
+        "tenon_process_start_time_seconds",
+        Type::gauge,
+        "When the process started, since the epoch."
+    );
+    out.sample_ms(use.start_real_ms);
 }
 
 }  // namespace tenon::monitor

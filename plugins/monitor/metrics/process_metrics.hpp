@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "plugins/monitor/metrics/exposition.hpp"
+
 #include <cstdint>
-#include <string>
+#include <filesystem>
 
 namespace tenon::monitor {
 
-// What /proc says of this process. Linux.
+// What proc(5) says of this process. Linux.
 struct ProcessUse {
     std::uint64_t cpu_ms = 0;  // user and system
     std::uint64_t resident_bytes = 0;
     std::uint64_t open_fds = 0;
+    std::uint64_t open_fds_max = 0;
     std::uint64_t threads = 0;
-    std::int64_t start_real_ms = 0;  // since the epoch
+    std::uint64_t major_faults = 0;   // pages that had to be read from disk
+    std::uint64_t start_real_ms = 0;  // since the epoch
+    std::uint64_t disk_read_bytes = 0;
+    std::uint64_t disk_written_bytes = 0;
 };
 
 // [io] What cannot be read stays 0.
-[[nodiscard]] ProcessUse read_process_use();
+[[nodiscard]] ProcessUse read_process_use(const std::filesystem::path& proc = "/proc");
 
-// Prometheus text format 0.0.4.
-[[nodiscard]] std::string process_metrics_text(const ProcessUse& use);
+void append_process(Exposition& out, const ProcessUse& use);
 
 }  // namespace tenon::monitor

@@ -44,7 +44,7 @@ struct FakeProbe {
 
 }  // namespace
 
-TEST_CASE("metrics are served, the host's and the process's", "[monitor][metrics]") {
+TEST_CASE("metrics are served, the host's and the process's", "[monitor][metrics][M1]") {
     Bound bound;
     LoadedPlugin metrics{bound.gateway.host(), "monitor-metrics", "{}"};
     const std::string response = get(bound.gateway, "/metrics");
@@ -52,6 +52,18 @@ TEST_CASE("metrics are served, the host's and the process's", "[monitor][metrics
     CHECK_THAT(response, Contains("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
     CHECK_THAT(response, Contains("tenon_http_connections 1\n"));
     CHECK_THAT(response, Contains("tenon_process_open_fds "));
+    CHECK_THAT(response, Contains("tenon_system_memory_total_bytes "));
+    Client client{bound.gateway.port()};
+    client.send(
+        "GET /metrics HTTP/1.1\r\nHost: test\r\n"
+        "Accept: application/openmetrics-text;version=1.0.0\r\n\r\n"
+    );
+    const std::string open_metrics = client.response();
+    CHECK_THAT(
+        open_metrics,
+        Contains("Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n")
+    );
+    CHECK_THAT(open_metrics, Catch::EndsWith("# EOF\n"));
     metrics.stop();
     CHECK(status_of(get(bound.gateway, "/metrics")) == 404);
 }

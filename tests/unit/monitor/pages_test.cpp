@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/console/status_page.hpp"
 #include "plugins/monitor/health/readiness.hpp"
-#include "plugins/monitor/metrics/process_metrics.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -35,21 +34,6 @@ TEST_CASE("readiness names what is missing", "[monitor][health]") {
     CHECK_THAT(down.body, Contains(R"(plugin binance is failed: no \"key\")"));
     CHECK_THAT(down.body, Contains("engine/journal is critical: disk <full>"));
     CHECK_THAT(down.body, !Contains("listener"));
-}
-
-TEST_CASE("the process's use is read and written with its unit", "[monitor][metrics]") {
-    const monitor::ProcessUse use = monitor::read_process_use();
-    CHECK(use.resident_bytes > 100'000);
-    CHECK(use.open_fds >= 3);
-    CHECK(use.threads >= 1);
-    CHECK(use.start_real_ms > 1'600'000'000'000);
-    const std::string text = monitor::process_metrics_text({12'034, 5, 6, 7, 1'700'000'000'120});
-    CHECK_THAT(
-        text,
-        Contains("# TYPE tenon_process_cpu_seconds_total counter\n"
-                 "tenon_process_cpu_seconds_total 12.034\n")
-    );
-    CHECK_THAT(text, Contains("tenon_process_start_time_seconds 1700000000.120\n"));
 }
 
 TEST_CASE("the status page shows states and lets no text become markup", "[console]") {
