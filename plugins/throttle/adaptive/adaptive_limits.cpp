@@ -41,48 +41,41 @@ void check(const AdaptiveSettings& limit) {
 
 }  // namespace
 
+AdaptiveLimits::Limit::Limit(const AdaptiveSettings& settings)
+    : answer_timeout_ns{settings.answer_timeout_ns}, name_{settings.name} {
+    for (std::size_t i = 0; i <= k_keys_max; ++i) {
+        places.push_back(std::make_unique<Place>(settings.gradient));
+    }
+}
+
 void AdaptiveLimits::apply(const std::vector<AdaptiveSettings>& limits) {
-    for (const AdaptiveSettings& each : limits) {
-        check(each);
-        const auto same = [&](const AdaptiveSettings& other) { return other.name == each.name; };
-        if (std::count_if(limits.begin(), limits.end(), same) != 1) {
-            throw Error{TENON_INVALID, "limit " + each.name + " is there twice"};
-        }
-    }
+    std::for_each(limits.begin(), limits.end(), check);
+    require_different_names(limits);
     const std::lock_guard lock{mutex_};
-    const auto added = std::count_if(limits.begin(), limits.end(), [&](const auto& each) {
-        return !find(each.name) || (*find(each.name) & k_ours) == 0;
-    });
-    if (count_.load() + static_cast<std::size_t>(added) > k_limits_max) {
-        throw Error{TENON_UNAVAILABLE, "at most 64 limits"};
-    }
+    table_.require_room(limits);
     for (const AdaptiveSettings& each : limits) {
-        const auto found = find(each.name);
-        if (Limit* const known = found ? ours(*found) : nullptr) {
-            known->settings = each;
-            for (const auto& place : known->places) {
-                while (place->busy.test_and_set(std::memory_order_acquire)) {}
-                place->gradient.set(each.gradient);
-                place->limit = place->gradient.limit();
-                place->busy.clear(std::memory_order_release);
-            }
+        const auto found = table_.index_of(each.name);
+        if (!found) {
+            auto made = std::make_unique<Limit>(each);
+            link(*made);
+            table_.append(std::move(made));
             continue;
         }
-        auto made = std::make_unique<Limit>();
-        made->settings = each;
-        for (std::size_t i = 0; i <= k_keys_max; ++i) {  // the last one is the shared one
-            made->places.push_back(std::make_unique<Place>(each.gradient));
+        Limit& known = *table_.at(*found);
+        known.answer_timeout_ns = each.answer_timeout_ns;
+        for (const auto& place : known.places) {
+            while (place->busy.test_and_set(std::memory_order_acquire)) {}
+            place->gradient.set(each.gradient);
+            place->limit = place->gradient.limit();
+            place->busy.clear(std::memory_order_release);
         }
-        link(*made);
-        limits_.at(count_.load()) = std::move(made);
-        count_.fetch_add(1);
     }
 }
 
 void AdaptiveLimits::link(Limit& limit) const {
     std::uint32_t id = 0;
     limit.rate.reset();
-    if (rates_ && rates_->find(rates_.self, str(limit.settings.name), &id) == TENON_OK) {
+    if (rates_ && rates_->find(rates_.self, str(limit.name()), &id) == TENON_OK) {
         limit.rate = id;
     }
 }
@@ -90,16 +83,12 @@ void AdaptiveLimits::link(Limit& limit) const {
 void AdaptiveLimits::set_rates(Service<tenon_throttle_1> rates) {
     const std::lock_guard lock{mutex_};
     rates_ = rates;
-    for (std::uint32_t i = 0; i < count_.load(); ++i) {
-        link(*limits_.at(i));
-    }
+    table_.each([this](Limit& limit) { link(limit); });
 }
 
 std::optional<std::uint32_t> AdaptiveLimits::find(std::string_view name) const noexcept {
-    for (std::uint32_t i = 0; i < count_.load(std::memory_order_acquire); ++i) {
-        if (limits_[i]->settings.name == name) {
-            return k_ours | i;
-        }
+    if (const auto index = table_.index_of(name)) {
+        return k_ours | *index;
     }
     std::uint32_t id = 0;
     if (rates_ && rates_->find(rates_.self, str(name), &id) == TENON_OK && (id & k_ours) == 0) {
@@ -109,10 +98,7 @@ std::optional<std::uint32_t> AdaptiveLimits::find(std::string_view name) const n
 }
 
 AdaptiveLimits::Limit* AdaptiveLimits::ours(std::uint32_t id) const noexcept {
-    const std::uint32_t index = id & ~k_ours;
-    return (id & k_ours) != 0 && index < count_.load(std::memory_order_acquire)
-               ? limits_[index].get()
-               : nullptr;
+    return (id & k_ours) != 0 ? table_.at(id & ~k_ours) : nullptr;
 }
 
 AdaptiveLimits::Place& AdaptiveLimits::place_of(Limit& limit, std::string_view key) noexcept {
@@ -131,7 +117,8 @@ AdaptiveLimits::Place& AdaptiveLimits::place_of(Limit& limit, std::string_view k
 bool AdaptiveLimits::enter(Limit& limit, Place& place, std::int64_t now_ns) noexcept {
     std::int64_t under_way = place.in_flight.load();
     const std::int64_t last_ns = place.begun_ns.load();
-    if (under_way > 0 && now_ns - last_ns > limit.settings.answer_timeout_ns) {
+    if (under_way > 0 &&
+        now_ns - last_ns > limit.answer_timeout_ns.load(std::memory_order_relaxed)) {
         // One thread's, whoever is first.
         (void)place.in_flight.compare_exchange_strong(under_way, 0);
         under_way = place.in_flight.load();
@@ -209,7 +196,7 @@ AdaptiveLimits::take(Claims claims, std::int64_t now_ns, std::int64_t& retry_aft
         if (status != TENON_OK && i < entered) {
             (void)leave(*sorted->places[i]);
         }
-        (status == TENON_OK ? sorted->limits[i]->taken : sorted->limits[i]->limited).fetch_add(1);
+        (status == TENON_OK ? sorted->limits[i]->granted : sorted->limits[i]->refused).fetch_add(1);
     }
     return status;
 }
@@ -309,12 +296,11 @@ void AdaptiveLimits::set_level(std::string_view limit, std::string_view level) {
 std::vector<AdaptiveLimits::Totals> AdaptiveLimits::totals() const {
     const std::lock_guard lock{mutex_};
     std::vector<Totals> out;
-    for (std::uint32_t i = 0; i < count_.load(); ++i) {
-        const Limit& limit = *limits_.at(i);
+    table_.each([&](const Limit& limit) {
         Totals each;
-        each.name = limit.settings.name;
-        each.taken = limit.taken.load();
-        each.limited = limit.limited.load();
+        each.name = limit.name();
+        each.taken = limit.taken();
+        each.limited = limit.limited();
         std::int64_t most = -1;
         for (const auto& place : limit.places) {
             each.keys += place->key.load() != 0 ? 1U : 0U;
@@ -327,8 +313,30 @@ std::vector<AdaptiveLimits::Totals> AdaptiveLimits::totals() const {
             }
         }
         out.push_back(std::move(each));
-    }
+    });
     return out;
+}
+
+std::string AdaptiveLimits::stats() const {
+    std::string out{"{"};
+    for (const auto& each : totals()) {
+        out.append(out.size() == 1 ? "" : ",");
+        append_json(out, each.name);
+        out.append(":{\"level\":\"custom\",\"rate_per_second\":0,\"burst\":")
+            .append(std::to_string(each.limit))
+            .append(",\"keys\":")
+            .append(std::to_string(each.keys))
+            .append(",\"taken\":")
+            .append(std::to_string(each.taken))
+            .append(",\"limited\":")
+            .append(std::to_string(each.limited))
+            .append(",\"in_flight\":")
+            .append(std::to_string(each.in_flight))
+            .append(",\"unloaded_us\":")
+            .append(std::to_string(static_cast<std::int64_t>(each.unloaded_seconds * 1e6)))
+            .append("}");
+    }
+    return out.append("}");
 }
 
 }  // namespace tenon::adaptive

@@ -11,8 +11,8 @@
 
 #include "plugins/throttle/adaptive/gradient.hpp"
 
-#include <tenon/abi/throttle.h>
 #include <tenon/plugin.hpp>
+#include <tenon/throttle_limits.hpp>
 
 #include <array>
 #include <atomic>
@@ -37,8 +37,39 @@ class AdaptiveLimits {
 public:
     using Claims = std::span<const tenon_throttle_claim>;
 
-    static constexpr std::size_t k_limits_max = 64;
     static constexpr std::size_t k_keys_max = 64;  // of a limit; further ones share one place
+
+    struct Place {
+        explicit Place(const GradientOptions& options) : limit{0}, gradient{options} {
+            limit = gradient.limit();
+        }
+
+        std::atomic<std::uint64_t> key{0};  // 0: free
+        std::atomic<std::int64_t> in_flight{0}, limit;
+        std::atomic<std::int64_t> begun_ns{0};     // the last one
+        std::atomic<std::int64_t> unloaded_ns{0};  // what the gradient has learned
+        std::atomic_flag busy;                     // of gradient
+        Gradient gradient;
+    };
+
+    class Limit {
+    public:
+        explicit Limit(const AdaptiveSettings& settings);
+
+        [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+        [[nodiscard]] std::uint64_t taken() const noexcept { return granted.load(); }
+
+        [[nodiscard]] std::uint64_t limited() const noexcept { return refused.load(); }
+
+        std::atomic<std::int64_t> answer_timeout_ns;
+        std::optional<std::uint32_t> rate;           // of the same name
+        std::vector<std::unique_ptr<Place>> places;  // the last one is the shared one
+        std::atomic<std::uint64_t> granted{0}, refused{0};
+
+    private:
+        const std::string name_;
+    };
 
     // [control] Adds limits that are new and changes the others. All or nothing: throws Error
     // TENON_INVALID.
@@ -48,6 +79,10 @@ public:
     void set_rates(Service<tenon_throttle_1> rates);
 
     [[nodiscard]] std::optional<std::uint32_t> find(std::string_view name) const noexcept;
+
+    // nullptr: there is none.
+    [[nodiscard]] Limit* at(std::size_t i) const noexcept { return table_.at(i); }
+
     // As tenon_throttle_1 has them.
     [[nodiscard]] tenon_status
     take(Claims claims, std::int64_t now_ns, std::int64_t& retry_after_ns) noexcept;
@@ -78,29 +113,11 @@ public:
     };
 
     [[nodiscard]] std::vector<Totals> totals() const;
+    // As tenon_throttle_1, with "in_flight" and "unloaded_us".
+    [[nodiscard]] std::string stats() const;
 
 private:
     static constexpr std::uint32_t k_ours = 0x8000'0000U;
-
-    struct Place {
-        explicit Place(const GradientOptions& options) : limit{0}, gradient{options} {
-            limit = gradient.limit();
-        }
-
-        std::atomic<std::uint64_t> key{0};  // 0: free
-        std::atomic<std::int64_t> in_flight{0}, limit;
-        std::atomic<std::int64_t> begun_ns{0};     // the last one
-        std::atomic<std::int64_t> unloaded_ns{0};  // what the gradient has learned
-        std::atomic_flag busy;                     // of gradient
-        Gradient gradient;
-    };
-
-    struct Limit {
-        AdaptiveSettings settings;
-        std::optional<std::uint32_t> rate;  // of the same name
-        std::vector<std::unique_ptr<Place>> places;
-        std::atomic<std::uint64_t> taken{0}, limited{0};
-    };
 
     struct Sorted {
         std::array<Place*, TENON_THROTTLE_CLAIMS_MAX> places{};
@@ -117,10 +134,8 @@ private:
     static std::int64_t leave(Place& place) noexcept;
     void link(Limit& limit) const;
 
-    // Appended to under the mutex, read without it.
-    std::array<std::unique_ptr<Limit>, k_limits_max> limits_;
-    std::atomic<std::uint32_t> count_{0};
-    mutable std::mutex mutex_;  // of settings
+    ThrottleTable<Limit, 64> table_;
+    mutable std::mutex mutex_;  // of changes
     Service<tenon_throttle_1> rates_;
 };
 

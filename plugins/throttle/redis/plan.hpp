@@ -22,6 +22,8 @@ struct Rate {
     std::int64_t burst = 1;
 
     [[nodiscard]] std::int64_t span_ns() const noexcept { return interval_ns * burst; }
+
+    [[nodiscard]] bool operator==(const Rate&) const noexcept = default;
 };
 
 struct Plan {
@@ -31,6 +33,8 @@ struct Plan {
     std::int64_t shared = 0;      // burst of the bucket in Redis
     std::int64_t most = 0;        // that one server can have at once, and so one request can cost
     Rate alone;                   // without Redis
+
+    [[nodiscard]] bool operator==(const Plan&) const noexcept = default;
 };
 
 // `count` in each `period_ns`, for `servers` servers.

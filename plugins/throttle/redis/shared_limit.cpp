@@ -11,9 +11,12 @@ constexpr std::int64_t k_least_wait_ns = 1'000'000;  // for an answer of Redis
 // Of a key that is being freed: who found its place before that has time to finish.
 constexpr std::uint64_t k_leaving = 1;
 
+constexpr std::int64_t k_span_max_ns = std::int64_t{100} * 86'400 * k_second_ns;
+constexpr std::int64_t k_per_second_max = 10'000'000;  // an interval is whole ns: 1 % at most
+
 }  // namespace
 
-std::uint64_t hash_of(std::string_view key) noexcept {
+std::uint64_t SharedLimit::key_of(std::string_view key) noexcept {
     std::uint64_t hash = 0xcbf29ce484222325U;  // FNV-1a, its high bits mixed into the low ones
     for (const char c : key) {
         hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
@@ -22,9 +25,24 @@ std::uint64_t hash_of(std::string_view key) noexcept {
     return hash * 0x9e3779b97f4a7c15U;
 }
 
-SharedLimit::SharedLimit(std::string name, std::size_t keys_max, const Plan& plan)
-    : name_{std::move(name)},
-      mask_{std::bit_ceil(keys_max) - 1},
+Plan SharedLimit::terms_of(const LimitSettings& limit, const ThrottleRate& rate) {
+    if (limit.servers < 1 || limit.servers > 64 || limit.keys_max < 1) {
+        throw Error{TENON_INVALID, "1 to 64 servers and at least one key are wanted"};
+    }
+    if (rate.count > rate.period_ns / (k_second_ns / k_per_second_max)) {
+        throw Error{TENON_INVALID, "limit " + limit.name + ": more than 10 million in a second"};
+    }
+    const std::int64_t interval_ns = rate.period_ns / rate.count + 1;
+    if (rate.burst > k_span_max_ns / interval_ns / limit.servers) {
+        throw Error{
+            TENON_INVALID, "limit " + limit.name + ": its burst takes over 100 days to come back"};
+    }
+    return make_plan(rate.count, rate.period_ns, rate.burst, limit.servers);
+}
+
+SharedLimit::SharedLimit(const LimitSettings& settings, const Plan& plan)
+    : name_{settings.name},
+      mask_{std::bit_ceil(std::size_t{settings.keys_max}) - 1},
       places_(mask_ + 2),
       marks_(mask_ / 64 + 2) {
     plans_.push_back(std::make_unique<const Plan>(plan));

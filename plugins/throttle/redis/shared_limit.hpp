@@ -9,6 +9,8 @@
 
 #include "plugins/throttle/redis/plan.hpp"
 
+#include <tenon/throttle_limits.hpp>
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -21,8 +23,10 @@
 
 namespace tenon::redis_throttle {
 
-// The same on every server: it is part of the key in Redis.
-[[nodiscard]] std::uint64_t hash_of(std::string_view key) noexcept;
+// What a limit is set to.
+struct LimitSettings : ThrottleLimitSettings {
+    std::int64_t servers = 1;
+};
 
 // The budget of a key.
 struct Place {
@@ -45,7 +49,25 @@ struct Mode {
 
 class SharedLimit {
 public:
-    SharedLimit(std::string name, std::size_t keys_max, const Plan& plan);
+    // As ThrottleLimits (tenon/throttle_limits.hpp) has them.
+    using Settings = LimitSettings;
+    using Terms = Plan;
+
+    SharedLimit(const LimitSettings& settings, const Plan& plan);
+
+    [[nodiscard]] static Plan terms_of(const LimitSettings& settings, const ThrottleRate& rate);
+    // The same on every server: it is part of the key in Redis.
+    [[nodiscard]] static std::uint64_t key_of(std::string_view key) noexcept;
+
+    [[nodiscard]] Plan terms() const noexcept { return plan(); }
+
+    void set_terms(const Plan& plan) { set_plan(plan); }
+
+    [[nodiscard]] std::int64_t most() const noexcept { return plan().most; }
+
+    [[nodiscard]] std::int64_t burst() const noexcept { return plan().rate.burst; }
+
+    [[nodiscard]] std::int64_t rate_per_second() const noexcept { return plan().per_second; }
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
 

@@ -6,7 +6,7 @@
 
 namespace tenon::token_bucket {
 
-std::uint64_t hash_of(std::string_view key) noexcept {
+std::uint64_t Limit::key_of(std::string_view key) noexcept {
     // The library's hash, mixed once more (finaliser of MurmurHash3, public domain).
     std::uint64_t h = std::hash<std::string_view>{}(key);
     h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdU;
@@ -14,9 +14,21 @@ std::uint64_t hash_of(std::string_view key) noexcept {
     return h == 0 ? 1 : h;
 }
 
-Limit::Limit(std::string name, std::uint32_t keys_max, Rate rate)
-    : name_{std::move(name)},
-      mask_{std::bit_ceil(std::max<std::size_t>(std::size_t{keys_max} * 2, k_window * 2)) - 1},
+Rate Limit::terms_of(const Settings& settings, const ThrottleRate& rate) {
+    const Rate out = make_rate(rate.count, rate.period_ns, rate.burst);
+    if (out.burst > k_burst_ticks_max / out.interval_ticks) {
+        throw Error{
+            TENON_INVALID,
+            "limit " + settings.name + ": its burst takes over 100 days to come back"};
+    }
+    return out;
+}
+
+Limit::Limit(const Settings& settings, const Rate& rate)
+    : name_{settings.name},
+      mask_{
+          std::bit_ceil(std::max<std::size_t>(std::size_t{settings.keys_max} * 2, k_window * 2)) -
+          1},
       places_{std::make_unique<Place[]>(mask_ + 1)} {
     keep_rate(0, rate);
 }
@@ -158,7 +170,7 @@ std::int64_t Limit::latest_ticks() const noexcept {
     return latest <= base ? 0 : (latest - base) >> k_tick_bits;
 }
 
-void Limit::set_rate(Rate rate) {
+void Limit::set_rate(const Rate& rate) {
     const std::lock_guard lock{mutex_};
     const std::int64_t now = latest_ticks();
     const std::uint32_t next = generation_.load() + 1;

@@ -10,6 +10,8 @@
 
 #include "plugins/throttle/token-bucket/rate.hpp"
 
+#include <tenon/throttle_limits.hpp>
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -20,11 +22,26 @@
 
 namespace tenon::token_bucket {
 
-[[nodiscard]] std::uint64_t hash_of(std::string_view key) noexcept;
-
 class Limit {
 public:
-    Limit(std::string name, std::uint32_t keys_max, Rate rate);
+    // As ThrottleLimits (tenon/throttle_limits.hpp) has them.
+    using Settings = ThrottleLimitSettings;
+    using Terms = Rate;
+
+    Limit(const Settings& settings, const Rate& rate);
+
+    [[nodiscard]] static Rate terms_of(const Settings& settings, const ThrottleRate& rate);
+    [[nodiscard]] static std::uint64_t key_of(std::string_view key) noexcept;
+
+    [[nodiscard]] Rate terms() const noexcept { return rate(); }
+
+    void set_terms(const Rate& rate) { set_rate(rate); }
+
+    [[nodiscard]] std::int64_t most() const noexcept { return rate().burst; }
+
+    [[nodiscard]] std::int64_t burst() const noexcept { return rate().burst; }
+
+    [[nodiscard]] std::int64_t rate_per_second() const noexcept { return rate().per_second; }
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
@@ -39,7 +56,7 @@ public:
     }
 
     // [control] Counts from the latest time on; budgets keep what was taken.
-    void set_rate(Rate rate);
+    void set_rate(const Rate& rate);
 
     // [nonblock] for known keys. Ticks to wait before `cost` could be taken; 0: now.
     [[nodiscard]] std::int64_t wait(std::uint64_t key, std::int64_t cost, std::int64_t now);

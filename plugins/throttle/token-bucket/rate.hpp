@@ -30,6 +30,8 @@ struct Rate {
     std::int64_t per_second = 0;  // as asked for, rounded down
 
     [[nodiscard]] std::int64_t burst_ticks() const noexcept { return interval_ticks * burst; }
+
+    [[nodiscard]] bool operator==(const Rate&) const noexcept = default;
 };
 
 // `count` in each `period_ns`.

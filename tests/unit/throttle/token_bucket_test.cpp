@@ -224,6 +224,22 @@ TEST_CASE("a new level counts at once and keeps what was taken", "[throttle][H1]
     CHECK(available(buckets, "k", 0) == 1992);
 }
 
+TEST_CASE("limits that find no room change nothing", "[throttle][H1]") {
+    TokenBuckets buckets;
+    buckets.apply({at_level("a", "conservative")});
+    std::vector<LimitSettings> many{at_level("a", "moderate")};
+    for (std::size_t i = 0; i < TokenBuckets::k_limits_max; ++i) {
+        many.push_back(at_level("limit" + std::to_string(i), "moderate"));
+    }
+    CHECK_THROWS_WITH(buckets.apply(many), "at most 256 limits");
+    CHECK(buckets.level("a") == "conservative");
+    CHECK_FALSE(buckets.find("limit0"));
+    many.pop_back();
+    buckets.apply(many);
+    CHECK(buckets.level("") == "moderate");
+    CHECK(buckets.find("limit254") == 255U);
+}
+
 TEST_CASE("the upstream's word restricts the budget", "[throttle][H2]") {
     TokenBuckets buckets;
     buckets.apply({custom("a", 10, k_second_ns, 100)});
