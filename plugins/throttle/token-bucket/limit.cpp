@@ -2,17 +2,8 @@
 #include "plugins/throttle/token-bucket/limit.hpp"
 
 #include <bit>
-#include <functional>
 
 namespace tenon::token_bucket {
-
-std::uint64_t Limit::key_of(std::string_view key) noexcept {
-    // The library's hash, mixed once more (finaliser of MurmurHash3, public domain).
-    std::uint64_t h = std::hash<std::string_view>{}(key);
-    h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdU;
-    h ^= h >> 33;
-    return h == 0 ? 1 : h;
-}
 
 Rate Limit::terms_of(const Settings& settings, const ThrottleRate& rate) {
     const Rate out = make_rate(rate.count, rate.period_ns, rate.burst);
@@ -26,10 +17,8 @@ Rate Limit::terms_of(const Settings& settings, const ThrottleRate& rate) {
 
 Limit::Limit(const Settings& settings, const Rate& rate)
     : name_{settings.name},
-      mask_{
-          std::bit_ceil(std::max<std::size_t>(std::size_t{settings.keys_max} * 2, k_window * 2)) -
-          1},
-      places_{std::make_unique<Place[]>(mask_ + 1)} {
+      mask_{std::bit_ceil(std::max<std::size_t>(settings.keys_max / 2, k_window)) - 1},
+      lines_{std::make_unique<Line[]>(mask_ + 1)} {
     keep_rate(0, rate);
 }
 
@@ -48,22 +37,27 @@ void Limit::keep_rate(std::uint32_t generation, const Rate& rate) noexcept {
     kept.per_second = rate.per_second;
 }
 
-Limit::Place& Limit::at(std::uint64_t key, std::size_t i) const noexcept {
-    return places_[(key + i) & mask_];
-}
-
 Limit::Place* Limit::find(std::uint64_t key) const noexcept {
     for (std::size_t i = 0; i < k_window; ++i) {
-        Place& place = at(key, i);
-        const std::uint64_t has = place.key.load(std::memory_order_acquire);
-        if (has == key) {
-            return &place;
-        }
-        if (has == 0) {
-            return nullptr;
+        for (Place& place : lines_[(key + i) & mask_].places) {
+            const std::uint64_t has = place.key.load(std::memory_order_acquire);
+            if (has == key) {
+                return &place;
+            }
+            if (has == k_free) {
+                return nullptr;
+            }
         }
     }
     return nullptr;
+}
+
+std::uint64_t Limit::owner(const Place& place) noexcept {
+    std::uint64_t key = place.key.load();
+    while (key == k_moving) {
+        key = place.key.load();
+    }
+    return key;
 }
 
 std::int64_t Limit::tat_now(std::uint64_t word, std::uint32_t generation, std::int64_t now)
@@ -75,6 +69,28 @@ std::int64_t Limit::tat_now(std::uint64_t word, std::uint32_t generation, std::i
     return convert_tat(budget.tat, now, rate_of(budget.generation), rate_of(generation));
 }
 
+Limit::Place* Limit::hand_over(Place& place, std::uint64_t key, std::int64_t now) noexcept {
+    const std::uint32_t generation = generation_.load();
+    // What the shared budget owes may be this key's.
+    const std::int64_t tat = std::max(now, tat_now(shared_.budget.load(), generation, now));
+    const std::uint64_t fresh = Budget{tat, static_cast<std::uint8_t>(generation)}.pack();
+    const std::uint64_t before = place.key.load();
+    if (before == k_free) {
+        place.budget.store(fresh);
+        place.key.store(key);
+        keys_.fetch_add(1);
+        return &place;
+    }
+    std::uint64_t word = place.budget.load();
+    if (tat_now(word, generation, now) > now) {
+        return nullptr;
+    }
+    place.key.store(k_moving);
+    const bool moved = place.budget.compare_exchange_strong(word, fresh);
+    place.key.store(moved ? key : before);
+    return moved ? &place : nullptr;
+}
+
 Limit::Place& Limit::find_or_make(std::uint64_t key, std::int64_t now) {
     if (Place* const found = find(key)) {
         return *found;
@@ -83,27 +99,11 @@ Limit::Place& Limit::find_or_make(std::uint64_t key, std::int64_t now) {
     if (Place* const made = find(key)) {  // by somebody else, meanwhile
         return *made;
     }
-    const std::uint32_t generation = generation_.load();
-    // What the shared budget owes may be this key's.
-    const std::int64_t tat = std::max(now, tat_now(shared_.budget.load(), generation, now));
-    const std::uint64_t fresh = Budget{tat, static_cast<std::uint8_t>(generation)}.pack();
     for (std::size_t i = 0; i < k_window; ++i) {
-        Place& place = at(key, i);
-        const bool empty = place.key.load() == 0;
-        std::uint64_t word = place.budget.load();
-        if (!empty && tat_now(word, generation, now) > now) {
-            continue;
-        }
-        // The hand-over is seen by `owners`; a key that takes from its place meanwhile keeps it.
-        place.owners.fetch_add(1);
-        const bool mine = place.budget.compare_exchange_strong(word, fresh);
-        if (mine) {
-            place.key.store(key);
-        }
-        place.owners.fetch_add(1);
-        if (mine) {
-            keys_.fetch_add(empty ? 1 : 0);
-            return place;
+        for (Place& place : lines_[(key + i) & mask_].places) {
+            if (Place* const made = hand_over(place, key, now)) {
+                return *made;
+            }
         }
     }
     return shared_;
@@ -134,17 +134,13 @@ void Limit::update_key(std::uint64_t key, std::int64_t now, Change change) {
             update(place, now, change);
             return;
         }
-        const std::uint32_t owners = place.owners.load();
-        if ((owners & 1) != 0 || place.key.load() != key) {
-            continue;
-        }
         std::int64_t added = 0;
         update(place, now, [&](std::int64_t tat, const Rate& rate) {
             const std::int64_t next = change(tat, rate);
             added = next == tat ? 0 : next - std::max(tat, now);
             return next;
         });
-        if (place.owners.load() == owners) {
+        if (owner(place) == key) {
             return;
         }
         // The place has gone to another key in between: that one's budget was charged.
@@ -188,8 +184,10 @@ void Limit::set_rate(const Rate& rate) {
     };
     convert(shared_);
     for (std::size_t i = 0; i <= mask_; ++i) {
-        if (places_[i].key.load() != 0) {
-            convert(places_[i]);
+        for (Place& place : lines_[i].places) {
+            if (place.key.load() != k_free) {
+                convert(place);
+            }
         }
     }
 }
@@ -205,6 +203,71 @@ std::int64_t Limit::wait(std::uint64_t key, std::int64_t cost, std::int64_t now)
     return wait_ticks(
         tat_now(place.budget.load(), generation, now), now, cost, rate_of(generation)
     );
+}
+
+// Not in line with take_one, which is short without it.
+bool Limit::take_back(
+    Place& place,
+    std::uint64_t key,
+    std::int64_t added,
+    std::int64_t now
+) noexcept {
+    if (owner(place) == key) {
+        return false;
+    }
+    update(place, now, [&](std::int64_t charged, const Rate&) { return charged - added; });
+    return true;
+}
+
+tenon_status Limit::take_one(
+    std::uint64_t key,
+    std::int64_t cost,
+    std::int64_t now_ns,
+    std::int64_t& retry_after_ns
+) noexcept {
+    const std::uint32_t generation = generation_.load(std::memory_order_acquire) & 0xff;
+    const AtomicRate& rate = rates_[generation];
+    const std::int64_t interval = rate.interval_ticks.load(std::memory_order_relaxed);
+    const std::int64_t burst = rate.burst.load(std::memory_order_relaxed);
+    if (cost > burst) {
+        return TENON_INVALID;
+    }
+    const std::int64_t now = advance(now_ns);
+    if (Place* const place = find(key)) {
+        std::uint64_t word = place->budget.load(std::memory_order_acquire);
+        const std::int64_t added = cost * interval;
+        const std::int64_t tat = std::max(static_cast<std::int64_t>(word) >> 8, now) + added;
+        const std::int64_t wait = tat - now - burst * interval;
+        const std::uint64_t charged = static_cast<std::uint64_t>(tat) << 8 | generation;
+        const bool known = (word & 0xff) == generation;
+        if (known && wait > 0 && place->key.load() == key) {
+            return refuse(wait, now, now_ns, retry_after_ns);
+        }
+        if (known && wait <= 0 && place->budget.compare_exchange_strong(word, charged) &&
+            (place->key.load() == key || !take_back(*place, key, added, now))) {
+            count(true);
+            retry_after_ns = 0;
+            return TENON_OK;
+        }
+    }
+    // A new key, a new rate, or another thread was faster: the long way round.
+    if (const std::int64_t wait = take(key, cost, now); wait != 0) {
+        return refuse(wait, now, now_ns, retry_after_ns);
+    }
+    count(true);
+    retry_after_ns = 0;
+    return TENON_OK;
+}
+
+tenon_status Limit::refuse(
+    std::int64_t wait,
+    std::int64_t now,
+    std::int64_t now_ns,
+    std::int64_t& retry_after_ns
+) noexcept {
+    count(false);
+    retry_after_ns = until_ns(now + wait, now_ns);
+    return TENON_LIMITED;
 }
 
 std::int64_t Limit::take(std::uint64_t key, std::int64_t cost, std::int64_t now) {

@@ -2,13 +2,20 @@
 // One limit: its rate, which may change while it is in use, and the budgets of its keys.
 //
 // Keys are known by a 64-bit hash (two that collide share a budget) in a table of fixed size. A
-// known key is found and charged without a lock. A new one takes a lock, and the place of a key
-// whose budget is full when there is no free one: such a key has nothing to remember. When all
-// places that a key may have are in use, it is charged to a budget that all such keys share, so
-// that a flood of keys neither grows the memory nor gets around the limit.
+// known key is found in one cache line, as a rule, and charged by one compare-and-swap, without a
+// lock. A new one takes a lock, and the place of a key whose budget is full when there is no free
+// one: such a key has nothing to remember. When all places that a key may have are in use, it is
+// charged to a budget that all such keys share, so that a flood of keys neither grows the memory
+// nor gets around the limit.
+//
+// A place that changes hands is first marked as moving. Who has charged a place looks at its key
+// once more: either the charge came before the hand-over, which then does not happen, or the key is
+// another one by then, and the charge is taken back and made where it belongs.
 #pragma once
 
+#include "plugins/throttle/token-bucket/key_hash.hpp"
 #include "plugins/throttle/token-bucket/rate.hpp"
+#include "plugins/throttle/token-bucket/striped_counts.hpp"
 
 #include <tenon/throttle_limits.hpp>
 
@@ -31,7 +38,11 @@ public:
     Limit(const Settings& settings, const Rate& rate);
 
     [[nodiscard]] static Rate terms_of(const Settings& settings, const ThrottleRate& rate);
-    [[nodiscard]] static std::uint64_t key_of(std::string_view key) noexcept;
+
+    [[nodiscard]] static std::uint64_t key_of(std::string_view key) noexcept {
+        const std::uint64_t hash = hash_of(key);
+        return hash <= k_moving ? hash + 2 : hash;
+    }
 
     [[nodiscard]] Rate terms() const noexcept { return rate(); }
 
@@ -58,6 +69,14 @@ public:
     // [control] Counts from the latest time on; budgets keep what was taken.
     void set_rate(const Rate& rate);
 
+    // [nonblock] for known keys, as tenon_throttle_1.take of this limit alone; counted.
+    [[nodiscard]] tenon_status take_one(
+        std::uint64_t key,
+        std::int64_t cost,
+        std::int64_t now_ns,
+        std::int64_t& retry_after_ns
+    ) noexcept;
+
     // [nonblock] for known keys. Ticks to wait before `cost` could be taken; 0: now.
     [[nodiscard]] std::int64_t wait(std::uint64_t key, std::int64_t cost, std::int64_t now);
     // Takes and gives 0, or changes nothing and gives the ticks to wait.
@@ -70,34 +89,50 @@ public:
 
     [[nodiscard]] std::uint64_t keys() const noexcept { return keys_.load(); }
 
-    void count(bool taken) noexcept {
-        (taken ? taken_ : limited_).fetch_add(1, std::memory_order_relaxed);
-    }
+    void count(bool taken) noexcept { counts_.add(taken); }
 
-    [[nodiscard]] std::uint64_t taken() const noexcept { return taken_.load(); }
+    [[nodiscard]] std::uint64_t taken() const noexcept { return counts_.taken(); }
 
-    [[nodiscard]] std::uint64_t limited() const noexcept { return limited_.load(); }
+    [[nodiscard]] std::uint64_t limited() const noexcept { return counts_.limited(); }
 
 private:
     struct Place {
-        std::atomic<std::uint64_t> key{0};  // 0: free
+        std::atomic<std::uint64_t> key{0};  // k_free, k_moving, or whose it is
         std::atomic<std::uint64_t> budget{0};
-        std::atomic<std::uint32_t> owners{0};  // how often it has changed hands
+    };
+
+    struct alignas(64) Line {
+        std::array<Place, 4> places;
     };
 
     struct AtomicRate {
         std::atomic<std::int64_t> interval_ticks{1}, burst{1}, per_second{0};
     };
 
-    static constexpr std::size_t k_window = 16;  // places that a key may have
+    static constexpr std::uint64_t k_free = 0, k_moving = 1;
+    static constexpr std::size_t k_window = 4;  // lines that a key may have its place in
 
     [[nodiscard]] Rate rate_of(std::uint32_t generation) const noexcept;
     void keep_rate(std::uint32_t generation, const Rate& rate) noexcept;
-    [[nodiscard]] Place& at(std::uint64_t key, std::size_t i) const noexcept;
+    // Whose it is, when that is decided.
+    [[nodiscard]] static std::uint64_t owner(const Place& place) noexcept;
+    // nullptr: it is somebody else's.
+    [[nodiscard]] Place* hand_over(Place& place, std::uint64_t key, std::int64_t now) noexcept;
     [[nodiscard]] Place* find(std::uint64_t key) const noexcept;
     [[nodiscard]] Place& find_or_make(std::uint64_t key, std::int64_t now);
     [[nodiscard]] std::int64_t
     tat_now(std::uint64_t word, std::uint32_t generation, std::int64_t now) const noexcept;
+
+    [[nodiscard]] tenon_status refuse(
+        std::int64_t wait,
+        std::int64_t now,
+        std::int64_t now_ns,
+        std::int64_t& retry_after_ns
+    ) noexcept;
+
+    // What was charged to a place that was not the key's any more. False: it was the key's.
+    [[nodiscard]] bool
+    take_back(Place& place, std::uint64_t key, std::int64_t added, std::int64_t now) noexcept;
 
     // Changes a budget until nobody was faster. `change` gives the new TAT, or the old one to leave
     // it.
@@ -109,17 +144,19 @@ private:
 
     [[nodiscard]] std::int64_t latest_ticks() const noexcept;
 
+    // Read by every take, changed hardly ever.
     std::string name_;
-    std::size_t mask_;
-    std::unique_ptr<Place[]> places_;
-    mutable Place shared_;
-    std::mutex mutex_;  // of new keys and new rates
+    std::size_t mask_;  // of the lines
+    std::unique_ptr<Line[]> lines_;
     std::atomic<std::uint32_t> generation_{0};
-    std::array<AtomicRate, 256> rates_;
-    std::atomic<std::uint64_t> keys_{0};
     std::atomic<std::int64_t> base_ns_{INT64_MIN};  // INT64_MIN: no call yet
-    std::atomic<std::int64_t> latest_ns_{INT64_MIN};
-    std::atomic<std::uint64_t> taken_{0}, limited_{0};
+    std::array<AtomicRate, 256> rates_;
+    // Changed by those who take.
+    alignas(64) std::atomic<std::int64_t> latest_ns_{INT64_MIN};
+    alignas(64) mutable Place shared_;
+    std::mutex mutex_;  // of new keys and new rates
+    std::atomic<std::uint64_t> keys_{0};
+    StripedCounts counts_;
 };
 
 }  // namespace tenon::token_bucket

@@ -7,6 +7,18 @@ namespace tenon::token_bucket {
 
 tenon_status
 TokenBuckets::take(Claims claims, std::int64_t now_ns, std::int64_t& retry_after_ns) noexcept {
+    if (claims.size() == 1) {
+        const tenon_throttle_claim& claim = claims.front();
+        Limit* const limit = at(claim.limit);
+        return limit == nullptr || claim.cost == 0 || claim.key.n > TENON_THROTTLE_KEY_MAX
+                   ? TENON_INVALID
+                   : limit->take_one(key_of(claim), claim.cost, now_ns, retry_after_ns);
+    }
+    return take_all(claims, now_ns, retry_after_ns);
+}
+
+tenon_status
+TokenBuckets::take_all(Claims claims, std::int64_t now_ns, std::int64_t& retry_after_ns) noexcept {
     std::array<Cost, TENON_THROTTLE_CLAIMS_MAX> costs;
     const auto count = gather(claims, costs);
     if (!count) {

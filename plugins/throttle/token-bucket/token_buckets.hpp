@@ -40,6 +40,9 @@ private:
         std::int64_t cost;
         std::int64_t now = 0;  // in the limit's ticks
     };
+
+    [[nodiscard]] tenon_status
+    take_all(Claims claims, std::int64_t now_ns, std::int64_t& retry_after_ns) noexcept;
 };
 
 }  // namespace tenon::token_bucket

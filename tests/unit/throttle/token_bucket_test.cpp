@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <array>
+#include <atomic>
 #include <deque>
 #include <random>
 #include <thread>
@@ -306,6 +308,48 @@ TEST_CASE("the same calls give the same decisions", "[throttle][H1]") {
         return decisions;
     };
     CHECK(run() == run());
+}
+
+TEST_CASE(
+    "keys that take each other's places keep their budgets, on four threads",
+    "[throttle][H1]"
+) {
+    const unsigned seed = 20'261;
+    INFO("seed " << seed);
+    constexpr std::size_t k_keys = 60;
+    constexpr std::int64_t k_burst = 3;
+    TokenBuckets buckets;
+    LimitSettings small = custom("a", 1'000, k_second_ns, k_burst);
+    small.keys_max = 1;  // as few places as there are, so that keys have to wait for each other's
+    buckets.apply({small});
+    std::atomic<std::int64_t> now{0};
+    std::array<std::atomic<std::int64_t>, k_keys> given{};
+    std::vector<std::thread> threads;
+    for (unsigned t = 0; t < 4; ++t) {
+        threads.emplace_back([&, t] {
+            std::mt19937_64 random{seed + t};
+            for (int i = 0; i < 100'000; ++i) {
+                const std::size_t id = random() % k_keys;
+                const std::string key = "key " + std::to_string(id);
+                const tenon_throttle_claim claim{0, 1, tenon::str(key)};
+                std::int64_t retry = 0;
+                const std::int64_t at = now.fetch_add(20'000);
+                given[id] += buckets.take({&claim, 1}, at, retry) == TENON_OK ? 1 : 0;
+            }
+        });
+    }
+    for (auto& thread : threads) {
+        thread.join();
+    }
+    std::uint64_t all = 0;
+    for (const auto& of_key : given) {
+        CHECK(of_key <= k_burst + now / 1'000'000);
+        all += static_cast<std::uint64_t>(of_key);
+    }
+    CHECK(all > 8'000);
+    const auto stats = tenon::Json::parse(buckets.stats());
+    CHECK(stats.find("a")->find("taken")->integer<std::uint64_t>() == all);
+    CHECK(stats.find("a")->find("limited")->integer<std::uint64_t>() == 400'000 - all);
 }
 
 TEST_CASE("threads that share a key share its budget", "[throttle][H1]") {
