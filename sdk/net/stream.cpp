@@ -35,6 +35,12 @@ Stream::~Stream() {
 }
 
 void Stream::close() noexcept {
+    // Who gives up while a connect hangs shall come to the next address at the next attempt.
+    if (state_ == State::connecting && socket_ >= 0) {
+        (void)guard(nullptr, [&] {
+            network_.resolver->put_last(url_.host, url_.port, addresses_[next_ - 1]);
+        });
+    }
     state_ = State::closed;
     drop_socket();
 }

@@ -57,7 +57,7 @@ public:
 
     [[nodiscard]] std::uint64_t taken() const noexcept { return taken_; }
 
-    // No event comes afterwards.
+    // No event comes afterwards. An address that was being connected to goes last from then on.
     void close() noexcept;
 
 private:
