@@ -119,9 +119,10 @@ std::string_view WsFrameReader::breach(const Head& head) const {
         default:
             return "an opcode is unknown";
     }
-    return head.payload > message_max_ - std::min(message_max_, message_.size())
-               ? "a message is too large"
-               : std::string_view{};
+    // What was joined before is of a message that has been given.
+    const std::size_t have = in_message_ ? message_.size() : 0;
+    return head.payload > message_max_ - std::min(message_max_, have) ? "a message is too large"
+                                                                      : std::string_view{};
 }
 
 WsFrameReader::Item WsFrameReader::control(const Head& head, std::string_view payload) const {

@@ -188,6 +188,20 @@ TEST_CASE("frames that break the protocol are found", "[net][T4]") {
     CHECK(item.payload == bad.why);
 }
 
+TEST_CASE("a message that was joined does not count against the next one", "[net][T4]") {
+    WsFrameReader reader{10};
+    using Event = WsFrameReader::Event;
+    reader.feed(frame(0x01, "12345") + frame(0x80, "67890") + frame(0x81, "abcdefgh"));
+    const WsFrameReader::Item joined = reader.next();
+    CHECK(joined.event == Event::text);
+    CHECK(joined.payload == "1234567890");
+    const WsFrameReader::Item whole = reader.next();
+    CHECK(whole.event == Event::text);
+    CHECK(whole.payload == "abcdefgh");
+    reader.feed(frame(0x01, "12345") + frame(0x80, "678901"));  // one byte more than may be
+    CHECK(reader.next().event == Event::failed);
+}
+
 TEST_CASE("a frame reads the same however its bytes are cut", "[net][T4]") {
     const std::string all = frame(0x81, std::string(200, 'a')) + frame(0x01, "b") +
                             frame(0x8A, "") + frame(0x80, "c") + frame(0x82, "d");
