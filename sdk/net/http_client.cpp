@@ -24,6 +24,21 @@ constexpr unsigned k_repeats_max = 2;
     return out;
 }
 
+// A line of the head ends where a control character says so: none may be in what it is made of.
+[[nodiscard]] bool is_clean(std::string_view text) noexcept {
+    return std::none_of(text.begin(), text.end(), [](char c) {
+        return static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+    });
+}
+
+[[nodiscard]] bool is_clean(const HttpRequest& request) noexcept {
+    return is_clean(request.method) && is_clean(request.target) &&
+           request.target.find(' ') == std::string::npos &&
+           std::all_of(request.headers.begin(), request.headers.end(), [](const auto& header) {
+               return is_clean(header.first) && is_clean(header.second);
+           });
+}
+
 }  // namespace
 
 std::string_view HttpReply::header(std::string_view lower_case_name) const noexcept {
@@ -75,11 +90,27 @@ public:
         current_->carrier = this;
         parser_.reset();
         input_.clear();
-        if (current_->request.prepare) {
-            current_->request.prepare(current_->request);
-        }
         mark_ = stream_->queued();
-        stream_->write(text_of(current_->request));
+        const char* refused = "the request cannot be made";
+        (void)guard(nullptr, [&] {
+            if (current_->request.prepare) {
+                current_->request.prepare(current_->request);
+            }
+            if (is_clean(current_->request)) {
+                stream_->write(text_of(current_->request));
+                refused = nullptr;
+            } else {
+                refused = "the request has a control character";
+            }
+        });
+        if (refused != nullptr && left()) {
+            owner_.connection_gone(*this, refused, true);
+        } else if (refused != nullptr) {
+            const PendingPtr none = std::exchange(current_, nullptr);
+            none->carrier = nullptr;
+            wait_idle();
+            owner_.finish(none, unanswered(*none, refused));
+        }
     }
 
     // No event comes afterwards.

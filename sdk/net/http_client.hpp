@@ -5,7 +5,8 @@
 // An answer tells certainly whether the request may have reached the server. A request of which
 // nothing has left is given to another connection; one that has left is sent again only when it is
 // a GET and the options allow it. Answers must have a length or be chunked. No redirects, no
-// proxies, no compression, no pipelining: a lost connection costs one request.
+// proxies, no compression, no pipelining: a lost connection costs one request. A request with a
+// control character in its head, which could be read as two, is not sent.
 #pragma once
 
 #include "sdk/net/stream.hpp"

@@ -150,6 +150,39 @@ TEST_CASE("what cannot connect was certainly not sent", "[net][T9]") {
     CHECK_FALSE(client.trouble().empty());
 }
 
+TEST_CASE("a request that could be read as two is not sent", "[net][T9]") {
+    std::promise<std::string> first_head;
+    WireServer server{[&](WireConnection& connection) {
+        first_head.set_value(connection.read_until("\r\n\r\n"));
+        connection.send(answer("fine"));
+        (void)connection.wait_for_end();
+    }};
+    NetRig rig;
+    HttpClient client{rig.network, options(server)};
+    const auto refused = [&](HttpRequest wanted) {
+        const HttpReply reply = ask(rig, client, std::move(wanted));
+        CHECK(reply.outcome == HttpOutcome::not_sent);
+        CHECK(reply.reason == "the request has a control character");
+    };
+    refused(request(rig, "GET", "/a HTTP/1.1\r\nX: y\r\n\r\nDELETE /b"));
+    refused(request(rig, "GET", "/a b"));
+    HttpRequest header = request(rig, "POST");
+    header.headers.emplace_back("X-KEY", "secret\nX-Other: 1");
+    refused(std::move(header));
+    HttpRequest prepared = request(rig, "POST");
+    prepared.prepare = [](HttpRequest& made) { made.target = std::string{"/x\0y", 4}; };
+    refused(std::move(prepared));
+    HttpRequest failing = request(rig, "POST");
+    failing.prepare = [](HttpRequest&) { throw tenon::Error{TENON_INTERNAL, "no signature"}; };
+    const HttpReply failed = ask(rig, client, std::move(failing));
+    CHECK(failed.outcome == HttpOutcome::not_sent);
+    CHECK(failed.reason == "the request cannot be made");
+
+    CHECK(ask(rig, client, request(rig, "GET", "/good")).body == "fine");
+    CHECK(first_head.get_future().get().starts_with("GET /good HTTP/1.1\r\n"));
+    CHECK(server.connections() == 1);
+}
+
 TEST_CASE("a deadline ends a request that is under way as unknown", "[net][T9]") {
     WireServer server{[](WireConnection& connection) { (void)connection.wait_for_end(); }};
     NetRig rig;
