@@ -59,6 +59,15 @@ std::uint64_t seed_of(std::uint64_t wanted) {
                        : (std::uint64_t{std::random_device{}()} << 32U) | std::random_device{}();
 }
 
+// An old server names the arguments of a command that it does not know: of HELLO the password.
+std::string without_secrets(std::string_view error, const std::string& password) {
+    std::string out{error.substr(0, error.find(", with args"))};
+    for (std::size_t at = 0; !password.empty() && (at = out.find(password)) != std::string::npos;) {
+        out.replace(at, password.size(), "…");
+    }
+    return out;
+}
+
 int poll_ms(std::int64_t ns) noexcept {
     return static_cast<int>(std::clamp<std::int64_t>((ns + k_ms - 1) / k_ms, 0, 60'000));
 }
@@ -309,7 +318,8 @@ void Client::greeted(void* ctx, const Reply* reply, const Error*) {
         return;
     }
     if (reply->is_error() && self.greeting_fault_.empty()) {
-        self.greeting_fault_ = "the greeting was refused: " + std::string{reply->text()};
+        self.greeting_fault_ = "the greeting was refused: " +
+                               without_secrets(reply->text(), self.options_.address.password);
     }
     if (--self.greeting_left_ != 0 || !self.greeting_fault_.empty()) {
         return;
@@ -320,7 +330,6 @@ void Client::greeted(void* ctx, const Reply* reply, const Error*) {
         self.up_.store(true);
         self.reason_.clear();
     }
-    self.heard_ns_.store(self.turn_ns_);
     if (self.listener_ != nullptr) {
         self.listener_->up();
     }

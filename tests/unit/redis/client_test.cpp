@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// The client beside a server that says what the test wants.
+#include "sdk/redis/client.hpp"
+
+#include "tests/support/wire_server.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <vector>
+
+using namespace std::chrono_literals;
+using tenon::redis::Client;
+using tenon::redis::ClientOptions;
+using tenon::test::WireConnection;
+using tenon::test::WireServer;
+
+namespace {
+
+ClientOptions options(const WireServer& server) {
+    ClientOptions out;
+    out.address.host = "127.0.0.1";
+    out.address.port = static_cast<std::uint16_t>(server.port());
+    out.connect_timeout = 20s;
+    out.backoff_first = 1ms;
+    out.backoff_max = 10ms;
+    out.seed = 1;
+    return out;
+}
+
+// Until there is a reason why it is not up.
+std::string reason_of(Client& client) {
+    const auto end = std::chrono::steady_clock::now() + 30s;
+    while (client.reason().empty() && std::chrono::steady_clock::now() < end) {
+        (void)client.wait_up(10ms);
+    }
+    return client.reason();
+}
+
+}  // namespace
+
+TEST_CASE("a refused greeting does not tell the password", "[redis][C2]") {
+    const std::string long_one(300, 'p');
+    for (const std::string& password : {std::string{"hunter2"}, long_one}) {
+        for (const std::string& answer :
+             {"ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `" +
+                  password.substr(0, 100) + "`, ",
+              "ERR the password " + password + " and again " + password + " are wrong"}) {
+            WireServer server{[&](WireConnection& connection) {
+                (void)connection.read_until("PING\r\n");
+                connection.send("-" + answer + "\r\n");
+                (void)connection.wait_for_end();
+            }};
+            ClientOptions with = options(server);
+            with.address.password = password;
+            Client client{with};
+            client.start();
+            const std::string reason = reason_of(client);
+            INFO(reason);
+            CHECK(reason.find("the greeting was refused: ERR") != std::string::npos);
+            CHECK(reason.find("hunter2") == std::string::npos);
+            CHECK(reason.find("ppp") == std::string::npos);
+        }
+    }
+}
+
+TEST_CASE("what was heard reaches back to when the last answer was asked for", "[redis][C2]") {
+    struct Heard final : tenon::redis::Listener {
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::vector<std::int64_t> downs;
+
+        void down(const std::string&, std::int64_t heard_ns) override {
+            const std::lock_guard lock{mutex};
+            downs.push_back(heard_ns);
+            changed.notify_all();
+        }
+    } heard;
+
+    std::atomic<std::int64_t> asked_ns{0};
+    WireServer server{[&](WireConnection& connection) {
+        (void)connection.read_until("PING\r\n");
+        // What is pushed from here on is behind the greeting's answers.
+        std::int64_t none = 0;
+        (void)asked_ns.compare_exchange_strong(none, Client::now_ns());
+        connection.send("%0\r\n+PONG\r\n");
+        connection.cut();
+    }};
+    Client client{options(server), &heard};
+    client.start();
+    std::unique_lock lock{heard.mutex};
+    REQUIRE(heard.changed.wait_for(lock, 30s, [&] { return !heard.downs.empty(); }));
+    CHECK(heard.downs.front() <= asked_ns.load());
+}
