@@ -40,7 +40,7 @@ void Desk::start() {
         }
         step(track, CancelEvent::restart);
         // Whatever the last process sent was signed before now.
-        track.accept_until_ms = rest_.exchange_now_ms() + settings_.recv_window_ms;
+        track.accept_until = later(now(), settings_.recv_window_ms);
         ask_soon(track);
     }
     compare_due_ns_ = hooks_.now_ns();
@@ -224,9 +224,9 @@ void Desk::on_placed(std::uint64_t order_id, const RestReply& reply) {
         return;  // the stream was faster, and it has ended
     }
     const BookedOrder* const booked = table_.find(order_id);
-    track->accept_until_ms = reply.signed_ms != 0
-                                 ? reply.signed_ms + reply.window_ms
-                                 : rest_.exchange_now_ms() + settings_.recv_window_ms;
+    track->accept_until = reply.signed_ms != 0
+                              ? later({reply.signed_ms, reply.sent_ns}, reply.window_ms)
+                              : later(now(), settings_.recv_window_ms);
     if (reply.outcome == Outcome::not_sent) {
         const bool first = track->send == SendPhase::sent;
         step(*track, SendEvent::not_sent);
@@ -387,10 +387,22 @@ bool Desk::flush() {
         if (status != TENON_OK && status != TENON_PENDING) {
             ++counts_.put_off;
             hooks_.warn("evidence_refused", std::to_string(status));
+            not_taken(outbox_.front());
         }
         outbox_.pop_front();
     }
     return true;
+}
+
+// Nobody else would come back to an order whose request is settled.
+void Desk::not_taken(const std::string& evidence) {
+    const std::optional<Evidence> read = decode(evidence);
+    const auto* const news = read ? std::get_if<OrderNews>(&*read) : nullptr;
+    Track* const track = news != nullptr ? find(news->order_id) : nullptr;
+    if (track != nullptr) {
+        track->denied = false;
+        ask_later(*track);
+    }
 }
 
 }  // namespace tenon::binance_venue

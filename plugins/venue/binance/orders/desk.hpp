@@ -9,7 +9,8 @@
 //   makes
 //               it unknown; then it is asked about, never sent again. That the exchange does not
 //               know it counts only when it was asked after it could no longer have accepted the
-//               request (the signed time, its window and a margin), twice.
+//               request (the signed time, its window and a margin, by the exchange's clock as it is
+//               known and by ours), twice.
 //   cancel      leaves when the order's own request is answered or given up. It may be sent again,
 //               after the exchange said that the order still lives: repeating it cannot do harm.
 //   fills       from answers and the stream; whenever the exchange says that more was executed than
@@ -117,14 +118,21 @@ public:
     [[nodiscard]] bool stream_up() const noexcept { return stream_up_; }
 
 private:
+    // One moment by both clocks: the exchange's as it is estimated, which may be corrected, and our
+    // monotonic one.
+    struct Moment {
+        std::int64_t exchange_ms = 0;
+        std::int64_t own_ns = 0;
+    };
+
     struct Track {
         SendPhase send = SendPhase::held;
         CancelPhase cancel = CancelPhase::none;
         bool asking = false;  // a question about it is on its way
         bool denied = false;  // it was told that the exchange never had it
         std::uint32_t absences = 0;
-        std::int64_t accept_until_ms = 0;  // the exchange's clock: after that it takes it no more
-        std::int64_t executed = 0;         // the most that the exchange has told
+        Moment accept_until;        // after that, by either clock, it is not taken any more
+        std::int64_t executed = 0;  // the most that the exchange has told
         std::int64_t ask_ns = k_never;
         std::int64_t cancel_ns = k_never;
         std::int64_t pause_ns = 0;
@@ -148,6 +156,7 @@ private:
     [[nodiscard]] bool is_new(const OrderNews& news) const;
     void request(RestRequest request, Answer answer);
     void changed() const;
+    void not_taken(const std::string& evidence);
 
     // desk_questions.cpp
     void ask_soon(Track& track);
@@ -155,11 +164,13 @@ private:
     void ask(std::uint64_t order_id);
     void on_order(
         std::uint64_t order_id,
-        std::int64_t asked_ms,
+        const Moment& asked,
         bool after_cancel,
         const RestReply& reply
     );
-    void on_missing(std::uint64_t order_id, std::int64_t asked_ms);
+    void on_missing(std::uint64_t order_id, const Moment& asked);
+    [[nodiscard]] Moment now() const;
+    [[nodiscard]] static Moment later(const Moment& moment, std::int64_t ms);
     void ask_trades(std::uint64_t order_id, std::uint64_t from_trade_id);
     void on_trades(std::uint64_t order_id, const RestReply& reply);
     [[nodiscard]] bool misses_fills(std::uint64_t order_id, const Track& track) const;
@@ -168,6 +179,7 @@ private:
     // The order that a message is about; 0: none of the table.
     std::uint64_t learn(Told told);
     [[nodiscard]] std::uint64_t ours(const std::string& client_id);
+    [[nodiscard]] bool is_of_others(const Json& report) const;
     [[nodiscard]] RestRequest question(std::string path, std::string query) const;
 
     const OrderTable& table_;
@@ -187,6 +199,7 @@ private:
     bool comparing_ = false;
     bool compare_again_ = false;
     std::int64_t compare_due_ns_ = k_never;
+    std::int64_t compared_ns_ = 0;  // when openOrders was last asked for
     std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 

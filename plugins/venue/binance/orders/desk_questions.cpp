@@ -36,6 +36,15 @@ bool Desk::misses_fills(std::uint64_t order_id, const Track& track) const {
 
 // ---- one order
 
+Desk::Moment Desk::now() const {
+    return {rest_.exchange_now_ms(), hooks_.now_ns()};
+}
+
+Desk::Moment Desk::later(const Moment& moment, std::int64_t ms) {
+    constexpr std::int64_t k_ms_ns = 1'000'000;
+    return {moment.exchange_ms + ms, moment.own_ns + ms * k_ms_ns};
+}
+
 void Desk::ask(std::uint64_t order_id) {
     Track& track = *find(order_id);
     const BookedOrder* const booked = table_.find(order_id);
@@ -47,19 +56,19 @@ void Desk::ask(std::uint64_t order_id) {
     }
     track.asking = true;
     ++counts_.queries;
-    const std::int64_t asked_ms = rest_.exchange_now_ms();
+    const Moment asked = now();
     const bool after_cancel = track.cancel == CancelPhase::unknown;
     request(
         question("/api/v3/order", order_query(*market, ids_.id_of(*booked))),
-        [this, order_id, asked_ms, after_cancel](const RestReply& reply) {
-            on_order(order_id, asked_ms, after_cancel, reply);
+        [this, order_id, asked, after_cancel](const RestReply& reply) {
+            on_order(order_id, asked, after_cancel, reply);
         }
     );
 }
 
 void Desk::on_order(
     std::uint64_t order_id,
-    std::int64_t asked_ms,
+    const Moment& asked,
     bool after_cancel,
     const RestReply& reply
 ) {
@@ -70,7 +79,7 @@ void Desk::on_order(
     track->asking = false;
     const bool answered = reply.outcome == Outcome::answered;
     if (answered && reply.status == 400 && error_code(reply) == k_code_no_such_order) {
-        on_missing(order_id, asked_ms);
+        on_missing(order_id, asked);
         return;
     }
     const std::optional<Json> json =
@@ -101,8 +110,10 @@ void Desk::on_order(
     }
 }
 
-// The exchange does not know the order. That counts once it cannot come to know it any more.
-void Desk::on_missing(std::uint64_t order_id, std::int64_t asked_ms) {
+// The exchange does not know the order. That counts once it cannot come to know it any more: by its
+// clock, since a request may have been signed ahead of it, and by ours, since what is known of its
+// clock may have been wrong by any amount when it was asked.
+void Desk::on_missing(std::uint64_t order_id, const Moment& asked) {
     Track& track = *find(order_id);
     const BookedOrder* const booked = table_.find(order_id);
     if (booked == nullptr || booked->state != BookState::pending) {
@@ -110,7 +121,8 @@ void Desk::on_missing(std::uint64_t order_id, std::int64_t asked_ms) {
         ask_later(track);
         return;
     }
-    if (asked_ms > track.accept_until_ms + settings_.absence_margin_ms) {
+    const Moment over = later(track.accept_until, settings_.absence_margin_ms);
+    if (asked.exchange_ms > over.exchange_ms && asked.own_ns > over.own_ns) {
         ++track.absences;
     }
     if (track.absences < settings_.absences) {
@@ -188,8 +200,9 @@ void Desk::on_trades(std::uint64_t order_id, const RestReply& reply) {
 // ---- all open orders
 
 void Desk::compare() {
+    compared_ns_ = hooks_.now_ns();
     compare_due_ns_ =
-        hooks_.now_ns() + (stream_up_ ? settings_.compare_ns : settings_.compare_blind_ns);
+        compared_ns_ + (stream_up_ ? settings_.compare_ns : settings_.compare_blind_ns);
     if (comparing_) {
         compare_again_ = true;
         return;
@@ -266,17 +279,35 @@ void Desk::user_stream_event(std::string_view text) {
         ++counts_.unread;
         return;
     }
-    if (kind->text() != "executionReport") {
+    if (kind->text() != "executionReport" || is_of_others(*json)) {
         return;
     }
     std::optional<Told> told = read_report(*json, listing_);
     if (!told) {
         ++counts_.unread;
-        compare_due_ns_ = hooks_.now_ns();  // whatever it was, the orders say it again
+        // Whatever it was, the orders say it again. Not for each message: openOrders is dear.
+        compare_due_ns_ = std::min(
+            compare_due_ns_, std::max(hooks_.now_ns(), compared_ns_ + settings_.compare_blind_ns)
+        );
     } else {
         (void)learn(std::move(*told));
     }
     changed();
+}
+
+// A report that names an id, and none of ours: its market may not even be listed here.
+bool Desk::is_of_others(const Json& report) const {
+    bool named = false;
+    for (const std::string_view key : {"c", "C"}) {
+        const Json* const id = report.find(key);
+        if (id != nullptr && id->is(Json::Kind::text) && !id->text().empty()) {
+            if (ids_.order_of(id->text())) {
+                return false;
+            }
+            named = true;
+        }
+    }
+    return named;
 }
 
 std::uint64_t Desk::ours(const std::string& client_id) {
