@@ -31,12 +31,4 @@ void ClockOffset::sample(std::int64_t sent_ns, std::int64_t received_ns, std::in
     offset_ns_ = quick[quick.size() / 2].offset_ns;
 }
 
-std::int64_t ClockOffset::round_trip_ns() const noexcept {
-    std::int64_t most = 0;
-    for (const Sample& sample : samples_) {
-        most = std::max(most, sample.round_trip_ns);
-    }
-    return most;
-}
-
 }  // namespace tenon::binance_venue

@@ -27,9 +27,6 @@ public:
 
     [[nodiscard]] std::int64_t error_ns() const noexcept { return error_ns_; }
 
-    // Of the slowest sample that is kept.
-    [[nodiscard]] std::int64_t round_trip_ns() const noexcept;
-
 private:
     struct Sample {
         std::int64_t offset_ns, round_trip_ns;
