@@ -3,10 +3,12 @@
 
 #include <tenon/plugin.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <new>
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
@@ -60,10 +62,15 @@ struct Signer::Secret {
 
     void read_pem(const std::string& text) {
         BIO* const in = BIO_new_mem_buf(text.data(), static_cast<int>(text.size()));
-        key = PEM_read_bio_PrivateKey(in, nullptr, nullptr, nullptr);
+        // Without this OpenSSL asks at the terminal for a pass phrase, and the start waits for it.
+        const auto none = [](char*, int, int, void*) { return -1; };
+        key = PEM_read_bio_PrivateKey(in, nullptr, none, nullptr);
+        ERR_clear_error();
         BIO_free(in);
         if (key == nullptr || EVP_PKEY_get_id(key) != EVP_PKEY_ED25519) {
-            throw Error{TENON_INVALID, "the secret is PEM, but not an Ed25519 private key"};
+            throw Error{
+                TENON_INVALID,
+                "the secret is PEM, but not an Ed25519 private key without a pass phrase"};
         }
     }
 
@@ -91,7 +98,9 @@ Signer::Signer(std::string api_key, std::string secret)
         ~Wiped() { wipe(text); }
     } const wiped{secret};
 
-    const bool printable = api_key_.find_first_of("\r\n: ") == std::string::npos;
+    const bool printable = std::all_of(api_key_.begin(), api_key_.end(), [](char c) {
+        return c > ' ' && c <= '~' && c != ':';
+    });
     if (api_key_.empty() || secret.empty() || !printable || sodium_init() < 0) {
         throw Error{TENON_INVALID, "the exchange's key or secret is empty or not a key"};
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Signatures of requests to the exchange: HMAC-SHA256 (RFC 2104) in hex with a text as the secret,
-// or Ed25519 (RFC 8032) in percent-encoded base64 with a private key in PEM. The secret stays in
-// guarded memory (libsodium) and is wiped with it. Immutable; any thread.
+// or Ed25519 (RFC 8032) in percent-encoded base64 with a private key in PEM. A text stays in
+// guarded memory (libsodium) and is wiped with it, a private key in OpenSSL's, which wipes it, too.
+// Immutable; any thread.
 #pragma once
 
 #include <memory>
@@ -15,7 +16,8 @@ void wipe(std::string& text) noexcept;
 
 class Signer {
 public:
-    // Both are wiped. Throws Error TENON_INVALID: an empty one, or PEM that is no Ed25519 key.
+    // Both are wiped. Throws Error TENON_INVALID: an empty one, a key that is not printable ASCII,
+    // or PEM that is no Ed25519 key or has a pass phrase.
     Signer(std::string api_key, std::string secret);
     ~Signer();
     Signer(const Signer&) = delete;

@@ -5,6 +5,13 @@
 
 #include <catch2/catch.hpp>
 
+#include <array>
+#include <memory>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <string>
+#include <unistd.h>
+
 using tenon::binance_venue::Signer;
 
 TEST_CASE("HMAC signatures are those of the exchange's documents", "[binance][T4]") {
@@ -40,10 +47,54 @@ TEST_CASE("a key that cannot sign is refused without showing it", "[binance][T4]
     CHECK_THROWS_AS((Signer{"", "secret"}), tenon::Error);
     CHECK_THROWS_AS((Signer{"key", ""}), tenon::Error);
     CHECK_THROWS_AS((Signer{"key\r\nX: y", "secret"}), tenon::Error);
+    CHECK_THROWS_AS((Signer{std::string{"key\0", 4}, "secret"}), tenon::Error);
+    CHECK_THROWS_AS((Signer{"key\t", "secret"}), tenon::Error);
+    CHECK_THROWS_AS((Signer{"k\xc3\xa9y", "secret"}), tenon::Error);
     try {
         const Signer signer{"key", "-----BEGIN PRIVATE KEY-----\nnonsense\n"};
         FAIL("it was taken");
     } catch (const tenon::Error& e) {
         CHECK(std::string{e.what()}.find("nonsense") == std::string::npos);
+    }
+}
+
+TEST_CASE("nobody is asked for a key's pass phrase", "[binance][T4]") {
+    const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key{
+        EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"), &EVP_PKEY_free};
+    REQUIRE(key);
+    const std::unique_ptr<BIO, decltype(&BIO_free)> out{BIO_new(BIO_s_mem()), &BIO_free};
+    std::string phrase{"open sesame"};
+    REQUIRE(
+        PEM_write_bio_PKCS8PrivateKey(
+            out.get(),
+            key.get(),
+            EVP_aes_128_cbc(),
+            phrase.data(),
+            static_cast<int>(phrase.size()),
+            nullptr,
+            nullptr
+        ) == 1
+    );
+    std::string pem(4096, '\0');
+    pem.resize(static_cast<std::size_t>(BIO_read(out.get(), pem.data(), 4096)));
+    REQUIRE(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY"));
+
+    // Whoever read the standard input would find the right one there.
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe(ends.data()) == 0);
+    const std::string line = phrase + "\n";
+    REQUIRE(::write(ends[1], line.data(), line.size()) == static_cast<ssize_t>(line.size()));
+    ::close(ends[1]);
+    const int input = ::dup(STDIN_FILENO);
+    ::dup2(ends[0], STDIN_FILENO);
+    ::close(ends[0]);
+    CHECK_THROWS_AS((Signer{"key", pem}), tenon::Error);
+    std::string left(64, '\0');
+    CHECK(::read(STDIN_FILENO, left.data(), left.size()) == static_cast<ssize_t>(line.size()));
+    if (input >= 0) {
+        ::dup2(input, STDIN_FILENO);
+        ::close(input);
+    } else {
+        ::close(STDIN_FILENO);
     }
 }
