@@ -12,7 +12,14 @@ void TradeSync::give(const MarketTrade& trade) {
 
 void TradeSync::on_trade(const MarketTrade& trade) {
     const std::uint64_t newest = held_.empty() ? last_id_ : held_.back().id;
-    if (trade.id <= newest && newest != 0) {
+    const bool anew = newest > k_anew && trade.id < newest - k_anew && trade.real_ns > latest_ns_;
+    latest_ns_ = std::max(latest_ns_, trade.real_ns);
+    if (anew) {
+        while (!held_.empty()) {
+            release();
+        }
+        last_id_ = 0;
+    } else if (trade.id <= newest && newest != 0) {
         return;
     }
     if (held_.empty() && (last_id_ == 0 || trade.id == last_id_ + 1)) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The trades of one symbol in order and without holes: the exchange numbers them one by one, so a
 // number that is missing is seen, asked for, and put in before those that came later. What cannot
-// be had (too many, or the request failed) is left out and counted.
+// be had (too many, or the request failed) is left out and counted. An exchange that numbers anew,
+// as test exchanges do when they are emptied, is followed: a trade of a later time far below what
+// was sent cannot be one that is told twice.
 //
 // Decides only: no clock, no socket, one thread.
 #pragma once
@@ -21,6 +23,7 @@ public:
     using Emit = std::function<void(const MarketTrade&)>;
 
     static constexpr std::size_t k_held_max = 20'000;  // trades that wait for missing ones
+    static constexpr std::uint64_t k_anew = 100'000;   // so far below the newest is another count
 
     // fill_max: of one hole, as many of its last trades are asked for.
     TradeSync(std::uint64_t fill_max, Emit emit) : fill_max_{fill_max}, emit_{std::move(emit)} {}
@@ -42,7 +45,8 @@ private:
 
     std::uint64_t fill_max_;
     Emit emit_;
-    std::uint64_t last_id_ = 0;  // sent; 0: none yet
+    std::uint64_t last_id_ = 0;   // sent; 0: none yet
+    std::int64_t latest_ns_ = 0;  // of all that were told
     std::deque<MarketTrade> held_;
     std::uint64_t filled_ = 0, missed_ = 0;
 };

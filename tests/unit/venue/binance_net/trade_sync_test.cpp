@@ -102,3 +102,24 @@ TEST_CASE("trades rise and none is counted twice, however they come", "[binance]
     REQUIRE(seen.ids.back() == id);
     CHECK(seen.ids.size() + sync.missed() == id - seen.ids.front() + 1);
 }
+
+TEST_CASE("an exchange that numbers its trades anew is followed", "[binance][T4]") {
+    Seen seen;
+    TradeSync sync{100, std::ref(seen)};
+    const auto at = [](std::uint64_t id, std::int64_t real_ns) {
+        return MarketTrade{id, real_ns, 1, 1, false};
+    };
+    sync.on_trade(at(500'000, 10));
+    sync.on_trade(at(500'002, 11));  // one is missing
+    sync.on_trade(at(1, 9));         // old and not newer: told twice by somebody
+    sync.on_trade(at(1, 11));
+    sync.on_trade(at(450'000, 12));  // later, but not far enough below
+    REQUIRE(sync.wanted() == 500'001);
+    sync.on_trade(at(7, 13));
+    CHECK_FALSE(sync.wanted());
+    sync.on_trade(at(8, 13));
+    sync.on_trade(at(8, 13));
+    sync.on_fill(trades(500'001, 500'001));
+    CHECK(seen.ids == std::vector<std::uint64_t>{500'000, 500'002, 7, 8});
+    CHECK(sync.missed() == 1);
+}
