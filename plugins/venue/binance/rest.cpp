@@ -14,6 +14,7 @@ constexpr std::int64_t k_second_ns = 1'000'000'000;
 constexpr std::size_t k_first_samples = 5;
 constexpr std::int64_t k_first_samples_ns = 200'000'000;
 constexpr std::int64_t k_time_deadline_ns = 5'000'000'000;
+constexpr std::int64_t k_time_ms_max = 4'102'444'800'000;  // the year 2100
 
 [[nodiscard]] std::int64_t number_of(std::string_view text) {
     std::int64_t value = -1;
@@ -250,7 +251,13 @@ void ExchangeRest::dispatch(std::uint64_t id) {
     http.deadline_ns = pending.request.deadline_ns;
     http.priority = static_cast<unsigned>(pending.request.lane);
     http.prepare = [this, id](net::HttpRequest& made) { prepare(pending_.at(id), made); };
-    http_->send(std::move(http), [this, id](net::HttpReply reply) { ended(id, std::move(reply)); });
+    try {
+        http_->send(std::move(http), [this, id](net::HttpReply reply) {
+            ended(id, std::move(reply));
+        });
+    } catch (const Error& e) {
+        ended(id, {net::HttpOutcome::not_sent, 0, {}, {}, e.what()});  // not one place is lost
+    }
 }
 
 void ExchangeRest::prepare(Pending& pending, net::HttpRequest& http) const {
@@ -442,7 +449,11 @@ void ExchangeRest::time_answered(const RestReply& reply) {
     if (time == nullptr) {
         return;
     }
-    offset_.sample(reply.sent_ns, now_ns(), time->integer<std::int64_t>());
+    const auto exchange_ms = time->integer<std::int64_t>();
+    if (exchange_ms <= 0 || exchange_ms > k_time_ms_max) {
+        return;  // no time at all: it would leave 64 bits in nanoseconds
+    }
+    offset_.sample(reply.sent_ns, now_ns(), exchange_ms);
     upstream_->set_clock({offset_.offset_ns(), offset_.error_ns()});
     const std::int64_t ours_ms = clock_->now_real_ns(clock_.self) / k_ms_ns;
     metrics_.clock_offset.set((exchange_now_ms() - ours_ms) / 1000);

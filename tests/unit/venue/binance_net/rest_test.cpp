@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -21,6 +22,7 @@ using tenon::test::WireServer;
 namespace {
 
 constexpr std::int64_t k_time_ms = 1'900'000'000'000;
+constexpr std::int64_t k_no_time = 9'000'000'000'000'000'000;
 
 std::string answer(int status, std::string_view body, std::string_view headers = "") {
     return "HTTP/1.1 " + std::to_string(status) +
@@ -35,6 +37,7 @@ struct Exchange {
     std::vector<std::string> lines;  // what was asked but the time
     std::vector<std::string> heads;
     int times = 0;
+    int nonsense = 0;  // so many first answers are no time
 
     WireServer server{[this](WireConnection& connection) {
         while (true) {
@@ -57,7 +60,8 @@ struct Exchange {
             ++times;
             return answer(
                 200,
-                R"({"serverTime":)" + std::to_string(k_time_ms) + "}",
+                R"({"serverTime":)" + std::to_string(times <= nonsense ? k_no_time : k_time_ms) +
+                    "}",
                 "x-mbx-used-weight-1m: 1\r\n"
             );
         }
@@ -227,6 +231,14 @@ TEST_CASE("a refused timestamp makes the exchange's time be asked anew", "[binan
     order.sign = true;
     CHECK(rig.ask(order).status == 400);
     REQUIRE(rig.until([&] { return rig.exchange.times_asked() > before; }));
+}
+
+TEST_CASE("a time that cannot be one is not taken", "[binance][T4]") {
+    Rig rig{[](const std::string&, int) { return answer(200, "{}"); }};
+    rig.exchange.nonsense = 1;
+    rig.open();  // which waits for the first sample
+    CHECK(rig.exchange.times_asked() >= 2);
+    CHECK(std::abs(rig.rest->exchange_now_ms() - k_time_ms) < 60'000);
 }
 
 TEST_CASE("the exchange's own limits are kept to, also smaller ones", "[binance][H2]") {
