@@ -207,6 +207,7 @@ void MarketFeed::link_up(Link& link) {
 void MarketFeed::link_broken(Link& link, const std::string& reason) {
     (void)reason;
     for (const std::size_t i : link.symbols()) {
+        symbols_[i]->last_quote = 0;  // the exchange may come back with another count
         symbols_[i]->book.broken(exchange_now_ns());
         metrics_.gaps.add(
             symbols_[i]->book.gaps() - std::exchange(symbols_[i]->gaps, symbols_[i]->book.gaps())
