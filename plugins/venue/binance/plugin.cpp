@@ -220,6 +220,7 @@ void BinancePlugin::start() {
             bind_orders(std::move(links));
             connector_->open();
         } catch (...) {
+            orders_.unbind();
             connector_.reset();  // here, where its timers are
             throw;
         }

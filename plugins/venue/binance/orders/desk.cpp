@@ -224,9 +224,12 @@ void Desk::on_placed(std::uint64_t order_id, const RestReply& reply) {
         return;  // the stream was faster, and it has ended
     }
     const BookedOrder* const booked = table_.find(order_id);
-    track->accept_until = reply.signed_ms != 0
-                              ? later({reply.signed_ms, reply.sent_ns}, reply.window_ms)
-                              : later(now(), settings_.recv_window_ms);
+    Moment sent = now();
+    if (reply.signed_ms != 0) {
+        sent = {reply.signed_ms, reply.sent_ns != 0 ? reply.sent_ns : sent.own_ns};
+    }
+    track->accept_until =
+        later(sent, reply.signed_ms != 0 ? reply.window_ms : settings_.recv_window_ms);
     if (reply.outcome == Outcome::not_sent) {
         const bool first = track->send == SendPhase::sent;
         step(*track, SendEvent::not_sent);

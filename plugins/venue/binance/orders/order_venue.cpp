@@ -52,6 +52,8 @@ void OrderVenue::bind(Links links, std::string_view tag, const DeskSettings& set
 void OrderVenue::unbind() noexcept {
     close_desk();
     input_ = {};
+    links_.rest = nullptr;  // they go now: an order that comes after that cannot be sent
+    links_.stream = nullptr;
 }
 
 // An engine that attaches brings the state with it: snapshot and journal.
