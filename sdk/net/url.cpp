@@ -48,7 +48,8 @@ Url parse_url(std::string_view text) {
     std::string_view place = text.substr(0, slash);
     url.path = slash < text.size() ? text.substr(slash) : "/";
     const auto is_bad = [](char c) { return c <= ' ' || c == '@' || c == '#' || c == '\x7f'; };
-    if (std::any_of(text.begin(), text.end(), is_bad)) {
+    // A query without a path would be taken for a part of the name.
+    if (std::any_of(text.begin(), text.end(), is_bad) || place.find('?') != place.npos) {
         throw refused();
     }
     if (place.starts_with('[')) {

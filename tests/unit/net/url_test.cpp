@@ -37,6 +37,7 @@ TEST_CASE("what is no URL is refused without showing it", "[net][T4]") {
           "http://[::1",
           "http://[::1]9",
           "http://a\r\nX: y",
+          "http://a?key=secret",
           "http://a/#f"}) {
         CAPTURE(text);
         REQUIRE_THROWS_AS(parse_url(text), tenon::Error);
