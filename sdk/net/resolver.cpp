@@ -66,11 +66,23 @@ Resolver::~Resolver() {
 
 void Resolver::resolve(const std::string& host, const std::string& port, Done done) {
     const std::string key = key_of(host, port);
-    const bool first = asked_.find(key) == asked_.end();
-    asked_[key].push_back(std::move(done));
-    if (!first) {
+    const std::int64_t now = exec_->turn_now_ns(exec_.self);
+    const auto [asked, first] = asked_.try_emplace(key);
+    asked->second.waiting.push_back(std::move(done));
+    if (!first && now - asked->second.since_ns < k_patience_ns) {
         return;
     }
+    asked->second.since_ns = now;
+    try {
+        begin(host, port);
+    } catch (...) {
+        asked_.erase(key);  // nobody will answer it
+        throw;
+    }
+}
+
+void Resolver::begin(const std::string& host, const std::string& port) {
+    const std::string key = key_of(host, port);
     const auto known = known_.find(key);
     const bool kept =
         known != known_.end() && known->second.until_ns > exec_->turn_now_ns(exec_.self);
@@ -107,7 +119,7 @@ void Resolver::answered(const std::string& key, Answer answer, bool fresh) {
         arrange(known);
     }
     const std::vector<Address> addresses = known.addresses;
-    const std::vector<Done> waiting = std::move(asked_[key]);
+    const std::vector<Done> waiting = std::move(asked_[key].waiting);
     asked_.erase(key);
     const auto gate = gate_;
     for (const Done& done : waiting) {

@@ -36,6 +36,9 @@ public:
     using Ask = std::function<Answer(const std::string& host, const std::string& port)>;
 
     static constexpr std::int64_t k_kept_ns = 60'000'000'000;
+    // A question without an answer for so long is asked again: the answer may be lost when the
+    // reactor takes no more posts.
+    static constexpr std::int64_t k_patience_ns = 30'000'000'000;
 
     // `ask` instead of the system, for names that are no addresses; empty: the system.
     Resolver(Exec exec, std::uint32_t reactor, Ask ask = {});
@@ -63,14 +66,20 @@ private:
         bool open = true;
     };
 
+    struct Asked {
+        std::vector<Done> waiting;
+        std::int64_t since_ns = 0;
+    };
+
     static void arrange(Known& known);
+    void begin(const std::string& host, const std::string& port);
     void answered(const std::string& key, Answer answer, bool fresh);
 
     Exec exec_;
     std::uint32_t reactor_;
     Ask ask_;
     std::map<std::string, Known> known_;
-    std::map<std::string, std::vector<Done>> asked_;
+    std::map<std::string, Asked> asked_;
     std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
 };
 

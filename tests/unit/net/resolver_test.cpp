@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <atomic>
 #include <cstring>
+#include <future>
 #include <netinet/in.h>
 #include <optional>
 #include <string>
@@ -100,6 +101,37 @@ TEST_CASE("what was known is used when the name cannot be asked for", "[net][T4]
     rig.host.reactor().advance(2 * Resolver::k_kept_ns);
     CHECK(resolved(rig, resolver) == Texts{"127.0.0.1"});
     CHECK(names.asked == 2);
+}
+
+TEST_CASE("a question whose answer is lost does not stop the ones after it", "[net][T4]") {
+    NetRig rig;
+    std::promise<void> released;
+    const std::shared_future<void> until = released.get_future().share();
+    std::atomic<int> asked{0};
+    Resolver resolver{rig.host.exec(), 0, [&](const std::string&, const std::string&) {
+                          if (++asked == 1) {
+                              until.wait();
+                          }
+                          return Resolver::Answer{{address_of("127.0.0.1")}, {}};
+                      }};
+    int done = 0;
+    const auto resolve = [&] {
+        rig.host.reactor().turn();
+        resolver.resolve("exchange.example", "9", [&](const auto& found, const std::string&) {
+            done += static_cast<int>(found.size());
+        });
+    };
+    resolve();
+    REQUIRE(rig.until([&] { return asked == 1; }));
+    rig.host.reactor().advance(Resolver::k_patience_ns / 2);
+    resolve();  // joins
+    rig.host.reactor().advance(Resolver::k_patience_ns / 2);
+    resolve();  // asks again
+    REQUIRE(rig.until([&] { return done == 3; }));
+    CHECK(asked == 2);
+    released.set_value();
+    resolve();
+    REQUIRE(rig.until([&] { return done == 4; }));
 }
 
 TEST_CASE("an address that is silent is not tried first again", "[net][T4]") {
