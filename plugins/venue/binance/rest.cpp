@@ -169,16 +169,22 @@ void ExchangeRest::submit(std::uint64_t id) {
         return;
     }
     if (adopting_) {
-        return;  // it is submitted when the new limits are in force
+        wait_until_deadline(id);  // it is submitted when the new limits are in force
+        return;
     }
     const Upstream::Told told = upstream_->submit(pending.outbound, now_ns());
     if (!told.accepted) {
         refuse(id, text_of(told.why), told.retry_after_ns);
         return;
     }
+    wait_until_deadline(id);
+    pump();
+}
+
+void ExchangeRest::wait_until_deadline(std::uint64_t id) {
+    Pending& pending = pending_.at(id);
     pending.timer = std::make_unique<net::Timer>(network_.exec, [this, id] { expire(id); });
     pending.timer->at(pending.request.deadline_ns);
-    pump();
 }
 
 // Under way it has a deadline of its own.
@@ -218,7 +224,13 @@ void ExchangeRest::pump() {
     }
     if (adopting_) {
         if (in_flight_ == 0) {
-            rebuild();
+            // Before when the exchange wants nothing only the old budget knows.
+            const std::int64_t shut_ns = upstream_->stats(now_ns()).blocked_until_ns;
+            if (shut_ns > now_ns()) {
+                pump_timer_.at(shut_ns);
+            } else {
+                rebuild();
+            }
         }
         return;
     }

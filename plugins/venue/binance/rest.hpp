@@ -121,6 +121,7 @@ private:
     void note_health(const RestReply& reply);
     void ask_time();
     void time_answered(const RestReply& reply);
+    void wait_until_deadline(std::uint64_t id);
     void expire(std::uint64_t id);
     void later();
     void rebuild();

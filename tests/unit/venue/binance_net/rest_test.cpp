@@ -6,8 +6,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <cstdlib>
 #include <functional>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -231,6 +233,74 @@ TEST_CASE("a refused timestamp makes the exchange's time be asked anew", "[binan
     order.sign = true;
     CHECK(rig.ask(order).status == 400);
     REQUIRE(rig.until([&] { return rig.exchange.times_asked() > before; }));
+}
+
+TEST_CASE("deadlines hold while new limits wait to be in force", "[binance][H2]") {
+    std::promise<void> released;
+    const std::shared_future<void> until = released.get_future().share();
+    std::atomic<bool> there{false};
+    Rig rig{[&](const std::string& line, int) {
+        if (line == "GET /x?slow") {
+            there = true;
+            (void)until.wait_for(60s);  // not for ever, when the test fails
+        }
+        return answer(200, "{}");
+    }};
+    rig.open();
+    std::optional<RestReply> slow, quick;
+    RestRequest first = request("GET", "/x", "slow");
+    first.deadline_ns = rig.in(60s);
+    rig.rest->send(first, [&](RestReply reply) { slow = std::move(reply); });
+    REQUIRE(rig.until([&] { return there.load(); }));
+    rig.rest->adopt_limits({{tenon::LimitUnit::weight, 3000, 60'000'000'000}});
+    RestRequest second = request("DELETE", "/x");
+    second.deadline_ns = rig.in(2s);
+    rig.rest->send(second, [&](RestReply reply) { quick = std::move(reply); });
+    rig.host.reactor().turn();
+    rig.host.reactor().advance(std::chrono::nanoseconds{3s}.count());
+    REQUIRE(rig.until([&] { return quick.has_value(); }));
+    CHECK(quick->outcome == Outcome::not_sent);
+    CHECK_FALSE(slow.has_value());
+    released.set_value();
+    REQUIRE(rig.until([&] { return slow.has_value(); }));
+    CHECK(slow->status == 200);
+    CHECK(rig.ask(request("GET", "/x")).status == 200);
+}
+
+TEST_CASE("new limits do not make a refusal forgotten", "[binance][H2]") {
+    std::promise<void> released;
+    const std::shared_future<void> until = released.get_future().share();
+    std::atomic<bool> there{false};
+    Rig rig{[&](const std::string& line, int) {
+        if (line == "GET /x?refused") {
+            there = true;
+            (void)until.wait_for(60s);  // not for ever, when the test fails
+            return answer(429, "{}", "Retry-After: 60\r\n");
+        }
+        return answer(200, "{}");
+    }};
+    rig.open();
+    std::optional<RestReply> refused, next;
+    RestRequest first = request("GET", "/x", "refused");
+    first.deadline_ns = rig.in(20s);
+    rig.rest->send(first, [&](RestReply reply) { refused = std::move(reply); });
+    REQUIRE(rig.until([&] { return there.load(); }));
+    rig.rest->adopt_limits({{tenon::LimitUnit::weight, 3000, 60'000'000'000}});
+    released.set_value();
+    REQUIRE(rig.until([&] { return refused.has_value(); }));
+    RestRequest second = request("GET", "/x");
+    second.deadline_ns = rig.in(20s);
+    rig.rest->send(second, [&](RestReply reply) { next = std::move(reply); });
+    for (int i = 0; i < 25; ++i) {
+        rig.host.reactor().turn();
+        rig.host.reactor().advance(std::chrono::nanoseconds{1s}.count());
+    }
+    REQUIRE(rig.until([&] { return next.has_value(); }));
+    CHECK(next->outcome == Outcome::not_sent);
+    CHECK(rig.exchange.asked() == 1);
+    rig.host.reactor().advance(std::chrono::nanoseconds{60s}.count());
+    rig.host.reactor().turn();
+    CHECK(rig.ask(request("GET", "/x")).status == 200);
 }
 
 TEST_CASE("a time that cannot be one is not taken", "[binance][T4]") {
