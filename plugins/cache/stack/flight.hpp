@@ -22,6 +22,12 @@
 
 namespace tenon::cache_stack {
 
+// What state the key was in before the load began.
+struct Token {
+    Tier* tier = nullptr;
+    std::uint64_t state = 0;
+};
+
 struct Flight : std::enable_shared_from_this<Flight> {
     Flight() = default;
     Flight(const Flight&) = delete;
@@ -37,6 +43,7 @@ struct Flight : std::enable_shared_from_this<Flight> {
     using Waiter = std::function<void(const Flight&)>;
 
     std::int64_t sequence = 0;  // when it began
+    std::int64_t ends_ns = 0;   // by when it was to be over
     std::mutex mutex;           // of what is below, until done
     std::condition_variable ended;
     bool done = false;
@@ -45,6 +52,7 @@ struct Flight : std::enable_shared_from_this<Flight> {
     std::uint32_t joined = 0;         // how many; under the lock of the flights
     std::vector<Scope> scopes;        // what the value depends on; of the thread that flies
     std::vector<Hold> holds;          // of shared tiers, from before the load
+    std::vector<Token> tokens;        // the same, where entries go by their time
     bool secret = false;              // the value is overwritten in the end
     bool strict = false;              // the holds count for who joined, too
     std::vector<std::uint64_t> hint;  // scopes of the tags that the key's last entry had

@@ -200,7 +200,7 @@ bool Stack::fits(
     if (hint != nullptr) {
         hint->clear();
         for (const std::uint64_t tag : envelope->tags) {
-            hint->push_back(tag_scope(cache.tag, tag));
+            append_scopes(cache.tag, tag, *hint);
         }
     }
     return false;
@@ -218,7 +218,7 @@ std::optional<Stack::Entry> Stack::look(
     }
     const std::int64_t now = now_ns();
     const Consistency consistency = consistency_of(cache);
-    const std::int64_t looked = any_shared_ ? next_sequence() : 0;
+    const std::int64_t looked = any_shared_ ? next_sequence() : INT64_MAX;
     std::uint64_t erasures = 0;
     bool settling = false;  // what was erased or put here is not in the tiers that block yet
     if (also_blocking && any_blocking_) {
@@ -268,7 +268,7 @@ void Stack::promote(const std::string& tier_key, const Entry& entry, std::uint64
         return;
     }
     std::string own;
-    if (!entry.stamps.empty()) {
+    if (!entry.stamps.empty() || entry.looked < entry.envelope.sequence) {
         // The tiers above go by this server's sequences, not by the clock of the one that loaded.
         Envelope envelope = entry.envelope;
         envelope.sequence = entry.looked;
@@ -383,7 +383,7 @@ void Stack::put(
     if (any_shared_ && consistency == Consistency::pushed && !on_reactor()) {
         std::vector<Scope> tags;
         for (const std::uint64_t tag : envelope.tags) {
-            tags.push_back(tag_scope(named.tag, tag));
+            append_scopes(named.tag, tag, tags);
         }
         write_shared(hold(named, key, tags), tier_key.text, data, ttl_ns);
     }
@@ -427,9 +427,8 @@ void Stack::invalidate_tag(std::string_view tag) {
     const std::uint64_t hash = checked_tag(tag);
     tags_.invalidate(hash, next_sequence(), now_ns());
     drop_locked();
-    for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
-        renew_tag(i, hash);
-    }
+    // One stamp for all caches, also those that only other servers have opened.
+    renew({clock_scope(k_every_cache), hash});
 }
 
 void Stack::event(std::string_view event, std::string_view tag) {
@@ -462,10 +461,19 @@ void Stack::clear() {
     for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
         invalidate_cache(caches_[i]->name);
     }
-    for (const auto& tier : tiers_) {
-        if (!tier->blocking()) {
-            tier->clear(now_ns());
+    const auto clear_all = [this](bool blocking) {
+        for (const auto& tier : tiers_) {
+            if (tier->blocking() == blocking) {
+                tier->clear(now_ns());
+            }
         }
+    };
+    clear_all(false);
+    // Servers that share a tier may have caches that this one does not know.
+    if (!on_reactor()) {
+        clear_all(true);
+    } else if (any_blocking_) {
+        later([clear_all] { clear_all(true); });
     }
 }
 

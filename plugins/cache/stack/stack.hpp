@@ -66,6 +66,7 @@ struct Kept {
 [[nodiscard]] Kept copy_keep(const tenon_cache_keep* keep);
 
 struct Flight;
+struct Token;
 struct AsyncRequest;
 
 class Stack {
@@ -267,6 +268,17 @@ private:
     hold(const Cache& cache, std::string_view key, const std::vector<Scope>& tags);
     void hold_tags(const Cache& cache, const std::vector<std::uint64_t>& tags, std::vector<Hold>&);
     [[nodiscard]] bool held(const std::vector<Hold>& holds) const;
+    // The states of a key in the shared tiers that tell.
+    [[nodiscard]] std::vector<Token> tokens_of(const std::string& tier_key);
+    // To the tiers that block, what a load gave: where entries go without stamps and the tier can
+    // tell, only if no server has put or erased the key since the tokens were taken.
+    void write_loaded(
+        Consistency consistency,
+        const std::vector<Token>& tokens,
+        const std::string& tier_key,
+        const std::string& data,
+        std::int64_t ttl_ns
+    );
     void write_shared(
         const std::vector<Hold>& holds,
         const std::string& tier_key,
@@ -281,8 +293,9 @@ private:
 
     [[nodiscard]] FlightPart& part_of(std::string_view tier_key) noexcept;
     // The flight of a key, and whether this call began it.
-    [[nodiscard]] std::pair<std::shared_ptr<Flight>, bool> join_or_begin(const std::string& tier_key
-    );
+    // One that should have been over is not joined any more, unless by a refresh.
+    [[nodiscard]] std::pair<std::shared_ptr<Flight>, bool>
+    join_or_begin(const std::string& tier_key, std::int64_t ends_ns, bool refresh);
     // Of the flight that this call began: asks the tiers once more, else loads, and ends it.
     void fly(
         Cache& cache,

@@ -82,22 +82,29 @@ Stack::FlightPart& Stack::part_of(std::string_view tier_key) noexcept {
     return flights_[hash_of(tier_key) >> 60];
 }
 
-std::pair<std::shared_ptr<Flight>, bool> Stack::join_or_begin(const std::string& tier_key) {
-    FlightPart& part = part_of(tier_key);
-    const std::lock_guard lock{part.mutex};
-    auto& flight = part.flights[tier_key];
-    if (flight) {
-        ++flight->joined;
-        return {flight, false};
+std::pair<std::shared_ptr<Flight>, bool>
+Stack::join_or_begin(const std::string& tier_key, std::int64_t ends_ns, bool refresh) {
+    auto fresh = std::make_shared<Flight>();
+    fresh->ends_ns = ends_ns;
+    std::shared_ptr<Flight> late;
+    {
+        FlightPart& part = part_of(tier_key);
+        const std::lock_guard lock{part.mutex};
+        auto& flight = part.flights[tier_key];
+        if (flight && (refresh || now_ns() < flight->ends_ns)) {
+            ++flight->joined;
+            return {flight, false};
+        }
+        // A loader that hangs does not take its key with it. Only requests begin another beside
+        // it, so that there are no more of them than requests that wait.
+        late = std::exchange(flight, fresh);
+        fresh->sequence = next_sequence();
     }
-    try {
-        flight = std::make_shared<Flight>();
-    } catch (...) {
-        part.flights.erase(tier_key);
-        throw;
+    if (late) {
+        const std::lock_guard lock{late->mutex};
+        late->spoiled = true;  // what it brings in the end is older than what comes now
     }
-    flight->sequence = next_sequence();
-    return {flight, true};
+    return {fresh, true};
 }
 
 void Stack::end_flight(const std::string& tier_key, const std::shared_ptr<Flight>& flight) {
@@ -215,7 +222,7 @@ void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept&
                  text = tier_key.text,
                  data,
                  ttl_ns = fresh_ns + stale_ns] {
-                    write(true, consistency, text, data, ttl_ns);
+                    write_loaded(consistency, held->tokens, text, data, ttl_ns);
                     bool spoiled = false;
                     {
                         const std::lock_guard inner{held->mutex};
@@ -260,8 +267,7 @@ void Stack::load_into(
     const auto kept = guard(&err, [&] {
         const Kept kept_as = copy_keep(&keep_as);
         for (const std::uint64_t tag : kept_as.tags) {
-            flight.scopes.push_back(tag);
-            flight.scopes.push_back(tag_scope(cache.tag, tag));
+            append_scopes(cache.tag, tag, flight.scopes);
         }
         hold_tags(cache, kept_as.tags, flight.holds);
         keep(cache, key, flight, kept_as);
@@ -290,6 +296,8 @@ void Stack::fly(
         if (!entry || entry->stale) {
             if (consistency != Consistency::timed && !flight->secret) {
                 flight->holds = hold(cache, key, flight->hint);
+            } else if (!flight->secret && any_shared_) {
+                flight->tokens = tokens_of(tier_key.text);
             }
             load_into(cache, key, *flight, deadline_ns, load);
             return;
@@ -302,8 +310,7 @@ void Stack::fly(
         flight->tier = entry->tier;
         flight->expires_ns = entry->expires_ns;
         for (const std::uint64_t tag : entry->envelope.tags) {
-            flight->scopes.push_back(tag);
-            flight->scopes.push_back(tag_scope(cache.tag, tag));
+            append_scopes(cache.tag, tag, flight->scopes);
         }
         if (flight->strict) {
             flight->holds = {{tiers_[entry->tier].get(), entry->stamps, {}}};
@@ -340,7 +347,7 @@ tenon_status Stack::fetch(
             }
             return answer_with(cache, *entry, out, answer);
         }
-        std::tie(flight, mine) = join_or_begin(tier_key.text);
+        std::tie(flight, mine) = join_or_begin(tier_key.text, request.deadline_ns, false);
         if (mine) {
             flight->hint = std::move(hint);
             fly(cache, key, flight, false, request.deadline_ns, [&](auto... args) {
@@ -423,7 +430,7 @@ void Stack::begin_async(const std::shared_ptr<AsyncRequest>& mine) {
         });
         return;
     }
-    const auto [flight, begun] = join_or_begin(tier_key.text);
+    const auto [flight, begun] = join_or_begin(tier_key.text, mine->request.deadline_ns, false);
     const bool joined = !begun;
     const Flight::Waiter waiter = [this, mine, joined, held = flight](const Flight&) {
         deliver(mine->reactor, [this, mine, joined, held] {
@@ -523,13 +530,13 @@ void Stack::refresh_later(std::uint32_t id, std::string_view key) {
         load = cache.refresh;
         cache.refreshing.enter();
     }
-    const auto [flight, mine] = join_or_begin(tier_key.text);
+    const std::int64_t deadline_ns =
+        now_ns() + std::chrono::nanoseconds{settings_->refresh_timeout}.count();
+    const auto [flight, mine] = join_or_begin(tier_key.text, deadline_ns, true);
     if (!mine) {
         cache.refreshing.leave();
         return;
     }
-    const std::int64_t deadline_ns =
-        now_ns() + std::chrono::nanoseconds{settings_->refresh_timeout}.count();
     const auto refused = guard(&flight->error, [&, held = flight] {
         run_blocking(
             services_.exec,

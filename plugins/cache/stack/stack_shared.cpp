@@ -89,14 +89,17 @@ void Stack::renew_tag(std::uint32_t cache, std::uint64_t tag) {
 std::vector<Hold>
 Stack::hold(const Cache& cache, std::string_view key, const std::vector<Scope>& tags) {
     std::vector<Hold> holds;
-    std::vector<Scope> scopes{clock_scope(cache.tag), cache.tag, key_scope(cache.tag, key)};
+    constexpr std::ptrdiff_t k_clocks = 2;
+    std::vector<Scope> scopes{
+        clock_scope(cache.tag), clock_scope(k_every_cache), cache.tag, key_scope(cache.tag, key)};
     scopes.insert(scopes.end(), tags.begin(), tags.end());
     for (const auto& tier : tiers_) {
         Hold hold;
         hold.tier = tier.get();
         if (tier->shared() && stamps_.read(*tier, scopes, now_ns(), hold.stamps)) {
-            hold.clock = hold.stamps.front().stamp;
-            hold.stamps.erase(hold.stamps.begin());
+            const auto first = hold.stamps.begin() + k_clocks;
+            hold.clocks.assign(hold.stamps.begin(), first);
+            hold.stamps.erase(hold.stamps.begin(), first);
             holds.push_back(std::move(hold));
         }
     }
@@ -111,19 +114,19 @@ void Stack::hold_tags(
     std::erase_if(holds, [&](Hold& hold) {
         std::vector<Scope> more;
         for (const std::uint64_t tag : tags) {
-            const Scope scope = tag_scope(cache.tag, tag);
-            if (std::none_of(hold.stamps.begin(), hold.stamps.end(), [&](const ScopeStamp& held) {
-                    return held.scope == scope;
-                })) {
-                more.push_back(scope);
-            }
+            append_scopes(cache.tag, tag, more);
         }
+        std::erase_if(more, [&](Scope scope) {
+            return std::any_of(hold.stamps.begin(), hold.stamps.end(), [&](const ScopeStamp& one) {
+                return one.scope == scope;
+            });
+        });
         if (more.empty()) {
             return false;
         }
-        // The clock is looked at last: whoever renews a tag has renewed it first.
+        // The clocks are looked at last: whoever renews a tag has renewed them first.
         return !stamps_.read(*hold.tier, more, now_ns(), hold.stamps) ||
-               !Stamps::hold(*hold.tier, {{clock_scope(cache.tag), hold.clock}}, now_ns());
+               !Stamps::hold(*hold.tier, hold.clocks, now_ns());
     });
 }
 
@@ -131,6 +134,41 @@ bool Stack::held(const std::vector<Hold>& holds) const {
     return !holds.empty() && std::all_of(holds.begin(), holds.end(), [&](const Hold& hold) {
         return !pending_.has_any(hold.stamps) && Stamps::hold(*hold.tier, hold.stamps, now_ns());
     });
+}
+
+std::vector<Token> Stack::tokens_of(const std::string& tier_key) {
+    std::vector<Token> tokens;
+    for (const auto& tier : tiers_) {
+        if (tier->conditional()) {
+            if (const auto state = tier->token(tier_key, now_ns())) {
+                tokens.push_back({tier.get(), *state});
+            }
+        }
+    }
+    return tokens;
+}
+
+void Stack::write_loaded(
+    Consistency consistency,
+    const std::vector<Token>& tokens,
+    const std::string& tier_key,
+    const std::string& data,
+    std::int64_t ttl_ns
+) {
+    for (const auto& tier : tiers_) {
+        if (!tier->blocking() || !asked(*tier, consistency) || stamped(*tier, consistency)) {
+            continue;
+        }
+        if (!tier->conditional()) {
+            tier->put(tier_key, data, now_ns(), ttl_ns);
+            continue;
+        }
+        for (const Token& token : tokens) {
+            if (token.tier == tier.get()) {
+                (void)tier->put_if(tier_key, data, now_ns(), ttl_ns, token.state);
+            }
+        }
+    }
 }
 
 void Stack::write_shared(

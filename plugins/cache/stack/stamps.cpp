@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view k_prefix = "~s:";
 constexpr std::size_t k_digits = 16;
-constexpr std::uint8_t k_mark = 's';
+constexpr std::uint8_t k_mark = 't';
 
 std::string encode_stamp(const Stamp& stamp) {
     std::string out;
@@ -46,6 +46,11 @@ Scope tag_scope(Scope cache_tag, std::uint64_t tag) noexcept {
 
 Scope clock_scope(Scope cache_tag) noexcept {
     return Hash64::mix(cache_tag ^ 0xbf58476d1ce4e5b9U);
+}
+
+void append_scopes(Scope cache_tag, std::uint64_t tag, std::vector<Scope>& to) {
+    to.push_back(tag);
+    to.push_back(tag_scope(cache_tag, tag));
 }
 
 std::string stamp_key(Scope scope) {
@@ -82,10 +87,7 @@ bool Stamps::read(
     for (const Scope scope : scopes) {
         auto stamp = read_one(tier, scope, now_ns);
         if (!stamp) {
-            if (!tier.put(stamp_key(scope), encode_stamp(next()), now_ns, k_ttl_ns)) {
-                return false;
-            }
-            stamp = read_one(tier, scope, now_ns);  // another server's, when it came later
+            stamp = make(tier, scope, now_ns);
         }
         if (!stamp) {
             return false;
@@ -93,6 +95,27 @@ bool Stamps::read(
         out.push_back({scope, *stamp});
     }
     return true;
+}
+
+// One that another server made meanwhile is not put over: by it that server may have invalidated
+// what this one has in memory, and this one would not be told of it any more.
+std::optional<Stamp> Stamps::make(Tier& tier, Scope scope, std::int64_t now_ns) {
+    const std::string key = stamp_key(scope);
+    const Stamp mine = next();
+    if (!tier.conditional()) {
+        return tier.put(key, encode_stamp(mine), now_ns, k_ttl_ns) ? read_one(tier, scope, now_ns)
+                                                                   : std::nullopt;
+    }
+    const auto token = tier.token(key, now_ns);
+    if (!token) {
+        return std::nullopt;
+    }
+    if (const auto since = read_one(tier, scope, now_ns)) {
+        return since;
+    }
+    return tier.put_if(key, encode_stamp(mine), now_ns, k_ttl_ns, *token)
+               ? std::optional{mine}
+               : read_one(tier, scope, now_ns);
 }
 
 bool Stamps::hold(Tier& tier, const StampList& stamps, std::int64_t now_ns) {

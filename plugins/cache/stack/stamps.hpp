@@ -8,9 +8,11 @@
 // late, however late, is not believed after another has invalidated it, and no clock is compared.
 // What it needs of a tier: a put is carried out once at most.
 //
-// Tags are known only after the load. So each cache has one scope more, its clock, renewed before
-// the stamp of any of its tags: when the clock stood still during the load, the tags' stamps that
-// are read after it are those from before it, too.
+// A tag is a scope of its own (its hash), for those who invalidate it wherever it is, in whichever
+// caches they know or do not know, and one more in each cache, for events. Tags are known only
+// after the load. So each cache has one scope more, its clock, renewed before the stamp of any of
+// its tags, and all caches one together: when the clocks stood still during the load, the tags'
+// stamps that are read after it are those from before it, too.
 #pragma once
 
 #include "plugins/cache/stack/tier.hpp"
@@ -30,6 +32,12 @@ using Scope = std::uint64_t;
 [[nodiscard]] Scope key_scope(Scope cache_tag, std::string_view key) noexcept;
 [[nodiscard]] Scope tag_scope(Scope cache_tag, std::uint64_t tag) noexcept;
 [[nodiscard]] Scope clock_scope(Scope cache_tag) noexcept;
+
+// The clock of the tags that are invalidated in all caches.
+inline constexpr Scope k_every_cache = 0;
+
+// Under what the stamps of a tag are, in one cache and in all.
+void append_scopes(Scope cache_tag, std::uint64_t tag, std::vector<Scope>& to);
 
 // A tier's key for a scope's stamp; no cache's name begins so. Nothing for other keys.
 [[nodiscard]] std::string stamp_key(Scope scope);
@@ -53,7 +61,7 @@ using StampList = std::vector<ScopeStamp>;
 struct Hold {
     Tier* tier = nullptr;
     StampList stamps;
-    Stamp clock;
+    StampList clocks;  // of the cache, of all caches
 };
 
 class Stamps {
@@ -73,13 +81,15 @@ private:
     // A stamp that nobody renewed for so long is made anew by the next load.
     static constexpr std::int64_t k_ttl_ns = 25LL * 3600 * 1'000'000'000;
 
+    [[nodiscard]] std::optional<Stamp> make(Tier& tier, Scope scope, std::int64_t now_ns);
+
     [[nodiscard]] Stamp next() noexcept { return {server_, ++made_}; }
 
     std::uint64_t server_;
     std::atomic<std::uint64_t> made_{0};
 };
 
-// An entry as it is in a shared tier: a byte 's', the number of stamps (u8), each with its scope
+// An entry as it is in a shared tier: a byte 't', the number of stamps (u8), each with its scope
 // (3 x u64), and the entry as in other tiers.
 [[nodiscard]] std::string with_stamps(const StampList& stamps, std::string_view entry);
 // Takes them off the front of `data`. Nothing when it does not begin so.

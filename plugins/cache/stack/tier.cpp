@@ -45,7 +45,8 @@ bool Tier::ready(std::int64_t now_ns) {
 }
 
 void Tier::note(tenon_status status, const ErrorBuffer& err, std::int64_t now_ns) {
-    if (status >= 0 || status == TENON_NOT_FOUND || status == TENON_INVALID) {
+    if (status >= 0 || status == TENON_NOT_FOUND || status == TENON_INVALID ||
+        status == TENON_CONFLICT) {
         if (failures_.load() != 0 && failures_.exchange(0) != 0) {
             watcher_(name_, "");
         }
@@ -98,6 +99,34 @@ bool Tier::put(
     if (status != TENON_OK) {
         erase(key, now_ns);  // too long for this tier, or failed: what was there is old
     }
+    return status == TENON_OK;
+}
+
+std::optional<std::uint64_t> Tier::token(std::string_view key, std::int64_t now_ns) {
+    if (!ready(now_ns)) {
+        return std::nullopt;
+    }
+    std::uint64_t token = 0;
+    ErrorBuffer err;
+    const tenon_status status = service_->token(service_.self, bytes(key), &token, &err);
+    note(status, err, now_ns);
+    return status == TENON_OK ? std::optional{token} : std::nullopt;
+}
+
+bool Tier::put_if(
+    std::string_view key,
+    std::string_view data,
+    std::int64_t now_ns,
+    std::int64_t ttl_ns,
+    std::uint64_t token
+) {
+    if (!ready(now_ns)) {
+        return false;
+    }
+    ErrorBuffer err;
+    const tenon_status status =
+        service_->put_if(service_.self, bytes(key), bytes(data), now_ns, ttl_ns, token, &err);
+    note(status, err, now_ns);
     return status == TENON_OK;
 }
 

@@ -46,6 +46,22 @@ public:
     // False: the tier did not take it, and what was there is gone, or will be before it is asked.
     bool put(std::string_view key, std::string_view data, std::int64_t now_ns, std::int64_t ttl_ns);
     void erase(std::string_view key, std::int64_t now_ns);
+
+    // Whether it has the two below.
+    [[nodiscard]] bool conditional() const noexcept {
+        return shared() && TENON_HAS(service_.table, tenon_cache_tier_1, put_if);
+    }
+
+    // The state that the key is in; nothing when the tier is left out.
+    [[nodiscard]] std::optional<std::uint64_t> token(std::string_view key, std::int64_t now_ns);
+    // False: not put, since the key changed after the token was taken, or the tier did not take it.
+    bool put_if(
+        std::string_view key,
+        std::string_view data,
+        std::int64_t now_ns,
+        std::int64_t ttl_ns,
+        std::uint64_t token
+    );
     void clear(std::int64_t now_ns);
 
     [[nodiscard]] tenon_cache_tier_stats stats() const;

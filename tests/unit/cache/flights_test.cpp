@@ -103,7 +103,7 @@ TEST_CASE("regression_past_its_time_no_value_is_served_while_it_is_refreshed", "
     f.pass(6);
     (void)f.get("price", "BTC");
     gate.wait_for_one();
-    f.pass(60);
+    f.pass(30);
     // Who asks now waits for the refresh; nobody is given what is past its time.
     auto waiting = std::async(std::launch::async, [&] {
         return f.fetch("price", "BTC", f.gives("never loaded"));
@@ -234,6 +234,20 @@ TEST_CASE("regression_the_failure_of_one_request_is_not_the_next_ones", "[cache]
     const auto next = f.fetch("balance", "k", f.gives("1"));
     CHECK(next.status == TENON_OK);
     CHECK(next.message.empty());
+}
+
+TEST_CASE("regression_a_load_that_hangs_past_its_deadline_takes_no_key_with_it", "[cache][C4]") {
+    StackFixture f;
+    MapTier memory;
+    f.add(memory, "memory");
+    Gate gate;
+    auto hanging = ask(f, gated(f, gate, "late"), 1'000'000'000);
+    gate.wait_for_one();
+    f.pass(2);
+    CHECK(f.fetch("balance", "k", f.gives("now")).value == "now");
+    gate.open();
+    CHECK(hanging.get().value == "late");  // who began it gets what it brought
+    CHECK(f.get("balance", "k").value == "now");
 }
 
 TEST_CASE("ten thousand misses of one key at once are one load", "[cache][C4]") {

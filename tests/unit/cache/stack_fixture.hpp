@@ -129,7 +129,7 @@ private:
 };
 
 inline constexpr std::string_view k_stack_settings = R"({
-    "default_ttl_ms":300000,"default_negative_ttl_ms":5000,"refresh_timeout_ms":1000,
+    "default_ttl_ms":300000,"default_negative_ttl_ms":5000,"refresh_timeout_ms":60000,
     "sweep_interval_ms":300000,
     "caches":[{"name":"balance","ttl_ms":15000},
               {"name":"price","ttl_ms":5000,"stale_ms":10000,"negative_ttl_ms":0}],
@@ -244,6 +244,15 @@ public:
         }
     }
 
+    // No reactor and no threads: the pool runs what it is given at once.
+    void run_at_once() {
+        exec_.current_reactor = [](void*) -> std::int32_t { return -1; };
+        exec_.run_blocking = [](void*, tenon_fn fn, void* ctx) -> tenon_status {
+            fn(ctx);
+            return TENON_OK;
+        };
+    }
+
     void pass(std::int64_t seconds) { host.reactor().advance(seconds * 1'000'000'000); }
 
     FakeHost host;
@@ -253,6 +262,9 @@ public:
     std::string states;
     std::atomic<std::int64_t> real_jump_ns{0};  // of the real time alone
     std::vector<std::pair<tenon_fn, void*>> held;
+
+protected:
+    tenon_exec_1 exec_{};
 
 private:
     static StackFixture& of(void* self) noexcept { return *static_cast<StackFixture*>(self); }
@@ -267,7 +279,6 @@ private:
         }};
 
     inline static std::vector<std::pair<tenon_fn, void*>>* s_held = nullptr;
-    tenon_exec_1 exec_{};
 };
 
 }  // namespace tenon::test

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two servers over one shared tier, step by step: what one invalidates does not live on at another.
+#include "tests/unit/cache/shared_fixture.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <string>
+
+using tenon::test::SharedMap;
+using tenon::test::SharingServer;
+
+namespace {
+
+// A loader of a value under a tag.
+SharingServer::Loader tagged(const std::string& value) {
+    return [value](std::string& out, tenon_cache_keep& keep) {
+        static const tenon_str k_tag = tenon::str("user:7");
+        keep.tags = &k_tag;
+        keep.tag_count = 1;
+        out = value;
+        return tenon_status{TENON_OK};
+    };
+}
+
+}  // namespace
+
+TEST_CASE("a tag reaches caches that only another server has opened", "[cache][C3]") {
+    SharedMap map;
+    SharingServer one{map, 0};
+    SharingServer two{map, 1};
+    const std::string name = GENERATE("notes", "balance", "price");
+    CAPTURE(name);
+    CHECK(two.fetch(name, "k", tagged("old")).value == "old");
+    CHECK(two.fetch(name, "k", tagged("new")).value == "old");
+    one.stack->invalidate_tag("user:7");  // it has opened no cache at all
+    two.hear(map);
+    CHECK(two.fetch(name, "k", tagged("new")).value == "new");
+}
+
+TEST_CASE("clearing all caches clears those of other servers", "[cache][C3]") {
+    SharedMap map;
+    SharingServer one{map, 0};
+    SharingServer two{map, 1};
+    CHECK(two.fetch("notes", "k", two.gives("old")).value == "old");
+    one.stack->clear();
+    two.hear(map);
+    CHECK(two.fetch("notes", "k", two.gives("new")).value == "new");
+}
+
+TEST_CASE("what was loaded before another server's erase is not written after it", "[cache][C3]") {
+    SharedMap map;
+    SharingServer one{map, 0};
+    SharingServer two{map, 1};
+    CHECK(
+        one.fetch(
+               "price",
+               "k",
+               [&](std::string& out, tenon_cache_keep&) {
+                   out = "old";
+                   two.stack->erase(two.stack->open("price"), "k");
+                   return tenon_status{TENON_OK};
+               }
+        ).value == "old"
+    );
+    // Two never had it, and did not hear of the load: what is in the tier is what it goes by.
+    CHECK(two.fetch("price", "k", two.gives("new")).value == "new");
+    one.hear(map);
+    CHECK(one.fetch("price", "k", one.gives("other")).value != "old");
+}
+
+TEST_CASE("a value that nothing was done to meanwhile is shared", "[cache][C3]") {
+    SharedMap map;
+    SharingServer one{map, 0};
+    SharingServer two{map, 1};
+    CHECK(one.fetch("price", "k", one.gives("v")).value == "v");
+    CHECK(two.fetch("price", "k", two.gives("w")).value == "v");
+    CHECK(two.loads == 0);
+}
+
+TEST_CASE("a stamp that another server made meanwhile is not put over", "[cache][C3]") {
+    SharedMap map;
+    SharingServer one{map, 0};
+    SharingServer two{map, 1};
+    CHECK(one.fetch("notes", "a", tagged("old")).value == "old");
+    // The store evicts all stamps; while one makes them anew for another key of the tag, two
+    // invalidates the tag. What one hears of must end what it has in memory.
+    std::erase_if(map.entries, [](const auto& entry) { return entry.first.starts_with("~s:"); });
+    map.news.clear();
+    bool done = false;
+    one.port.before = [&](std::string_view step, std::string_view) {
+        if (!done && (step == "put" || step == "token" || step == "put_if")) {
+            done = true;
+            two.stack->invalidate_tag("user:7");
+        }
+    };
+    CHECK(one.fetch("notes", "b", tagged("other")).value == "other");
+    REQUIRE(done);
+    // A tier tells nothing of keys that the server itself has put since.
+    std::vector<std::pair<std::size_t, std::string>> told;
+    for (std::size_t i = 0; i < map.news.size(); ++i) {
+        bool own_since = false;
+        for (std::size_t j = i + 1; j < map.news.size(); ++j) {
+            own_since =
+                own_since || (map.news[j].second == map.news[i].second && map.news[j].first == 0);
+        }
+        if (!own_since) {
+            told.push_back(map.news[i]);
+        }
+    }
+    map.news = told;
+    one.hear(map);
+    CHECK(one.fetch("notes", "a", tagged("new")).value == "new");
+}
+
+TEST_CASE("what came from another server goes by this one's order of things", "[cache][C3]") {
+    SharedMap map;
+    SharingServer one{map, 0};
+    SharingServer two{map, 1};
+    one.real_jump_ns = 3'600'000'000'000;  // its clock is an hour ahead
+    CHECK(one.fetch("price", "k", tagged("old")).value == "old");
+    CHECK(two.fetch("price", "k", tagged("unused")).value == "old");
+    CHECK(two.get("price", "k").value == "old");  // in its memory, too
+    two.stack->invalidate_tag("user:7");
+    CHECK(two.get("price", "k").status == TENON_NOT_FOUND);
+}
