@@ -36,6 +36,7 @@ struct StackSettings {
     explicit StackSettings(const Settings& s)
         : sweep_interval{s.get<std::chrono::milliseconds>("sweep_interval_ms")},
           refresh_timeout{s.get<std::chrono::milliseconds>("refresh_timeout_ms")},
+          rejoin{s.get("rejoin_ms", std::chrono::milliseconds{0})},
           jitter_percent{s.get<std::uint32_t>("jitter_percent", 0)} {
         defaults.ttl = s.get<std::chrono::milliseconds>("default_ttl_ms");
         defaults.negative_ttl = s.get<std::chrono::milliseconds>("default_negative_ttl_ms");
@@ -88,7 +89,8 @@ struct StackSettings {
     std::map<std::string, std::vector<std::string>> events;  // event: caches that it concerns
     std::chrono::milliseconds sweep_interval{300'000};
     std::chrono::milliseconds refresh_timeout{10'000};
-    std::uint32_t jitter_percent = 0;  // how much shorter a time to live may be
+    std::chrono::milliseconds rejoin{0};  // for which a shared tier that came back is not read
+    std::uint32_t jitter_percent = 0;     // how much shorter a time to live may be
 };
 
 }  // namespace tenon::cache_stack

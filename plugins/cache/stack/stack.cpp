@@ -219,6 +219,8 @@ std::optional<Stack::Entry> Stack::look(
     const std::int64_t now = now_ns();
     const Consistency consistency = consistency_of(cache);
     const std::int64_t looked = any_shared_ ? next_sequence() : INT64_MAX;
+    const std::int64_t rejoin_ns =
+        any_shared_ ? std::chrono::nanoseconds{settings_->rejoin}.count() : 0;
     std::uint64_t erasures = 0;
     bool settling = false;  // what was erased or put here is not in the tiers that block yet
     if (also_blocking && any_blocking_) {
@@ -230,7 +232,8 @@ std::optional<Stack::Entry> Stack::look(
     for (std::uint32_t i = 0; i < tiers_.size(); ++i) {
         Tier& tier = *tiers_[i];
         if ((tier.blocking() && !also_blocking) || !asked(tier, consistency) ||
-            (tier.blocking() && settling && !stamped(tier, consistency))) {
+            (tier.blocking() && settling && !stamped(tier, consistency)) ||
+            (tier.shared() && !tier.settled(now, rejoin_ns))) {
             continue;
         }
         auto found = tier.get(tier_key.text, now);

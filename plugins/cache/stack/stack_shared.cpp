@@ -213,7 +213,8 @@ void Stack::heard(Tier& tier, const tenon_cache_tier_event& event) {
             break;
         case TENON_CACHE_TIER_TRUSTED:
             changed_elsewhere({});  // what was missed is not told any more
-            tier.set_suspect(false);
+            tier.trust(now_ns());
+            later([this, &tier] { tier.make_good(now_ns()); });
             break;
         default:  // what others announce is not the stack's
             break;

@@ -125,7 +125,7 @@ bool Stamps::hold(Tier& tier, const StampList& stamps, std::int64_t now_ns) {
 }
 
 void Stamps::renew(Tier& tier, Scope scope, std::int64_t now_ns) {
-    (void)tier.put(stamp_key(scope), encode_stamp(next()), now_ns, k_ttl_ns);
+    (void)tier.put(stamp_key(scope), encode_stamp(next()), now_ns, k_ttl_ns, true);
 }
 
 std::string with_stamps(const StampList& stamps, std::string_view entry) {

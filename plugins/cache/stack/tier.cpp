@@ -23,8 +23,8 @@ std::int64_t wait_ns(std::uint32_t failures) noexcept {
 Tier::Tier(std::string name, Service<tenon_cache_tier_1> service, Watcher watcher)
     : name_{std::move(name)}, service_{service}, watcher_{std::move(watcher)} {}
 
-bool Tier::ready(std::int64_t now_ns) {
-    if (failures_.load() != 0 && now_ns < retry_ns_.load()) {
+bool Tier::ready(std::int64_t now_ns, bool at_once) {
+    if (!at_once && failures_.load() != 0 && now_ns < retry_ns_.load()) {
         return false;
     }
     if (missed_.load() == made_good_.load()) {
@@ -48,6 +48,7 @@ void Tier::note(tenon_status status, const ErrorBuffer& err, std::int64_t now_ns
     if (status >= 0 || status == TENON_NOT_FOUND || status == TENON_INVALID ||
         status == TENON_CONFLICT) {
         if (failures_.load() != 0 && failures_.exchange(0) != 0) {
+            back_ns_.store(now_ns);
             watcher_(name_, "");
         }
         return;
@@ -86,9 +87,10 @@ bool Tier::put(
     std::string_view key,
     std::string_view data,
     std::int64_t now_ns,
-    std::int64_t ttl_ns
+    std::int64_t ttl_ns,
+    bool at_once
 ) {
-    if (!ready(now_ns)) {
+    if (!ready(now_ns, at_once)) {
         missed_.fetch_add(1);  // what is in there now is older
         return false;
     }
@@ -131,7 +133,7 @@ bool Tier::put_if(
 }
 
 void Tier::erase(std::string_view key, std::int64_t now_ns) {
-    if (!ready(now_ns)) {
+    if (!ready(now_ns, true)) {
         missed_.fetch_add(1);
         return;
     }
@@ -145,7 +147,7 @@ void Tier::erase(std::string_view key, std::int64_t now_ns) {
 
 void Tier::clear(std::int64_t now_ns) {
     missed_.fetch_add(1);
-    (void)ready(now_ns);
+    (void)ready(now_ns, true);
 }
 
 tenon_cache_tier_stats Tier::stats() const {

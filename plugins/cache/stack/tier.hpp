@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A tier as the stack sees it: one that fails is left out, and tried again after a while.
+// A tier as the stack sees it: one that fails is left out, and tried again after a while. What
+// takes something away does not wait for that: another server may be back earlier and read there.
 //
 // An erase that a tier missed would leave an old value in it. So a tier that missed one is emptied
 // before it is asked again; who asks meanwhile waits for that. A shared tier that failed is emptied
@@ -44,7 +45,14 @@ public:
     // Nothing when the tier has none or is left out.
     [[nodiscard]] std::optional<Found> get(std::string_view key, std::int64_t now_ns);
     // False: the tier did not take it, and what was there is gone, or will be before it is asked.
-    bool put(std::string_view key, std::string_view data, std::int64_t now_ns, std::int64_t ttl_ns);
+    // at_once: also tried while the tier is left out.
+    bool put(
+        std::string_view key,
+        std::string_view data,
+        std::int64_t now_ns,
+        std::int64_t ttl_ns,
+        bool at_once = false
+    );
     void erase(std::string_view key, std::int64_t now_ns);
 
     // Whether it has the two below.
@@ -76,12 +84,29 @@ public:
 
     void set_suspect(bool suspect) noexcept { suspect_.store(suspect); }
 
+    // Its changes are heard again. What this server could not take away meanwhile goes by
+    // make_good.
+    void trust(std::int64_t now_ns) noexcept {
+        back_ns_.store(now_ns);
+        suspect_.store(false);
+    }
+
+    // Empties it when it missed something, also while it is left out.
+    void make_good(std::int64_t now_ns) { (void)ready(now_ns, true); }
+
+    // Whether every server that shares it has had `wait_ns` to take away what it could not while
+    // the tier was not there.
+    [[nodiscard]] bool settled(std::int64_t now_ns, std::int64_t wait_ns) const noexcept {
+        const std::int64_t back = back_ns_.load();
+        return back == INT64_MIN || now_ns - back >= wait_ns;
+    }
+
     [[nodiscard]] Service<tenon_cache_tier_1> service() const noexcept { return service_; }
 
     [[nodiscard]] std::uint64_t hits() const noexcept { return hits_.load(); }
 
 private:
-    [[nodiscard]] bool ready(std::int64_t now_ns);
+    [[nodiscard]] bool ready(std::int64_t now_ns, bool at_once = false);
     // Any answer but a failure of the tier itself is one that it is alive.
     void note(tenon_status status, const ErrorBuffer& err, std::int64_t now_ns);
 
@@ -92,6 +117,7 @@ private:
     std::atomic<std::uint32_t> failures_{0};  // in a row
     std::atomic<std::int64_t> retry_ns_{0};
     std::atomic<bool> suspect_{false};
+    std::atomic<std::int64_t> back_ns_{INT64_MIN};  // when it last came back
     // Erases that it missed, and how many of them it has been emptied for since.
     std::atomic<std::uint64_t> missed_{0};
     std::atomic<std::uint64_t> made_good_{0};

@@ -114,7 +114,7 @@ private:
 };
 
 inline constexpr std::string_view k_shared_settings = R"({
-    "default_ttl_ms":300000,"default_negative_ttl_ms":5000,"refresh_timeout_ms":1000,
+    "default_ttl_ms":300000,"default_negative_ttl_ms":5000,"refresh_timeout_ms":1000,"rejoin_ms":3000,
     "sweep_interval_ms":300000,
     "caches":[{"name":"price","ttl_ms":60000,"consistency":"timed"},
               {"name":"balance","ttl_ms":60000,"consistency":"strict"}],

@@ -123,3 +123,43 @@ TEST_CASE("what came from another server goes by this one's order of things", "[
     two.stack->invalidate_tag("user:7");
     CHECK(two.get("price", "k").status == TENON_NOT_FOUND);
 }
+
+TEST_CASE("after a break nothing is read that a server is still to take away", "[cache][C2]") {
+    SharedMap map;
+    SharingServer one{map, 0};
+    SharingServer two{map, 1};
+    bool cut_off = false;
+    one.port.before = [&](std::string_view, std::string_view) {
+        if (cut_off) {
+            throw tenon::Error{TENON_UNAVAILABLE, "no connection"};
+        }
+    };
+    const auto tell = [](SharingServer& server, std::uint32_t kind) {
+        auto event = tenon::sized<tenon_cache_tier_event>();
+        event.kind = kind;
+        server.stack->heard(*server.stack->tiers()[1], event);
+    };
+    CHECK(two.fetch("balance", "k", tagged("old")).value == "old");
+    cut_off = true;
+    for (SharingServer* const server : {&one, &two}) {
+        tell(*server, TENON_CACHE_TIER_SUSPECT);
+    }
+    // Two is back, has loaded anew and not heard of what one does now, which is not back yet.
+    tell(two, TENON_CACHE_TIER_TRUSTED);
+    CHECK(two.fetch("balance", "k", tagged("old")).value == "old");
+    one.stack->invalidate_tag("user:7");
+    CHECK(two.fetch("balance", "k", tagged("new")).value == "new");
+    SECTION("what it could not take away goes as soon as it is back") {
+        cut_off = false;
+        tell(one, TENON_CACHE_TIER_TRUSTED);
+        CHECK(map.entries.empty());
+    }
+    SECTION("what it takes away later it takes away at once, though it has not asked again yet") {
+        cut_off = false;
+        one.stack->invalidate_tag("user:7");
+        CHECK(map.entries.size() == 2);  // the two stamps
+    }
+    two.pass(3);
+    CHECK(two.fetch("balance", "k", tagged("newer")).value == "newer");
+    CHECK(two.fetch("balance", "k", tagged("unused")).value == "newer");  // it is a cache again
+}
