@@ -17,9 +17,11 @@ pkg_check_modules(libpq REQUIRED IMPORTED_TARGET libpq)
 find_path(SOCI_INCLUDE_DIR soci/soci.h REQUIRED)
 find_library(SOCI_CORE_LIBRARY soci_core REQUIRED)
 find_library(SOCI_SQLITE3_LIBRARY soci_sqlite3 REQUIRED)
+find_library(SOCI_POSTGRESQL_LIBRARY soci_postgresql REQUIRED)
 add_library(tenon_soci INTERFACE)
 target_include_directories(tenon_soci SYSTEM INTERFACE "${SOCI_INCLUDE_DIR}")
-target_link_libraries(tenon_soci INTERFACE "${SOCI_CORE_LIBRARY}" "${SOCI_SQLITE3_LIBRARY}")
+target_link_libraries(tenon_soci INTERFACE
+  "${SOCI_POSTGRESQL_LIBRARY}" "${SOCI_SQLITE3_LIBRARY}" "${SOCI_CORE_LIBRARY}")
 
 # Asio and Beast, compiled once.
 add_library(tenon_beast STATIC cmake/beast.cpp)

@@ -20,7 +20,8 @@ namespace json = boost::json;
 namespace {
 
 constexpr int k_look_again_ms = 200;
-constexpr std::string_view k_storage = "storage:";
+constexpr std::string_view k_sqlite = "sqlite:";
+constexpr std::string_view k_postgres = "postgresql:";
 
 std::string number(const json::value& status, std::string_view key) {
     const json::value* found = status.as_object().if_contains(key);
@@ -118,11 +119,14 @@ json::object import_request(const Arguments& arguments) {
     if (mapping.empty() || source.empty() ||
         (options.contains("dry_run") && options.contains("verify"))) {
         throw UsageError{
-            "usage: tenon migrate import --mapping FILE --source FILE|storage:NAME "
+            "usage: tenon migrate import --mapping FILE --source FILE|postgresql:… "
             "[--dry-run | --verify] [--report FILE]"};
     }
     // The server has a working folder of its own.
-    if (!source.starts_with(k_storage) && source.find("://") == std::string::npos) {
+    if (source.starts_with(k_sqlite)) {
+        source.erase(0, k_sqlite.size());
+    }
+    if (!source.starts_with(k_postgres) && source.find("://") == std::string::npos) {
         source = fs::absolute(source).lexically_normal().string();
     }
     json::object request{

@@ -123,9 +123,9 @@ std::string migrate_help() {
                                   last changes over: then start the server with the new one
   migrate copy --reopen           the old database takes writes again, while the new one got none
   migrate copy --abandon          end a copy; the old database is as if there had been none
-  migrate import --mapping FILE --source FILE|storage:NAME [--report FILE]
+  migrate import --mapping FILE --source FILE|postgresql:… [--report FILE]
                                   take over orders, trades and positions of another system's database:
-                                  a file of SQLite, or a storage of the deployment; etc/imports has
+                                  a file of SQLite, or "postgresql:host=… dbname=… user=…"; etc/imports has
                                   mappings. Goes on where it was; rows that are there stay as they are
   migrate import … --dry-run | --verify
                                   what would be imported and which rows are bad; compare all rows

@@ -20,13 +20,13 @@ enum class Task : std::uint8_t { import, dry_run, verify };
 struct JobRequest {
     Task task = Task::import;
     std::string mapping, mapping_file;
-    // "storage:NAME" or a file.
+    // As open_source() takes it.
     std::string source;
 };
 
 class ImportJob {
 public:
-    using OpenSource = std::function<std::unique_ptr<Source>(std::function<bool()> stops)>;
+    using OpenSource = std::function<std::unique_ptr<Source>(Stops stops)>;
 
     ImportJob(
         Storage target,

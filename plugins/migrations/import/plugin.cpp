@@ -8,13 +8,12 @@
 namespace tenon::importer {
 namespace {
 
-constexpr std::string_view k_storage = "storage:";
-
 class ImportPlugin final : public Plugin {
 public:
     explicit ImportPlugin(const tenon_host* raw) : Plugin{raw} {}
 
     void configure(std::string_view json, bool dry_run) override {
+        const std::lock_guard lock{mutex_};
         const Settings settings{json};
         ImportOptions options;
         options.batch_rows = settings.get<std::size_t>("batch_rows");
@@ -23,6 +22,7 @@ public:
         if (!dry_run) {
             options_ = std::move(options);
             target_name_ = settings.get<std::string>("target");
+            source_password_ = settings.get<std::string>("source_password");
         }
     }
 
@@ -32,7 +32,7 @@ public:
         commands_.open(host());
         commands_.add(
             "migrate.import",
-            R"({"mapping":TEXT,"mapping_file":NAME?,"source":FILE|storage:NAME,"dry_run"|"verify":true?}, )"
+            R"({"mapping":TEXT,"mapping_file":NAME?,"source":sqlite:FILE|postgresql:…,"dry_run"|"verify":true?}, )"
             R"({"status":true} or {"bad_rows":true,"from":N}: take rows of another system over)",
             [this](const Settings& args) { return command(args); }
         );
@@ -74,29 +74,12 @@ private:
     }
 
     [[nodiscard]] ImportJob::OpenSource opener(const std::string& source) const {
-        if (source.starts_with("postgres://") || source.starts_with("postgresql://")) {
-            throw Error{
-                TENON_UNSUPPORTED,
-                "a PostgreSQL source is a storage of the deployment, so that its password is in no "
-                "command: add one of tenon.storage.postgres, and say --source storage:NAME"};
-        }
-        if (!source.starts_with(k_storage)) {
-            return [source](std::function<bool()> stops) {
-                return open_sqlite(source, std::move(stops));
-            };
-        }
-        const std::string name = source.substr(k_storage.size());
-        if (name == target_name_) {
-            throw Error{TENON_INVALID, "the source has to be another storage than " + target_name_};
-        }
-        return [from = storage_named(storages_, name),
-                clock = clock_,
-                timeout = options_.timeout_ns](const std::function<bool()>&) {
-            return open_storage(from.storage, from.name, clock->now_ns(clock.self) + timeout);
+        return [source, password = source_password_](Stops stops) {
+            return open_source(source, password, std::move(stops));
         };
     }
 
-    std::string target_name_;
+    std::string target_name_, source_password_;
     ImportOptions options_;
     Service<tenon_clock_1> clock_;
     std::vector<NamedStorage> storages_;

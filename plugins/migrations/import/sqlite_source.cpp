@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+// SQLite through SOCI. A value's type is the value's own there, so each is read as a letter for
+// its type with its text behind it, and floating point beside it as the double that it is.
 #include "plugins/migrations/import/source.hpp"
 
-#include <sqlite3.h>
+// SOCI has SQLite's header inside a namespace: <sqlite3.h> cannot be included beside it.
+#include <soci/soci.h>
+#include <soci/sqlite3/soci-sqlite3.h>
+
+#include <charconv>
+#include <cstring>
 
 namespace tenon::importer {
 namespace {
@@ -9,166 +16,129 @@ namespace {
 // Virtual-machine steps between two questions whether to go on.
 constexpr int k_steps = 10'000;
 
-class SqliteSource final : public Source {
+// SOCI cuts its options at blanks, but for what is in double quotes, which it cannot escape.
+std::string options_of(const std::string& file) {
+    if (file.empty() || file.find('"') != std::string::npos) {
+        throw Error{TENON_INVALID, "the name of a SQLite file is not empty and has no \""};
+    }
+    return "db=\"" + file + "\" readonly=true timeout=5";
+}
+
+class SqliteDialect final : public Dialect {
 public:
-    SqliteSource(const std::string& file, std::function<bool()> stops)
-        : file_{file}, stops_{std::move(stops)} {
-        const int opened = sqlite3_open_v2(
-            file.c_str(), &db_, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nullptr
-        );
-        if (opened != SQLITE_OK) {
-            const std::string reason = db_ == nullptr ? "out of memory" : sqlite3_errmsg(db_);
-            (void)sqlite3_close(db_);
-            throw Error{TENON_NOT_FOUND, "cannot open " + file + ": " + reason};
-        }
+    SqliteDialect(const std::string& file, Stops stops) : file_{file}, stops_{std::move(stops)} {
         try {
-            begin();
-        } catch (...) {
-            (void)sqlite3_close_v2(db_);
-            throw;
+            session_.open(soci::sqlite3, options_of(file));
+        } catch (const soci::soci_error& e) {
+            throw Error{TENON_NOT_FOUND, "cannot open " + file + ": " + e.get_error_message()};
         }
-    }
-
-    ~SqliteSource() override { (void)sqlite3_close_v2(db_); }
-
-    SqliteSource(const SqliteSource&) = delete;
-    SqliteSource& operator=(const SqliteSource&) = delete;
-
-    [[nodiscard]] std::string name() const override { return file_; }
-
-protected:
-    void run(
-        const std::string& sql,
-        const SourceRow& values,
-        std::vector<std::string>* names,
-        const RowFn& row
-    ) override {
-        const Prepared statement{*this, sql};
-        bind(statement.raw, values);
-        const int columns = sqlite3_column_count(statement.raw);
-        if (names != nullptr) {
-            for (int i = 0; i < columns; ++i) {
-                names->emplace_back(sqlite3_column_name(statement.raw, i));
-            }
-        }
-        SourceRow current(static_cast<std::size_t>(columns));
-        int result = 0;
-        while ((result = sqlite3_step(statement.raw)) == SQLITE_ROW) {
-            for (int i = 0; i < columns; ++i) {
-                take(statement.raw, i, current[static_cast<std::size_t>(i)]);
-            }
-            row(current);
-        }
-        if (result == SQLITE_INTERRUPT) {
-            throw Error{TENON_UNAVAILABLE, "the import is being interrupted"};
-        }
-        require(result == SQLITE_DONE);
-    }
-
-private:
-    struct Prepared {
-        Prepared(const SqliteSource& source, const std::string& sql) {
-            const char* tail = nullptr;
-            source.require(
-                sqlite3_prepare_v2(
-                    source.db_, sql.c_str(), static_cast<int>(sql.size()), &raw, &tail
-                ) == SQLITE_OK
-            );
-            if (raw == nullptr || *tail != '\0' || sqlite3_stmt_readonly(raw) == 0) {
-                (void)sqlite3_finalize(raw);
-                throw Error{TENON_INVALID, source.file_ + ": not one statement that only reads"};
-            }
-        }
-
-        ~Prepared() { (void)sqlite3_finalize(raw); }
-
-        Prepared(const Prepared&) = delete;
-        Prepared& operator=(const Prepared&) = delete;
-
-        sqlite3_stmt* raw = nullptr;
-    };
-
-    void begin() {
-        constexpr int k_busy_ms = 5'000;
-        (void)sqlite3_busy_timeout(db_, k_busy_ms);
-        (void)sqlite3_limit(db_, SQLITE_LIMIT_ATTACHED, 0);
+        sqlite_api::sqlite3* const db =
+            static_cast<soci::sqlite3_session_backend*>(session_.get_backend())->conn_;
+        (void)sqlite_api::sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
         if (stops_) {
-            sqlite3_progress_handler(
-                db_,
+            sqlite_api::sqlite3_progress_handler(
+                db,
                 k_steps,
-                [](void* self) { return static_cast<SqliteSource*>(self)->stops_() ? 1 : 0; },
+                [](void* self) { return static_cast<SqliteDialect*>(self)->stops_() ? 1 : 0; },
                 this
             );
         }
-        // The first read is what takes the snapshot, and finds out that a file is no database.
-        require(
-            sqlite3_exec(
-                db_,
-                "PRAGMA query_only=1; PRAGMA trusted_schema=0; BEGIN; SELECT count(*) FROM "
-                "sqlite_schema",
-                nullptr,
-                nullptr,
-                nullptr
-            ) == SQLITE_OK
-        );
-    }
-
-    void require(bool good) const {
-        if (!good) {
-            throw Error{TENON_INVALID, file_ + ": " + sqlite3_errmsg(db_)};
+        try {
+            session_ << "PRAGMA query_only=1";
+            session_ << "PRAGMA trusted_schema=0";
+            session_ << "BEGIN";
+            // The first read is what takes the snapshot, and finds out that a file is no database.
+            long long tables = 0;
+            session_ << "SELECT count(*) FROM sqlite_schema", soci::into(tables);
+        } catch (const soci::soci_error& e) {
+            throw Error{TENON_INVALID, file + ": " + e.get_error_message()};
         }
     }
 
-    void bind(sqlite3_stmt* statement, const SourceRow& values) const {
-        for (std::size_t i = 0; i < values.size(); ++i) {
-            const int at = static_cast<int>(i + 1);
-            const SourceValue& value = values[i];
-            require(
-                (value.kind == TENON_VALUE_INT64 ? sqlite3_bind_int64(statement, at, value.integer)
-                                                 : sqlite3_bind_text64(
-                                                       statement,
-                                                       at,
-                                                       value.bytes.data(),
-                                                       value.bytes.size(),
-                                                       nullptr,
-                                                       SQLITE_UTF8
-                                                   )) == SQLITE_OK
-            );
+    [[nodiscard]] std::string name() const override { return file_; }
+
+    soci::session& session() override { return session_; }
+
+    void recover() override {}  // a refused statement leaves the transaction as it was
+
+    [[nodiscard]] std::uint32_t count_type() const noexcept override { return 0; }
+
+    [[nodiscard]] std::vector<Item> describe(const std::string& sql) override {
+        soci::statement statement{session_};
+        statement.alloc();
+        prepare(statement, sql, 0);
+        auto* const raw = backend_of(statement);
+        std::vector<Item> items;
+        const int columns = raw->prepare_for_describe();
+        for (int i = 1; i <= columns; ++i) {
+            soci::data_type unused{};
+            Item item;
+            raw->describe_column(i, unused, item.sql);
+            items.push_back(std::move(item));
         }
+        return items;
     }
 
-    static void take(sqlite3_stmt* statement, int column, SourceValue& out) {
-        switch (sqlite3_column_type(statement, column)) {
-            case SQLITE_INTEGER:
+    [[nodiscard]] std::string as_text(const Item& item) const override {
+        return "CASE typeof(" + item.sql +
+               ") WHEN 'integer' THEN 'i' WHEN 'text' THEN 't' WHEN 'blob' THEN 'b' WHEN 'real' "
+               "THEN 'r' END || coalesce(" +
+               item.sql + ", '')";
+    }
+
+    [[nodiscard]] std::string as_real(const Item& item) const override {
+        return "CASE typeof(" + item.sql + ") WHEN 'real' THEN " + item.sql + " END";
+    }
+
+    [[nodiscard]] SourceValue value(const Item&, const std::string& text, double real)
+        const override {
+        SourceValue out;
+        const std::string_view rest = std::string_view{text}.substr(1);
+        switch (text.front()) {
+            case 'i':
                 out.kind = TENON_VALUE_INT64;
-                out.integer = sqlite3_column_int64(statement, column);
-                return;
-            case SQLITE_FLOAT:
+                (void)std::from_chars(rest.data(), rest.data() + rest.size(), out.integer);
+                return out;
+            case 'r':
                 out.kind = TENON_VALUE_REAL;
-                out.real = sqlite3_column_double(statement, column);
-                return;
-            case SQLITE_NULL:
-                out.kind = TENON_VALUE_NULL;
-                return;
+                out.real = real;
+                return out;
             default:
-                break;
+                out.kind = text.front() == 't' ? TENON_VALUE_TEXT : TENON_VALUE_BLOB;
+                out.bytes = rest;
+                return out;
         }
-        out.kind = sqlite3_column_type(statement, column) == SQLITE_TEXT ? TENON_VALUE_TEXT
-                                                                         : TENON_VALUE_BLOB;
-        const void* const data = sqlite3_column_blob(statement, column);
-        const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement, column));
-        out.bytes.assign(size == 0 ? "" : static_cast<const char*>(data), size);
+    }
+
+    void prepare(soci::statement& statement, const std::string& sql, std::size_t values) override {
+        statement.prepare(sql);
+        auto* const raw = backend_of(statement)->stmt_;
+        // SQLite prepares the first statement of several, and keeps the text of that alone.
+        if (raw == nullptr || std::strlen(sqlite_api::sqlite3_sql(raw)) != sql.size() ||
+            sqlite_api::sqlite3_stmt_readonly(raw) == 0) {
+            throw Error{TENON_INVALID, "not one statement that only reads"};
+        }
+        if (sqlite_api::sqlite3_bind_parameter_count(raw) != static_cast<int>(values)) {
+            throw Error{TENON_INVALID, "a select has no parameters"};
+        }
+    }
+
+    [[nodiscard]] bool is_stopped() const override { return stops_ && stops_(); }
+
+private:
+    static soci::sqlite3_statement_backend* backend_of(soci::statement& statement) {
+        return static_cast<soci::sqlite3_statement_backend*>(statement.get_backend());
     }
 
     std::string file_;
-    std::function<bool()> stops_;
-    sqlite3* db_ = nullptr;
+    Stops stops_;
+    soci::session session_;
 };
 
 }  // namespace
 
-std::unique_ptr<Source> open_sqlite(const std::string& file, std::function<bool()> stops) {
-    return std::make_unique<SqliteSource>(file, std::move(stops));
+std::unique_ptr<Source> open_sqlite(const std::string& file, Stops stops) {
+    return std::make_unique<Source>(std::make_unique<SqliteDialect>(file, std::move(stops)));
 }
 
 }  // namespace tenon::importer

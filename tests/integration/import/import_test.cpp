@@ -129,7 +129,8 @@ TEST_CASE(
 }
 
 TEST_CASE("a PostgreSQL database is a source, with its own types", "[import][S12]") {
-    PostgresBackend foreign{server().create_database()};
+    const std::string database = server().create_database();
+    PostgresBackend foreign{database};
     foreign.run(k_foreign);
     foreign.run(
         "INSERT INTO fills VALUES "
@@ -139,9 +140,7 @@ TEST_CASE("a PostgreSQL database is a source, with its own types", "[import][S12
         "'2024-01-01 12:00:00+00', NULL)"
     );
     SqliteTarget target{true};
-    const auto open = [&] {
-        return open_storage(foreign.storage(), "foreign", foreign.deadline());
-    };
+    const auto open = [&] { return open_postgres(server().conninfo(database), ""); };
     ImportOptions one_by_one;
     one_by_one.batch_rows = 1;
     const auto importer = target.importer(open(), k_foreign_mapping, one_by_one);
@@ -166,7 +165,8 @@ TEST_CASE("a PostgreSQL database is a source, with its own types", "[import][S12
 }
 
 TEST_CASE("what a PostgreSQL source refuses is told for every table at once", "[import][S12]") {
-    PostgresBackend foreign{server().create_database()};
+    const std::string database = server().create_database();
+    PostgresBackend foreign{database};
     foreign.run(k_foreign);
     SqliteTarget target{true};
     std::string mapping =
@@ -185,8 +185,7 @@ TEST_CASE("what a PostgreSQL source refuses is told for every table at once", "[
             ) +
             ","
     );
-    const auto importer =
-        target.importer(open_storage(foreign.storage(), "foreign", foreign.deadline()), mapping);
+    const auto importer = target.importer(open_postgres(server().conninfo(database), ""), mapping);
     const std::string told = lines_of(importer->check());
     CHECK_THAT(told, Contains("/tables/0/table: the source refuses it") && Contains("neither"));
     CHECK_THAT(told, Contains("/tables/1/table: the source refuses it") && Contains("nothing"));

@@ -102,10 +102,12 @@ TEST_CASE(
             {"source", "/b.sqlite"},
             {"dry_run", true}}
     );
-    CHECK(
-        request({"migrate", "import", "--mapping", mapping, "--source", "storage:old"})
-            .at("source") == "storage:old"
-    );
+    const auto source = [&](const std::string& word) {
+        return request({"migrate", "import", "--mapping", mapping, "--source", word}).at("source");
+    };
+    CHECK(source("postgresql:host=db dbname=bot") == "postgresql:host=db dbname=bot");
+    CHECK(source("postgresql://db/bot") == "postgresql://db/bot");
+    CHECK(source("sqlite:/a/b.sqlite") == "/a/b.sqlite");
     CHECK(request({"migrate", "import", "--status"}) == json::object{{"status", true}});
     for (const auto& wrong : std::vector<std::vector<std::string>>{
              {"migrate", "import"},
