@@ -478,9 +478,25 @@ const char* reaches_sql() noexcept {
            "b.relnamespace AND n.nspname <> 'pg_catalog' WHERE d.refobjid <> r.ev_class";
 }
 
-// Rules that are not a view's.
+// Rules that are not a view's, and what a row is made or checked with that calls a function of
+// somebody's own, which may write what it likes: defaults, checks, policies, domains.
 const char* anything_sql() noexcept {
-    return "SELECT ev_class::bigint FROM pg_catalog.pg_rewrite WHERE ev_type <> '1'";
+    return "WITH own AS (SELECT d.classid, d.objid FROM pg_catalog.pg_depend d JOIN "
+           "pg_catalog.pg_proc p ON p.oid = d.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = "
+           "p.pronamespace WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass AND n.nspname NOT "
+           "IN ('pg_catalog', 'information_schema') AND p.provolatile <> 'i'), "
+           "checks AS (SELECT c.conrelid, c.contypid FROM pg_catalog.pg_constraint c JOIN own ON "
+           "own.classid = 'pg_catalog.pg_constraint'::regclass AND own.objid = c.oid WHERE "
+           "c.contype = 'c') "
+           "SELECT ev_class::bigint FROM pg_catalog.pg_rewrite WHERE ev_type <> '1' UNION "
+           "SELECT a.adrelid::bigint FROM pg_catalog.pg_attrdef a JOIN own ON own.classid = "
+           "'pg_catalog.pg_attrdef'::regclass AND own.objid = a.oid UNION "
+           "SELECT conrelid::bigint FROM checks WHERE conrelid <> 0 UNION "
+           "SELECT p.polrelid::bigint FROM pg_catalog.pg_policy p JOIN own ON own.classid = "
+           "'pg_catalog.pg_policy'::regclass AND own.objid = p.oid UNION "
+           "SELECT t.attrelid::bigint FROM pg_catalog.pg_attribute t WHERE t.atttypid IN (SELECT "
+           "contypid FROM checks WHERE contypid <> 0 UNION SELECT objid FROM own WHERE classid = "
+           "'pg_catalog.pg_type'::regclass)";
 }
 
 const char* functions_sql() noexcept {

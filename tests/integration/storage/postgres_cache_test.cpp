@@ -119,6 +119,36 @@ TEST_CASE("a query is answered by the cache until its tables are written", "[pos
     CHECK(f.hits() == before);
 }
 
+TEST_CASE("what a default, a check or a domain writes is outdated, too", "[postgres][S4]") {
+    Fixture f;
+    f.run(
+        "CREATE TABLE counters (n BIGINT); INSERT INTO counters VALUES (0);"
+        "CREATE FUNCTION next_number() RETURNS BIGINT LANGUAGE sql AS "
+        "'UPDATE counters SET n = n + 1 RETURNING n';"
+        "CREATE FUNCTION is_counted(BIGINT) RETURNS BOOLEAN LANGUAGE plpgsql AS "
+        "'BEGIN UPDATE counters SET n = n + 1; RETURN true; END';"
+        "CREATE TABLE by_default (id BIGINT DEFAULT next_number(), x BIGINT);"
+        "CREATE TABLE by_check (x BIGINT CHECK (is_counted(x)));"
+        "CREATE DOMAIN checked AS BIGINT CHECK (is_counted(VALUE));"
+        "CREATE DOMAIN filled AS BIGINT DEFAULT next_number();"
+        "CREATE TABLE by_domain (x checked); CREATE TABLE by_filling (x BIGINT, y filled)"
+    );
+    const auto counters = "SELECT n FROM counters";
+    std::int64_t n = 0;
+    for (const char* table : {"by_default", "by_check", "by_domain", "by_filling"}) {
+        CAPTURE(table);
+        REQUIRE(f.keeps(counters));
+        f.run(std::string{"INSERT INTO "} + table + " (x) VALUES (1)");
+        CHECK(f.ask(counters) == ++n);
+    }
+    // And a table without any of it outdates its own rows alone.
+    REQUIRE(f.keeps(counters));
+    f.run("INSERT INTO users VALUES (5, 'b')");
+    const std::uint64_t before = f.hits();
+    CHECK(f.ask(counters) == n);
+    CHECK(f.hits() == before + 1);
+}
+
 TEST_CASE("many rows, statements without a transaction and DDL outdate, too", "[postgres][S4]") {
     Fixture f;
     const auto users = "SELECT count(*) FROM users";
