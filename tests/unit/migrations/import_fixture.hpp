@@ -85,7 +85,7 @@ inline double real_of(std::int64_t units, int scale) {
 
 struct Totals {
     std::int64_t orders = 0, quantity = 0, filled = 0, filled_quote = 0;
-    std::int64_t fills = 0, fill_quantity = 0, quote_amount = 0;
+    std::int64_t fills = 0, fill_quantity = 0, quote_amount = 0, fill_fees = 0;
     std::int64_t logs = 0, pnl = 0, fees = 0, log_quantity = 0;
     std::int64_t open = 0, open_quantity = 0;
 
@@ -183,19 +183,12 @@ public:
                 open_order(id, pair, scale, quantity, exit);
             }
         }
-        if (pick(3) == 0) {
-            order(
-                id,
-                pair,
-                "stoploss",
-                scale,
-                quantity,
-                entry,
-                pick(2) * (quantity / 2),
-                "canceled",
-                text
-            );
+        const std::int64_t stopped = pick(3) == 0 ? pick(2) * (quantity / 2) : -1;
+        if (stopped >= 0) {
+            order(id, pair, "stoploss", scale, quantity, entry, stopped, "canceled", text);
         }
+        // Two fills of one side: nobody knows which part of the fee is whose.
+        totals.fill_fees += fee + (closed && stopped <= 0 && id % 3 != 0 ? fee : 0);
     }
 
 private:
@@ -344,6 +337,7 @@ public:
         t.fills = number("SELECT count(*) FROM trades");
         t.fill_quantity = total("quantity", "trades");
         t.quote_amount = total("quote_amount", "trades");
+        t.fill_fees = total("fee", "trades");
         t.logs = number("SELECT count(*) FROM trade_logs");
         t.pnl = total("pnl", "trade_logs");
         t.fees = total("fees", "trade_logs");
