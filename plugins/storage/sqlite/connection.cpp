@@ -413,6 +413,9 @@ void Connection::begin() {
 void Connection::commit() {
     reset_statements();
     control(control_commit, "cannot commit");
+    if (listener_ != nullptr) {
+        listener_->committed();
+    }
 }
 
 void Connection::rollback() {
@@ -519,6 +522,19 @@ void Connection::look_for_strangers() {
 
 void Connection::keep_wal_on_close(bool keep) noexcept {
     sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep ? 1 : 0, nullptr);
+}
+
+void Connection::read_file(std::uint64_t offset, unsigned char* to, std::uint32_t bytes) const {
+    sqlite3_file* file = nullptr;
+    int code = sqlite3_file_control(db_, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (code == SQLITE_OK && file != nullptr && file->pMethods != nullptr) {
+        code = file->pMethods->xRead(
+            file, to, static_cast<int>(bytes), static_cast<sqlite3_int64>(offset)
+        );
+    }
+    if (code != SQLITE_OK) {
+        throw describe(nullptr, code, "cannot read " + settings_.file);
+    }
 }
 
 std::uint64_t Connection::pin_snapshot() {

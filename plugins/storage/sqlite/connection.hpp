@@ -37,6 +37,14 @@ enum class Role { writer, reader };
 
 class Connection;
 
+// Hears of the commits of a connection, on the thread that made them.
+class CommitListener {
+public:
+    virtual ~CommitListener() = default;
+    // Throws when the commit may not be acknowledged.
+    virtual void committed() = 0;
+};
+
 // A prepared statement of a connection's cache: what tenon_statement* points to.
 class Prepared {
 public:
@@ -171,6 +179,19 @@ public:
     // Frames in the WAL after the newest commit of this connection.
     [[nodiscard]] int wal_frames() const noexcept { return wal_frames_; }
 
+    // Grows when another connection has committed.
+    [[nodiscard]] std::int64_t data_version() { return pragma_value("PRAGMA data_version"); }
+
+    [[nodiscard]] std::uint32_t page_size() {
+        return static_cast<std::uint32_t>(pragma_value("PRAGMA page_size"));
+    }
+
+    // Bytes of the database file, past SQLite's cache and log; by the descriptor that is open, for
+    // closing another one would drop the locks.
+    void read_file(std::uint64_t offset, unsigned char* to, std::uint32_t bytes) const;
+
+    void set_commit_listener(CommitListener* listener) noexcept { listener_ = listener; }
+
     // The last connection to close takes the WAL along. Off while the file at the path is not ours.
     void keep_wal_on_close(bool keep) noexcept;
     // Begins a read whose snapshot is taken now; gives back the database's bytes in it.
@@ -230,6 +251,7 @@ private:
     TableUse* collecting_ = nullptr;  // of the statement that is compiled now
     WriteMarks marks_;                // tables that the open transaction writes
     std::int64_t data_version_ = 0;
+    CommitListener* listener_ = nullptr;
     bool privileged_ = false;  // the authorizer lets the connection's own statements through
     int wal_frames_ = 0;
     std::uint64_t changes_ = 0;

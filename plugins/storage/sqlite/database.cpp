@@ -94,6 +94,26 @@ tenon_status Database::transact(
     return TENON_OK;
 }
 
+// The rows that a reader sees here are the newest: neither staleness nor `after` asks for more.
+tenon_status Database::transact_with(
+    const tenon_transaction_options& options,
+    tenon_transaction_fn fn,
+    void* ctx,
+    tenon_sink position,
+    tenon_err* err
+) {
+    if (options.intent != TENON_INTENT_WRITE) {
+        return transact(options.intent, options.deadline_ns, fn, ctx, err);
+    }
+    std::uint64_t txid = 0;
+    const tenon_status status = writer_.transact(options.deadline_ns, fn, ctx, txid, err);
+    if (status == TENON_OK && txid != 0 && position.put != nullptr) {
+        const std::string text = std::to_string(txid);
+        (void)position.put(position.ctx, bytes(text));  // it is committed, whatever comes back
+    }
+    return status;
+}
+
 // Its snapshot may be kept from an earlier caller.
 ReaderPool::Lease Database::take_reader(std::int64_t deadline_ns, std::string_view owner) {
     ReaderPool::Lease lease = readers_.lease(deadline_ns, owner);
@@ -155,7 +175,18 @@ void Database::publish() const noexcept {
         Telemetry::set(telemetry_.active_connections, now.in_use);
         Telemetry::set(telemetry_.waiting, now.waiting);
         publish_queries();
+        publish_capture();
     });
+}
+
+void Database::publish_capture() const noexcept {
+    if (const Capture* const capture = writer_.capture()) {
+        const CaptureFigures now = capture->figures();
+        Telemetry::set(telemetry_.capture_commits, now.commits);
+        Telemetry::set(telemetry_.capture_bytes, now.bytes);
+        Telemetry::set(telemetry_.capture_foreign, now.foreign);
+        Telemetry::set(telemetry_.capture_txid, static_cast<std::int64_t>(now.txid));
+    }
 }
 
 void Database::check(bool deep, std::int64_t deadline_ns) {

@@ -36,6 +36,14 @@ public:
         void* ctx,
         tenon_err* err
     );
+    // As transact(), with the options of the contract. A captured write's position is its number.
+    tenon_status transact_with(
+        const tenon_transaction_options& options,
+        tenon_transaction_fn fn,
+        void* ctx,
+        tenon_sink position,
+        tenon_err* err
+    );
     [[nodiscard]] Connection* lease(std::uint32_t intent, std::int64_t deadline_ns);
     void release(Connection* connection) noexcept;
     // Rows through the query cache.
@@ -66,6 +74,7 @@ private:
     tenon_status
     run_query(const tenon_query& query, tenon_row_fn row, void* ctx, QueryCache::Key* key);
     void publish_queries() const;
+    void publish_capture() const noexcept;
     void copy_schema(Database& to, std::int64_t deadline_ns);
     void remove_old_clones() const noexcept;
     // How many are being made.

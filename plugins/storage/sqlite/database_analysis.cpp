@@ -218,6 +218,8 @@ tenon_iface Database::clone(bool with_rows, std::int64_t deadline_ns) {
     settings.synchronous = "normal";  // gone after a crash anyway
     settings.query_cache_mb = 0;
     settings.slow_query_ms = 0;
+    settings.capture = {};
+    settings.source.clear();
     Telemetry telemetry;  // its figures are not the database's, and trials are not logged
     telemetry.clock = telemetry_.clock;
     std::unique_ptr<DatabaseHolder> copy;

@@ -37,6 +37,7 @@ public:
         settings.query_cache_mb = small("query_cache_mb");
         settings.query_cache_ttl_ms = number("query_cache_ttl_ms");
         settings.synchronous = std::string{o.at("synchronous").as_string()};
+        settings.capture = capture_settings(o.at("capture").as_object());
         if ((settings.page_size & (settings.page_size - 1)) != 0) {
             throw Error{
                 TENON_INVALID,
@@ -53,9 +54,8 @@ public:
 
     void start() override {
         Settings settings = settings_;
-        if (settings.file.front() != '/') {
-            settings.file = host().environment("data_dir") + "/" + settings.file;
-        }
+        make_absolute(settings.file);
+        make_absolute(settings.capture.folder);
         telemetry_ = make_telemetry();
         holder_.database = std::make_unique<Database>(settings, telemetry_);
         collect_ = telemetry_.metrics->on_collect(
@@ -85,6 +85,27 @@ public:
     }
 
 private:
+    static CaptureSettings capture_settings(const boost::json::object& o) {
+        const auto small = [&](const char* key) { return o.at(key).to_number<std::uint32_t>(); };
+        CaptureSettings c;
+        c.folder = std::string{o.at("folder").as_string()};
+        c.before_acknowledge = o.at("mode").as_string() == "before_acknowledge";
+        c.segment_mb = small("segment_mb");
+        c.segment_s = small("segment_s");
+        c.zstd_level = o.at("zstd_level").to_number<int>();
+        c.base_s = small("base_s");
+        c.keep_s = small("keep_s");
+        c.keep_mb = small("keep_mb");
+        c.behind_mb = small("behind_mb");
+        return c;
+    }
+
+    void make_absolute(std::string& path) const {
+        if (!path.empty() && path.front() != '/') {
+            path = host().environment("data_dir") + "/" + path;
+        }
+    }
+
     Telemetry make_telemetry() {
         const auto metrics = host().service<tenon_metrics_1>("tenon.metrics/1");
         const std::string instance = host().environment("instance");
@@ -118,6 +139,13 @@ private:
         t.query_evictions = counter(
             "tenon_db_query_cache_evictions_total", "Rows that the query cache dropped for room"
         );
+        t.capture_commits =
+            counter("tenon_db_capture_commits_total", "Commits taken down in the capture folder");
+        t.capture_bytes = counter("tenon_db_capture_bytes_total", "Bytes of captured commits");
+        t.capture_foreign = counter(
+            "tenon_db_capture_foreign_writes_total", "Times that another process had written"
+        );
+        t.capture_txid = gauge("tenon_db_capture_txid", "Number of the newest captured commit");
         t.active_connections = gauge("tenon_db_pool_active_connections", "Connections in use");
         t.waiting = gauge("tenon_db_pool_waiting", "Callers that wait for a connection");
         return t;

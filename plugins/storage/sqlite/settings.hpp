@@ -39,6 +39,19 @@ private:
     std::atomic<std::int64_t> value_;
 };
 
+// Every commit is taken down in a folder: see capture.hpp.
+struct CaptureSettings {
+    std::string folder;  // absolute; empty: off
+    std::uint32_t segment_mb = 16;
+    std::int64_t segment_s = 300;
+    int zstd_level = 1;
+    bool before_acknowledge = false;
+    std::int64_t base_s = 21'600;
+    std::int64_t keep_s = 172'800;
+    std::uint32_t keep_mb = 10'240;
+    std::uint32_t behind_mb = 1024;  // of the log, while it cannot be captured
+};
+
 struct Settings {
     std::string file;  // absolute
     std::uint32_t pool_size = 10;
@@ -60,6 +73,8 @@ struct Settings {
     std::uint32_t statements_max = 1000;  // in the log of statements; 0: none
     std::uint32_t query_cache_mb = 32;    // 0: no cache
     LiveNumber query_cache_ttl_ms = 300'000;
+    CaptureSettings capture;
+    std::string source;  // the capture folder to follow; empty: the database is written here
 };
 
 // Where the backend's figures go. Cells may be null: then nobody counts.
@@ -80,6 +95,10 @@ struct Telemetry {
     std::uint64_t* query_hits = nullptr;
     std::uint64_t* query_misses = nullptr;
     std::uint64_t* query_evictions = nullptr;
+    std::uint64_t* capture_commits = nullptr;
+    std::uint64_t* capture_bytes = nullptr;
+    std::uint64_t* capture_foreign = nullptr;
+    std::int64_t* capture_txid = nullptr;
     // Of the database whose connections these are; may be null.
     StatementLog* statements = nullptr;
     QueryCache* queries = nullptr;
@@ -92,6 +111,12 @@ struct Telemetry {
     static void count(std::uint64_t* cell) noexcept {
         if (cell != nullptr) {
             __atomic_fetch_add(cell, 1, __ATOMIC_RELAXED);
+        }
+    }
+
+    static void set(std::uint64_t* cell, std::uint64_t value) noexcept {
+        if (cell != nullptr) {
+            __atomic_store_n(cell, value, __ATOMIC_RELAXED);
         }
     }
 

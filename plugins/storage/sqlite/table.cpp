@@ -55,6 +55,21 @@ tenon_status transact(
     return attempt(err, [&] { return database(self).transact(intent, deadline_ns, fn, ctx, err); });
 }
 
+tenon_status transact_with(
+    void* self,
+    const tenon_transaction_options* options,
+    tenon_transaction_fn fn,
+    void* ctx,
+    tenon_sink position,
+    tenon_err* err
+) noexcept {
+    return attempt(err, [&] {
+        tenon_transaction_options known{};
+        std::memcpy(&known, options, std::min<std::size_t>(options->size, sizeof known));
+        return database(self).transact_with(known, fn, ctx, position, err);
+    });
+}
+
 tenon_status lease(
     void* self,
     std::uint32_t intent,
@@ -234,7 +249,7 @@ const tenon_storage_1& storage_table() noexcept {
         &bulk_insert,
         &explain,
         &stats,
-        nullptr,
+        &transact_with,
         &query,
         &plan,
         &statements,

@@ -29,6 +29,7 @@ struct Writer::Request {
     std::int64_t deadline_ns = 0;
     std::int64_t queued_ns = 0;
     Connection* leased = nullptr;
+    std::uint64_t txid = 0;
     std::thread::id caller = std::this_thread::get_id();
 
     std::mutex mutex;
@@ -41,6 +42,10 @@ Writer::Writer(const Settings& settings, const Telemetry& telemetry, Hooks hooks
     : settings_{settings}, telemetry_{telemetry}, hooks_{std::move(hooks)} {
     connection_ = std::make_unique<Connection>(settings_, telemetry_, Role::writer);
     identity_ = FileIdentity{settings_.file};
+    if (!settings_.capture.folder.empty()) {
+        capture_ = std::make_unique<Capture>(settings_, telemetry_);
+        capture_->attach(*connection_);
+    }
     next_optimize_ns_ = telemetry_.now_ns() + k_day_ms * k_ms;
     health(TENON_HEALTHY, "");
     thread_ = std::thread{[this] { loop(); }};
@@ -52,12 +57,24 @@ Writer::~Writer() {
 
 tenon_status
 Writer::transact(std::int64_t deadline_ns, tenon_transaction_fn fn, void* ctx, tenon_err* err) {
+    std::uint64_t txid = 0;
+    return transact(deadline_ns, fn, ctx, txid, err);
+}
+
+tenon_status Writer::transact(
+    std::int64_t deadline_ns,
+    tenon_transaction_fn fn,
+    void* ctx,
+    std::uint64_t& txid,
+    tenon_err* err
+) {
     Request request;
     request.fn = fn;
     request.ctx = ctx;
     request.err = err;
     request.deadline_ns = deadline_ns;
     enqueue_and_wait(request);
+    txid = request.txid;
     return request.status;
 }
 
@@ -161,11 +178,20 @@ void Writer::loop() noexcept {
         connection_->optimize();
         const KeptSnapshots::Pause pause{telemetry_.snapshots};
         connection_->set_busy_timeout(k_tick_ms);
+        if (capture_) {
+            if (capture_->before_checkpoint()) {
+                capture_->after_checkpoint(connection_->checkpoint(true));
+            }
+            return;  // what closes the last connection must not empty the log
+        }
         (void)connection_->checkpoint(true);
         if (identity_.look() == FileState::same) {
             connection_->keep_wal_on_close(false);
         }
     });
+    if (capture_) {
+        capture_->stop();
+    }
 }
 
 // False: stopped, and nothing is left to do. An empty group: time to look after the house.
@@ -237,6 +263,9 @@ void Writer::run_group(Group& group) noexcept {
         expire(group);
         while (!group.empty()) {
             require_file();
+            if (capture_) {
+                capture_->require_room();
+            }
             begin_patiently(group);
             if (run_all(group)) {
                 commit_group(group);
@@ -400,6 +429,7 @@ void Writer::commit_group(Group& group) {
         __atomic_fetch_add(telemetry_.transactions, group.size(), __ATOMIC_RELAXED);
     }
     for (Request* request : group) {
+        request->txid = capture_ && capture_->is_current() ? capture_->txid() : 0;
         finish(*request, TENON_OK);
     }
     group.clear();
@@ -413,6 +443,9 @@ void Writer::lend(Request& request) noexcept {
     }
     try {
         require_file();
+        if (capture_) {
+            capture_->require_room();
+        }
     } catch (const DatabaseError& e) {
         health(TENON_DEGRADED, e.what());
         fail_all(one, e);
@@ -473,6 +506,9 @@ void Writer::tidy() noexcept {
             next_optimize_ns_ = now + k_day_ms * k_ms;
             connection_->optimize();
         }
+        if (capture_) {
+            capture_->tick();
+        }
         checkpoint(now - last_write_ns_ >= k_tick_ms * k_ms);
         hooks_.idle();
     } catch (const DatabaseError& e) {
@@ -491,12 +527,18 @@ void Writer::checkpoint(bool idle) noexcept {
     if (frames == 0 || (!idle && (frames < bound || now < next_checkpoint_ns_))) {
         return;
     }
+    if (capture_ && !capture_->before_checkpoint()) {
+        return;
+    }
     const KeptSnapshots::Pause pause{telemetry_.snapshots};
     try {
         // TRUNCATE needs a moment without readers in the WAL; without one it did the copying at
         // least, and is tried again soon.
         connection_->set_busy_timeout(idle ? 0 : 20);
         const Checkpoint done = connection_->checkpoint(true);
+        if (capture_) {
+            capture_->after_checkpoint(done);
+        }
         next_checkpoint_ns_ = done.busy ? now + k_tick_ms * k_ms : 0;
         if (done.busy && frames > 4 * bound && !wal_warned_) {
             wal_warned_ = true;

@@ -11,6 +11,7 @@
 // one that was replaced is opened in place of the old.
 #pragma once
 
+#include "plugins/storage/sqlite/capture.hpp"
 #include "plugins/storage/sqlite/connection.hpp"
 #include "plugins/storage/sqlite/file_identity.hpp"
 
@@ -56,6 +57,14 @@ public:
     // says.
     tenon_status
     transact(std::int64_t deadline_ns, tenon_transaction_fn fn, void* ctx, tenon_err* err);
+    // As transact(); `txid` becomes the number of the captured commit that holds it, or 0.
+    tenon_status transact(
+        std::int64_t deadline_ns,
+        tenon_transaction_fn fn,
+        void* ctx,
+        std::uint64_t& txid,
+        tenon_err* err
+    );
     // The connection itself, with no other writer beside; its statements have no time limit but
     // stop(), which ends them.
     [[nodiscard]] Connection* lease(std::int64_t deadline_ns);
@@ -64,6 +73,9 @@ public:
     // Refuses new work and finishes what is queued.
     void stop() noexcept;
     [[nodiscard]] WriterFigures figures() const;
+
+    // Null: commits are not captured.
+    [[nodiscard]] const Capture* capture() const noexcept { return capture_.get(); }
 
 private:
     struct Request;
@@ -93,6 +105,7 @@ private:
     const Telemetry& telemetry_;
     Hooks hooks_;
     std::unique_ptr<Connection> connection_;
+    std::unique_ptr<Capture> capture_;  // null: off
     FileIdentity identity_;
     std::string reason_;  // of the degraded state; empty: healthy
     std::int64_t next_check_ns_ = 0;

@@ -93,8 +93,14 @@ void Writer::reopen(bool drop_wal) {
     }
     auto fresh = std::make_unique<Connection>(settings_, telemetry_, Role::writer);
     // The old connection takes nothing along that is at the path now (keep_wal_on_close).
+    if (capture_) {
+        capture_->detach();
+    }
     connection_ = std::move(fresh);
     identity_ = FileIdentity{settings_.file};
+    if (capture_) {
+        capture_->attach(*connection_);
+    }
     hooks_.reopened();
 }
 
