@@ -27,6 +27,21 @@ void DepthDiff::add(const tenon_feed_event& diff) {
     }
 }
 
+void DepthDiff::add(DepthDiff& later) {
+    const auto bids = later.bids();
+    const auto asks = later.asks();
+    tenon_feed_event diff{};
+    diff.size = sizeof diff;
+    diff.kind = TENON_FEED_DIFF;
+    diff.first_update_id = later.first_id_;
+    diff.last_update_id = later.last_id_;
+    diff.bids = bids.data();
+    diff.bid_count = static_cast<std::uint32_t>(bids.size());
+    diff.asks = asks.data();
+    diff.ask_count = static_cast<std::uint32_t>(asks.size());
+    add(diff);
+}
+
 void DepthDiff::reset() noexcept {
     first_id_ = 0;
     last_id_ = 0;

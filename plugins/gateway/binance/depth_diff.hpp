@@ -16,6 +16,8 @@ namespace tenon::binance {
 class DepthDiff {
 public:
     void add(const tenon_feed_event& diff);
+    // As if this one's diffs had been added: they follow what has been gathered.
+    void add(DepthDiff& later);
     // What has been gathered does not fit what comes: forget it.
     void reset() noexcept;
 
@@ -24,6 +26,9 @@ public:
     [[nodiscard]] std::uint64_t first_update_id() const noexcept { return first_id_; }
 
     [[nodiscard]] std::uint64_t last_update_id() const noexcept { return last_id_; }
+
+    // Prices that bids() and asks() would give.
+    [[nodiscard]] std::size_t level_count() { return bids().size() + asks().size(); }
 
     // Best price first, each price once. Valid until the next add or reset.
     [[nodiscard]] std::span<const tenon_level> bids();

@@ -15,6 +15,8 @@
 #include <iterator>
 #include <mutex>
 #include <optional>
+#include <type_traits>
+#include <utility>
 
 namespace tenon::binance {
 namespace {
@@ -28,6 +30,8 @@ namespace {
 }
 
 constexpr std::int64_t k_tick_ns = 100'000'000;
+// After the connections have written: who was slow may have room now.
+constexpr std::int32_t k_after_writing = TENON_TURN_FLUSH + 50;
 
 class BinancePlugin : public Plugin {
 public:
@@ -89,6 +93,9 @@ public:
             "subscribe to market data"
         );
         mount_streams();
+        call_on_reactor(exec_, 0, [&] {
+            turn_hook_ = exec_->at_turn_end(exec_.self, k_after_writing, &on_turn_end, this);
+        });
         for (const std::string_view path :
              {"/api/v3/<tail>", "/sapi/<tail>", "/fapi/<tail>", "/dapi/<tail>"}) {
             std::uint64_t handle = 0;
@@ -128,6 +135,9 @@ public:
                 call_on_reactor(exec_, 0, [&] {
                     exec_->cancel_timer(exec_.self, tick_);
                     tick_ = 0;
+                    if (turn_hook_ != 0) {
+                        exec_->remove_turn_hook(exec_.self, std::exchange(turn_hook_, 0));
+                    }
                     api_->waits().give_up(0, true);
                 });
             });
@@ -227,6 +237,21 @@ private:
         }
     }
 
+    // What is sent now leaves at the end of a turn that has to come.
+    static void on_turn_end(void* ctx) noexcept {
+        auto& plugin = *static_cast<BinancePlugin*>(ctx);
+        if (plugin.catching_up_ || !plugin.streams_->can_catch_up()) {
+            return;
+        }
+        const auto run = [](void* self) noexcept {
+            auto& mine = *static_cast<BinancePlugin*>(self);
+            mine.catching_up_ = false;
+            const auto& clock = mine.services_.clock;
+            (void)guard(nullptr, [&] { mine.streams_->catch_up(clock->now_real_ns(clock.self)); });
+        };
+        plugin.catching_up_ = plugin.exec_->post(plugin.exec_.self, 0, run, ctx) == TENON_OK;
+    }
+
     // At the next tenth of a second of the clock.
     void arm_tick() noexcept {
         if (tick_ != 0) {
@@ -284,22 +309,32 @@ private:
         connections_ = gauge("tenon_binance_connections", "Connections of market streams");
         streams_listened_ = gauge("tenon_binance_streams", "Market streams that are listened to");
         frames_ = counter("tenon_binance_frames_total", "Frames of market streams handed out");
+        slow_ = gauge("tenon_binance_slow_connections", "Connections that read too slowly now");
+        conflated_ = counter(
+            "tenon_binance_conflated_total",
+            "Messages that a slow reader gets as part of a newer one"
+        );
+        depth_gaps_ = counter(
+            "tenon_binance_depth_gaps_total",
+            "Differences of a book that a slow reader did not get, as its update ids show"
+        );
     }
 
     // On every tick, the last one after the last connection went included.
     void publish_metrics() noexcept {
-        if (connections_ != nullptr && streams_listened_ != nullptr && frames_ != nullptr) {
-            std::atomic_ref{*connections_}.store(
-                static_cast<std::int64_t>(streams_->connection_count()), std::memory_order_relaxed
-            );
-            std::atomic_ref{*streams_listened_}.store(
-                static_cast<std::int64_t>(streams_->topics().topic_count()),
-                std::memory_order_relaxed
-            );
-            std::atomic_ref{*frames_}.store(
-                streams_->topics().frames_sent(), std::memory_order_relaxed
-            );
-        }
+        const auto set = [](auto* cell, std::uint64_t value) {
+            if (cell != nullptr) {
+                using Cell = std::remove_pointer_t<decltype(cell)>;
+                std::atomic_ref{*cell}.store(static_cast<Cell>(value), std::memory_order_relaxed);
+            }
+        };
+        const Topics::Counts& counts = streams_->topics().counts();
+        set(connections_, streams_->connection_count());
+        set(streams_listened_, streams_->topics().topic_count());
+        set(slow_, streams_->topics().slow_count());
+        set(frames_, counts.frames);
+        set(conflated_, counts.conflated);
+        set(depth_gaps_, counts.depth_gaps);
     }
 
     void wait_until_idle(std::int64_t deadline_ns) {
@@ -331,10 +366,15 @@ private:
     std::uint64_t execution_subscription_ = 0;
     std::uint64_t market_subscription_ = 0;
     std::uint64_t tick_ = 0;
+    std::uint64_t turn_hook_ = 0;
+    bool catching_up_ = false;
     Service<tenon_metrics_1> metrics_;
     std::int64_t* connections_ = nullptr;
     std::int64_t* streams_listened_ = nullptr;
     std::uint64_t* frames_ = nullptr;
+    std::int64_t* slow_ = nullptr;
+    std::uint64_t* conflated_ = nullptr;
+    std::uint64_t* depth_gaps_ = nullptr;
     std::optional<Streams> streams_;
 };
 

@@ -24,6 +24,7 @@ Settings read_settings(std::string_view json) {
     read("order_wait_ms", out.limits.order_wait_ms);
     read("streams_max", out.streams.streams_max);
     read("connection_hours_max", out.streams.connection_hours_max);
+    read("conflate_above_bytes", out.streams.conflate_above_bytes);
     read("cdn_seconds", out.cdn_seconds);
     if (const auto* const limit = object.if_contains("key_limit")) {
         out.key_limit = limit->as_string().c_str();

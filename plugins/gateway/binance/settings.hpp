@@ -12,6 +12,7 @@ namespace tenon::binance {
 struct StreamSettings {
     std::uint32_t streams_max = 1'024;  // by connection
     std::uint32_t connection_hours_max = 24;
+    std::uint32_t conflate_above_bytes = 65'536;  // queued for a connection
 };
 
 struct Settings {

@@ -24,7 +24,10 @@ void each_name(std::string_view names, Each&& each) {
 }  // namespace
 
 Streams::Streams(const Services& services, AddressLimits& addresses, const StreamSettings& settings)
-    : services_{services}, addresses_{addresses}, settings_{settings}, topics_{services} {}
+    : services_{services},
+      addresses_{addresses},
+      settings_{settings},
+      topics_{services, settings.conflate_above_bytes} {}
 
 Streams::~Streams() = default;
 

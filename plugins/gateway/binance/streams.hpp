@@ -22,7 +22,10 @@ public:
     Streams& operator=(const Streams&) = delete;
 
     // For connections and subscriptions from now on; the age also for those that are.
-    void set(const StreamSettings& settings) noexcept { settings_ = settings; }
+    void set(const StreamSettings& settings) noexcept {
+        settings_ = settings;
+        topics_.set_slow_above(settings.conflate_above_bytes);
+    }
 
     // `combined`: the path is /stream. TENON_OK | TENON_UNAVAILABLE (too many connections of this
     // address) | TENON_INVALID (too many streams). *connection stays until close.
@@ -34,6 +37,11 @@ public:
     );
     void text(StreamConnection& connection, std::string_view message);
     void close(StreamConnection& connection) noexcept;
+
+    // At the end of a turn: some slow reader can take what it waits for.
+    [[nodiscard]] bool can_catch_up() const noexcept { return topics_.can_catch_up(); }
+
+    void catch_up(std::int64_t now_real_ns) { topics_.catch_up(now_real_ns); }
 
     void on_market(const tenon_md_event& event) { topics_.on_market(event); }
 

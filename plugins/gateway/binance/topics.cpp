@@ -23,7 +23,8 @@ void take_out(std::vector<Topic*>& from, const Topic* topic) noexcept {
 
 }  // namespace
 
-Topics::Topics(const Services& services) : services_{services} {}
+Topics::Topics(const Services& services, std::uint64_t slow_above_bytes)
+    : services_{services}, slow_above_bytes_{slow_above_bytes} {}
 
 Topics::~Topics() = default;
 
@@ -89,12 +90,14 @@ void Topics::unsubscribe(StreamConnection& connection, std::string_view text) {
     const auto at = std::find(connection.topics.begin(), connection.topics.end(), &topic);
     if (at != connection.topics.end()) {
         connection.topics.erase(at);
+        connection.backlog.forget(topic);
         remove(topic, connection);
         forget_if_idle(topic);
     }
 }
 
 void Topics::drop(StreamConnection& connection) noexcept {
+    forget_slow(connection);
     for (Topic* const topic : std::exchange(connection.topics, {})) {
         remove(*topic, connection);
         forget_if_idle(*topic);
@@ -152,29 +155,40 @@ tenon_ws_frame* Topics::frame(const Topic& topic, std::size_t form, Write&& writ
 }
 
 template <class Write>
-void Topics::publish(Topic& topic, Write&& write) {
-    std::array<tenon_ws_frame*, 4> frames{};
+void Topics::publish(Topic& topic, IfSlow if_slow, Write&& write) {
+    using Way = IfSlow::Way;
+    Frames frames{services_.http};
+    bool keep = false;
     ++delivering_;
     for (std::size_t at = 0; at < topic.subscribers.size(); ++at) {
-        const StreamConnection* const connection = topic.subscribers[at];
+        StreamConnection* const connection = topic.subscribers[at];
         if (connection == nullptr) {
+            continue;
+        }
+        const bool waits = if_slow.way != Way::send && is_slow(*connection);
+        counts_.conflated += waits ? 1 : 0;
+        if (waits && if_slow.way == Way::skip) {
             continue;
         }
         const std::size_t form = form_of(*connection);
         if (frames[form] == nullptr) {
             frames[form] = frame(topic, form, write);
         }
-        if (frames[form] != nullptr) {
-            // A connection that cannot take it is being closed: its close comes by itself.
-            (void)services_.http->ws_send(services_.http.self, connection->id, frames[form]);
-            ++frames_sent_;
+        if (frames[form] == nullptr) {
+            continue;
         }
+        if (waits) {
+            (void)connection->backlog.note(topic, if_slow.key, form);
+            keep = true;
+            continue;
+        }
+        // A connection that cannot take it is being closed: its close comes by itself.
+        (void)services_.http->ws_send(services_.http.self, connection->id, frames[form]);
+        ++counts_.frames;
     }
     --delivering_;
-    for (tenon_ws_frame* const made : frames) {
-        if (made != nullptr) {
-            services_.http->frame_release(services_.http.self, made);
-        }
+    if (keep) {
+        topic.kept.insert_or_assign(if_slow.key, std::move(frames));
     }
 }
 
@@ -186,13 +200,13 @@ void Topics::on_market(const tenon_md_event& event) {
     const std::int64_t now = services_.clock->now_real_ns(services_.clock.self);
     if (event.kind == TENON_MD_TRADE && event.trade != nullptr) {
         for (Topic* const topic : listeners_[event.instrument].trade) {
-            publish(*topic, [&](JsonWriter& json) {
+            publish(*topic, {}, [&](JsonWriter& json) {
                 write_trade_event(json, market(*topic), *event.trade, now);
             });
         }
     } else if (event.kind == TENON_MD_AGG && event.agg != nullptr) {
         for (Topic* const topic : listeners_[event.instrument].agg_trade) {
-            publish(*topic, [&](JsonWriter& json) {
+            publish(*topic, {}, [&](JsonWriter& json) {
                 write_agg_trade_event(json, market(*topic), *event.agg, now);
             });
         }
@@ -212,6 +226,9 @@ void Topics::on_book(std::uint32_t instrument, const tenon_feed_event* feed) {
             topic->diff.add(*feed);
         } else {
             topic->diff.reset();
+            for (StreamConnection* const connection : slow_) {
+                connection->backlog.forget(*topic);
+            }
         }
     }
 }
@@ -243,15 +260,16 @@ void Topics::on_best(const tenon_md_event& event) {
     };
     if (listened) {
         for (Topic* const topic : listeners_[event.instrument].book_ticker) {
-            publish(*topic, write);
+            publish(*topic, {IfSlow::Way::keep}, write);
         }
     }
     for (Topic* const topic : all_book_tickers_) {
-        publish(*topic, write);
+        publish(*topic, {IfSlow::Way::keep, event.instrument}, write);
     }
 }
 
 void Topics::tick(std::int64_t now_real_ns) {
+    catch_up(now_real_ns);
     const std::int64_t second_now = now_real_ns / k_second_ns;
     const bool second = second_now != last_second_;
     last_second_ = second_now;
@@ -310,9 +328,15 @@ void Topics::send_depth(Topic& topic, std::int64_t now_real_ns) {
     if (topic.diff.empty()) {
         return;
     }
-    publish(topic, [&](JsonWriter& json) {
+    publish(topic, {IfSlow::Way::skip}, [&](JsonWriter& json) {
         write_depth_event(json, market(topic), topic.diff, now_real_ns);
     });
+    for (StreamConnection* const connection : topic.subscribers) {
+        if (connection != nullptr && connection->slow &&
+            !connection->backlog.gather(topic, form_of(*connection), topic.diff)) {
+            ++counts_.depth_gaps;
+        }
+    }
     topic.diff.reset();
 }
 
@@ -327,7 +351,9 @@ void Topics::send_partial_depth(Topic& topic) {
     }
     topic.fresh = false;
     topic.version_sent = book.last_update_id;
-    publish(topic, [&](JsonWriter& json) { write_book(json, market(topic), book); });
+    publish(topic, {IfSlow::Way::keep}, [&](JsonWriter& json) {
+        write_book(json, market(topic), book);
+    });
 }
 
 void Topics::send_kline(Topic& topic, std::int64_t now_real_ns) {
@@ -373,7 +399,14 @@ void Topics::send_kline(Topic& topic, std::int64_t now_real_ns) {
         }
         topic.open_sent_ns = candle.open_real_ns;
         topic.closed_sent = closed;
-        publish(topic, [&](JsonWriter& json) {
+        // Of a candle in progress the newest state is enough; that it has closed must be heard.
+        for (StreamConnection* const connection : topic.subscribers) {
+            if (closed && connection != nullptr) {
+                connection->backlog.forget(topic);
+            }
+        }
+        const IfSlow if_slow{closed ? IfSlow::Way::send : IfSlow::Way::keep};
+        publish(topic, if_slow, [&](JsonWriter& json) {
             write_kline_event(json, market(topic), candle, closed, now_real_ns);
         });
     }
@@ -386,7 +419,7 @@ void Topics::send_ticker(Topic& topic, std::int64_t now_real_ns) {
     if (!is_new(topic) || data->ticker(data.self, topic.name.instrument, &ticker) != TENON_OK) {
         return;
     }
-    publish(topic, [&](JsonWriter& json) {
+    publish(topic, {IfSlow::Way::keep}, [&](JsonWriter& json) {
         if (topic.name.kind == TopicKind::ticker) {
             write_ticker_event(json, market(topic), ticker, now_real_ns);
         } else {
@@ -405,7 +438,7 @@ void Topics::send_average(Topic& topic, std::int64_t now_real_ns) {
             TENON_OK) {
         return;
     }
-    publish(topic, [&](JsonWriter& json) {
+    publish(topic, {IfSlow::Way::keep}, [&](JsonWriter& json) {
         write_average_price_event(json, market(topic), price, close_ns, now_real_ns);
     });
 }
@@ -430,19 +463,133 @@ void Topics::send_all(Topic& topic, std::int64_t now_real_ns) {
     if (changed.empty()) {
         return;
     }
-    const bool full = topic.name.kind == TopicKind::all_tickers;
-    publish(topic, [&](JsonWriter& json) {
-        json.raw("[");
-        for (const tenon_ticker& ticker : changed) {
-            const Market of = market_of(services_.instruments, ticker.instrument);
-            if (full) {
-                write_ticker_event(json, of, ticker, now_real_ns);
-            } else {
-                write_mini_ticker_event(json, of, ticker, now_real_ns);
+    publish(topic, {IfSlow::Way::skip}, [&](JsonWriter& json) {
+        write_all(json, topic, changed, now_real_ns);
+    });
+    for (StreamConnection* const connection : topic.subscribers) {
+        if (connection != nullptr && connection->slow) {
+            auto& missed = connection->backlog.note(topic, 0, form_of(*connection));
+            for (const tenon_ticker& ticker : changed) {
+                missed.instruments.insert(ticker.instrument);
             }
         }
-        json.raw("]");
+    }
+}
+
+void Topics::write_all(
+    JsonWriter& json,
+    const Topic& topic,
+    const std::vector<tenon_ticker>& tickers,
+    std::int64_t now_real_ns
+) const {
+    json.raw("[");
+    for (const tenon_ticker& ticker : tickers) {
+        const Market of = market_of(services_.instruments, ticker.instrument);
+        if (topic.name.kind == TopicKind::all_tickers) {
+            write_ticker_event(json, of, ticker, now_real_ns);
+        } else {
+            write_mini_ticker_event(json, of, ticker, now_real_ns);
+        }
+    }
+    json.raw("]");
+}
+
+std::uint64_t Topics::queued(const StreamConnection& connection) const noexcept {
+    return services_.http->ws_queued(services_.http.self, connection.id);
+}
+
+bool Topics::is_slow(StreamConnection& connection) {
+    if (!connection.slow && queued(connection) > slow_above_bytes_) {
+        slow_.push_back(&connection);
+        connection.slow = true;
+    }
+    return connection.slow;
+}
+
+void Topics::forget_slow(StreamConnection& connection) noexcept {
+    slow_.erase(std::remove(slow_.begin(), slow_.end(), &connection), slow_.end());
+    connection.slow = false;
+    connection.backlog = {};
+}
+
+bool Topics::can_catch_up() const noexcept {
+    return std::any_of(slow_.begin(), slow_.end(), [&](const StreamConnection* connection) {
+        return queued(*connection) <= slow_above_bytes_ / 2;
     });
+}
+
+void Topics::catch_up(std::int64_t now_real_ns) {
+    if (slow_.empty()) {
+        return;
+    }
+    for (std::size_t at = 0; at < slow_.size();) {
+        StreamConnection& connection = *slow_[at];
+        while (!connection.backlog.empty() && queued(connection) <= slow_above_bytes_ / 2) {
+            send_missed(connection, connection.backlog.front(), now_real_ns);
+            connection.backlog.pop_front();
+        }
+        if (connection.backlog.empty() && queued(connection) <= slow_above_bytes_ / 2) {
+            forget_slow(connection);
+        } else {
+            ++at;
+        }
+    }
+    if (slow_.empty()) {
+        for (const auto& [text, topic] : topics_) {
+            topic->kept.clear();
+        }
+    }
+}
+
+template <class Write>
+void Topics::send_one(
+    const StreamConnection& connection,
+    const Backlog::Missed& missed,
+    Write&& write
+) {
+    Frames frames{services_.http};
+    frames[missed.form] = frame(*missed.topic, missed.form, write);
+    if (frames[missed.form] != nullptr) {
+        (void)services_.http->ws_send(services_.http.self, connection.id, frames[missed.form]);
+        ++counts_.frames;
+    }
+}
+
+void Topics::send_missed(
+    StreamConnection& connection,
+    Backlog::Missed& missed,
+    std::int64_t now_real_ns
+) {
+    Topic& topic = *missed.topic;
+    if (topic.name.kind == TopicKind::depth) {
+        send_one(connection, missed, [&](JsonWriter& json) {
+            write_depth_event(json, market(topic), missed.diff, now_real_ns);
+        });
+        return;
+    }
+    if (topic.name.kind == TopicKind::all_tickers ||
+        topic.name.kind == TopicKind::all_mini_tickers) {
+        const auto& data = services_.market_data;
+        std::vector<tenon_ticker> tickers;
+        for (const std::uint32_t id : missed.instruments) {
+            tenon_ticker ticker{};
+            ticker.size = sizeof ticker;
+            if (data->ticker(data.self, id, &ticker) == TENON_OK) {
+                ticker.instrument = id;
+                tickers.push_back(ticker);
+            }
+        }
+        send_one(connection, missed, [&](JsonWriter& json) {
+            write_all(json, topic, tickers, now_real_ns);
+        });
+        return;
+    }
+    const auto kept = topic.kept.find(missed.key);
+    if (kept != topic.kept.end() && kept->second[missed.form] != nullptr) {
+        (void
+        )services_.http->ws_send(services_.http.self, connection.id, kept->second[missed.form]);
+        ++counts_.frames;
+    }
 }
 
 }  // namespace tenon::binance

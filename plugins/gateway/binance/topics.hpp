@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who listens to what, and what is sent when. A payload is written once for each form that somebody
 // listens in (raw or combined, milliseconds or microseconds), framed once, and shared by all. What
-// nobody listens to is not looked at.
+// nobody listens to is not looked at. Who reads too slowly gets the newest state when it reads
+// again (slow_readers.hpp).
 //
 // Sent as it happens: trade, aggTrade, bookTicker. Sent on tick(), every 100 ms or second, when
 // there is something new: the rest. Everything runs on reactor 0.
 #pragma once
 
 #include "plugins/gateway/binance/api.hpp"
+#include "plugins/gateway/binance/slow_readers.hpp"
 #include "plugins/gateway/binance/stream_render.hpp"
 #include "plugins/gateway/binance/topic_name.hpp"
 
@@ -34,6 +36,7 @@ struct Topic {
     std::int64_t open_sent_ns = k_never;         // kline: the candle sent last
     bool closed_sent = false;                    // and whether as closed
     std::vector<std::uint64_t> versions_sent;    // all markets: by instrument
+    std::map<std::uint32_t, Frames> kept;        // newest ones that slow readers wait for
 };
 
 struct StreamConnection {
@@ -42,11 +45,21 @@ struct StreamConnection {
     bool micro = false;
     std::int64_t opened_real_ns = 0;
     std::vector<Topic*> topics;
+    bool slow = false;  // what may wait does, until its queue is short again
+    Backlog backlog;
 };
 
 class Topics {
 public:
-    explicit Topics(const Services& services);
+    // Since the start.
+    struct Counts {
+        std::uint64_t frames = 0;      // handed out
+        std::uint64_t conflated = 0;   // messages that a slow reader gets as part of a newer one
+        std::uint64_t depth_gaps = 0;  // differences that one did not get, as its update ids show
+    };
+
+    // A connection with more bytes queued than `slow_above_bytes` is slow.
+    Topics(const Services& services, std::uint64_t slow_above_bytes);
     ~Topics();
     Topics(const Topics&) = delete;
     Topics& operator=(const Topics&) = delete;
@@ -59,10 +72,18 @@ public:
 
     void on_market(const tenon_md_event& event);
     void tick(std::int64_t now_real_ns);
+    // Sends what slow readers wait for, to those who can take it by now.
+    void catch_up(std::int64_t now_real_ns);
+    // True when catch_up would send or release something.
+    [[nodiscard]] bool can_catch_up() const noexcept;
+
+    void set_slow_above(std::uint64_t bytes) noexcept { slow_above_bytes_ = bytes; }
 
     [[nodiscard]] std::size_t topic_count() const noexcept { return topics_.size(); }
 
-    [[nodiscard]] std::uint64_t frames_sent() const noexcept { return frames_sent_; }
+    [[nodiscard]] std::size_t slow_count() const noexcept { return slow_.size(); }
+
+    [[nodiscard]] const Counts& counts() const noexcept { return counts_; }
 
 private:
     // Topics of an instrument that look at events.
@@ -70,15 +91,27 @@ private:
         std::vector<Topic*> trade, agg_trade, book_ticker, depth;
     };
 
+    // What becomes of a message for a slow reader.
+    struct IfSlow {
+        enum class Way : std::uint8_t { send, keep, skip } way = Way::send;
+        std::uint32_t key = 0;  // keep: replaces the one that is kept under it
+    };
+
     template <class Write>
-    void publish(Topic& topic, Write&& write);
+    void publish(Topic& topic, IfSlow if_slow, Write&& write);
     template <class Write>
     [[nodiscard]] tenon_ws_frame* frame(const Topic& topic, std::size_t form, Write&& write);
+    template <class Write>
+    void send_one(const StreamConnection& connection, const Backlog::Missed& missed, Write&& write);
 
     [[nodiscard]] std::vector<Topic*>* listeners_of(const TopicName& name);
     void remove(Topic& topic, StreamConnection& connection) noexcept;
     void forget_if_idle(Topic& topic) noexcept;
     void sweep() noexcept;
+    [[nodiscard]] bool is_slow(StreamConnection& connection);
+    [[nodiscard]] std::uint64_t queued(const StreamConnection& connection) const noexcept;
+    void send_missed(StreamConnection& connection, Backlog::Missed& missed, std::int64_t now);
+    void forget_slow(StreamConnection& connection) noexcept;
     void on_book(std::uint32_t instrument, const tenon_feed_event* feed);
     void on_best(const tenon_md_event& event);
     [[nodiscard]] Market market(const Topic& topic) const;
@@ -90,6 +123,12 @@ private:
     void send_average(Topic& topic, std::int64_t now_real_ns);
     void send_all(Topic& topic, std::int64_t now_real_ns);
     [[nodiscard]] bool is_new(Topic& topic) const;
+    void write_all(
+        JsonWriter& json,
+        const Topic& topic,
+        const std::vector<tenon_ticker>& tickers,
+        std::int64_t now_real_ns
+    ) const;
 
     Services services_;
     std::map<std::string, std::unique_ptr<Topic>, std::less<>> topics_;
@@ -98,7 +137,9 @@ private:
     std::vector<Topic*> timed_;
     std::string buffer_;
     std::int64_t last_second_ = -1;
-    std::uint64_t frames_sent_ = 0;
+    std::uint64_t slow_above_bytes_;
+    std::vector<StreamConnection*> slow_;
+    Counts counts_;
     int delivering_ = 0;
     bool left_during_delivery_ = false;
 };

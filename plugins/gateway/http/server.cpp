@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
@@ -17,6 +19,9 @@ constexpr std::size_t k_refused_max = 64;  // connections over the limit that ge
 constexpr std::int64_t k_accept_pause_ns = 500'000'000;
 constexpr unsigned k_generation_shift = 24;
 constexpr unsigned k_index_shift = 40;
+// Of a WebSocket, in the system's buffer: what is not sent yet waits here instead, where its user
+// can see it and put the newest in its place. More than a fast link needs between two turns.
+constexpr int k_unsent_max_bytes = 128 * 1024;
 constexpr std::string_view k_component = "listener";
 constexpr ReadFault k_full{503, "too_many_connections", "the server has too many connections"};
 
@@ -387,6 +392,13 @@ void Server::write_out(Slot& slot) {
 
 // After a turn: which events to wait for, until when, and whether input is left that could go on.
 void Server::settle(Slot& slot) {
+    if (!slot.unsent_bounded && slot.connection.websocket() != nullptr) {
+        // Without it only more is queued by the system.
+        (void)setsockopt(
+            slot.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &k_unsent_max_bytes, sizeof k_unsent_max_bytes
+        );
+        slot.unsent_bounded = true;
+    }
     const std::uint32_t events = (slot.connection.wants_input() ? TENON_FD_READ : 0U) |
                                  (slot.connection.has_output() ? TENON_FD_WRITE : 0U);
     watch_for(slot, events);

@@ -74,6 +74,7 @@ private:
         std::uint32_t interest = 0;
         std::int64_t wheel_due_ns = Connection::k_never;
         bool dirty = false;
+        bool unsent_bounded = false;  // WebSocket
     };
 
     void begin_turn();

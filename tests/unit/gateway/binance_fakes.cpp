@@ -75,7 +75,9 @@ struct FakeBinanceWorld::Tables {
         return TENON_OK;
     }
 
-    static std::uint64_t ws_queued(void*, std::uint64_t) { return 0; }
+    static std::uint64_t ws_queued(void* self, std::uint64_t connection) {
+        return world(self).queued[connection];
+    }
 
     static tenon_status
     ws_close(void* self, std::uint64_t connection, std::uint16_t code, tenon_str) {

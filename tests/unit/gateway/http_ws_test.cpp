@@ -281,6 +281,32 @@ TEST_CASE("a client that reads too slowly is closed with 1008", "[http][ws]") {
     CHECK(gateway.host().metric("tenon_ws_slow_closed_total") == 1);
 }
 
+TEST_CASE("what a client does not read waits where its user sees it", "[http][ws][C2]") {
+    Gateway gateway;
+    Echo echo{gateway};
+    Client client{gateway.port()};
+    client.set_receive_buffer(65536);
+    (void)client.upgrade("/ws/a");
+    const std::string message(10'000, 'm');
+    std::size_t sent = 0;
+    std::uint64_t queued = 0;
+    while (queued == 0) {
+        gateway.on_reactor([&] {
+            REQUIRE(echo.send(echo.connection, message) == TENON_OK);
+            sent += message.size();
+        });
+        gateway.on_reactor([&] {
+            queued = gateway.routes()->ws_queued(gateway.routes().self, echo.connection);
+        });
+    }
+    CHECK(sent < 700'000);  // of some megabytes that the system would take
+    Client::Frame frame = client.frame();
+    for (std::size_t left = sent / message.size(); left > 1; --left) {
+        frame = client.frame();
+    }
+    CHECK(frame.payload == message);
+}
+
 TEST_CASE("a client that sends too much is closed with 1008", "[http][ws]") {
     Gateway gateway{R"({"ws_messages_per_second": 5, "ws_message_burst": 10})"};
     Echo echo{gateway};
