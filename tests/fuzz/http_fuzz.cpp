@@ -6,6 +6,7 @@
 // split.
 #include "plugins/gateway/http/connection.hpp"
 #include "plugins/gateway/http/request_reader.hpp"
+#include "plugins/gateway/http/ws_deflate.hpp"
 #include "plugins/gateway/http/ws_reader.hpp"
 
 #include <tenon/plugin.hpp>
@@ -39,7 +40,7 @@ void expect(bool holds, const char* what) {
     }
 }
 
-constexpr std::array<std::string_view, 12> k_requests{
+constexpr std::array<std::string_view, 14> k_requests{
     "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
     "GET http://h/a?q=1 HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
     "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
@@ -55,6 +56,8 @@ constexpr std::array<std::string_view, 12> k_requests{
     "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
     "DELETE /missing HTTP/1.1\r\nHost: x\r\nX-A: b\r\nx-c:   d  \r\n\r\n",
     std::string_view{"\x81\x85\x01\x02\x03\x04iiooj\x89\x80\x01\x02\x03\x04", 17},
+    std::string_view{"\xC1\x87\0\0\0\0\xF2\x48\xCD\xC9\xC9\x07\x00", 13},
+    std::string_view{"\x41\x83\0\0\0\0\xF2\x48\xCD\x80\x84\0\0\0\0\xC9\xC9\x07\x00", 19},
     std::string_view{"\x01\x81\0\0\0\0a\x80\xFE\x00\x7E\0\0\0\0", 15},
 };
 
@@ -151,7 +154,8 @@ void fuzz_reader(Random& random) {
 }
 
 void fuzz_frames(Random& random) {
-    WsReader reader{256};
+    WsInflater inflater;
+    WsReader reader{256, below(random, 2) == 0 ? &inflater : nullptr};
     const std::string text = mutate(random, input(random));
     for (std::size_t at = 0; at < text.size();) {
         std::vector<char> exact{text.begin() + static_cast<std::ptrdiff_t>(at), text.end()};

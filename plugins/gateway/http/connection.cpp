@@ -272,10 +272,18 @@ void Connection::upgrade(Exchange& exchange, const RouteTable::Match& match) {
         const tenon_http_header version{str("Sec-WebSocket-Version"), str("13")};
         return answer_error(exchange, {fault.status, "bad_handshake", fault.message}, &version);
     }
-    out_.append(handshake_answer(header_of(exchange.request, "sec-websocket-key")));
+    const Gzip whose = shared_.settings.ws_deflate;
+    const DeflateOffer deflate =
+        whose == Gzip::always || (whose == Gzip::remote && !is_this_machine(remote_))
+            ? choose_deflate(exchange.request)
+            : DeflateOffer{};
+    out_.append(handshake_answer(
+        header_of(exchange.request, "sec-websocket-key"),
+        deflate.accepted ? deflate_answer(deflate) : std::string{}
+    ));
     exchange.request.tail = str(match.tail);
     count(shared_.metrics.requests[0]);
-    ws_ = std::make_unique<WsSession>(shared_, id_, *match.route);
+    ws_ = std::make_unique<WsSession>(shared_, id_, *match.route, deflate.accepted);
     ws_->open(exchange.request);
     exchange.answered = true;
     release_answered();

@@ -71,10 +71,10 @@ std::string accept_key(std::string_view key) {
     return {base64.begin(), base64.begin() + length};
 }
 
-std::string handshake_answer(std::string_view key) {
+std::string handshake_answer(std::string_view key, std::string_view extensions) {
     return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
            "Sec-WebSocket-Accept: " +
-           accept_key(key) + "\r\n\r\n";
+           accept_key(key) + "\r\n" + std::string{extensions} + "\r\n";
 }
 
 }  // namespace tenon::http

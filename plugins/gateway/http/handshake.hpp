@@ -28,7 +28,7 @@ struct HandshakeFault {
 // Sec-WebSocket-Accept of a key.
 [[nodiscard]] std::string accept_key(std::string_view key);
 
-// The whole 101 answer.
-[[nodiscard]] std::string handshake_answer(std::string_view key);
+// The whole 101 answer. `extensions`: a header line with its line end, or nothing.
+[[nodiscard]] std::string handshake_answer(std::string_view key, std::string_view extensions);
 
 }  // namespace tenon::http

@@ -65,10 +65,6 @@ bool is_text(std::string_view content_type) noexcept {
            });
 }
 
-bool is_this_machine(std::string_view address) noexcept {
-    return address.starts_with("127.") || address == "::1" || address.starts_with("::ffff:127.");
-}
-
 struct Said {
     bool may_be_kept = false;
     bool decided = false;
@@ -93,6 +89,10 @@ bool reads(std::string_view method) noexcept {
 }
 
 }  // namespace
+
+bool is_this_machine(std::string_view address) noexcept {
+    return address.starts_with("127.") || address == "::1" || address.starts_with("::ffff:127.");
+}
 
 bool accepts_gzip(std::string_view accept_encoding) noexcept {
     std::optional<bool> any;

@@ -80,6 +80,8 @@ private:
 
 // True when the field's value allows gzip: "gzip;q=0" and "" do not, "*" does.
 [[nodiscard]] bool accepts_gzip(std::string_view accept_encoding) noexcept;
+// A peer to whom bytes cost nothing.
+[[nodiscard]] bool is_this_machine(std::string_view address) noexcept;
 // By weak comparison; "*" matches.
 [[nodiscard]] bool matches_etag(std::string_view if_none_match, std::string_view etag) noexcept;
 

@@ -80,6 +80,8 @@ void Server::make_metrics() {
         "tenon_http_connections_refused_total", "Connections refused because of connections_max"
     );
     shared_.metrics.ws_frames = counter("tenon_ws_frames_total", "WebSocket messages queued");
+    shared_.metrics.ws_compressed =
+        counter("tenon_ws_compressed_total", "WebSocket messages queued in compressed form");
     shared_.metrics.ws_slow_closed = counter(
         "tenon_ws_slow_closed_total", "WebSockets closed because the client read too slowly"
     );

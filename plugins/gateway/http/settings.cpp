@@ -17,6 +17,14 @@ void read(const boost::json::object& object, std::string_view key, Number& out) 
     }
 }
 
+void read(const boost::json::object& object, std::string_view key, Gzip& out) {
+    if (const boost::json::value* const value = object.if_contains(key)) {
+        out = value->as_string() == "off"      ? Gzip::off
+              : value->as_string() == "always" ? Gzip::always
+                                               : Gzip::remote;
+    }
+}
+
 }  // namespace
 
 Settings parse_settings(std::string_view json) {
@@ -38,11 +46,9 @@ Settings parse_settings(std::string_view json) {
     read(object, "ws_message_burst", settings.ws_message_burst);
     read(object, "gzip_min_bytes", settings.gzip_min_bytes);
     read(object, "gzip_kept_bytes", settings.gzip_kept_bytes);
-    if (const boost::json::value* const gzip = object.if_contains("gzip")) {
-        settings.gzip = gzip->as_string() == "off"      ? Gzip::off
-                        : gzip->as_string() == "always" ? Gzip::always
-                                                        : Gzip::remote;
-    }
+    read(object, "gzip", settings.gzip);
+    read(object, "ws_deflate", settings.ws_deflate);
+    read(object, "ws_deflate_min_bytes", settings.ws_deflate_min_bytes);
     if (const boost::json::value* const origin = object.if_contains("cors_origin")) {
         settings.cors_origin = std::string{std::string_view{origin->as_string()}};
     }

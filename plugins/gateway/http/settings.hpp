@@ -8,7 +8,8 @@
 
 namespace tenon::http {
 
-// Whose answers are compressed: nobody's, those of peers on other machines, everybody's.
+// Whose answers or messages are compressed: nobody's, those of peers on other machines,
+// everybody's.
 enum class Gzip : std::uint8_t { off, remote, always };
 
 // The plugin's settings; the defaults are those of plugin.json.
@@ -29,6 +30,8 @@ struct Settings {
     Gzip gzip = Gzip::remote;
     std::size_t gzip_min_bytes = 1400;
     std::size_t gzip_kept_bytes = 8 * 1024 * 1024;
+    Gzip ws_deflate = Gzip::remote;
+    std::size_t ws_deflate_min_bytes = 512;
     std::string cors_origin;
 };
 

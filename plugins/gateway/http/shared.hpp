@@ -6,6 +6,7 @@
 #include "plugins/gateway/http/response_writer.hpp"
 #include "plugins/gateway/http/route_table.hpp"
 #include "plugins/gateway/http/settings.hpp"
+#include "plugins/gateway/http/ws_deflate.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -21,6 +22,7 @@ struct Metrics {
     std::array<std::uint64_t*, 5> requests{};  // by class of status: 1xx .. 5xx
     std::uint64_t* connections_refused = nullptr;
     std::uint64_t* ws_frames = nullptr;
+    std::uint64_t* ws_compressed = nullptr;
     std::uint64_t* ws_slow_closed = nullptr;
     std::uint64_t* ws_rate_closed = nullptr;
     std::int64_t* connections = nullptr;
@@ -46,6 +48,8 @@ struct Shared {
     Metrics metrics;
     DateCache date;
     Negotiator negotiator;
+    WsDeflater deflater;
+    WsInflater inflater;
     std::int64_t now_ns = 0;             // of this turn
     std::int64_t now_real_ns = 0;        // of this turn
     bool draining = false;               // every answer closes its connection

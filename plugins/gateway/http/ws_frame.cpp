@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/http/ws_frame.hpp"
 
+#include "plugins/gateway/http/ws_deflate.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -9,10 +11,15 @@
 
 namespace tenon::http {
 
-tenon_ws_frame* make_frame(Opcode opcode, std::string_view payload) {
+namespace {
+
+constexpr unsigned k_final = 0x80;
+constexpr unsigned k_compressed = 0x40;  // RSV1 (RFC 7692, 6)
+
+tenon_ws_frame* build(unsigned first, std::string_view payload) {
     std::array<unsigned char, 10> head{};
     std::size_t head_size = 2;
-    head[0] = static_cast<unsigned char>(0x80U | static_cast<unsigned>(opcode));
+    head[0] = static_cast<unsigned char>(first);
     const std::uint64_t size = payload.size();
     if (size < 126) {
         head[1] = static_cast<unsigned char>(size);
@@ -35,6 +42,31 @@ tenon_ws_frame* make_frame(Opcode opcode, std::string_view payload) {
     return frame;
 }
 
+std::string_view payload_of(const tenon_ws_frame& frame) noexcept {
+    const auto length = static_cast<unsigned char>(frame.bytes()[1]);
+    const std::size_t head = length < 126 ? 2 : length == 126 ? 4 : 10;
+    return {frame.bytes() + head, frame.size - head};
+}
+
+}  // namespace
+
+tenon_ws_frame* make_frame(Opcode opcode, std::string_view payload) {
+    return build(k_final | static_cast<unsigned>(opcode), payload);
+}
+
+tenon_ws_frame& packed_frame(tenon_ws_frame& frame, WsDeflater& deflater, std::size_t bytes_min) {
+    const std::string_view text = payload_of(frame);
+    if (!frame.tried && text.size() >= bytes_min) {
+        frame.tried = true;
+        const std::string_view packed = deflater.pack(text);
+        if (!packed.empty() && packed.size() < text.size()) {
+            const auto opcode = static_cast<unsigned>(Opcode::text);
+            frame.packed = build(k_final | k_compressed | opcode, packed);
+        }
+    }
+    return frame.packed == nullptr ? frame : *frame.packed;
+}
+
 tenon_ws_frame* make_close_frame(std::uint16_t code, std::string_view reason) {
     constexpr std::size_t k_reason_max = 123;  // a control frame carries 125 bytes
     std::string payload;
@@ -55,6 +87,7 @@ void retain_frame(tenon_ws_frame& frame) noexcept {
 
 void release_frame(tenon_ws_frame* frame) noexcept {
     if (frame != nullptr && frame->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        release_frame(frame->packed);
         frame->~tenon_ws_frame();
         ::operator delete(frame);
     }

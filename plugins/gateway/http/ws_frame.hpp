@@ -11,10 +11,17 @@
 #include <sys/uio.h>
 #include <vector>
 
-// One unmasked, unfragmented frame. The bytes follow the struct in the same allocation.
+namespace tenon::http {
+class WsDeflater;
+}
+
+// One unmasked, unfragmented frame. The bytes follow the struct in the same allocation. `packed` is
+// the same message compressed, made by the first who wants to send it so.
 struct tenon_ws_frame {
     std::atomic<std::uint32_t> references;
     std::uint32_t size;
+    tenon_ws_frame* packed = nullptr;  // the reactor's
+    bool tried = false;                // to make it
 
     [[nodiscard]] const char* bytes() const noexcept {
         return reinterpret_cast<const char*>(this + 1);
@@ -37,6 +44,11 @@ enum class Opcode : std::uint8_t {
 [[nodiscard]] tenon_ws_frame* make_close_frame(std::uint16_t code, std::string_view reason);
 void retain_frame(tenon_ws_frame& frame) noexcept;
 void release_frame(tenon_ws_frame* frame) noexcept;
+
+// The frame to send to a client that takes compressed ones: a text of `bytes_min` and more is
+// compressed, once, when that makes it shorter. Valid as long as the frame. One thread.
+[[nodiscard]] tenon_ws_frame&
+packed_frame(tenon_ws_frame& frame, WsDeflater& deflater, std::size_t bytes_min);
 
 // Frames of one connection that wait to be written. Bounded by its user. One thread.
 class FrameQueue {

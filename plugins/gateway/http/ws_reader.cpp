@@ -2,6 +2,7 @@
 #include "plugins/gateway/http/ws_reader.hpp"
 
 #include "plugins/gateway/http/utf8.hpp"
+#include "plugins/gateway/http/ws_deflate.hpp"
 #include "plugins/gateway/http/ws_frame.hpp"
 
 #include <array>
@@ -59,7 +60,9 @@ std::string_view WsReader::check_head(const char* data, std::size_t size, std::u
     code = k_protocol_error;
     const unsigned first = at(data, 0);
     const auto opcode = static_cast<std::uint8_t>(first & 0x0FU);
-    if ((first & 0x70U) != 0) {
+    // The first of them says "compressed", on the first frame of a message alone.
+    const bool may_be_compressed = inflater_ != nullptr && (opcode == 1 || opcode == 2);
+    if ((first & (may_be_compressed ? 0x30U : 0x70U)) != 0) {
         return "reserved bits are set";
     }
     if (opcode > 10 || (opcode > 2 && opcode < 8)) {
@@ -96,6 +99,7 @@ bool WsReader::read_head(const char* data, std::size_t size, Head& head) {
     }
     head.opcode = static_cast<std::uint8_t>(at(data, 0) & 0x0FU);
     head.final = (at(data, 0) & 0x80U) != 0;
+    head.compressed = (at(data, 0) & 0x40U) != 0;
     const unsigned length = at(data, 1) & 0x7FU;
     std::size_t width = 0;
     if (length >= 126) {
@@ -148,6 +152,9 @@ WsReader::Item WsReader::next(char* data, std::size_t size) {
 }
 
 WsReader::Item WsReader::data_frame(const Head& head, std::string_view payload) {
+    if (!in_message_) {
+        compressed_ = head.compressed;
+    }
     if (!head.final) {
         message_.append(payload);
         in_message_ = true;
@@ -157,6 +164,20 @@ WsReader::Item WsReader::data_frame(const Head& head, std::string_view payload) 
         message_.append(payload);
         payload = message_;
         in_message_ = false;
+    }
+    return whole_message(payload);
+}
+
+WsReader::Item WsReader::whole_message(std::string_view payload) {
+    if (compressed_) {
+        using Outcome = WsInflater::Outcome;
+        const Outcome outcome = inflater_->unpack(payload, message_max_);
+        if (outcome != Outcome::text) {
+            return outcome == Outcome::too_big
+                       ? failure(k_too_big, "message too big")
+                       : failure(k_bad_text, "message is not well compressed");
+        }
+        payload = inflater_->text();
     }
     if (!is_utf8(payload)) {
         return failure(k_bad_text, "text is not UTF-8");

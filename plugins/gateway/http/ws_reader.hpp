@@ -10,6 +10,8 @@
 
 namespace tenon::http {
 
+class WsInflater;
+
 class WsReader {
 public:
     enum class Event {
@@ -29,7 +31,9 @@ public:
         std::size_t consumed = 0;  // bytes of the buffer
     };
 
-    explicit WsReader(std::size_t message_max_bytes) : message_max_{message_max_bytes} {}
+    // `inflater`: permessage-deflate has been agreed on; null: it has not.
+    explicit WsReader(std::size_t message_max_bytes, WsInflater* inflater = nullptr)
+        : message_max_{message_max_bytes}, inflater_{inflater} {}
 
     // One frame from the start of [data, data + size), which is changed in place.
     [[nodiscard]] Item next(char* data, std::size_t size);
@@ -38,6 +42,7 @@ private:
     struct Head {
         std::uint8_t opcode = 0;
         bool final = false;
+        bool compressed = false;
         std::size_t size = 0;  // of the head, mask included
         std::uint64_t payload = 0;
     };
@@ -46,10 +51,13 @@ private:
     [[nodiscard]] std::string_view
     check_head(const char* data, std::size_t size, std::uint16_t& code) const;
     [[nodiscard]] Item data_frame(const Head& head, std::string_view payload);
+    [[nodiscard]] Item whole_message(std::string_view payload);
     [[nodiscard]] static Item control_frame(const Head& head, std::string_view payload);
 
     const std::size_t message_max_;
+    WsInflater* const inflater_;
     bool in_message_ = false;
+    bool compressed_ = false;  // the message that is being read
     std::string message_;
 };
 

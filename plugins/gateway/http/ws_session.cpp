@@ -16,11 +16,12 @@ constexpr std::uint16_t k_no_status = 1005;
 
 }  // namespace
 
-WsSession::WsSession(Shared& shared, std::uint64_t connection, const Route& route)
+WsSession::WsSession(Shared& shared, std::uint64_t connection, const Route& route, bool deflate)
     : shared_{shared},
       connection_{connection},
+      deflate_{deflate},
       route_{route.ws, route.ctx, nullptr, route.handle},
-      reader_{shared.settings.ws_message_max_bytes},
+      reader_{shared.settings.ws_message_max_bytes, deflate ? &shared.inflater : nullptr},
       next_ping_ns_{shared.now_ns + shared.settings.ws_ping_interval_ms * k_ms},
       last_heard_ns_{shared.now_ns} {
     adjust(shared_.metrics.ws_connections, 1);
@@ -102,10 +103,13 @@ bool WsSession::within_rate() {
     return true;
 }
 
-tenon_status WsSession::send(tenon_ws_frame& frame) {
+tenon_status WsSession::send(tenon_ws_frame& given) {
     if (state_ != State::open) {
         return TENON_NOT_FOUND;
     }
+    tenon_ws_frame& frame =
+        deflate_ ? packed_frame(given, shared_.deflater, shared_.settings.ws_deflate_min_bytes)
+                 : given;
     if (output_.bytes() + frame.size > shared_.settings.ws_queue_max_bytes) {
         count(shared_.metrics.ws_slow_closed);
         output_.drop_unstarted();
@@ -114,6 +118,9 @@ tenon_status WsSession::send(tenon_ws_frame& frame) {
     }
     output_.push(frame);
     count(shared_.metrics.ws_frames);
+    if (&frame != &given) {
+        count(shared_.metrics.ws_compressed);
+    }
     return TENON_OK;
 }
 

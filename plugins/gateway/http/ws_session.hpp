@@ -17,7 +17,8 @@ namespace tenon::http {
 
 class WsSession {
 public:
-    WsSession(Shared& shared, std::uint64_t connection, const Route& route);
+    // `deflate`: permessage-deflate has been agreed on.
+    WsSession(Shared& shared, std::uint64_t connection, const Route& route, bool deflate);
     ~WsSession();
     WsSession(const WsSession&) = delete;
     WsSession& operator=(const WsSession&) = delete;
@@ -66,6 +67,7 @@ private:
 
     Shared& shared_;
     const std::uint64_t connection_;
+    const bool deflate_;
     Handler route_;
     WsReader reader_;
     FrameQueue output_;

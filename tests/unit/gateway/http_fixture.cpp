@@ -102,11 +102,12 @@ void Client::set_receive_buffer(int bytes) {
     setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
-std::string Client::upgrade(std::string_view path) {
+std::string Client::upgrade(std::string_view path, std::string_view headers) {
     send(
         "GET " + std::string{path} +
         " HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+        std::string{headers} + "\r\n"
     );
     return response();
 }
@@ -135,6 +136,7 @@ Client::Frame Client::frame() {
     const std::string head = read(2);
     Frame frame;
     frame.opcode = static_cast<unsigned char>(head[0]) & 0x0FU;
+    frame.compressed = (static_cast<unsigned char>(head[0]) & 0x40U) != 0;
     std::size_t size = static_cast<unsigned char>(head[1]);
     if (size >= 126) {
         const std::string more = read(size == 126 ? 2 : 8);

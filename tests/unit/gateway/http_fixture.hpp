@@ -35,12 +35,14 @@ public:
     // A small receive window, for slow readers; before the first read.
     void set_receive_buffer(int bytes);
     // Opens a WebSocket; returns the server's answer.
-    std::string upgrade(std::string_view path);
+    // `headers`: further lines, each with its line end.
+    std::string upgrade(std::string_view path, std::string_view headers = {});
     // One masked frame of a client.
     void send_frame(unsigned opcode, std::string_view payload, bool final = true);
 
     struct Frame {
         unsigned opcode = 0;
+        bool compressed = false;
         std::string payload;
     };
 
