@@ -2,7 +2,7 @@
 #include "plugins/gateway/binance/api.hpp"
 
 #include "plugins/gateway/binance/order_waits.hpp"
-#include "plugins/gateway/binance/signature.hpp"
+#include "plugins/gateway/binance/socket_reply.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -82,7 +82,8 @@ private:
 }  // namespace
 
 void Call::finish() const {
-    const std::size_t signature = endpoint.security == Security::none ? 0 : 3;
+    const bool is_signed = endpoint.security > Security::user_stream;
+    const std::size_t signature = is_signed ? 3 : 0;
     params.finish(endpoint.parameters_max + signature);
 }
 
@@ -92,6 +93,7 @@ Api::Api(const Services& services, const LimitSettings& limits, std::string_view
       weights_{weights_json},
       addresses_{limits},
       orders_{limits},
+      user_streams_{services.http, services.instruments, services.clock},
       started_real_ns_{services.clock->now_real_ns(services.clock.self)},
       waits_{std::make_unique<OrderWaits>()} {
     for (const Endpoint& endpoint : endpoints()) {
@@ -124,9 +126,14 @@ void Api::handle(const tenon_http_request& request) noexcept {
     ReplyTo to;
     to.handle = request.handle;
     to.remote = view(request.remote);
+    answer_errors(to, [&] { serve(request, to); });
+}
+
+// `to` is looked at after fn, which may have added what a failure costs.
+void Api::answer_errors(const ReplyTo& to, const std::function<void()>& fn) noexcept {
     try {
         try {
-            serve(request, to);
+            fn();
         } catch (const ApiError& error) {
             reply_error(to, error);
         } catch (const std::exception&) {
@@ -134,6 +141,11 @@ void Api::handle(const tenon_http_request& request) noexcept {
         }
     } catch (...) {
         // No memory even for the error's text.
+        if (to.connection != 0) {
+            (void
+            )services_.http->ws_close(services_.http.self, to.connection, 1'011, str("no memory"));
+            return;
+        }
         const tenon_http_response response{
             sizeof response,
             503,
@@ -142,16 +154,16 @@ void Api::handle(const tenon_http_request& request) noexcept {
             nullptr,
             0,
             TENON_HTTP_CLOSE};
-        services_.http->respond(services_.http.self, request.handle, &response);
+        services_.http->respond(services_.http.self, to.handle, &response);
     }
 }
 
 void Api::serve(const tenon_http_request& request, ReplyTo& to) {
-    count(requests_);
     const std::int64_t now =
         request.received_real_ns != 0 ? request.received_real_ns : now_real_ns();
     const Route* const route = find(view(request.method), view(request.path));
     if (route == nullptr) {
+        count(requests_);
         admit(to, 1, now, true);
         refuse_unknown(request, to);
         return;
@@ -160,23 +172,51 @@ void Api::serve(const tenon_http_request& request, ReplyTo& to) {
         params_.parse(view(request.query), form_of(request));
         to.micro = wants_micro(request);
     } catch (const ApiError&) {
+        count(requests_);
         admit(to, 1, now, true);
         throw;
     }
-    const std::uint32_t weight = route->weight->of(params_);
-    admit(to, weight, now, !route->weight->on_failure);
-    // From here on a failure costs what the success is spared.
-    to.weight = route->weight->on_failure ? route->weight : nullptr;
     to.market_data = route->endpoint->market_data;
-    if (!header(request, "x-mbx-sbe").empty()) {
+    const bool sbe = !header(request, "x-mbx-sbe").empty();
+    const Credential credential{
+        header(request, "x-mbx-apikey"),
+        signed_parts(view(request.query), view(request.body)),
+        false};
+    run(*route, credential, to, now, sbe);
+}
+
+void Api::handle(const SocketCall& request, ReplyTo to) noexcept {
+    answer_errors(to, [&] {
+        const Route* const route = find(request.method, request.path);
+        if (route == nullptr) {
+            throw errors::unknown();
+        }
+        params_.parse(request.form, {});
+        run(*route, request.credential, to, now_real_ns(), false);
+    });
+}
+
+void Api::run(
+    const Route& route,
+    const Credential& credential,
+    ReplyTo& to,
+    std::int64_t now,
+    bool sbe
+) {
+    count(requests_);
+    const std::uint32_t weight = route.weight->of(params_);
+    admit(to, weight, now, !route.weight->on_failure);
+    // From here on a failure costs what the success is spared.
+    to.weight = route.weight->on_failure ? route.weight : nullptr;
+    if (sbe) {
         throw ApiError{-1155, "SBE is not enabled."};
     }
-    Call call{request, *route->endpoint, params_, to, 0};
-    if (route->endpoint->security != Security::none) {
-        call.account = authenticate(call);
+    Call call{credential, *route.endpoint, params_, to, 0};
+    if (route.endpoint->security != Security::none) {
+        call.account = authenticate(credential, params_, route.endpoint->security).account;
         limit_key(call, weight);
     }
-    route->endpoint->handler(*this, call);
+    route.endpoint->handler(*this, call);
 }
 
 void Api::admit(const ReplyTo& to, std::uint32_t weight, std::int64_t now_real_ns, bool take) {
@@ -214,26 +254,41 @@ void Api::refuse_unknown(const tenon_http_request& request, const ReplyTo& to) {
     reply_error(to, ApiError{known_path ? 405U : 404U, -1020, errors::unsupported(what).what()});
 }
 
-std::uint64_t Api::authenticate(Call& call) const {
-    const std::string_view key = header(call.request, "x-mbx-apikey");
-    if (!is_key(key)) {
+tenon_identity Api::authenticate(const Credential& credential, Params& params, Security security)
+    const {
+    if (!is_key(credential.key)) {
         throw errors::key_format();
     }
-    const auto timestamp = call.params.integer("timestamp");
-    if (!timestamp) {
-        throw errors::mandatory("timestamp");
+    const auto& auth = services_.auth;
+    auto identity = sized<tenon_identity>();
+    tenon_status status = TENON_OK;
+    if (security == Security::user_stream) {
+        status = auth->identify(auth.self, str(credential.key), &identity);
+    } else {
+        const auto timestamp = params.integer("timestamp");
+        if (!timestamp) {
+            throw errors::mandatory("timestamp");
+        }
+        const auto window = params.text("recvWindow");
+        const bool session = credential.session && !params.peek("signature");
+        const std::string_view signature =
+            session ? std::string_view{} : params.mandatory("signature");
+        check_timestamp(
+            *timestamp,
+            window ? parse_window_us(*window) : k_default_window_us,
+            now_real_ns() / 1'000
+        );
+        // A session's key is looked up again: it may have been revoked.
+        status = session ? auth->identify(auth.self, str(credential.key), &identity)
+                         : auth->verify(
+                               auth.self,
+                               str(credential.key),
+                               credential.parts.parts.data(),
+                               credential.parts.count,
+                               str(signature),
+                               &identity
+                           );
     }
-    const auto window = call.params.text("recvWindow");
-    const std::string_view signature = call.params.mandatory("signature");
-    check_timestamp(
-        *timestamp, window ? parse_window_us(*window) : k_default_window_us, now_real_ns() / 1'000
-    );
-    const SignedParts parts = signed_parts(view(call.request.query), view(call.request.body));
-    tenon_identity identity{};
-    identity.size = sizeof identity;
-    const tenon_status status = services_.auth->verify(
-        services_.auth.self, str(key), parts.parts.data(), parts.count, str(signature), &identity
-    );
     if (status == TENON_DENIED) {
         throw errors::signature();
     }
@@ -244,11 +299,11 @@ std::uint64_t Api::authenticate(Call& call) const {
         throw status_error(status, nullptr);
     }
     const std::uint32_t needed =
-        call.endpoint.security == Security::trade ? TENON_PERMISSION_TRADE : TENON_PERMISSION_READ;
+        security == Security::trade ? TENON_PERMISSION_TRADE : TENON_PERMISSION_READ;
     if ((identity.permissions & needed) == 0) {
         throw errors::key_rejected();
     }
-    return identity.account;
+    return identity;
 }
 
 // What the operator lets one key do, whatever address it comes from. A cancel is counted when there
@@ -258,7 +313,7 @@ void Api::limit_key(const Call& call, std::uint32_t weight) const {
         return;
     }
     const tenon_throttle_claim claim{
-        services_.key_limit, std::max(weight, 1U), str(header(call.request, "x-mbx-apikey"))};
+        services_.key_limit, std::max(weight, 1U), str(call.credential.key)};
     std::int64_t retry_ns = 0;
     const tenon_status status = services_.throttle->take(
         services_.throttle.self, &claim, 1, services_.clock->now_ns(services_.clock.self), &retry_ns
@@ -274,6 +329,10 @@ void Api::limit_key(const Call& call, std::uint32_t weight) const {
 }
 
 void Api::reply(const ReplyTo& to, std::string_view body) {
+    if (to.connection != 0) {
+        socket_reply(to, 200, "result", body);
+        return;
+    }
     const std::int64_t now = now_real_ns();
     Headers headers;
     headers.add("cache-control", to.market_data ? std::string_view{market_data_cache_} : k_private);
@@ -301,6 +360,12 @@ void Api::reply_error(const ReplyTo& to, const ApiError& error) {
     const std::uint32_t used = to.weight != nullptr
                                    ? addresses_.charge(to.remote, to.weight->one, now)
                                    : addresses_.used(to.remote, now);
+    if (to.connection != 0) {
+        std::string text;
+        write_socket_error(text, error, now);
+        socket_reply(to, error.http_status(), "error", text);
+        return;
+    }
     Headers headers;
     headers.add("x-mbx-used-weight", used);
     headers.add("x-mbx-used-weight-1m", used);
@@ -343,6 +408,7 @@ void Api::on_execution(const tenon_execution_event* events, std::uint32_t count)
             }
         }
         waits_->on_execution(events, count);
+        user_streams_.on_execution(events, count);
     });
 }
 
@@ -363,6 +429,8 @@ Pending& Api::hold(const Call& call) {
     pending.to = call.to;
     pending.remote.assign(call.to.remote);
     pending.to.remote = pending.remote;
+    pending.id.assign(call.to.id);
+    pending.to.id = pending.id;
     pending.account = call.account;
     pending.single = false;
     pending.omit_zero = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The REST surface: finds the endpoint, applies limits, checks key, time and signature, runs the
-// handler and answers. Everything runs on reactor 0; nothing blocks.
+// The REST surface, and the WebSocket API's requests for the same: finds the endpoint, applies
+// limits, checks key, time and signature, runs the handler and answers. Everything runs on reactor
+// 0; nothing blocks.
 //
 // A handler answers during the call (reply) or holds a Pending that answers when the engine is
 // done.
@@ -11,6 +12,8 @@
 #include "plugins/gateway/binance/params.hpp"
 #include "plugins/gateway/binance/render.hpp"
 #include "plugins/gateway/binance/rendered.hpp"
+#include "plugins/gateway/binance/signature.hpp"
+#include "plugins/gateway/binance/user_streams.hpp"
 #include "plugins/gateway/binance/weights.hpp"
 
 #include <tenon/abi/auth.h>
@@ -43,7 +46,8 @@ class Api;
 class OrderWaits;
 struct Call;
 
-enum class Security : std::uint8_t { none, user_data, trade };
+// user_stream: an API key alone, without a signature.
+enum class Security : std::uint8_t { none, user_stream, user_data, trade };
 
 struct Endpoint {
     std::string_view method, path;
@@ -61,11 +65,28 @@ struct ReplyTo {
     bool micro = false;
     bool market_data = false;
     std::uint64_t order_count_of = 0;  // an account: the answer carries its order counts
+    std::uint64_t connection = 0;      // of the WebSocket API: the answer goes there
+    std::string_view id;               // of its request, as JSON
+    bool rate_limits = true;           // which its answer carries
+};
+
+// Who a request says that it is from.
+struct Credential {
+    std::string_view key;
+    SignedParts parts;     // what was signed
+    bool session = false;  // the connection has logged on with this key: no signature is needed
+};
+
+// A request of the WebSocket API, as REST's endpoint that does the same.
+struct SocketCall {
+    std::string_view method, path;
+    std::string_view form;  // parameters, percent-encoded
+    Credential credential;
 };
 
 // A request during its handler.
 struct Call {
-    const tenon_http_request& request;
+    const Credential& credential;
     const Endpoint& endpoint;
     Params& params;
     ReplyTo to;
@@ -79,7 +100,7 @@ struct Call {
 struct Pending {
     Api* api = nullptr;
     ReplyTo to;
-    std::string remote;  // what `to` has a view of: an answer may outlive its connection
+    std::string remote, id;  // what `to` has views of: an answer may outlive its connection
     std::uint64_t account = 0;
     ResponseType response = ResponseType::full;
     CommandKind command = CommandKind::new_order;
@@ -111,6 +132,18 @@ public:
 
     // Answers every request below its prefixes.
     void handle(const tenon_http_request& request) noexcept;
+    // The endpoint must be one of endpoints().
+    void handle(const SocketCall& request, ReplyTo to) noexcept;
+    // Runs `fn` and answers what it throws.
+    void answer_errors(const ReplyTo& to, const std::function<void()>& fn) noexcept;
+    // Takes weight of the address; throws ApiError 429 or 418 when there is none.
+    void admit(const ReplyTo& to, std::uint32_t weight, std::int64_t now_real_ns, bool take);
+    // Checks time, signature and permission, and marks their parameters as read.
+    [[nodiscard]] tenon_identity
+    authenticate(const Credential& credential, Params& params, Security security) const;
+
+    [[nodiscard]] UserStreams& user_streams() noexcept { return user_streams_; }
+
     // Follows orders, for the counts of unfilled ones and the accounts' last change.
     void on_execution(const tenon_execution_event* events, std::uint32_t count) noexcept;
 
@@ -190,8 +223,15 @@ private:
     [[nodiscard]] const Route* find(std::string_view method, std::string_view path) const noexcept;
     void serve(const tenon_http_request& request, ReplyTo& to);
     void refuse_unknown(const tenon_http_request& request, const ReplyTo& to);
-    void admit(const ReplyTo& to, std::uint32_t weight, std::int64_t now_real_ns, bool take);
-    [[nodiscard]] std::uint64_t authenticate(Call& call) const;
+    void
+    run(const Route& route, const Credential& credential, ReplyTo& to, std::int64_t now, bool sbe);
+    // The answer to a request of the WebSocket API.
+    void socket_reply(
+        const ReplyTo& to,
+        std::uint32_t status,
+        std::string_view name,
+        std::string_view body
+    );
     void limit_key(const Call& call, std::uint32_t weight) const;
 
     Services services_;
@@ -203,6 +243,8 @@ private:
     std::unordered_map<std::string_view, std::vector<Route>> routes_;  // by path
     Params params_;
     std::string buffer_;
+    std::string socket_text_;
+    UserStreams user_streams_;
     std::unordered_map<std::uint64_t, std::int64_t> updated_;  // by account
     std::int64_t started_real_ns_;
     std::uint32_t cdn_seconds_ = 0;

@@ -189,32 +189,4 @@ std::string control_error(int code, std::string_view message, std::string_view i
     return text;
 }
 
-std::string websocket_api_answer(std::string_view text) {
-    std::string id = "null";
-    std::string method = "The WebSocket API";
-    boost::system::error_code failed;
-    const json::value document = json::parse({text.data(), text.size()}, failed);
-    if (!failed && document.is_object()) {
-        (void)read_id(document.as_object(), id);
-        const json::value* const name = document.as_object().if_contains("method");
-        if (name != nullptr && name->is_string() && name->as_string().size() <= 60) {
-            method = name->as_string();
-        }
-    }
-    std::string out;
-    JsonWriter writer{out};
-    writer.raw("{")
-        .key("id")
-        .raw(id)
-        .field("status", 400)
-        .key("error")
-        .raw("{")
-        .field("code", -1020)
-        .field("msg", method + " is not supported by this server yet.")
-        .raw("}")
-        .key("rateLimits")
-        .raw("[]}");
-    return out;
-}
-
 }  // namespace tenon::binance

@@ -35,7 +35,4 @@ struct ControlRequest {
 // {"error":{"code":…,"msg":…},"id":…}
 [[nodiscard]] std::string control_error(int code, std::string_view message, std::string_view id);
 
-// The answer to any request of the WebSocket API, which is not served yet.
-[[nodiscard]] std::string websocket_api_answer(std::string_view text);
-
 }  // namespace tenon::binance

@@ -3,6 +3,7 @@
 #include "plugins/gateway/binance/api.hpp"
 #include "plugins/gateway/binance/order_waits.hpp"
 #include "plugins/gateway/binance/settings.hpp"
+#include "plugins/gateway/binance/socket_api.hpp"
 #include "plugins/gateway/binance/streams.hpp"
 
 #include <tenon/plugin.hpp>
@@ -55,6 +56,7 @@ public:
                 api_->set(settings.limits);
                 api_->set_cdn_seconds(settings.cdn_seconds);
                 streams_->set(settings.streams);
+                sockets_->set(settings.streams);
             });
         }
         settings_ = std::move(settings);
@@ -74,6 +76,7 @@ public:
         api_->set_cdn_seconds(settings_.cdn_seconds);
         streams_.emplace(services_, api_->addresses(), settings_.streams);
         streams_->on_first_connection([this] { arm_tick(); });
+        sockets_.emplace(*api_, settings_.streams);
         api_->on_wait([this] { arm_tick(); });
         count_with_metrics();
         check_call(
@@ -112,7 +115,10 @@ public:
 
     // Returns when nothing waits for the engine any more, or at the deadline.
     void drain(std::int64_t deadline_ns) override {
-        call_on_reactor(exec_, 0, [&] { streams_->announce_shutdown(); });
+        call_on_reactor(exec_, 0, [&] {
+            streams_->announce_shutdown();
+            sockets_->announce_shutdown();
+        });
         wait_until_idle(deadline_ns);
     }
 
@@ -184,44 +190,59 @@ private:
         void** user
     ) noexcept {
         return guard(nullptr, [&] {
+            auto& plugin = *static_cast<BinancePlugin*>(ctx);
             StreamConnection* made = nullptr;
             const tenon_status status =
-                static_cast<Streams*>(ctx)->open(connection, *request, combined, &made);
+                plugin.streams_->open(connection, *request, combined, &made);
             *user = made;
+            if (status == TENON_OK) {
+                follow_listen_keys(*plugin.api_, connection, *request, combined);
+            }
             return status;
         });
     }
 
     static void on_text(void* ctx, std::uint64_t, void* user, tenon_str message) noexcept {
         (void)guard(nullptr, [&] {
-            static_cast<Streams*>(ctx)->text(*static_cast<StreamConnection*>(user), view(message));
+            auto& plugin = *static_cast<BinancePlugin*>(ctx);
+            plugin.streams_->text(*static_cast<StreamConnection*>(user), view(message));
         });
     }
 
-    static void on_close(void* ctx, std::uint64_t, void* user) noexcept {
-        static_cast<Streams*>(ctx)->close(*static_cast<StreamConnection*>(user));
+    static void on_close(void* ctx, std::uint64_t connection, void* user) noexcept {
+        auto& plugin = *static_cast<BinancePlugin*>(ctx);
+        plugin.api_->user_streams().drop(connection);
+        plugin.streams_->close(*static_cast<StreamConnection*>(user));
     }
 
-    static tenon_status
-    on_api_open(void*, std::uint64_t, const tenon_http_request*, void** user) noexcept {
-        *user = nullptr;
-        return TENON_OK;
-    }
-
-    static void
-    on_api_text(void* ctx, std::uint64_t connection, void*, tenon_str message) noexcept {
-        const auto& http = static_cast<BinancePlugin*>(ctx)->services_.http;
-        (void)guard(nullptr, [&] {
-            tenon_ws_frame* const frame =
-                http->frame(http.self, str(websocket_api_answer(view(message))));
-            if (frame != nullptr) {
-                (void)http->ws_send(http.self, connection, frame);
-                http->frame_release(http.self, frame);
+    static tenon_status on_api_open(
+        void* ctx,
+        std::uint64_t connection,
+        const tenon_http_request* request,
+        void** user
+    ) noexcept {
+        return guard(nullptr, [&] {
+            auto& plugin = *static_cast<BinancePlugin*>(ctx);
+            SocketConnection* made = nullptr;
+            const tenon_status status = plugin.sockets_->open(connection, *request, &made);
+            *user = made;
+            if (status == TENON_OK) {
+                plugin.arm_tick();
             }
+            return status;
         });
     }
 
-    static void on_api_close(void*, std::uint64_t, void*) noexcept {}
+    static void on_api_text(void* ctx, std::uint64_t, void* user, tenon_str message) noexcept {
+        (void)guard(nullptr, [&] {
+            auto& plugin = *static_cast<BinancePlugin*>(ctx);
+            plugin.sockets_->text(*static_cast<SocketConnection*>(user), view(message));
+        });
+    }
+
+    static void on_api_close(void* ctx, std::uint64_t, void* user) noexcept {
+        static_cast<BinancePlugin*>(ctx)->sockets_->close(*static_cast<SocketConnection*>(user));
+    }
 
     static void on_tick(void* ctx) noexcept {
         auto& plugin = *static_cast<BinancePlugin*>(ctx);
@@ -231,8 +252,14 @@ private:
         (void)guard(nullptr, [&] {
             plugin.api_->waits().give_up(clock->now_real_ns(clock.self), false);
         });
+        (void)guard(nullptr, [&] {
+            plugin.sockets_->tick(clock->now_real_ns(clock.self));
+            plugin.api_->user_streams().tick(clock->now_real_ns(clock.self));
+        });
         plugin.publish_metrics();
-        if (plugin.streams_->connection_count() > 0 || plugin.api_->waits().size() > 0) {
+        if (plugin.streams_->connection_count() > 0 || plugin.sockets_->connection_count() > 0 ||
+            plugin.api_->waits().size() > 0 ||
+            plugin.api_->user_streams().listen_keys().size() > 0) {
             plugin.arm_tick();
         }
     }
@@ -270,18 +297,18 @@ private:
         static constexpr tenon_ws_handler k_api{
             sizeof(tenon_ws_handler), 0, &on_api_open, &on_api_text, &on_api_close};
         // ccxt takes a URL for spot when it has "/stream" in it: hence the aliases.
-        mount_ws("/ws", k_raw, &*streams_);
-        mount_ws("/ws/<tail>", k_raw, &*streams_);
-        mount_ws("/stream/ws", k_raw, &*streams_);
-        mount_ws("/stream/ws/<tail>", k_raw, &*streams_);
-        mount_ws("/stream", k_combined, &*streams_);
-        mount_ws("/ws-api/v3", k_api, this);
+        mount_ws("/ws", k_raw);
+        mount_ws("/ws/<tail>", k_raw);
+        mount_ws("/stream/ws", k_raw);
+        mount_ws("/stream/ws/<tail>", k_raw);
+        mount_ws("/stream", k_combined);
+        mount_ws("/ws-api/v3", k_api);
     }
 
-    void mount_ws(std::string_view path, const tenon_ws_handler& handler, void* ctx) {
+    void mount_ws(std::string_view path, const tenon_ws_handler& handler) {
         std::uint64_t handle = 0;
         check_call(
-            services_.http->mount_ws(services_.http.self, str(path), &handler, ctx, &handle), path
+            services_.http->mount_ws(services_.http.self, str(path), &handler, this, &handle), path
         );
         mounts_.push_back(handle);
     }
@@ -318,6 +345,10 @@ private:
             "tenon_binance_depth_gaps_total",
             "Differences of a book that a slow reader did not get, as its update ids show"
         );
+        api_connections_ =
+            gauge("tenon_binance_api_connections", "Connections of the WebSocket API");
+        followers_ = gauge("tenon_binance_user_streams", "Subscriptions of accounts' events");
+        user_events_ = counter("tenon_binance_user_events_total", "Events of accounts handed out");
     }
 
     // On every tick, the last one after the last connection went included.
@@ -335,6 +366,9 @@ private:
         set(frames_, counts.frames);
         set(conflated_, counts.conflated);
         set(depth_gaps_, counts.depth_gaps);
+        set(api_connections_, sockets_->connection_count());
+        set(followers_, api_->user_streams().size());
+        set(user_events_, api_->user_streams().events_sent());
     }
 
     void wait_until_idle(std::int64_t deadline_ns) {
@@ -375,7 +409,11 @@ private:
     std::int64_t* slow_ = nullptr;
     std::uint64_t* conflated_ = nullptr;
     std::uint64_t* depth_gaps_ = nullptr;
+    std::int64_t* api_connections_ = nullptr;
+    std::int64_t* followers_ = nullptr;
+    std::uint64_t* user_events_ = nullptr;
     std::optional<Streams> streams_;
+    std::optional<SocketApi> sockets_;
 };
 
 }  // namespace

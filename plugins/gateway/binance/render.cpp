@@ -32,11 +32,6 @@ constexpr std::array<std::string_view, TENON_INTERVAL_COUNT> k_intervals{
     return id == 0 ? -1 : static_cast<std::int64_t>(id);
 }
 
-// What a client asked for; a market order by quote quantity has what it got.
-[[nodiscard]] std::int64_t shown_quantity(const tenon_order& order) noexcept {
-    return order.quantity != 0 ? order.quantity : order.filled_quantity;
-}
-
 void write_amounts(JsonWriter& json, const Market& market, const tenon_order& order) {
     const tenon_instrument& i = *market.instrument;
     json.field("price", order.price, i.price_scale)
@@ -52,6 +47,10 @@ void write_kind(JsonWriter& json, const tenon_order& order) {
 }
 
 }  // namespace
+
+std::int64_t shown_quantity(const tenon_order& order) noexcept {
+    return order.quantity != 0 ? order.quantity : order.filled_quantity;
+}
 
 Market market_of(Service<tenon_instruments_1> instruments, std::uint32_t instrument) {
     const tenon_instrument* const found = instruments->instrument(instruments.self, instrument);
@@ -96,7 +95,14 @@ std::string_view time_in_force_name(std::uint32_t time_in_force) noexcept {
 
 std::string_view order_status_name(std::uint32_t status) noexcept {
     constexpr std::array<std::string_view, 8> k_names{
-        "NEW", "NEW", "NEW", "PARTIALLY_FILLED", "FILLED", "CANCELED", "EXPIRED", "REJECTED"};
+        "PENDING_NEW",
+        "PENDING_NEW",
+        "NEW",
+        "PARTIALLY_FILLED",
+        "FILLED",
+        "CANCELED",
+        "EXPIRED",
+        "REJECTED"};
     return status < k_names.size() ? k_names[status] : k_names[0];
 }
 
@@ -308,9 +314,13 @@ void write_order(JsonWriter& json, const Market& market, const tenon_order& orde
         .field("icebergQty", 0, 0)
         .time_field("time", order.created_real_ns)
         .time_field("updateTime", order.updated_real_ns)
-        .field("isWorking", true)
-        .time_field("workingTime", order.created_real_ns)
-        .field("origQuoteOrderQty", order.quote_quantity, market.quote->scale)
+        .field("isWorking", order.status != TENON_STATUS_PENDING_NEW);
+    if (order.status == TENON_STATUS_PENDING_NEW) {
+        json.field("workingTime", -1);
+    } else {
+        json.time_field("workingTime", order.created_real_ns);
+    }
+    json.field("origQuoteOrderQty", order.quote_quantity, market.quote->scale)
         .field("selfTradePreventionMode", "NONE")
         .raw("}");
 }

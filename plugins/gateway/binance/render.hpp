@@ -26,6 +26,9 @@ struct Market {
     [[nodiscard]] std::uint32_t id() const noexcept { return instrument->id; }
 };
 
+// What a client asked for; a market order by quote quantity has what it got.
+[[nodiscard]] std::int64_t shown_quantity(const tenon_order& order) noexcept;
+
 // Throws ApiError -1121 when there is no such instrument.
 [[nodiscard]] Market market_of(Service<tenon_instruments_1> instruments, std::uint32_t instrument);
 [[nodiscard]] Market market_of(Service<tenon_instruments_1> instruments, std::string_view symbol);
@@ -33,7 +36,8 @@ struct Market {
 [[nodiscard]] std::string_view side_name(std::uint32_t side) noexcept;
 [[nodiscard]] std::string_view order_type_name(std::uint32_t type) noexcept;
 [[nodiscard]] std::string_view time_in_force_name(std::uint32_t time_in_force) noexcept;
-// PENDING_NEW is NEW to a client: the order is accepted and works as soon as the venue has it.
+// PENDING_NEW: the venue has not said whether it has the order. It is not NEW, which would say that
+// it works.
 [[nodiscard]] std::string_view order_status_name(std::uint32_t status) noexcept;
 [[nodiscard]] std::string_view instrument_status_name(std::uint32_t status) noexcept;
 [[nodiscard]] std::string_view interval_name(std::uint32_t interval) noexcept;

@@ -18,6 +18,11 @@ void open_orders(Api& api, Call& call);
 void all_orders(Api& api, Call& call);
 void my_trades(Api& api, Call& call);
 
+// rest_user_stream.cpp
+void listen_key_create(Api& api, Call& call);
+void listen_key_prolong(Api& api, Call& call);
+void listen_key_remove(Api& api, Call& call);
+
 // rest_account.cpp
 void account(Api& api, Call& call);
 void account_commission(Api& api, Call& call);

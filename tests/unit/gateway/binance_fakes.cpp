@@ -2,6 +2,7 @@
 #include "tests/unit/gateway/binance_fakes.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace tenon::test {
 namespace {
@@ -332,14 +333,23 @@ struct FakeBinanceWorld::Tables {
         nullptr,
         nullptr};
 
-    // ---- auth: key "reader" may read, "trader" everything; signature "good" fits
-    static tenon_status identify(void*, tenon_str key, tenon_identity* out) {
-        out->account = k_account;
-        out->permissions = TENON_PERMISSION_READ;
-        if (view(key) == "trader") {
+    // ---- auth: key "reader" may read, "trader" and "edwards" everything, "other" is of the next
+    // account, "blind" may trade alone; signature "good" fits
+    static tenon_status identify(void* self, tenon_str key, tenon_identity* out) {
+        const std::string_view name = view(key);
+        if (name == world(self).revoked_key) {
+            return TENON_NOT_FOUND;
+        }
+        out->account = name == "other" ? k_account + 1 : k_account;
+        out->key_kind = name == "edwards" ? TENON_KEY_ED25519 : TENON_KEY_HMAC_SHA256;
+        out->permissions = name == "blind" ? 0 : TENON_PERMISSION_READ;
+        if (name == "trader" || name == "edwards" || name == "blind") {
             out->permissions |= TENON_PERMISSION_TRADE;
         }
-        return view(key) == "trader" || view(key) == "reader" ? TENON_OK : TENON_NOT_FOUND;
+        constexpr std::array<std::string_view, 5> k_known{
+            "trader", "reader", "edwards", "other", "blind"};
+        return std::find(k_known.begin(), k_known.end(), name) != k_known.end() ? TENON_OK
+                                                                                : TENON_NOT_FOUND;
     }
 
     static tenon_status verify(

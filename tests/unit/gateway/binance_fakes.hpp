@@ -111,6 +111,7 @@ public:
         std::string params = {}
     );
 
+    std::string revoked_key;
     std::string signed_payload;  // what the last verify saw, parts joined
 
 private:

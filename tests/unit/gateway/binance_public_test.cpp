@@ -265,8 +265,8 @@ TEST_CASE("what is not supported says so", "[binance][T6]") {
     );
     const auto method = f.send(f.api, "PUT", "/api/v3/ping");
     CHECK(f.answers[method].status == 405);
-    const auto key = f.send(f.api, "POST", "/api/v3/userDataStream");
-    CHECK(f.answers[key].status == 404);
+    const auto oco = f.send(f.api, "POST", "/api/v3/orderList/oco");
+    CHECK(f.answers[oco].status == 404);
     const auto sbe = f.send(f.api, "GET", "/api/v3/ping", {}, {{"x-mbx-sbe", "3:4"}});
     CHECK(f.answers[sbe].body == R"({"code":-1155,"msg":"SBE is not enabled."})");
 }

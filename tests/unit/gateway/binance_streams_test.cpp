@@ -97,14 +97,6 @@ TEST_CASE("control messages are answered as Binance does", "[binance][T6]") {
     }
 }
 
-TEST_CASE("the WebSocket API says that it is not there yet", "[binance][T6]") {
-    CHECK(
-        websocket_api_answer(R"({"id":"7","method":"order.place","params":{}})") ==
-        R"({"id":"7","status":400,"error":{"code":-1020,"msg":"order.place is not supported by this server yet."},"rateLimits":[]})"
-    );
-    CHECK(websocket_api_answer("}").find(R"("id":null,"status":400)") != std::string::npos);
-}
-
 TEST_CASE("trades, aggregates and best prices are sent as they happen", "[binance][T6]") {
     Fixture f;
     const auto c = f.connect("btcusdt@trade/btcusdt@aggTrade/btcusdt@bookTicker");

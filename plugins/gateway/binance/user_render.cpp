@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/gateway/binance/user_render.hpp"
+
+#include "plugins/gateway/binance/errors.hpp"
+
+namespace tenon::binance {
+namespace {
+
+// Room for 65,536 events of one command; ids rise over restarts, since sequence numbers do.
+[[nodiscard]] std::uint64_t execution_id(const tenon_execution_event& event) noexcept {
+    return (event.sequence << 16U) + event.index;
+}
+
+[[nodiscard]] std::string_view
+execution_type(const tenon_execution_event& event, const tenon_order& order) noexcept {
+    if (event.trade != nullptr) {
+        return "TRADE";
+    }
+    switch (order.status) {
+        case TENON_STATUS_NEW:
+            return "NEW";
+        case TENON_STATUS_CANCELED:
+            return "CANCELED";
+        case TENON_STATUS_REJECTED:
+            return "REJECTED";
+        default:
+            return "EXPIRED";  // also of a market order whose last bit of money buys nothing
+    }
+}
+
+[[nodiscard]] std::string reason(const tenon_order& order) {
+    if (order.status != TENON_STATUS_REJECTED) {
+        return "NONE";
+    }
+    return std::string{reject_error(order.reject, CommandKind::new_order).message()};
+}
+
+[[nodiscard]] const tenon_asset*
+asset_of(Service<tenon_instruments_1> instruments, std::uint32_t id) {
+    return instruments->asset(instruments.self, id);
+}
+
+void write_fill(
+    JsonWriter& json,
+    const Market& market,
+    const tenon_trade* trade,
+    const tenon_asset* fee_asset
+) {
+    const tenon_instrument& i = *market.instrument;
+    json.field("L", trade == nullptr ? 0 : trade->price, i.price_scale);
+    if (trade == nullptr || fee_asset == nullptr) {
+        json.raw(R"(,"n":"0","N":null)");
+    } else {
+        json.field("n", trade->fee, fee_asset->scale).field("N", view(fee_asset->name));
+    }
+}
+
+}  // namespace
+
+bool is_reported(const tenon_execution_event& event) noexcept {
+    return event.kind == TENON_EVENT_ORDER && event.order != nullptr &&
+           event.order->status != TENON_STATUS_PENDING_NEW;
+}
+
+void write_execution_report(
+    JsonWriter& json,
+    Service<tenon_instruments_1> instruments,
+    const tenon_execution_event& event,
+    const tenon_order& order
+) {
+    const Market market = market_of(instruments, order.instrument);
+    const tenon_instrument& i = *market.instrument;
+    const int quote = market.quote->scale;
+    const tenon_trade* const trade = event.trade;
+    const bool canceled =
+        order.status == TENON_STATUS_CANCELED && order.cancel_client_id.length > 0;
+    const bool open =
+        order.status == TENON_STATUS_NEW || order.status == TENON_STATUS_PARTIALLY_FILLED;
+    json.raw("{")
+        .field("e", "executionReport")
+        .time_field("E", event.time_real_ns)
+        .field("s", market.symbol())
+        .field("c", text_of(canceled ? order.cancel_client_id : order.client_id))
+        .field("S", side_name(order.side))
+        .field("o", order_type_name(order.type))
+        .field("f", time_in_force_name(order.time_in_force))
+        .field("q", shown_quantity(order), i.quantity_scale)
+        .field("p", order.price, i.price_scale)
+        .field("P", 0, 0)
+        .field("F", 0, 0)
+        .field("g", -1)
+        .field("C", canceled ? text_of(order.client_id) : std::string_view{})
+        .field("x", execution_type(event, order))
+        .field("X", order_status_name(order.status))
+        .field("r", reason(order))
+        .field("i", order.order_id)
+        .field("l", trade == nullptr ? 0 : trade->quantity, i.quantity_scale)
+        .field("z", order.filled_quantity, i.quantity_scale);
+    write_fill(
+        json, market, trade, trade == nullptr ? nullptr : asset_of(instruments, trade->fee_asset)
+    );
+    json.time_field("T", event.time_real_ns)
+        .field("t", trade == nullptr ? -1 : static_cast<std::int64_t>(trade->trade_id))
+        .field("I", execution_id(event))
+        .field("w", open)
+        .field("m", trade != nullptr && trade->is_maker != 0)
+        .field("M", false)
+        .time_field("O", order.created_real_ns)
+        .field("Z", order.filled_quote, quote)
+        .field("Y", trade == nullptr ? 0 : trade->quote_amount, quote)
+        .field("Q", order.quote_quantity, quote)
+        .time_field("W", order.created_real_ns)
+        .field("V", "NONE")
+        .raw("}");
+}
+
+void write_account_position(
+    JsonWriter& json,
+    Service<tenon_instruments_1> instruments,
+    std::span<const tenon_balance> balances,
+    std::int64_t time_real_ns
+) {
+    json.raw("{")
+        .field("e", "outboundAccountPosition")
+        .time_field("E", time_real_ns)
+        .time_field("u", time_real_ns)
+        .key("B")
+        .raw("[");
+    for (const tenon_balance& balance : balances) {
+        if (const tenon_asset* const asset = asset_of(instruments, balance.asset)) {
+            json.next()
+                .raw("{")
+                .field("a", view(asset->name))
+                .field("f", balance.free, asset->scale)
+                .field("l", balance.locked, asset->scale)
+                .raw("}");
+        }
+    }
+    json.raw("]}");
+}
+
+void write_balance_update(
+    JsonWriter& json,
+    Service<tenon_instruments_1> instruments,
+    const tenon_execution_event& event,
+    std::uint64_t account
+) {
+    const tenon_ledger_entry& entry = *event.ledger;
+    const tenon_asset* const asset = asset_of(instruments, entry.asset);
+    json.raw("{")
+        .field("e", "balanceUpdate")
+        .time_field("E", event.time_real_ns)
+        .field("a", asset == nullptr ? std::string_view{} : view(asset->name))
+        .field(
+            "d",
+            entry.to == account ? entry.amount : -entry.amount,
+            asset == nullptr ? 8 : asset->scale
+        )
+        .time_field("T", event.time_real_ns)
+        .raw("}");
+}
+
+void write_bare_event(JsonWriter& json, std::string_view name, std::int64_t time_real_ns) {
+    json.raw("{").field("e", name).time_field("E", time_real_ns).raw("}");
+}
+
+}  // namespace tenon::binance
