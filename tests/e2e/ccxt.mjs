@@ -13,7 +13,7 @@ export async function exchange(server, key = undefined, pro = false) {
         private: `${server.http}/api/v3`,
         v1: `${server.http}/api/v1`,
         sapi: `${server.http}/sapi/v1`,
-        ws: { spot: `${server.ws}/stream/ws` },
+        ws: { spot: `${server.ws}/stream/ws`, 'ws-api': { spot: `${server.ws}/ws-api/v3` } },
       },
     },
     options: { fetchMarkets: { types: ['spot'] } },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rows T4 and T9: orders at an exchange over the network. The exchange is a second server with its
-// own book; it serves no user stream, so that everything comes from answers and questions.
+// own book and user stream.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
