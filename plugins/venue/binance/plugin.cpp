@@ -248,6 +248,14 @@ OrderVenue::Links BinancePlugin::order_links(Service<tenon_clock_1> clock) {
         log_.warn(event, {{"detail", detail}});
     };
     links.watch = [this](const OrderTable& table, const Desk& desk) { watch_orders(table, desk); };
+    links.balances = [this](const BalanceWatch& balances, const std::string& text) {
+        order_metrics_.set(balances);
+        set_health(
+            "balances",
+            text.empty(),
+            text.empty() ? text : "the exchange account differs from what is booked here: " + text
+        );
+    };
     return links;
 }
 
@@ -260,6 +268,7 @@ void BinancePlugin::bind_orders(OrderVenue::Links links) {
     desk.recv_window_ms = settings_->recv_window_ms;
     desk.absence_margin_ms = settings_->absence_margin_ms;
     desk.compare_ns = settings_->compare_ns;
+    desk.balances_ns = settings_->balances_ns;
     orders_.bind(std::move(links), settings_->order_tag, desk);
 }
 

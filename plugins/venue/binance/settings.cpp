@@ -114,7 +114,8 @@ BinanceSettings::BinanceSettings(const Settings& settings, const std::string& fo
       order_tag{settings.get<std::string>("order_tag")},
       order_timeout_ns{settings.get<std::int64_t>("order_timeout_ms") * k_ms_ns},
       absence_margin_ms{settings.get<std::int64_t>("absence_margin_ms")},
-      compare_ns{settings.get<std::int64_t>("compare_s") * k_second_ns} {
+      compare_ns{settings.get<std::int64_t>("compare_s") * k_second_ns},
+      balances_ns{settings.get("balances_s", std::int64_t{60}) * k_second_ns} {
     for (const net::Url* const url : {&rest_url, &stream_url}) {
         if (url->path != "/") {
             throw Error{TENON_INVALID, "rest_url and stream_url end with the port"};

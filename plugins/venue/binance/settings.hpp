@@ -27,7 +27,7 @@ struct BinanceSettings {
     std::string depth_limit;
     std::uint64_t fill_max;
     std::string order_tag;
-    std::int64_t order_timeout_ns, absence_margin_ms, compare_ns;
+    std::int64_t order_timeout_ns, absence_margin_ms, compare_ns, balances_ns;
 };
 
 // The exchange's own description, GET /api/v3/exchangeInfo.

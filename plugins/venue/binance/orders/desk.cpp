@@ -155,6 +155,14 @@ std::size_t Desk::unknown_now() const {
     ));
 }
 
+bool Desk::quiet() const {
+    return outbox_.empty() && std::all_of(tracks_.begin(), tracks_.end(), [](const auto& entry) {
+               const Track& track = entry.second;
+               return track.send == SendPhase::settled && track.cancel == CancelPhase::none &&
+                      !track.asking && track.ask_ns == k_never;
+           });
+}
+
 Desk::Track* Desk::find(std::uint64_t order_id) {
     const auto found = tracks_.find(order_id);
     return found == tracks_.end() ? nullptr : &found->second;

@@ -50,6 +50,7 @@ struct DeskSettings {
     std::int64_t pause_max_ns = 15'000'000'000;
     std::int64_t compare_ns = 60'000'000'000;       // openOrders, while the user stream is up
     std::int64_t compare_blind_ns = 5'000'000'000;  // and while it is not
+    std::int64_t balances_ns = 0;                   // between looks at the balances; 0: none
 };
 
 struct DeskCounts {
@@ -116,6 +117,9 @@ public:
     [[nodiscard]] std::size_t unknown_now() const;
 
     [[nodiscard]] bool stream_up() const noexcept { return stream_up_; }
+
+    // Nothing is under way: no request waits for its answer, and nothing is unknown.
+    [[nodiscard]] bool quiet() const;
 
 private:
     // One moment by both clocks: the exchange's as it is estimated, which may be corrected, and our

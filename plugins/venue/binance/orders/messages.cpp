@@ -331,6 +331,37 @@ std::optional<Fill> read_trade(const Json& row, const Market& market, const List
     );
 }
 
+std::optional<std::map<std::uint32_t, std::int64_t>>
+read_balances(const Json& account, const Listing& listing) {
+    const Json* const rows = member(account, "balances", Json::Kind::array);
+    if (rows == nullptr) {
+        return std::nullopt;
+    }
+    std::map<std::uint32_t, std::int64_t> out;
+    for (const Json& row : rows->items()) {
+        const std::optional<Asset> asset = listing.asset(text_of(row, "asset"));
+        if (!asset) {
+            continue;
+        }
+        std::int64_t total = 0;
+        for (const std::string_view part : {"free", "locked"}) {
+            std::string amount = text_of(row, part);
+            const std::size_t point = amount.find('.');
+            if (point != std::string::npos) {
+                const auto scale = static_cast<std::size_t>(asset->scale);
+                amount.resize(std::min(amount.size(), scale == 0 ? point : point + 1 + scale));
+            }
+            const ParsedDecimal parsed = parse_decimal(amount, asset->scale);
+            if (!parsed || parsed.value < 0 ||
+                __builtin_add_overflow(total, parsed.value, &total)) {
+                return std::nullopt;
+            }
+        }
+        out[asset->id] = total;
+    }
+    return out;
+}
+
 std::optional<Json> read_json(std::string_view text) {
     try {
         return Json::parse(text);

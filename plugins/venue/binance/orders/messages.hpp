@@ -14,6 +14,7 @@
 #include <tenon/json.hpp>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -64,6 +65,11 @@ struct Told {
 // A row of myTrades.
 [[nodiscard]] std::optional<Fill>
 read_trade(const Json& row, const Market& market, const Listing& listing);
+
+// The answer to GET /api/v3/account: free and locked together, by asset; assets that are not listed
+// here are left out, digits beyond an asset's scale cut off. Empty: it cannot be read.
+[[nodiscard]] std::optional<std::map<std::uint32_t, std::int64_t>>
+read_balances(const Json& account, const Listing& listing);
 
 // What the answer to a new order is worth.
 struct Verdict {

@@ -2,6 +2,7 @@
 // Metrics of the order side. Reactor 0.
 #pragma once
 
+#include "plugins/venue/binance/orders/balance_watch.hpp"
 #include "plugins/venue/binance/orders/desk.hpp"
 
 #include <tenon/metrics.hpp>
@@ -33,6 +34,13 @@ public:
         foreign_ = metrics.gauge(
             "tenon_exchange_orders_foreign", "Open orders of others on the same account"
         );
+        differences_ = metrics.gauge(
+            "tenon_exchange_balance_differences",
+            "Assets of which the exchange account has more or less than is booked here"
+        );
+        compared_ = metrics.counter(
+            "tenon_exchange_balances_compared_total", "Times the balances were compared"
+        );
     }
 
     void set(const OrderTable& table, const Desk& desk) {
@@ -46,6 +54,11 @@ public:
         );
         put(unknown_, desk.unknown_now());
         put(foreign_, counts.foreign);
+    }
+
+    void set(const BalanceWatch& balances) {
+        put(differences_, balances.differences().size());
+        add(compared_, balances.compared(), compared_before_);
     }
 
 private:
@@ -64,6 +77,9 @@ private:
     std::uint64_t alarms_before_ = 0;
     Gauge unknown_;
     Gauge foreign_;
+    Gauge differences_;
+    Counter compared_;
+    std::uint64_t compared_before_ = 0;
 };
 
 }  // namespace tenon::binance_venue

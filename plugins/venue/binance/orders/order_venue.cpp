@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/venue/binance/orders/order_venue.hpp"
 
+#include <tenon/decimal.hpp>
+
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace tenon::binance_venue {
@@ -86,6 +90,11 @@ void OrderVenue::open_desk() {
     desk_ = std::make_unique<Desk>(
         *table_, *listing_, *ids_, *links_.rest, settings_, std::move(hooks)
     );
+    alive_ = std::make_shared<char>();
+    balances_ = {};
+    asking_balances_ = false;
+    balances_due_ns_ =
+        settings_.balances_ns == 0 ? Desk::k_never : links_.clock->now_ns(links_.clock.self);
     desk_->start();
     links_.stream->open(*desk_);
     wake();
@@ -100,6 +109,7 @@ void OrderVenue::close_desk() noexcept {
         if (desk_) {
             links_.stream->close();
             desk_.reset();
+            alive_.reset();
         }
     });
 }
@@ -110,6 +120,7 @@ void OrderVenue::wake() {
         return;
     }
     arm(desk_->tick());
+    ask_balances();
     if (links_.watch) {
         links_.watch(*table_, *desk_);
     }
@@ -160,11 +171,32 @@ void OrderVenue::cancel(std::uint64_t order_id, std::uint32_t, std::int64_t, Rep
     }
 }
 
+// What is applied while the exchange is watched is what its balances should show.
 void OrderVenue::apply(std::string_view evidence, std::int64_t, Reports& out) {
-    const std::uint64_t order_id = table_->apply(evidence, out);
-    if (desk_) {
-        desk_->applied(order_id);
+    if (!desk_) {
+        (void)table_->apply(evidence, out);
+        return;
     }
+
+    struct Both {
+        OrderVenue& venue;
+        Reports& out;
+        std::optional<tenon_venue_order> order;
+    } both{*this, out, std::nullopt};
+
+    const std::optional<Evidence> read = decode(evidence);
+    if (read && std::holds_alternative<OrderNews>(*read)) {
+        const BookedOrder* const booked = table_->find(std::get<OrderNews>(*read).order_id);
+        both.order = booked != nullptr ? std::optional{booked->order} : std::nullopt;
+    }
+    Reports reports{{&both, [](void* ctx, const tenon_venue_report* report) {
+                         auto& to = *static_cast<Both*>(ctx);
+                         if (to.order) {
+                             to.venue.book(*to.order, *report);
+                         }
+                         to.out.put(*report);
+                     }}};
+    desk_->applied(table_->apply(evidence, reports));
 }
 
 void OrderVenue::durable() {

@@ -6,6 +6,7 @@
 // not sent, and between the engine's live() and the first turn after it they are unavailable.
 #pragma once
 
+#include "plugins/venue/binance/orders/balance_watch.hpp"
 #include "plugins/venue/binance/orders/desk.hpp"
 
 #include <tenon/abi/host.h>
@@ -48,6 +49,9 @@ public:
         std::function<void(std::string_view event, std::string_view detail)> warn;
         // After every change, for metrics and health. May be empty.
         std::function<void(const OrderTable& table, const Desk& desk)> watch;
+        // After every look at the balances; what they differ by as a text, empty: in nothing. May
+        // be empty.
+        std::function<void(const BalanceWatch& balances, const std::string& text)> balances;
     };
 
     // [control] What `links` points to outlives the venue. Throws Error when the tag is none.
@@ -84,6 +88,10 @@ private:
     void close_desk() noexcept;
     void wake();
     void arm(std::int64_t deadline_ns);
+    void ask_balances();
+    void on_balances(const RestReply& reply, std::uint64_t changes_when_asked);
+    void tell_balances(bool changed);
+    void book(const tenon_venue_order& order, const tenon_venue_report& report);
 
     Links links_;
     DeskSettings settings_;
@@ -94,6 +102,10 @@ private:
     std::unique_ptr<Desk> desk_;
     std::uint64_t timer_ = 0;
     std::int64_t timer_deadline_ns_ = 0;
+    BalanceWatch balances_;
+    std::int64_t balances_due_ns_ = 0;
+    bool asking_balances_ = false;
+    std::shared_ptr<char> alive_;  // as long as the desk
 };
 
 }  // namespace tenon::binance_venue
