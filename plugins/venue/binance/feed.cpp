@@ -14,7 +14,7 @@ constexpr std::int64_t k_fill_ns = 30'000'000'000;
 constexpr std::string_view k_poll_depth = "100";
 constexpr std::uint64_t k_trades_page = 1000;
 constexpr std::size_t k_streams_of_symbol = 3;
-constexpr BackoffOptions k_ask_again{200'000'000, 15'000'000'000};
+constexpr BackoffOptions k_ask_again{200'000'000, 4'000'000'000};
 
 [[nodiscard]] std::string lower(std::string text) {
     std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) {

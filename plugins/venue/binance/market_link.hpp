@@ -23,7 +23,7 @@ struct MarketLinkOptions {
     std::int64_t overlap_ns = 2'000'000'000;
     std::size_t held_bytes_max = 8'388'608;  // beyond it the old connection is not waited for
     std::int64_t silence_ns = 30'000'000'000;
-    BackoffOptions backoff{500'000'000, 30'000'000'000};
+    BackoffOptions backoff{500'000'000, 3'000'000'000};  // below 300 connections in 5 minutes
     std::uint64_t seed = 0;
 };
 

@@ -15,6 +15,8 @@ constexpr std::size_t k_first_samples = 5;
 constexpr std::int64_t k_first_samples_ns = 200'000'000;
 constexpr std::int64_t k_time_deadline_ns = 5'000'000'000;
 constexpr std::int64_t k_time_ms_max = 4'102'444'800'000;  // the year 2100
+// Between two tries, so that an exchange that is back is noticed soon.
+constexpr std::int64_t k_longest_wait_ns = 2 * k_second_ns;
 
 [[nodiscard]] std::int64_t number_of(std::string_view text) {
     std::int64_t value = -1;
@@ -85,6 +87,7 @@ ExchangeRest::ExchangeRest(
     http.body_max = options_.response_max;
     http.connect_timeout_ns = options_.connect_timeout_ns;
     http.repeat_gets = false;
+    http.backoff.longest_ns = k_longest_wait_ns;
     http.seed = options_.seed;
     http_ = std::make_unique<net::HttpClient>(network_, std::move(http));
     upstream_ = make_upstream();
@@ -106,6 +109,7 @@ std::unique_ptr<Upstream> ExchangeRest::make_upstream() const {
     upstream.share = options_.share;
     upstream.seed = options_.seed + 1;
     upstream.gate = options_.gate;
+    upstream.breaker.backoff.longest_ns = k_longest_wait_ns;
     auto made = std::make_unique<Upstream>(std::move(upstream));
     UpstreamClock clock;
     if (offset_.samples() > 0) {

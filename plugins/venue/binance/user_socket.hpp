@@ -20,7 +20,7 @@ struct UserSocketOptions {
     std::int64_t age_max_ns = 82'800'000'000'000;
     std::int64_t answer_timeout_ns = 10'000'000'000;
     std::int64_t window_ms = 5000;
-    BackoffOptions backoff{500'000'000, 30'000'000'000};
+    BackoffOptions backoff{500'000'000, 3'000'000'000};  // as the market's streams have it
     std::uint64_t seed = 0;
 };
 
