@@ -36,12 +36,16 @@ export class Redis {
     });
   }
 
-  async stop() {
-    if (this.process && this.process.exitCode === null) {
+  async kill() {
+    if (this.process && this.process.exitCode === null && this.process.signalCode === null) {
       const gone = new Promise((resolve) => { this.process.on('exit', resolve); });
       this.process.kill('SIGKILL');
       await gone;
     }
+  }
+
+  async stop() {
+    await this.kill();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
