@@ -53,6 +53,7 @@ struct Flight : std::enable_shared_from_this<Flight> {
     std::vector<Scope> scopes;        // what the value depends on; of the thread that flies
     std::vector<Hold> holds;          // of shared tiers, from before the load
     std::vector<Token> tokens;        // the same, where entries go by their time
+    bool early = false;               // loads though there is an entry that counts
     bool secret = false;              // the value is overwritten in the end
     bool strict = false;              // the holds count for who joined, too
     std::vector<std::uint64_t> hint;  // scopes of the tags that the key's last entry had

@@ -2,6 +2,7 @@
 // tenon.cache.stack: tiers, settings, metrics, health, commands, the page of statistics.
 #include "plugins/cache/stack/stack.hpp"
 
+#include <tenon/abi/throttle.h>
 #include <tenon/admin.hpp>
 #include <tenon/background_job.hpp>
 #include <tenon/cache_provider.hpp>
@@ -50,6 +51,7 @@ public:
         routes_.reset();
         commands_.clear();
         sweep_.stop();
+        warm_.stop();
         if (collect_ != 0) {
             metrics_->remove_on_collect(metrics_.self, std::exchange(collect_, 0));
         }
@@ -114,9 +116,15 @@ private:
                 host().log()},
             settings_
         );
+        throttle_ = host().find<tenon_throttle_1>("tenon.throttle/1");
+        stack_->when_free([this] { return upstream_free(); });
         find_tiers();
         open_named();
+        stack_->apply();
         begin_sweeps();
+        warm_ = every(host(), "warm", std::chrono::seconds{1}, [this] {
+            stack_->warm_some(settings_->warm_per_second);
+        });
         metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
         collect_ = metrics_->on_collect(
             metrics_.self,
@@ -148,6 +156,23 @@ private:
         Followed hits, misses, evictions, loads, load_errors;
         Gauge entries;
     };
+
+    // Whether prefetching may use what is loaded from: more than 30 % of the limit is free.
+    [[nodiscard]] bool upstream_free() const {
+        const std::string limit = settings_->prefetch_limit;
+        if (limit.empty()) {
+            return true;
+        }
+        std::uint32_t id = 0;
+        auto state = sized<tenon_throttle_state>();
+        const auto clock = host().service<tenon_clock_1>("tenon.clock/1");
+        if (!throttle_ || throttle_->find(throttle_.self, str(limit), &id) != TENON_OK ||
+            throttle_->state(throttle_.self, id, {}, clock->now_ns(clock.self), &state) !=
+                TENON_OK) {
+            return false;  // nobody knows
+        }
+        return state.blocked_ns <= 0 && state.available * 10 > state.burst * 3;
+    }
 
     [[nodiscard]] Stack& stack() const {
         if (!stack_) {
@@ -267,6 +292,11 @@ private:
             [this](const Settings&) { return stack().stats(); }
         );
         commands_.add(
+            "cache.prefetch",
+            "{}: what was predicted, and whether it pays",
+            [this](const Settings&) { return stack().prefetch_stats(); }
+        );
+        commands_.add(
             "cache.invalidate",
             R"({"tag":"kind:value"} | {"cache":NAME,"key":KEY} | {"cache":NAME} | {"all":true})",
             [this](const Settings& args) { return invalidate(args); }
@@ -329,7 +359,8 @@ private:
     std::vector<Series> series_;  // the collector's
     std::unique_ptr<Stack> stack_;
     AdminCommands commands_;
-    BackgroundJob sweep_;
+    BackgroundJob sweep_, warm_;
+    Service<tenon_throttle_1> throttle_;
     std::unique_ptr<HttpRoutes> routes_;
 };
 

@@ -27,7 +27,8 @@ struct Lifetimes {
     std::chrono::milliseconds stale{0};             // served past ttl while a refresh runs
     std::chrono::milliseconds suspect{0};  // how old an entry may be while changes may go unheard
     Consistency consistency = Consistency::pushed;
-    bool locked = false;  // in locked memory of this process, and in no tier
+    std::vector<std::string> warm;  // keys that are loaded at the start
+    bool locked = false;            // in locked memory of this process, and in no tier
 };
 
 struct StackSettings {
@@ -37,7 +38,12 @@ struct StackSettings {
         : sweep_interval{s.get<std::chrono::milliseconds>("sweep_interval_ms")},
           refresh_timeout{s.get<std::chrono::milliseconds>("refresh_timeout_ms")},
           rejoin{s.get("rejoin_ms", std::chrono::milliseconds{0})},
-          jitter_percent{s.get<std::uint32_t>("jitter_percent", 0)} {
+          jitter_percent{s.get<std::uint32_t>("jitter_percent", 0)},
+          early_percent{s.get<std::uint32_t>("early_percent", 0)},
+          warm_hottest{s.get<std::uint32_t>("warm_hottest", 0)},
+          warm_per_second{s.get<std::uint32_t>("warm_per_second", 20)},
+          prefetch{s.get("prefetch", false)},
+          prefetch_limit{s.get<std::string>("prefetch_limit", "")} {
         defaults.ttl = s.get<std::chrono::milliseconds>("default_ttl_ms");
         defaults.negative_ttl = s.get<std::chrono::milliseconds>("default_negative_ttl_ms");
         for (const auto& cache : s.get<std::vector<Settings>>("caches")) {
@@ -48,6 +54,7 @@ struct StackSettings {
             times.suspect = cache.get("suspect_ms", times.suspect);
             times.consistency = consistency_of(cache.get<std::string>("consistency", "pushed"));
             times.locked = cache.get("locked", false);
+            times.warm = cache.get("warm", std::vector<std::string>{});
             if (times.locked && times.consistency == Consistency::strict) {
                 throw Error{
                     TENON_INVALID, "a locked cache is in no shared tier: it cannot be strict"};
@@ -91,6 +98,11 @@ struct StackSettings {
     std::chrono::milliseconds refresh_timeout{10'000};
     std::chrono::milliseconds rejoin{0};  // for which a shared tier that came back is not read
     std::uint32_t jitter_percent = 0;     // how much shorter a time to live may be
+    std::uint32_t early_percent = 0;      // of a load's time: how early a refresh may come
+    std::uint32_t warm_hottest = 0;       // of a cache's keys are remembered for the next start
+    std::uint32_t warm_per_second = 20;
+    bool prefetch = false;
+    std::string prefetch_limit;  // of the throttle, a third of which is left to others
 };
 
 }  // namespace tenon::cache_stack

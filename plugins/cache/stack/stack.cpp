@@ -248,7 +248,8 @@ std::optional<Stack::Entry> Stack::look(
         if (!fits(cache, key, tier, consistency, entry, hint)) {
             continue;
         }
-        entry.stale = entry.expires_ns - entry.envelope.stale_ns <= now;
+        entry.fresh_ns = entry.expires_ns - entry.envelope.stale_ns - now;
+        entry.stale = entry.fresh_ns <= 0;
         if (entry.stale && !cache.refreshes.load()) {
             continue;
         }
@@ -291,6 +292,9 @@ Stack::answer_with(Cache& cache, const Entry& entry, tenon_sink out, tenon_cache
     answer.tier = entry.tier;
     answer.expires_ns = entry.expires_ns;
     cache.counters.hits.fetch_add(1, std::memory_order_relaxed);
+    if (entry.tier < cache.counters.tier_hits.size()) {
+        cache.counters.tier_hits[entry.tier].fetch_add(1, std::memory_order_relaxed);
+    }
     if (entry.stale) {
         cache.counters.stale.fetch_add(1, std::memory_order_relaxed);
     }
@@ -307,13 +311,11 @@ Stack::get(std::uint32_t cache, std::string_view key, tenon_sink out, tenon_cach
     check_key(key);
     Cache& named = cache_at(cache);
     const auto entry = look(named, key, TierKey{named.name, key}, false);
+    asked(cache, named, key, entry ? &*entry : nullptr);
     if (!entry) {
         named.counters.misses.fetch_add(1, std::memory_order_relaxed);
         answer.source = TENON_CACHE_LOADED;
         return TENON_NOT_FOUND;
-    }
-    if (entry->stale) {
-        refresh_later(cache, key);
     }
     return answer_with(named, *entry, out, answer);
 }
@@ -482,6 +484,7 @@ void Stack::clear() {
 
 void Stack::sweep() {
     drop_locked();
+    remember_hottest();
     for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
         caches_[i]->index.forget_expired(now_ns());
     }
@@ -522,7 +525,16 @@ std::string Stack::stats() const {
         number("load_errors", c.load_errors.load());
         number("puts", c.puts.load());
         number("invalidated", c.invalidated.load());
-        out.append("},");
+        number("early", c.early.load());
+        number("warmed", c.warmed.load());
+        number("prefetched", c.prefetched.load());
+        out.append(",\"tier_hits\":{");
+        for (std::size_t i = 0; i < std::min(tiers_.size(), c.tier_hits.size()); ++i) {
+            out.append(i == 0 ? "" : ",");
+            append_json(out, tiers_[i]->name());
+            out.append(":").append(std::to_string(c.tier_hits[i].load()));
+        }
+        out.append("}},");
     });
     out.append("\"tiers\":{");
     for (const auto& tier : tiers_) {
@@ -530,11 +542,14 @@ std::string Stack::stats() const {
         out.append(tier == tiers_.front() ? "" : ",");
         append_json(out, tier->name());
         out.append(":{\"up\":").append(tier->up() ? "true" : "false");
+        out.append(",\"suspect\":").append(tier->suspect() ? "true" : "false");
         number("entries", stats.entries);
         number("bytes", stats.bytes);
         number("bytes_max", stats.bytes_max);
         number("hits", stats.hits);
         number("misses", stats.misses);
+        number("puts", stats.puts);
+        number("erased", stats.erased);
         number("evicted", stats.evicted);
         number("expired", stats.expired);
         out.append("}");

@@ -18,7 +18,9 @@
 #pragma once
 
 #include "plugins/cache/stack/envelope.hpp"
+#include "plugins/cache/stack/hot_keys.hpp"
 #include "plugins/cache/stack/locked_store.hpp"
+#include "plugins/cache/stack/predictor.hpp"
 #include "plugins/cache/stack/settings.hpp"
 #include "plugins/cache/stack/stamps.hpp"
 #include "plugins/cache/stack/tag_table.hpp"
@@ -30,6 +32,7 @@
 #include <array>
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -54,6 +57,8 @@ struct Services {
 struct CacheCounters {
     std::atomic<std::uint64_t> hits{0}, misses{0}, negative_hits{0}, stale{0}, joined{0};
     std::atomic<std::uint64_t> loads{0}, load_errors{0}, puts{0}, invalidated{0}, evictions{0};
+    std::atomic<std::uint64_t> early{0}, warmed{0}, prefetched{0};
+    std::array<std::atomic<std::uint64_t>, 4> tier_hits{};  // of the tier in that place
 };
 
 // What a loader wants kept, copied: the loader's memory is its own again when it returns.
@@ -81,8 +86,15 @@ public:
     // [control] In the order in which they are asked; before anything else.
     void add_tier(std::string name, Service<tenon_cache_tier_1> service, Tier::Watcher watcher);
 
-    // [control] New requests are refused from now on.
-    void refuse() noexcept { closed_.store(true); }
+    // [control] New requests are refused from now on; the hottest keys are remembered.
+    void refuse() noexcept;
+
+    // [control] Whether loads that nobody waits for may use what they load from. Before anything
+    // else.
+    void when_free(std::function<bool()> free) { upstream_free_ = std::move(free); }
+
+    // [io] Loads up to so many of the keys that are to be there after a start.
+    void warm_some(std::uint32_t count);
 
     // [control] New work is refused, waiting requests are answered, refreshes and erases under way
     // end. Returns when nothing of the stack runs.
@@ -122,6 +134,8 @@ public:
     // Forgets invalidations and keys that no entry can be older than.
     void sweep();
     [[nodiscard]] std::string stats() const;
+    // Of both kinds of sequences: {"by_key":{"on":…},…}; {} when it is off.
+    [[nodiscard]] std::string prefetch_stats() const;
 
     // Calls body(name, counters, entries) for each cache.
     using EachCache =
@@ -157,6 +171,8 @@ private:
         RefreshFn refresh = nullptr;
         std::atomic<bool> refreshes{false};
         std::atomic<bool> locked{false};
+        std::atomic<std::int64_t> load_ns{0};  // what a load takes, smoothed
+        HotKeys hot;
         InFlight refreshing;
     };
 
@@ -184,6 +200,7 @@ private:
         std::string data;   // as the tier had it; longer than what a string keeps in itself
         Envelope envelope;  // views into data
         std::int64_t expires_ns = 0;
+        std::int64_t fresh_ns = 0;  // for so long from now, when not stale
         std::uint32_t tier = 0;
         bool stale = false;
         StampList stamps;  // of a shared tier's
@@ -288,7 +305,18 @@ private:
     [[nodiscard]] bool on_reactor() const noexcept;
     [[nodiscard]] tenon_status
     answer_with(Cache& cache, const Entry& entry, tenon_sink out, tenon_cache_answer& answer);
-    void refresh_later(std::uint32_t id, std::string_view key);
+    // Why a load begins that nobody waits for.
+    enum class Reason : std::uint8_t { stale, early, ahead };
+    // False: not begun, or somebody loads it already.
+    bool refresh_later(std::uint32_t id, std::string_view key, Reason reason);
+    // Somebody asked, and was answered with the entry, or not.
+    void asked(std::uint32_t id, Cache& cache, std::string_view key, const Entry* entry);
+    [[nodiscard]] bool due_early(const Cache& cache, const Entry& entry) const;
+    void
+    predict(Predictor& predictor, std::uint64_t session, std::uint32_t id, std::string_view key);
+    void want_warm(std::uint32_t id);
+    void remember_hottest();
+    [[nodiscard]] std::vector<std::string> remembered(const Cache& cache);
     void run_refresh(Cache& cache, const std::string& key, const std::shared_ptr<Flight>& flight);
 
     [[nodiscard]] FlightPart& part_of(std::string_view tier_key) noexcept;
@@ -370,6 +398,17 @@ private:
     std::array<FlightPart, 16> flights_;
     std::atomic<bool> closed_{false};
     InFlight background_;
+
+    // What comes ahead of those who ask.
+    struct Ahead {
+        Predictor by_key, by_thread;
+    };
+
+    std::unique_ptr<Ahead> ahead_;  // made once, when it is first wanted
+    std::atomic<Ahead*> ahead_now_{nullptr};
+    std::function<bool()> upstream_free_;
+    std::mutex warm_mutex_;
+    std::deque<std::pair<std::uint32_t, std::string>> warm_;
     std::mutex lost_mutex_;
     std::vector<std::function<void()>> lost_;  // answers that a stopped reactor did not take
 };

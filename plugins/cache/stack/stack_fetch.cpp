@@ -249,6 +249,11 @@ void Stack::load_into(
     const Load& load
 ) {
     cache.counters.loads.fetch_add(1, std::memory_order_relaxed);
+    if (Ahead* const ahead = ahead_now_.load()) {
+        ahead->by_key.loaded();
+        ahead->by_thread.loaded();
+    }
+    const std::int64_t began_ns = now_ns();
     StringSink value;
     if (flight.secret) {
         value.text().reserve(LockedStore::k_slot_bytes);  // it grows without leaving copies
@@ -256,6 +261,11 @@ void Stack::load_into(
     auto keep_as = sized<tenon_cache_keep>();
     flight.status = load(deadline_ns, value.sink(), &keep_as, &flight.error);
     flight.source = TENON_CACHE_LOADED;
+    const std::int64_t before_ns = cache.load_ns.load(std::memory_order_relaxed);
+    const std::int64_t took_ns = now_ns() - began_ns;
+    cache.load_ns.store(
+        before_ns == 0 ? took_ns : before_ns + (took_ns - before_ns) / 8, std::memory_order_relaxed
+    );
     if (flight.status == TENON_OK) {
         flight.value = std::move(value.text());
     } else if (flight.status != TENON_NOT_FOUND) {
@@ -292,7 +302,10 @@ void Stack::fly(
         flight->secret = cache.locked.load();
         flight->scopes = {cache.tag, key_scope(cache.tag, key)};
         // Somebody else's flight may have ended between the look and the beginning of this one.
-        auto entry = look(cache, key, tier_key, also_blocking || flight->strict, &flight->hint);
+        auto entry =
+            flight->early
+                ? std::nullopt
+                : look(cache, key, tier_key, also_blocking || flight->strict, &flight->hint);
         if (!entry || entry->stale) {
             if (consistency != Consistency::timed && !flight->secret) {
                 flight->holds = hold(cache, key, flight->hint);
@@ -341,10 +354,11 @@ tenon_status Stack::fetch(
     // Twice at most: a flight that is found after another has ended began after this request.
     for (bool again = false;; again = true) {
         std::vector<Scope> hint;
-        if (const auto entry = look(cache, key, tier_key, true, &hint)) {
-            if (entry->stale) {
-                refresh_later(request.cache, key);
-            }
+        const auto entry = look(cache, key, tier_key, true, &hint);
+        if (!again) {
+            asked(request.cache, cache, key, entry ? &*entry : nullptr);
+        }
+        if (entry) {
             return answer_with(cache, *entry, out, answer);
         }
         std::tie(flight, mine) = join_or_begin(tier_key.text, request.deadline_ns, false);
@@ -416,10 +430,11 @@ void Stack::ask_again(const std::shared_ptr<AsyncRequest>& mine) {
 void Stack::begin_async(const std::shared_ptr<AsyncRequest>& mine) {
     Cache& cache = cache_at(mine->request.cache);
     const TierKey tier_key{cache.name, mine->key};
-    if (auto entry = look(cache, mine->key, tier_key, false)) {
-        if (entry->stale) {
-            refresh_later(mine->request.cache, mine->key);
-        }
+    auto entry = look(cache, mine->key, tier_key, false);
+    if (!mine->again) {
+        asked(mine->request.cache, cache, mine->key, entry ? &*entry : nullptr);
+    }
+    if (entry) {
         tenon_cache_answer answer = sized<tenon_cache_answer>();
         const tenon_sink nowhere{
             nullptr, [](void*, tenon_bytes) { return tenon_status{TENON_OK}; }};
@@ -513,45 +528,8 @@ void Stack::refresh(std::uint32_t id, void* ctx, RefreshFn load) {
     }
     if (load == nullptr) {
         cache.refreshing.wait();
-    }
-}
-
-void Stack::refresh_later(std::uint32_t id, std::string_view key) {
-    Cache& cache = cache_at(id);
-    const TierKey tier_key{cache.name, key};
-    void* ctx = nullptr;
-    RefreshFn load = nullptr;
-    {
-        const std::lock_guard lock{cache.refresh_mutex};
-        if (!cache.refreshes.load()) {
-            return;
-        }
-        ctx = cache.refresh_ctx;
-        load = cache.refresh;
-        cache.refreshing.enter();
-    }
-    const std::int64_t deadline_ns =
-        now_ns() + std::chrono::nanoseconds{settings_->refresh_timeout}.count();
-    const auto [flight, mine] = join_or_begin(tier_key.text, deadline_ns, true);
-    if (!mine) {
-        cache.refreshing.leave();
-        return;
-    }
-    const auto refused = guard(&flight->error, [&, held = flight] {
-        run_blocking(
-            services_.exec,
-            [this, &cache, held, ctx, load, deadline_ns, text = std::string{key}] {
-                fly(cache, text, held, false, deadline_ns, [&](auto... args) {
-                    return load(ctx, bytes(text), args...);
-                });
-                cache.refreshing.leave();
-            }
-        );
-    });
-    if (refused != TENON_OK) {  // the pool is full: the next request tries again
-        flight->status = refused;
-        end_flight(tier_key.text, flight);
-        cache.refreshing.leave();
+    } else {
+        want_warm(id);
     }
 }
 

@@ -21,7 +21,8 @@ Stack::look_locked(Cache& cache, std::string_view key, const std::string& tier_k
             (consistency_of(cache) != Consistency::pushed || !any_suspect() ||
              young(cache, envelope->sequence))) {
             entry.envelope = *envelope;
-            entry.stale = entry.expires_ns - envelope->stale_ns <= now;
+            entry.fresh_ns = entry.expires_ns - envelope->stale_ns - now;
+            entry.stale = entry.fresh_ns <= 0;
             if (!entry.stale || cache.refreshes.load()) {
                 return entry;
             }
@@ -86,6 +87,10 @@ void Stack::apply() {
         any_more = (!caches_[i]->locked.exchange(locked) && locked) || any_more;
     }
     drop_locked();
+    if (settings->prefetch && !ahead_) {
+        ahead_ = std::make_unique<Ahead>();
+    }
+    ahead_now_.store(settings->prefetch ? ahead_.get() : nullptr);
     if (any_more) {
         // Tiers know no caches: all of them are emptied, those that block as soon as may be.
         later([this] {
