@@ -126,6 +126,9 @@ std::optional<std::int64_t> RedisTier::get(
     const std::vector<redis::Answer> answers = client_.call_all(both);
     const redis::Reply found = redis::checked(answers[0].reply());
     const redis::Reply time = redis::checked(answers[1].reply());
+    if (found.size() != 2 || time.size() != 2) {
+        throw Error{TENON_CORRUPT, "Redis answers MGET or TIME as no Redis does"};
+    }
     const std::string_view entry = found[1].text();
     if (!found[0].is_null() && entry.size() >= scripts::k_header_bytes) {
         const auto expires_ms = static_cast<std::int64_t>(big_endian(entry, 8));

@@ -10,6 +10,7 @@
 #include "plugins/cache/stack/stamps.hpp"
 
 #include <tenon/abi/cache.h>
+#include <tenon/in_flight.hpp>
 #include <tenon/plugin.hpp>
 
 #include <condition_variable>
@@ -28,6 +29,20 @@ struct Token {
     std::uint64_t state = 0;
 };
 
+// What was entered is left at the end of the block, however that comes.
+class Leaving {
+public:
+    explicit Leaving(InFlight& of) noexcept : of_{of} {}
+
+    ~Leaving() { of_.leave(); }
+
+    Leaving(const Leaving&) = delete;
+    Leaving& operator=(const Leaving&) = delete;
+
+private:
+    InFlight& of_;
+};
+
 struct Flight : std::enable_shared_from_this<Flight> {
     Flight() = default;
     Flight(const Flight&) = delete;
@@ -42,9 +57,10 @@ struct Flight : std::enable_shared_from_this<Flight> {
     // Called once, on the thread that ends the flight.
     using Waiter = std::function<void(const Flight&)>;
 
-    std::int64_t sequence = 0;  // when it began
-    std::int64_t ends_ns = 0;   // by when it was to be over
-    std::mutex mutex;           // of what is below, until done
+    std::int64_t sequence = 0;   // when it began
+    std::int64_t ends_ns = 0;    // by when it was to be over
+    std::weak_ptr<Flight> late;  // the one that should have been over when this began
+    std::mutex mutex;            // of what is below, until done
     std::condition_variable ended;
     bool done = false;
     bool spoiled = false;             // erased since it began: not to be kept

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <limits>
 #include <thread>
+#include <tuple>
 
 namespace tenon::cache_stack {
 namespace {
@@ -106,7 +107,14 @@ bool Stack::refresh_later(std::uint32_t id, std::string_view key, Reason reason)
     }
     const std::int64_t deadline_ns =
         now_ns() + std::chrono::nanoseconds{settings_->refresh_timeout}.count();
-    const auto [flight, mine] = join_or_begin(tier_key.text, deadline_ns, true);
+    std::shared_ptr<Flight> flight;
+    bool mine = false;
+    try {
+        std::tie(flight, mine) = join_or_begin(tier_key.text, deadline_ns, true);
+    } catch (...) {
+        cache.refreshing.leave();
+        throw;
+    }
     if (!mine) {
         cache.refreshing.leave();
         return false;
@@ -121,10 +129,10 @@ bool Stack::refresh_later(std::uint32_t id, std::string_view key, Reason reason)
         run_blocking(
             services_.exec,
             [this, &cache, held, ctx, load, deadline_ns, also_blocking, text = std::string{key}] {
+                const Leaving leaving{cache.refreshing};
                 fly(cache, text, held, also_blocking, deadline_ns, [&](auto... args) {
                     return load(ctx, bytes(text), args...);
                 });
-                cache.refreshing.leave();
             }
         );
     });

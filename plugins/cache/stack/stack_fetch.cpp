@@ -91,13 +91,13 @@ Stack::join_or_begin(const std::string& tier_key, std::int64_t ends_ns, bool ref
         FlightPart& part = part_of(tier_key);
         const std::lock_guard lock{part.mutex};
         auto& flight = part.flights[tier_key];
-        if (flight && (refresh || now_ns() < flight->ends_ns)) {
+        if (flight && (refresh || now_ns() < flight->ends_ns || !flight->late.expired())) {
             ++flight->joined;
             return {flight, false};
         }
-        // A loader that hangs does not take its key with it. Only requests begin another beside
-        // it, so that there are no more of them than requests that wait.
+        // A loader that hangs does not take its key with it: one more runs beside it, no third.
         late = std::exchange(flight, fresh);
+        fresh->late = late;
         fresh->sequence = next_sequence();
     }
     if (late) {
@@ -498,12 +498,12 @@ void Stack::fly_on_pool(
     background_.enter();
     try {
         run_blocking(services_.exec, [this, &cache, flight, mine] {
+            const Leaving leaving{background_};
             const tenon_cache_request& request = mine->request;
             fly(cache, mine->key, flight, true, request.deadline_ns, [&](auto... args) {
                 return request.load(request.ctx, args...);
             });
             count_ended(cache, *flight);
-            background_.leave();
         });
     } catch (...) {
         background_.leave();

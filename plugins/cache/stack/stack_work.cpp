@@ -52,15 +52,16 @@ void Stack::later(std::function<void()> body) {
 
 void Stack::deliver(std::uint32_t reactor, std::function<void()> body) {
     background_.enter();
-    auto counted = [this, body = std::move(body)] {
+    std::function<void()> counted = [this, body = std::move(body)] {
         (void)guard(nullptr, [&] { body(); });
         background_.leave();
     };
     const auto exec = services_.exec;
+    int tries = 5000;
     if (exec->current_reactor(exec.self) == static_cast<std::int32_t>(reactor)) {
         // On its own reactor a timer has no queue that could be full.
         auto owned = std::make_unique<std::function<void()>>(std::move(counted));
-        exec->timer(
+        const std::uint64_t timer = exec->timer(
             exec.self,
             now_ns(),
             [](void* ctx) noexcept {
@@ -68,14 +69,18 @@ void Stack::deliver(std::uint32_t reactor, std::function<void()> body) {
                     static_cast<std::function<void()>*>(ctx)};
                 (void)guard(nullptr, [&] { (*mine)(); });
             },
-            owned.release()
+            owned.get()
         );
-        return;
+        if (timer != 0) {
+            (void)owned.release();
+            return;
+        }
+        counted = std::move(*owned);
+        tries = 1;  // a reactor does not wait for itself
     }
-    constexpr int k_tries = 5000;
     std::mutex mutex;
     std::condition_variable never;
-    for (int i = 0; i < k_tries; ++i) {
+    for (int i = 0; i < tries; ++i) {
         if (guard(nullptr, [&] { post(exec, reactor, counted); }) == TENON_OK) {
             return;
         }
