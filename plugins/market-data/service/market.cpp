@@ -321,7 +321,9 @@ tenon_status Market::ticker(std::uint32_t id, std::int64_t now_real_ns, tenon_ti
     out.high = day->high;
     out.low = day->low;
     out.last = day->close;
-    out.last_quantity = instrument->tape.trades().back().quantity;
+    // Candles come back at a start, trades do not.
+    const Ring<tenon_public_trade>& trades = instrument->tape.trades();
+    out.last_quantity = trades.empty() ? 0 : trades.back().quantity;
     out.previous_close = day->previous_close;
     out.price_change = out.last - out.open;
     out.price_change_ppm = clamp(Int128{out.price_change} * 1'000'000 / out.open);

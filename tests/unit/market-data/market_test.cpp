@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/market-data/service/market.hpp"
 
+#include <tenon/structs.hpp>
+
 #include <catch2/catch.hpp>
 
 #include <map>
@@ -191,6 +193,24 @@ TEST_CASE("trades and aggregates are found by id and time", "[market_data][T6]")
         aggregates({0, k_now + 4 * k_ms, k_now + 6 * k_ms, 9}) ==
         std::vector<std::uint64_t>{4, 5, 6}
     );
+}
+
+TEST_CASE("a ticker of kept candles needs no trade since the start", "[market_data][T6]") {
+    Fixture f;
+    auto bar = sized<tenon_candle>();
+    bar.open_real_ns = k_now / 60'000'000'000 * 60'000'000'000;
+    bar.close_real_ns = bar.open_real_ns + 60'000'000'000 - 1;
+    bar.open = bar.high = bar.low = bar.close = 10'000;
+    bar.volume = bar.quote_volume = 5;
+    bar.trade_count = 1;
+    bar.first_trade_id = bar.last_trade_id = 7;
+    f.market.candles_of(0)->put_before({&bar, 1}, {});
+    f.book(TENON_FEED_SNAPSHOT, 0, 1, {{9'900, 1}}, {{10'100, 1}});
+    auto ticker = sized<tenon_ticker>();
+    REQUIRE(f.market.ticker(0, k_now, ticker) == TENON_OK);
+    CHECK(ticker.last == 10'000);
+    CHECK(ticker.last_quantity == 0);
+    CHECK(ticker.trade_count == 1);
 }
 
 TEST_CASE("the ticker and the average price are exact", "[market_data][T6]") {
