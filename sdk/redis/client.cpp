@@ -377,10 +377,15 @@ void Client::turn() {
         asleep_ = !more;
         direct_ = asleep_ && !unsent;
     }
-    const std::int64_t wait_ns = more ? 0
-                                 : waiting_.size() > expired_ || greeting_left_ != 0
-                                     ? k_tick_ns
-                                     : pinged_ns_ + options_.ping_interval.count() - turn_ns_;
+    // Who sends while this thread sleeps may write without waking it: it looks for late answers
+    // all the same.
+    const std::int64_t idle_ns = std::min(
+        pinged_ns_ + options_.ping_interval.count() - turn_ns_,
+        std::max(options_.command_timeout.count() / 2, k_tick_ns)
+    );
+    const std::int64_t wait_ns = more                                                ? 0
+                                 : waiting_.size() > expired_ || greeting_left_ != 0 ? k_tick_ns
+                                                                                     : idle_ns;
     std::array<pollfd, 2> polled{
         {{connection_.fd(), static_cast<short>(unsent ? POLLIN | POLLOUT : POLLIN), 0},
          {wake_fd_, POLLIN, 0}}};

@@ -96,3 +96,35 @@ TEST_CASE("what was heard reaches back to when the last answer was asked for", "
     REQUIRE(heard.changed.wait_for(lock, 30s, [&] { return !heard.downs.empty(); }));
     CHECK(heard.downs.front() <= asked_ns.load());
 }
+
+TEST_CASE("who does not wait is told of a late answer, however seldom is asked", "[redis][C2]") {
+    struct Told {
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::vector<tenon_status> codes;
+
+        static void done(void* ctx, const tenon::redis::Reply* reply, const tenon::Error* why) {
+            auto& told = *static_cast<Told*>(ctx);
+            const std::lock_guard lock{told.mutex};
+            told.codes.push_back(reply != nullptr ? TENON_OK : why->code());
+            told.changed.notify_all();
+        }
+    } told;
+
+    WireServer server{[&](WireConnection& connection) {
+        (void)connection.read_until("PING\r\n");
+        connection.send("%0\r\n+PONG\r\n");
+        (void)connection.wait_for_end();  // nothing is answered any more
+    }};
+    ClientOptions with = options(server);
+    with.command_timeout = 100ms;
+    with.ping_interval = std::chrono::hours{1};
+    with.dead_after = std::chrono::hours{1};
+    Client client{with};
+    client.start();
+    REQUIRE(client.wait_up(30s));
+    REQUIRE(client.send({"GET", "key"}, &Told::done, &told));
+    std::unique_lock lock{told.mutex};
+    REQUIRE(told.changed.wait_for(lock, 30s, [&] { return !told.codes.empty(); }));
+    CHECK(told.codes == std::vector<tenon_status>{TENON_TIMEOUT});
+}
