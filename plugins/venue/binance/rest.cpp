@@ -370,7 +370,8 @@ void ExchangeRest::tell_upstream(std::uint64_t id, const RestReply& reply) {
     }
     upstream_->answered(id, answer, now);
     constexpr int k_bad_timestamp = -1021;
-    if (code == k_bad_timestamp) {
+    // What was measured since it was signed holds: several that were late are refused together.
+    if (code == k_bad_timestamp && reply.sent_ns >= sampled_ns_) {
         offset_.forget();
         time_timer_.at(now);
     }
@@ -429,9 +430,6 @@ void ExchangeRest::finish(std::uint64_t id, RestReply reply) {
 void ExchangeRest::note_health(const RestReply& reply) {
     const bool banned = reply.status == 418 || reply.status == 403;
     const bool well = reply.outcome == Outcome::answered && reply.status < 500 && !banned;
-    if (well) {
-        answered_ns_ = now_ns();
-    }
     if (well_ == well || !health_) {
         return;
     }
@@ -470,6 +468,7 @@ void ExchangeRest::time_answered(const RestReply& reply) {
         return;  // no time at all: it would leave 64 bits in nanoseconds
     }
     offset_.sample(reply.sent_ns, now_ns(), exchange_ms);
+    sampled_ns_ = now_ns();
     upstream_->set_clock({offset_.offset_ns(), offset_.error_ns()});
     const std::int64_t ours_ms = clock_->now_real_ns(clock_.self) / k_ms_ns;
     metrics_.clock_offset.set((exchange_now_ms() - ours_ms) / 1000);

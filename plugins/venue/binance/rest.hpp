@@ -143,7 +143,7 @@ private:
     bool heard_ = false;  // the first answer has come
     bool open_ = false;
     std::optional<bool> well_;
-    std::int64_t answered_ns_ = 0;
+    std::int64_t sampled_ns_ = 0;  // when the exchange's time was last heard
     net::Timer pump_timer_, time_timer_;
 };
 

@@ -57,7 +57,7 @@ struct Exchange {
 
     std::string reply(const std::string& head) {
         const std::string line = head.substr(0, head.find(" HTTP"));
-        const std::lock_guard lock{mutex};
+        std::unique_lock lock{mutex};
         if (line == "GET /api/v3/time") {
             ++times;
             return answer(
@@ -69,7 +69,9 @@ struct Exchange {
         }
         lines.push_back(line);
         heads.push_back(head);
-        return on(line, static_cast<int>(lines.size()));
+        const auto count = static_cast<int>(lines.size());
+        lock.unlock();  // it may wait
+        return on(line, count);
     }
 
     std::size_t asked() {
@@ -301,6 +303,38 @@ TEST_CASE("new limits do not make a refusal forgotten", "[binance][H2]") {
     rig.host.reactor().advance(std::chrono::nanoseconds{60s}.count());
     rig.host.reactor().turn();
     CHECK(rig.ask(request("GET", "/x")).status == 200);
+}
+
+TEST_CASE("timestamps that are refused late do not undo a newer measure", "[binance][T4]") {
+    std::promise<void> released;
+    const std::shared_future<void> until = released.get_future().share();
+    std::atomic<bool> there{false};
+    Rig rig{[&](const std::string& line, int) {
+        if (line.starts_with("GET /x?late")) {
+            there = true;
+            (void)until.wait_for(60s);  // not for ever, when the test fails
+        }
+        return answer(400, R"({"code":-1021,"msg":"Timestamp outside."})");
+    }};
+    rig.open();
+    std::optional<RestReply> late;
+    std::size_t samples_then = 0;
+    RestRequest first = request("GET", "/x", "late=1");
+    first.sign = true;
+    first.deadline_ns = rig.in(20s);
+    rig.rest->send(first, [&](RestReply reply) {
+        samples_then = rig.rest->offset().samples();
+        late = std::move(reply);
+    });
+    REQUIRE(rig.until([&] { return there.load(); }));
+    RestRequest second = request("GET", "/x");
+    second.sign = true;
+    CHECK(rig.ask(second).status == 400);
+    REQUIRE(rig.until([&] { return rig.rest->offset().samples() > 0; }));
+    released.set_value();
+    REQUIRE(rig.until([&] { return late.has_value(); }));
+    CHECK(late->status == 400);
+    CHECK(samples_then > 0);
 }
 
 TEST_CASE("a time that cannot be one is not taken", "[binance][T4]") {
