@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <random>
 
 namespace tenon::redis_throttle {
 namespace {
@@ -64,6 +65,19 @@ end
 return 0
 )lua";
 
+constexpr std::size_t k_news_max = 4'096;
+
+// A server's name among the others, new at each start.
+std::string new_id() {
+    std::random_device random;
+    return std::to_string((std::uint64_t{random()} << 32) | random());
+}
+
+redis::ClientOptions with_channel(redis::ClientOptions options, const std::string& channel) {
+    options.channels.push_back(channel);
+    return options;
+}
+
 std::string interval_us(const SharedLimit& limit) {
     const std::int64_t ns = limit.plan().rate.interval_ns;
     std::string digits = std::to_string(ns % 1000);
@@ -72,22 +86,20 @@ std::string interval_us(const SharedLimit& limit) {
 
 }  // namespace
 
-Leases::Leases(
-    redis::ClientOptions client,
-    std::string name_space,
-    LimitAt limit_at,
-    WatchState watch_state
-)
-    : prefix_{name_space + ":t:"},
-      born_key_{name_space + ":born"},
-      active_key_{name_space + ":leasing"},
-      resume_key_{name_space + ":resume"},
-      settle_us_{std::to_string((client.backoff_max + client.connect_timeout).count() / 1000)},
-      limit_at_{std::move(limit_at)},
-      watch_state_{std::move(watch_state)},
+Leases::Leases(LeaseOptions options, LeaseOwner owner)
+    : options_{std::move(options)},
+      owner_{std::move(owner)},
+      peers_{options_.name_space, new_id(), 5 * options_.heartbeat},
+      prefix_{options_.name_space + ":t:"},
+      born_key_{options_.name_space + ":born"},
+      active_key_{options_.name_space + ":leasing"},
+      resume_key_{options_.name_space + ":resume"},
+      settle_us_{std::to_string(
+          (options_.client.backoff_max + options_.client.connect_timeout).count() / 1000
+      )},
       reserve_{std::string{k_reserve}},
       return_{std::string{k_return}},
-      client_{std::move(client), this} {}
+      client_{with_channel(options_.client, peers_.channel()), this} {}
 
 Leases::~Leases() {
     stop();
@@ -111,26 +123,42 @@ void Leases::stop() noexcept {
         changed_.notify_all();
     }
     thread_.join();
+    if (client_.is_up()) {
+        (void)guard(nullptr, [this] { peers_.leave(client_); });  // else it is found to be gone
+    }
     client_.stop();
     leased_.store(false);
 }
 
 bool Leases::wait_up(std::chrono::nanoseconds timeout) {
     std::unique_lock lock{mutex_};
-    return changed_.wait_for(lock, timeout, [this] { return leased_.load(); });
+    (void)changed_.wait_for(lock, timeout, [this] { return leased_.load() || refused_; });
+    return leased_.load();
+}
+
+std::string Leases::reason() const {
+    const std::lock_guard lock{mutex_};
+    return state_ ? *state_ : client_.reason();
 }
 
 void Leases::up() {
+    const std::lock_guard lock{mutex_};
+    resume_wanted_ = true;
+    beat_ns_ = 0;
+    changed_.notify_all();
+}
+
+void Leases::resume() {
     if (cuts_.load() == 0) {
-        resume_in(0);
+        resume_ns_ = 0;
     } else if (!client_.send(
                    {"EVAL", k_resume, "2", active_key_, resume_key_, settle_us_},
                    &Leases::resume_heard,
                    this
                )) {
-        resume_in(std::stoll(settle_us_) * 1000);
+        resume_ns_ = redis::Client::now_ns() + std::stoll(settle_us_) * 1000;
     }
-    watch_state_({});
+    changed_.notify_all();
 }
 
 void Leases::resume_heard(void* ctx, const redis::Reply* reply, const Error*) {
@@ -148,27 +176,179 @@ void Leases::resume_heard(void* ctx, const redis::Reply* reply, const Error*) {
 
 void Leases::resume_in(std::int64_t wait_ns) {
     const std::lock_guard lock{mutex_};
+    if (refused_) {
+        return;
+    }
     resume_ns_ = redis::Client::now_ns() + wait_ns;
     changed_.notify_all();
 }
 
+void Leases::cut_off() noexcept {
+    resume_ns_ = INT64_MAX;
+    cuts_.fetch_add(1);
+    leased_.store(false, std::memory_order_release);
+}
+
 void Leases::down(const std::string& reason, std::int64_t) {
-    {
-        const std::lock_guard lock{mutex_};
-        resume_ns_ = INT64_MAX;
-        cuts_.fetch_add(1);
-        leased_.store(false, std::memory_order_release);
+    const std::lock_guard lock{mutex_};
+    resume_wanted_ = false;
+    cut_off();
+    state_ = reason;
+    changed_.notify_all();
+}
+
+void Leases::pushed(const redis::Reply& push) {
+    const std::lock_guard lock{mutex_};
+    add_news(peers_.read_push(push));
+    changed_.notify_all();
+}
+
+void Leases::add_news(News news) {
+    // What finds no room is told again by the next beat.
+    for (Block& block : news.blocks) {
+        if (news_.blocks.size() < k_news_max) {
+            news_.blocks.push_back(std::move(block));
+        }
     }
-    watch_state_(reason);
+    for (SharedLevel& level : news.levels) {
+        if (news_.levels.size() < k_news_max) {
+            news_.levels.push_back(std::move(level));
+        }
+    }
+}
+
+void Leases::beat_heard(void* ctx, const redis::Reply* reply, const Error*) {
+    Leases& self = *static_cast<Leases*>(ctx);
+    const std::lock_guard lock{self.mutex_};
+    self.beating_ = false;
+    auto beat = reply == nullptr ? std::nullopt : Peers::read_beat(*reply);
+    if (beat) {
+        self.heard(std::move(*beat));
+    } else if (reply != nullptr) {
+        self.state_ = "Redis answers a heartbeat with: " + std::string{reply->text()};
+    }
+    self.changed_.notify_all();
+}
+
+void Leases::heard(Beat beat) {
+    servers_.store(beat.servers);
+    // While limits are not shared each has its part of what was known before: a Redis that comes
+    // back empty hears of the others one by one.
+    for (std::size_t i = 0; leased_.load() && owner_.limit_at(i) != nullptr; ++i) {
+        owner_.limit_at(i)->set_servers(beat.servers);
+    }
+    add_news(std::move(beat.news));
+    refused_ = !beat.evicts.empty();
+    if (refused_) {
+        if (leased_.load()) {
+            cut_off();
+        }
+        resume_ns_ = INT64_MAX;
+        resume_wanted_ = true;
+        state_ = "limits are not shared: Redis drops keys (maxmemory-policy " + beat.evicts +
+                 "), expected noeviction";
+        return;
+    }
+    if (std::exchange(resume_wanted_, false)) {
+        resume();
+    }
+    state_ = beat.servers <= options_.servers
+                 ? std::string{}
+                 : std::to_string(beat.servers) + " servers share limits that are set for " +
+                       std::to_string(options_.servers);
+}
+
+void Leases::tell_level(std::string_view limit, std::string_view level) {
+    const std::lock_guard lock{mutex_};
+    for (std::size_t i = 0; const SharedLimit* const each = owner_.limit_at(i); ++i) {
+        if (limit.empty() || limit == each->name()) {
+            std::erase_if(untold_, [&](const auto& untold) {
+                return !untold->asked && untold->level.limit == each->name();
+            });
+            untold_.push_back(std::make_unique<Untold>(Untold{
+                this, {each->name(), std::string{level}}, false}));
+        }
+    }
+    tell_now_ = true;
+    changed_.notify_all();
+}
+
+void Leases::level_heard(void* ctx, const redis::Reply* reply, const Error*) {
+    Untold& told = *static_cast<Untold*>(ctx);
+    Leases& self = *told.leases;
+    const std::lock_guard lock{self.mutex_};
+    told.asked = false;
+    if (reply != nullptr) {
+        if (reply->is_error()) {
+            self.state_ = "Redis refuses a level: " + std::string{reply->text()};
+        }
+        std::erase_if(self.untold_, [&](const auto& untold) { return untold.get() == &told; });
+    }
+}
+
+void Leases::keep_up(std::int64_t now_ns) {
+    const bool beat = now_ns >= beat_ns_ && !beating_;
+    if (!client_.is_up() || (!beat && !tell_now_)) {
+        return;
+    }
+    tell_now_ = false;
+    for (const auto& untold : untold_) {  // before the beat, which is answered with them
+        untold->asked = untold->asked ||
+                        peers_.tell(client_, untold->level, &Leases::level_heard, untold.get());
+    }
+    if (beat) {
+        beating_ = peers_.beat(client_, &Leases::beat_heard, this);
+        beat_ns_ = now_ns + options_.heartbeat.count();
+    }
+}
+
+void Leases::use_news(std::unique_lock<std::mutex>& lock) {
+    News news = std::exchange(news_, {});
+    std::erase_if(news.levels, [&](const SharedLevel& level) {
+        return std::any_of(untold_.begin(), untold_.end(), [&](const auto& untold) {
+            return untold->level.limit == level.limit;  // ours is newer
+        });
+    });
+    if (news.blocks.empty() && news.levels.empty()) {
+        return;
+    }
+    lock.unlock();
+    for (std::size_t i = 0; SharedLimit* const limit = owner_.limit_at(i); ++i) {
+        for (const Block& block : news.blocks) {
+            if (block.limit == limit->name()) {
+                limit->block(block.key, limit->advance(owner_.now_ns()) + block.left_ns, false);
+            }
+        }
+        for (const SharedLevel& level : news.levels) {
+            if (level.limit == limit->name()) {
+                owner_.set_level(level.limit, level.level);
+            }
+        }
+    }
+    lock.lock();
+}
+
+void Leases::tell_state(std::unique_lock<std::mutex>& lock) {
+    if (state_ == told_) {
+        return;
+    }
+    told_ = state_;
+    const std::string reason = *told_;
+    lock.unlock();
+    owner_.watch_state(reason);
+    lock.lock();
 }
 
 void Leases::run() {
     std::unique_lock lock{mutex_};
     while (!stopping_) {
         const std::int64_t now = redis::Client::now_ns();
+        keep_up(now);
+        tell_state(lock);
+        use_news(lock);
         if (now >= resume_ns_) {
             resume_ns_ = INT64_MAX;
-            for (std::size_t i = 0; SharedLimit* const limit = limit_at_(i); ++i) {
+            for (std::size_t i = 0; SharedLimit* const limit = owner_.limit_at(i); ++i) {
                 limit->drop_tokens();
             }
             leased_.store(true, std::memory_order_release);
@@ -177,7 +357,7 @@ void Leases::run() {
         const bool busy = leased_.load() ? look(now) : false;
         if (now - swept_ns_ > k_sweep_ns) {
             swept_ns_ = now;
-            for (std::size_t i = 0; SharedLimit* const limit = limit_at_(i); ++i) {
+            for (std::size_t i = 0; SharedLimit* const limit = owner_.limit_at(i); ++i) {
                 limit->sweep();
             }
         }
@@ -186,9 +366,21 @@ void Leases::run() {
     // Asked for and not answered: the answers come when the client stops.
 }
 
+void Leases::tell_block(SharedLimit& limit, Place& place) {
+    if (!place.tell_block.exchange(false)) {
+        return;
+    }
+    const std::int64_t left = place.blocked_ns.load() - limit.advance(owner_.now_ns());
+    if (left > 0 && !peers_.tell(client_, {limit.name(), place.key.load(), left})) {
+        place.tell_block.store(true);
+        limit.mark(place);
+    }
+}
+
 void Leases::collect_marked() {
-    for (std::size_t i = 0; SharedLimit* const limit = limit_at_(i); ++i) {
+    for (std::size_t i = 0; SharedLimit* const limit = owner_.limit_at(i); ++i) {
         limit->each_marked([&](Place& place) {
+            tell_block(*limit, place);
             if (!std::exchange(place.refilling, true)) {
                 refills_.push_back(std::make_unique<Refill>(Refill{
                     this, limit, &place, place.key.load()}));

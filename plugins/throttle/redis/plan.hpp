@@ -37,6 +37,11 @@ struct Plan {
     [[nodiscard]] bool operator==(const Plan&) const noexcept = default;
 };
 
+// What each of so many servers lets through when it knows nothing of the others.
+[[nodiscard]] inline Rate part_of(const Rate& all, std::int64_t servers) noexcept {
+    return {all.interval_ns * servers, std::max<std::int64_t>(all.burst / servers, 1)};
+}
+
 // `count` in each `period_ns`, for `servers` servers.
 [[nodiscard]] inline Plan make_plan(
     std::int64_t count,
@@ -51,7 +56,7 @@ struct Plan {
     plan.own = std::min(burst / (2 * servers), worth);
     plan.shared = burst - servers * plan.own;
     plan.most = plan.shared + plan.own;
-    plan.alone = {plan.rate.interval_ns * servers, std::max<std::int64_t>(burst / servers, 1)};
+    plan.alone = part_of(plan.rate, servers);
     return plan;
 }
 

@@ -40,6 +40,8 @@ struct Connecting {
         client.dead_after = s.get<milliseconds>("dead_after_ms");
         client.backoff_max = s.get<milliseconds>("reconnect_max_ms");
         client.name = "tenon-throttle";
+        servers = s.get<std::int64_t>("servers");
+        heartbeat = s.get<milliseconds>("heartbeat_ms");
         const auto allowed = [](unsigned char c) {
             return std::isalnum(c) != 0 || c == '_' || c == '.' || c == '-';
         };
@@ -50,6 +52,8 @@ struct Connecting {
 
     redis::ClientOptions client;
     std::string name_space;
+    std::int64_t servers = 1;
+    std::chrono::milliseconds heartbeat{1'000};
 };
 
 class RedisThrottlePlugin final : public ThrottlePlugin<SharedLimits> {
@@ -77,18 +81,29 @@ private:
         health_ = host().service<tenon_health_1>("tenon.health/1");
         const Metrics metrics{host()};
         up_ = metrics.gauge("tenon_throttle_redis_up", "1 while limits are shared through Redis");
+        servers_ = metrics.gauge(
+            "tenon_throttle_redis_servers", "Servers that share the limits, as last heard"
+        );
         refills_ = metrics.counter("tenon_throttle_redis_refills_total", "Refills asked for");
         lost_ = metrics.counter("tenon_throttle_redis_lost_total", "Refills without an answer");
         limits().lease(nullptr);
-        leases_ = std::make_unique<Leases>(
+        clock_ = host().service<tenon_clock_1>("tenon.clock/1");
+        LeaseOptions options{
             connecting_->client,
             connecting_->name_space,
-            [this](std::size_t i) { return limits().at(i); },
-            [this](const std::string& reason) { state_changed(reason); }
+            connecting_->servers,
+            connecting_->heartbeat};
+        leases_ = std::make_unique<Leases>(
+            std::move(options),
+            LeaseOwner{
+                [this](std::size_t i) { return limits().at(i); },
+                [this](const std::string& reason) { state_changed(reason); },
+                [this](std::string_view limit, std::string_view level) { follow(limit, level); },
+                [this] { return clock_->now_ns(clock_.self); }}
         );
         leases_->start();
         if (!leases_->wait_up(connecting_->client.connect_timeout)) {
-            state_changed(leases_->client().reason());
+            state_changed(leases_->reason());
         }
         limits().lease(leases_.get());
         published_refills_ = published_lost_ = 0;
@@ -100,7 +115,31 @@ private:
         }
     }
 
-    // On the client's thread, or at the start.
+    void level_changed(std::string_view limit, std::string_view level) override {
+        if (running()) {
+            leases_->tell_level(limit, level);
+        }
+    }
+
+    // A level that was set on another server. On the leases' thread.
+    void follow(std::string_view limit, std::string_view level) {
+        ErrorBuffer err;
+        const tenon_status status = guard(&err, [&] {
+            if (limits().level(limit) != level) {
+                limits().set_level(limit, level);
+                host().log().info("throttle_level_elsewhere", {{"limit", limit}, {"level", level}});
+            }
+        });
+        // Told at each heartbeat, and so once only when it cannot be.
+        if (status != TENON_OK && std::exchange(not_followed_, level) != level) {
+            host().log().warn(
+                "throttle_level_refused",
+                {{"limit", limit}, {"level", level}, {"reason", err.message()}}
+            );
+        }
+    }
+
+    // On the leases' thread, or at the start.
     void state_changed(const std::string& reason) {
         (void)guard(nullptr, [&] {
             const std::string address = connecting_->client.address.shown();
@@ -109,7 +148,7 @@ private:
                 host().log().info("redis_up", {{"address", address}});
             } else {
                 health_->set(health_.self, str("redis"), TENON_DEGRADED, str(reason));
-                host().log().warn("redis_down", {{"address", address}, {"reason", reason}});
+                host().log().warn("redis_degraded", {{"address", address}, {"reason", reason}});
             }
         });
     }
@@ -119,6 +158,7 @@ private:
         const std::uint64_t refills = counts.refills.load();
         const std::uint64_t lost = counts.lost.load();
         up_.set(leases_->mode().leased ? 1 : 0);
+        servers_.set(leases_->servers());
         refills_.add(refills - std::exchange(published_refills_, refills));
         lost_.add(lost - std::exchange(published_lost_, lost));
     }
@@ -126,7 +166,9 @@ private:
     std::optional<Connecting> connecting_;
     std::unique_ptr<Leases> leases_;
     Service<tenon_health_1> health_;
-    Gauge up_;
+    Service<tenon_clock_1> clock_;
+    std::string not_followed_;  // the leases' thread's
+    Gauge up_, servers_;
     Counter refills_, lost_;
     std::uint64_t published_refills_ = 0, published_lost_ = 0;
 };

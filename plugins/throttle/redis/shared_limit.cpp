@@ -96,7 +96,7 @@ std::int64_t SharedLimit::tat(Place& place, std::int64_t now, Mode mode) noexcep
     // What was let through before Redis was lost is not known here: the budget begins empty.
     std::uint32_t cut = place.cut.load(std::memory_order_acquire);
     if (cut != mode.cut && place.cut.compare_exchange_strong(cut, mode.cut)) {
-        place.tat_ns.store(now + plan().alone.span_ns());
+        place.tat_ns.store(now + alone().span_ns());
     }
     return std::max(place.tat_ns.load(), now);
 }
@@ -108,7 +108,7 @@ SharedLimit::wait(Place& place, std::int64_t cost, std::int64_t now, Mode mode) 
         const bool there = place.tokens.load() >= cost;
         return std::max(blocked, there ? 0 : std::max(place.wait_ns.load(), k_least_wait_ns));
     }
-    const Rate alone = plan().alone;
+    const Rate alone = this->alone();
     const std::int64_t after = tat(place, now, mode) + cost * alone.interval_ns;
     return std::max({blocked, after - now - alone.span_ns(), std::int64_t{0}});
 }
@@ -136,7 +136,7 @@ bool SharedLimit::take(Place& place, std::int64_t cost, std::int64_t now, Mode m
         mark(place);
         return false;
     }
-    const Rate alone = plan().alone;
+    const Rate alone = this->alone();
     (void)tat(place, now, mode);
     std::int64_t seen = place.tat_ns.load();
     for (;;) {
@@ -158,7 +158,7 @@ void SharedLimit::give(Place& place, std::int64_t cost, std::int64_t now, Mode m
                !place.tokens.compare_exchange_weak(have, std::min(have + cost, plan().own))) {}
         return;
     }
-    const std::int64_t back = cost * plan().alone.interval_ns;
+    const std::int64_t back = cost * alone().interval_ns;
     std::int64_t seen = place.tat_ns.load();
     while (seen > now && !place.tat_ns.compare_exchange_weak(seen, std::max(seen - back, now))) {}
 }
@@ -170,9 +170,20 @@ std::int64_t SharedLimit::available(Place& place, std::int64_t now, Mode mode) n
     if (mode.leased) {
         return std::max<std::int64_t>(place.tokens.load(), 0);
     }
-    const Rate alone = plan().alone;
+    const Rate alone = this->alone();
     return std::max<std::int64_t>(now + alone.span_ns() - tat(place, now, mode), 0) /
            alone.interval_ns;
+}
+
+void SharedLimit::block(std::uint64_t key, std::int64_t until, bool tell) noexcept {
+    Place& at = place(key);
+    std::int64_t seen = at.blocked_ns.load();
+    while (seen < until && !at.blocked_ns.compare_exchange_weak(seen, until)) {}
+    // Keys that found no place of their own are not known by name.
+    if (tell && seen < until && &at != &places_.back()) {
+        at.tell_block.store(true);
+        mark(at);
+    }
 }
 
 void SharedLimit::mark(const Place& place) noexcept {

@@ -38,6 +38,7 @@ struct Place {
     std::atomic<std::uint32_t> cut{0};        // the loss of Redis that tat_ns knows of
     std::atomic<std::int64_t> blocked_ns{0};  // the upstream said not to come before that
     std::atomic<bool> used{false};            // since the last sweep
+    std::atomic<bool> tell_block{false};      // the other servers do not know of blocked_ns
     bool refilling = false;                   // the leases' thread's
 };
 
@@ -72,6 +73,19 @@ public:
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
     [[nodiscard]] const Plan& plan() const noexcept { return *plan_.load(); }
+
+    // [any] The part of one server, without Redis: of as many as there were when it was lost.
+    [[nodiscard]] Rate alone() const noexcept {
+        const Plan& plan = this->plan();
+        const std::int64_t servers = servers_.load(std::memory_order_relaxed);
+        return servers == 0 ? plan.alone : part_of(plan.rate, servers);
+    }
+
+    // How many servers share the limit.
+    void set_servers(std::int64_t servers) noexcept { servers_.store(servers); }
+
+    // [nonblock] `tell`: the other servers are to be told.
+    void block(std::uint64_t key, std::int64_t until, bool tell) noexcept;
 
     // [any, one at a time] What was taken stays taken.
     void set_plan(const Plan& plan);
@@ -142,6 +156,7 @@ private:
     std::mutex mutex_;                                // of the plans
     std::vector<std::unique_ptr<const Plan>> plans_;  // all there were: readers hold no lock
     std::atomic<const Plan*> plan_;
+    std::atomic<std::int64_t> servers_{0};  // 0: not known
     std::atomic<std::int64_t> base_ns_{INT64_MIN}, latest_ns_{0};
     std::atomic<std::uint64_t> keys_{0}, taken_{0}, limited_{0};
 };

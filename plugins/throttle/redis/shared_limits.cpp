@@ -74,11 +74,11 @@ void SharedLimits::observe(
         (feedback.outcome != TENON_UPSTREAM_LIMITED && feedback.outcome != TENON_UPSTREAM_BANNED)) {
         return;
     }
-    const std::int64_t until =
-        known->advance(now_ns) + std::min(feedback.retry_after_ns, k_block_max_ns);
-    std::atomic<std::int64_t>& blocked = known->place(SharedLimit::key_of(key)).blocked_ns;
-    std::int64_t seen = blocked.load();
-    while (seen < until && !blocked.compare_exchange_weak(seen, until)) {}
+    known->block(
+        SharedLimit::key_of(key),
+        known->advance(now_ns) + std::min(feedback.retry_after_ns, k_block_max_ns),
+        true
+    );
 }
 
 bool SharedLimits::state(
@@ -94,11 +94,11 @@ bool SharedLimits::state(
     const Mode mode = this->mode();
     const Plan& plan = known->plan();
     const std::int64_t now = known->advance(now_ns);
-    out.burst = mode.leased ? plan.most : plan.alone.burst;
+    out.burst = mode.leased ? plan.most : known->alone().burst;
     out.rate_per_second = plan.per_second;
     Place* const place = known->find(SharedLimit::key_of(key));
     if (place == nullptr) {
-        out.available = mode.leased ? plan.own : mode.cut == 0 ? plan.alone.burst : 0;
+        out.available = mode.leased ? plan.own : mode.cut == 0 ? known->alone().burst : 0;
         return true;
     }
     out.available = known->available(*place, now, mode);

@@ -52,7 +52,8 @@ public:
     Node(
         const RedisServer& server,
         const LimitSettings& limit,
-        std::chrono::milliseconds dead_after = 1s
+        std::chrono::milliseconds dead_after = 1s,
+        bool shares = true
     ) {
         limits.apply({limit});
         redis::ClientOptions options;
@@ -63,14 +64,20 @@ public:
         options.dead_after = dead_after;
         options.ping_interval = 100ms;
         leases = std::make_unique<Leases>(
-            options,
-            "tenon",
-            [this](std::size_t i) { return limits.at(i); },
-            [](const std::string&) {}
+            redis_throttle::LeaseOptions{options, "tenon", k_servers, 100ms},
+            redis_throttle::LeaseOwner{
+                [this](std::size_t i) { return limits.at(i); },
+                [](const std::string&) {},
+                [this](std::string_view name, std::string_view level) {
+                    limits.set_level(name, level);
+                },
+                &now_ns}
         );
         leases->start();
-        REQUIRE(leases->wait_up(k_patience));
         limits.lease(leases.get());
+        if (shares) {
+            REQUIRE(leases->wait_up(k_patience));
+        }
     }
 
     ~Node() {
@@ -82,24 +89,56 @@ public:
     Node& operator=(const Node&) = delete;
 
     [[nodiscard]] bool take(std::string_view key, std::uint32_t cost = 1) {
+        return retry_of(key, cost) == 0;
+    }
+
+    // 0: taken.
+    [[nodiscard]] std::int64_t retry_of(std::string_view key, std::uint32_t cost = 1) {
         const tenon_throttle_claim claim{0, cost, str(key)};
         std::int64_t retry = 0;
-        return limits.take({&claim, 1}, now_ns(), retry) == TENON_OK;
+        return limits.take({&claim, 1}, now_ns(), retry) == TENON_OK ? 0 : retry;
+    }
+
+    // As throttle.level does.
+    void set_level(std::string_view level) {
+        limits.set_level("weight", level);
+        leases->tell_level("weight", level);
     }
 
     SharedLimits limits;
     std::unique_ptr<Leases> leases;
 };
 
-// Redis as if it had been there for years: buckets that it does not know are full.
-void grow_old(const RedisServer& server) {
+// The answer to one command of somebody else's.
+redis::Answer ask(const RedisServer& server, const redis::Words& words) {
     redis::ClientOptions options;
     options.address = server.address();
     options.command_timeout = 20s;
     redis::Client client{options};
     client.start();
     REQUIRE(client.wait_up(k_patience));
-    REQUIRE(client.call({"SET", "tenon:born", "1"}).reply().text() == "OK");
+    return client.call(words);
+}
+
+// Redis as if it had been there for years: buckets that it does not know are full.
+void grow_old(const RedisServer& server) {
+    REQUIRE(ask(server, {"SET", "tenon:born", "1"}).reply().text() == "OK");
+}
+
+// How many commands the throttles have sent, by the server's own count: what scripts call is not
+// asked for by anybody.
+std::uint64_t commands_of(const RedisServer& server) {
+    const redis::Answer answer = ask(server, {"INFO", "commandstats"});
+    const std::string_view text = answer.reply().text();
+    std::uint64_t calls = 0;
+    for (const std::string_view name : {"eval", "evalsha", "ping", "hello", "subscribe", "zrem"}) {
+        const std::string begin = "cmdstat_" + std::string{name} + ":calls=";
+        if (const std::size_t at = text.find(begin); at != std::string_view::npos) {
+            calls += std::stoull(std::string{text.substr(at + begin.size(), 20)});
+        }
+    }
+    REQUIRE(calls > 0);
+    return calls;
 }
 
 // Runs body until it gives true; false when it never does.
@@ -163,6 +202,19 @@ std::int64_t most_at_once(const std::vector<std::int64_t>& times, std::int64_t p
     return static_cast<std::int64_t>(most);
 }
 
+// The most that were let through in any second.
+std::size_t most_in_a_second(const std::vector<std::int64_t>& times) {
+    std::size_t most = 0;
+    std::size_t begin = 0;
+    for (std::size_t end = 0; end < times.size(); ++end) {
+        while (times[end] - times[begin] > k_second_ns) {
+            ++begin;
+        }
+        most = std::max(most, end - begin + 1);
+    }
+    return most;
+}
+
 // A thread may have read the clock long before it took: one request of each is off.
 constexpr auto k_slack = static_cast<std::int64_t>(k_servers * k_threads_each);
 
@@ -179,6 +231,8 @@ TEST_CASE("no span lets through more than burst + rate * t on three servers", "[
     const auto times = demand(nodes, [] { ::poll(nullptr, 0, 2'000); });
     CHECK(most_at_once(times, k_rate) <= k_burst + k_slack);
     CHECK(times.size() >= k_burst);
+    CHECK(most_in_a_second(times) <= (k_rate + k_burst) * 101 / 100);
+    CHECK(commands_of(server) * 50 <= times.size());
     std::uint64_t refills = 0;
     for (const auto& node : nodes) {
         refills += node->leases->counts().refills.load();
@@ -314,4 +368,141 @@ TEST_CASE("what nobody took is given back", "[throttle][H6]") {
     // Then another server can have it.
     Node b{server, limit};
     CHECK(eventually([&] { return b.take("key", cost); }));
+}
+
+TEST_CASE("each server knows how many share, and takes its part without Redis", "[throttle][H6]") {
+    RedisServer server;
+    const LimitSettings limit = limit_of(6'000, 600);
+    Node a{server, limit};
+    CHECK(eventually([&] { return a.leases->servers() == 1; }));
+    auto b = std::make_unique<Node>(server, limit);
+    {
+        const Node c{server, limit};
+        CHECK(eventually([&] { return a.leases->servers() == 3 && b->leases->servers() == 3; }));
+    }
+    // It has said goodbye. One that was killed is found to be silent.
+    CHECK(eventually([&] { return a.leases->servers() == 2; }));
+    REQUIRE(ask(server, {"ZADD", "tenon:servers", "9e15", "ghost"}).reply().integer() == 1);
+    CHECK(eventually([&] { return a.leases->servers() == 3; }));
+    REQUIRE(ask(server, {"ZADD", "tenon:servers", "1", "ghost"}).reply().integer() == 0);
+    CHECK(eventually([&] { return a.leases->servers() == 2 && b->leases->servers() == 2; }));
+    server.kill_9();
+    CHECK(eventually([&] { return !a.leases->mode().leased && !b->leases->mode().leased; }));
+    for (const auto* const of : {a.limits.at(0), b->limits.at(0)}) {
+        CHECK(of->alone() == redis_throttle::part_of(of->plan().rate, 2));
+        CHECK(of->alone().burst == 300);
+    }
+}
+
+TEST_CASE("more servers than are planned for are told of", "[throttle][H6]") {
+    RedisServer server;
+    Node a{server, limit_of(6'000, 600)};
+    for (const char* const ghost : {"1", "2", "3"}) {
+        REQUIRE(ask(server, {"ZADD", "tenon:servers", "9e15", ghost}).reply().integer() == 1);
+    }
+    CHECK(eventually([&] {
+        return a.leases->reason() == "4 servers share limits that are set for 3";
+    }));
+    CHECK(a.leases->mode().leased);
+}
+
+TEST_CASE("an upstream's block that one server gets reaches the others", "[throttle][H6]") {
+    RedisServer server;
+    grow_old(server);
+    const LimitSettings limit = limit_of(1'000, 600);
+    Node a{server, limit};
+    Node b{server, limit};
+    CHECK(b.take("upstream"));
+    auto feedback = sized<tenon_throttle_feedback>();
+    feedback.outcome = TENON_UPSTREAM_LIMITED;
+    feedback.retry_after_ns = 3'600 * k_second_ns;
+    a.limits.observe(0, "upstream", feedback, now_ns());
+    const auto blocked = [](Node& node) {
+        const std::int64_t retry = node.retry_of("upstream");
+        return retry > 3'000 * k_second_ns && retry < 3'700 * k_second_ns;
+    };
+    CHECK(blocked(a));
+    CHECK(eventually([&] { return blocked(b); }));
+    CHECK(b.take("another upstream"));
+    Node late{server, limit};
+    CHECK(eventually([&] { return blocked(late); }));
+}
+
+TEST_CASE("a level that is set on one server is in force on all", "[throttle][H1][H6]") {
+    RedisServer server;
+    LimitSettings limit = limit_of(1'000, 600);
+    limit.level = "conservative";
+    Node a{server, limit};
+    Node b{server, limit};
+    a.set_level("aggressive");
+    const auto has = [](const Node& node, std::string_view level) {
+        return eventually([&] { return node.limits.level("weight") == level; });
+    };
+    CHECK(has(b, "aggressive"));
+    CHECK(b.limits.at(0)->plan().per_second == 50);
+    {
+        const Node late{server, limit};
+        CHECK(has(late, "aggressive"));
+    }
+    b.set_level("moderate");
+    b.set_level("unlimited");
+    CHECK(has(a, "unlimited"));
+    CHECK(has(b, "unlimited"));
+    // Set while there is no Redis: told when it is back, although it has forgotten the rest.
+    server.kill_9();
+    REQUIRE(eventually([&] { return !a.leases->mode().leased; }));
+    a.set_level("moderate");
+    server.start();
+    CHECK(has(b, "moderate"));
+    CHECK(has(a, "moderate"));
+}
+
+TEST_CASE("limits are not shared through a Redis that drops keys", "[throttle][H6]") {
+    RedisServer server{{"--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"}};
+    Node a{server, limit_of(6'000, 600), 1s, false};
+    CHECK(eventually([&] {
+        return a.leases->reason().find("maxmemory-policy allkeys-lru") != std::string::npos;
+    }));
+    CHECK_FALSE(a.leases->wait_up(0s));
+    CHECK(a.take("upstream"));  // of its part
+    CHECK(a.leases->counts().refills.load() == 0);
+    const auto set = [&](std::string_view policy) {
+        return ask(server, {"CONFIG", "SET", "maxmemory-policy", policy}).reply().text() == "OK";
+    };
+    REQUIRE(set("noeviction"));
+    CHECK(eventually([&] { return a.leases->mode().leased && a.leases->reason().empty(); }));
+    REQUIRE(set("volatile-ttl"));
+    CHECK(eventually([&] { return !a.leases->mode().leased; }));
+    REQUIRE(set("noeviction"));
+    CHECK(eventually([&] { return a.leases->mode().leased; }));
+}
+
+TEST_CASE("news that make no sense change nothing", "[throttle][H6]") {
+    RedisServer server;
+    grow_old(server);
+    LimitSettings limit = limit_of(1'000, 600);
+    limit.level = "moderate";
+    Node a{server, limit};
+    for (const char* const text :
+         {"",
+          "block",
+          "block 1",
+          "block x 1 weight",
+          "block -5 1 weight",
+          "block 1 x weight",
+          "block 99999999999999999999 1 weight",
+          "level",
+          "level aggressive",
+          "level aggressive x",
+          "other aggressive weight"}) {
+        REQUIRE(ask(server, {"PUBLISH", "tenon:news", text}).reply().integer() == 1);
+    }
+    REQUIRE(ask(server, {"HSET", "tenon:blocks", "x", "9e15"}).reply().integer() == 1);
+    REQUIRE(ask(server, {"HSET", "tenon:levels", "no such limit", "wild"}).reply().integer() == 1);
+    // Later news are heard after those.
+    REQUIRE(
+        ask(server, {"PUBLISH", "tenon:news", "level aggressive weight"}).reply().integer() == 1
+    );
+    CHECK(eventually([&] { return a.limits.level("weight") == "aggressive"; }));
+    CHECK(a.take("upstream"));
 }
