@@ -74,10 +74,8 @@ void AdaptiveLimits::apply(const std::vector<AdaptiveSettings>& limits) {
 
 void AdaptiveLimits::link(Limit& limit) const {
     std::uint32_t id = 0;
-    limit.rate.reset();
-    if (rates_ && rates_->find(rates_.self, str(limit.name()), &id) == TENON_OK) {
-        limit.rate = id;
-    }
+    const bool found = rates_ && rates_->find(rates_.self, str(limit.name()), &id) == TENON_OK;
+    limit.rate_id = found ? id : Limit::k_no_rate;
 }
 
 void AdaptiveLimits::set_rates(Service<tenon_throttle_1> rates) {
@@ -153,10 +151,11 @@ std::optional<AdaptiveLimits::Sorted> AdaptiveLimits::sort(Claims claims) const 
             out.limits[out.ours] = limit;
             out.places[out.ours++] =
                 &place_of(*limit, {claim.key.n == 0 ? "" : claim.key.p, claim.key.n});
-            if (!limit->rate) {
+            const auto rate_id = limit->rate();
+            if (!rate_id) {
                 continue;
             }
-            rate.limit = *limit->rate;
+            rate.limit = *rate_id;
         } else if ((claim.limit & k_ours) != 0 || !rates_) {
             return std::nullopt;
         }
@@ -236,11 +235,9 @@ void AdaptiveLimits::observe(
             place.busy.clear(std::memory_order_release);
         }
     }
-    const bool passes_on = mine == nullptr || mine->rate.has_value();
-    if (passes_on && rates_ && TENON_HAS(rates_.table, tenon_throttle_1, observe)) {
-        rates_->observe(
-            rates_.self, mine == nullptr ? limit : *mine->rate, str(key), &feedback, now_ns
-        );
+    const auto rate_id = mine == nullptr ? std::optional{limit} : mine->rate();
+    if (rate_id && rates_ && TENON_HAS(rates_.table, tenon_throttle_1, observe)) {
+        rates_->observe(rates_.self, *rate_id, str(key), &feedback, now_ns);
     }
 }
 
@@ -268,7 +265,7 @@ std::string AdaptiveLimits::level(std::string_view limit) const {
     if (!found && !limit.empty()) {
         throw Error{TENON_NOT_FOUND, "there is no limit " + std::string{limit}};
     }
-    if (!rates_ || (mine != nullptr && !mine->rate)) {
+    if (!rates_ || (mine != nullptr && !mine->rate())) {
         return "custom";
     }
     StringSink text;
@@ -284,7 +281,7 @@ void AdaptiveLimits::set_level(std::string_view limit, std::string_view level) {
     if (!found && !limit.empty()) {
         throw Error{TENON_NOT_FOUND, "there is no limit " + std::string{limit}};
     }
-    if (!rates_ || (mine != nullptr && !mine->rate)) {
+    if (!rates_ || (mine != nullptr && !mine->rate())) {
         throw Error{
             TENON_INVALID,
             "limit " + std::string{limit} + " follows its upstream and has no level to set"};

@@ -54,16 +54,24 @@ public:
 
     class Limit {
     public:
+        static constexpr std::uint64_t k_no_rate = UINT64_MAX;
+
         explicit Limit(const AdaptiveSettings& settings);
 
         [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+        // The id of the rate of the same name.
+        [[nodiscard]] std::optional<std::uint32_t> rate() const noexcept {
+            const std::uint64_t id = rate_id.load(std::memory_order_relaxed);
+            return id == k_no_rate ? std::nullopt : std::optional{static_cast<std::uint32_t>(id)};
+        }
 
         [[nodiscard]] std::uint64_t taken() const noexcept { return granted.load(); }
 
         [[nodiscard]] std::uint64_t limited() const noexcept { return refused.load(); }
 
         std::atomic<std::int64_t> answer_timeout_ns;
-        std::optional<std::uint32_t> rate;           // of the same name
+        std::atomic<std::uint64_t> rate_id{k_no_rate};
         std::vector<std::unique_ptr<Place>> places;  // the last one is the shared one
         std::atomic<std::uint64_t> granted{0}, refused{0};
 

@@ -351,6 +351,11 @@ void Leases::run() {
             for (std::size_t i = 0; SharedLimit* const limit = owner_.limit_at(i); ++i) {
                 limit->drop_tokens();
             }
+            for (const auto& refill : refills_) {  // what the Redis of before had granted
+                if (refill->stage == Stage::granted) {
+                    want_again(*refill);
+                }
+            }
             leased_.store(true, std::memory_order_release);
             changed_.notify_all();
         }
@@ -358,7 +363,7 @@ void Leases::run() {
         if (now - swept_ns_ > k_sweep_ns) {
             swept_ns_ = now;
             for (std::size_t i = 0; SharedLimit* const limit = owner_.limit_at(i); ++i) {
-                limit->sweep();
+                limit->sweep(leased_.load());
             }
         }
         changed_.wait_for(lock, busy ? k_soon : k_later);
@@ -443,6 +448,11 @@ std::string Leases::key_of(const Refill& refill) const {
     return prefix_ + refill.limit->name() + ":" + std::to_string(refill.key);
 }
 
+void Leases::want_again(Refill& refill) {
+    refill.stage = Stage::idle;
+    refill.place->wanted.store(std::max(refill.place->wanted.load(), refill.wanted));
+}
+
 void Leases::ask(Refill& refill, std::int64_t tokens) {
     refill.tokens = tokens;
     const std::string key = key_of(refill);
@@ -456,8 +466,7 @@ void Leases::ask(Refill& refill, std::int64_t tokens) {
     if (client_.send(words, &Leases::answered, &refill)) {
         counts_.refills.fetch_add(1, std::memory_order_relaxed);
     } else {
-        refill.stage = Stage::idle;
-        refill.place->wanted.store(refill.wanted);
+        want_again(refill);
     }
 }
 
@@ -469,7 +478,7 @@ void Leases::answered(void* ctx, const redis::Reply* reply, const Error*) {
     if (reply == nullptr || reply->is_error()) {
         // What was perhaps reserved is lost: never too many are let through. Who waits still wants
         // it.
-        refill.place->wanted.store(std::max(refill.place->wanted.load(), refill.wanted));
+        want_again(refill);
         refill.whole_script = reply != nullptr && redis::is_unknown_script(*reply);
         self.counts_.lost.fetch_add(refill.whole_script ? 0 : 1, std::memory_order_relaxed);
         return;

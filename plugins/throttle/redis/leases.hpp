@@ -130,6 +130,7 @@ private:
     // False: there is nothing more to do for it.
     [[nodiscard]] bool advance(Refill& refill, std::int64_t now_ns);
     void ask(Refill& refill, std::int64_t tokens);
+    static void want_again(Refill& refill);
     void give_back(const Refill& refill, std::int64_t tokens);
     [[nodiscard]] std::string key_of(const Refill& refill) const;
 

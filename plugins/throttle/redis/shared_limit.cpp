@@ -150,6 +150,14 @@ bool SharedLimit::take(Place& place, std::int64_t cost, std::int64_t now, Mode m
     }
 }
 
+void SharedLimit::put_back(Place& place, std::int64_t cost, std::int64_t now, Mode mode) noexcept {
+    if (mode.leased) {
+        place.tokens.fetch_add(cost);
+    } else {
+        give(place, cost, now, mode);
+    }
+}
+
 void SharedLimit::give(Place& place, std::int64_t cost, std::int64_t now, Mode mode) noexcept {
     if (mode.leased) {
         // More than it may hold is not kept.
@@ -222,7 +230,7 @@ void SharedLimit::drop_tokens() noexcept {
     }
 }
 
-void SharedLimit::sweep() noexcept {
+void SharedLimit::sweep(bool leased) noexcept {
     const std::int64_t now = latest_ns_.load();
     const Plan& plan = this->plan();
     for (std::size_t i = 0; i <= mask_; ++i) {
@@ -234,10 +242,15 @@ void SharedLimit::sweep() noexcept {
             place.wait_ns.store(0);
             place.tat_ns.store(0);
             place.key.store(0, std::memory_order_release);
-        } else if (key > k_leaving && !place.used.exchange(false) && place.tokens.load() >= plan.own &&
+        } else if (key > k_leaving && !place.used.exchange(false) && !place.refilling &&
                    place.tat_ns.load() <= now && place.blocked_ns.load() <= now) {
-            place.key.store(k_leaving);
-            keys_.fetch_sub(1, std::memory_order_relaxed);
+            if (leased && place.tokens.load() < plan.own) {
+                place.wanted.store(plan.own);  // filled up first: the next sweep frees it
+                mark(place);
+            } else {
+                place.key.store(k_leaving);
+                keys_.fetch_sub(1, std::memory_order_relaxed);
+            }
         }
     }
 }

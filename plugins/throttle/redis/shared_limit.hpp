@@ -107,6 +107,9 @@ public:
     wait(Place& place, std::int64_t cost, std::int64_t now, Mode mode) noexcept;
     [[nodiscard]] bool take(Place& place, std::int64_t cost, std::int64_t now, Mode mode) noexcept;
     void give(Place& place, std::int64_t cost, std::int64_t now, Mode mode) noexcept;
+    // As give, of a take just before, whole: what a dear request has waited for is not lost because
+    // another of its limits was not there yet.
+    void put_back(Place& place, std::int64_t cost, std::int64_t now, Mode mode) noexcept;
     [[nodiscard]] std::int64_t available(Place& place, std::int64_t now, Mode mode) noexcept;
 
     // Marks a key that needs tokens; the leases' thread takes the marks away.
@@ -126,8 +129,9 @@ public:
 
     // What was held before Redis came (back) is not known there.
     void drop_tokens() noexcept;
-    // Frees keys that nobody used since the last call. Returns how many are known.
-    void sweep() noexcept;
+    // [leases' thread] Frees keys that nobody used since the last call and whose budget is full;
+    // while tokens are leased, the others are marked to be filled.
+    void sweep(bool leased) noexcept;
 
     [[nodiscard]] std::uint64_t keys() const noexcept { return keys_.load(); }
 

@@ -35,7 +35,7 @@ SharedLimits::take(Claims claims, std::int64_t now_ns, std::int64_t& retry_after
         return TENON_OK;
     }
     for (std::size_t i = 0; i < taken; ++i) {
-        costs[i].limit->give(*costs[i].place, costs[i].cost, costs[i].now, mode);
+        costs[i].limit->put_back(*costs[i].place, costs[i].cost, costs[i].now, mode);
     }
     for (std::size_t i = 0; i < *count; ++i) {
         Cost& one = costs[i];

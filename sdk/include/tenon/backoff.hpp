@@ -61,7 +61,7 @@ public:
 
     // The wait before the next attempt.
     [[nodiscard]] std::int64_t next() noexcept {
-        const std::int64_t base = next_ns_;
+        const std::int64_t base = std::max<std::int64_t>(next_ns_, 1);
         next_ns_ = base > options_.longest_ns / options_.factor_percent * 100
                        ? options_.longest_ns
                        : std::min(

@@ -477,6 +477,49 @@ TEST_CASE("limits are not shared through a Redis that drops keys", "[throttle][H
     CHECK(eventually([&] { return a.leases->mode().leased; }));
 }
 
+TEST_CASE("keys that are not used any more make room", "[throttle][H6]") {
+    LimitSettings settings = limit_of(1'000, 2'000);
+    settings.keys_max = 100;
+    redis_throttle::SharedLimit limit{
+        settings, redis_throttle::make_plan(1'000, k_second_ns, 2'000, 3)};
+    REQUIRE(limit.plan().own >= 3);
+    const redis_throttle::Mode leased{true, 0};
+    const std::int64_t now = limit.advance(1);
+    const auto key_of = [](int i) {
+        return redis_throttle::SharedLimit::key_of("key " + std::to_string(i));
+    };
+    for (int i = 0; i < 100; ++i) {
+        REQUIRE(limit.take(limit.place(key_of(i)), 1, now, leased));
+    }
+    REQUIRE(limit.keys() > 3);
+    limit.sweep(true);  // in use since the sweep before
+    limit.sweep(true);
+    std::uint64_t filled = 0;
+    limit.each_marked([&](redis_throttle::Place& place) {
+        CHECK(place.wanted.load() == limit.plan().own);
+        place.tokens.store(limit.plan().own);  // as the leases do
+        ++filled;
+    });
+    CHECK(filled >= limit.keys());
+    limit.sweep(true);
+    CHECK(limit.keys() == 0);
+    limit.sweep(true);
+    CHECK(limit.find(key_of(1)) == nullptr);
+}
+
+TEST_CASE("dear claims on two limits are granted when both are there", "[throttle][H6]") {
+    RedisServer server;
+    grow_old(server);
+    LimitSettings other = limit_of(1'000, 60);
+    other.name = "other";
+    Node a{server, limit_of(1'000, 60)};
+    a.limits.apply({limit_of(1'000, 60), other});
+    const auto most = static_cast<std::uint32_t>(a.limits.at(0)->plan().most);
+    const tenon_throttle_claim claims[]{{0, most, str("k")}, {1, most, str("k")}};
+    std::int64_t retry = 0;
+    CHECK(eventually([&] { return a.limits.take(claims, now_ns(), retry) == TENON_OK; }));
+}
+
 TEST_CASE("news that make no sense change nothing", "[throttle][H6]") {
     RedisServer server;
     grow_old(server);
