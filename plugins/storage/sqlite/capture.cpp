@@ -2,6 +2,7 @@
 #include "plugins/storage/sqlite/capture.hpp"
 
 #include "plugins/storage/sqlite/capture_base.hpp"
+#include "sdk/capture/heartbeat.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -16,6 +17,7 @@ namespace tenon::sqlite {
 namespace {
 
 constexpr std::int64_t k_sync_ns = 200 * k_ms;
+constexpr std::int64_t k_beat_ns = 100 * k_ms;
 constexpr std::int64_t k_retry_ns = 500 * k_ms;
 
 }  // namespace
@@ -67,6 +69,8 @@ void Capture::begin_folder() {
 
 void Capture::open() {
     begin_folder();
+    alive_ = {};
+    beaten_ns_ = 0;
     wal_ = std::make_unique<capture::WalFile>(settings_.file, false);
     data_version_ = writer_->data_version();
     const capture::Listing all = capture::list(settings_.capture.folder);
@@ -279,6 +283,7 @@ bool Capture::attempt(std::string_view what) noexcept {
         if (settings_.capture.before_acknowledge || telemetry_.now_ns() - synced_ns_ >= k_sync_ns) {
             sync();
         }
+        beat();
         set_reason("");
         return true;
     } catch (const std::exception& e) {
@@ -299,6 +304,23 @@ void Capture::sync() {
         }
     }
     synced_ns_ = telemetry_.now_ns();
+}
+
+// For followers: everything up to here was captured now.
+void Capture::beat() {
+    const std::int64_t now = telemetry_.now_ns();
+    if (now - beaten_ns_ < k_beat_ns) {
+        return;
+    }
+    const std::string name = capture::heartbeat_name(settings_.capture.folder);
+    if (!alive_.is_open()) {
+        alive_ = capture::Descriptor{::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+        if (!alive_.is_open()) {
+            throw capture::file_error("open", name);
+        }
+    }
+    capture::write_heartbeat(alive_.get(), {txid_, telemetry_.now_real_ns()}, name);
+    beaten_ns_ = now;
 }
 
 void Capture::set_reason(std::string_view reason) noexcept {

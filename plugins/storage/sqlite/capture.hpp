@@ -76,6 +76,7 @@ private:
     void take_down(const capture::WalScan& scan);
     bool attempt(std::string_view what) noexcept;
     void sync();
+    void beat();
     void begin_base();
     void end_base() noexcept;
     void prune();
@@ -87,6 +88,7 @@ private:
     const Telemetry& telemetry_;
     Connection* writer_ = nullptr;
     capture::Descriptor lock_;
+    capture::Descriptor alive_;
     std::unique_ptr<capture::WalFile> wal_;
     std::unique_ptr<capture::SegmentWriter> segment_;
     std::array<unsigned char, 16> uuid_{};
@@ -95,6 +97,7 @@ private:
     std::uint64_t segment_first_ = 0;
     std::int64_t segment_began_ns_ = 0;
     std::int64_t synced_ns_ = 0;
+    std::int64_t beaten_ns_ = 0;
     capture::WalPlace place_;
     // With an inode: everything up to place_ is in the file that has this stamp, and the log may
     // begin anew.

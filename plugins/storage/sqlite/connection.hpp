@@ -190,6 +190,12 @@ public:
     // closing another one would drop the locks.
     void read_file(std::uint64_t offset, unsigned char* to, std::uint32_t bytes) const;
 
+    // Frames were written into the log by hand: SQLite reads all of it again, and other connections
+    // see what is there. The caller is the only one that writes, and holds no snapshot.
+    void rebuild_log_index();
+    // Up to the newest commit, as everyone sees it.
+    [[nodiscard]] std::uint32_t log_index_frames() const;
+
     void set_commit_listener(CommitListener* listener) noexcept { listener_ = listener; }
 
     // The last connection to close takes the WAL along. Off while the file at the path is not ours.
@@ -220,6 +226,7 @@ private:
 
     void open();
     void configure();
+    [[nodiscard]] unsigned char volatile* log_index() const;
     [[nodiscard]] bool keep_snapshot() noexcept;
     void attach_header();
     void pragma(const std::string& text);

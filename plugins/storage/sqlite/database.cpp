@@ -30,19 +30,35 @@ Database::Database(Settings settings, Telemetry telemetry)
     : settings_{std::move(settings)},
       statements_{telemetry.now_real_ns(), {.statements = settings_.statements_max, .slow = 128}},
       queries_{
-          {.bytes_max = std::size_t{settings_.query_cache_mb} << 20U,
+          // A follower's rows change past the marks that the cache goes by.
+          {.bytes_max = settings_.source.empty() ? std::size_t{settings_.query_cache_mb} << 20U : 0,
            .ttl_ns = settings_.query_cache_ttl_ms * k_ms}},
       telemetry_{with_own(counting_statements(telemetry, &statement_hits_, &statement_misses_))},
-      readers_{Readers{settings_, telemetry_}, pool_options(settings_, telemetry.now_ns())},
-      writer_{
-          settings_,
-          telemetry_,
-          {[this] { maintain(); },
-           [this] {
-               readers_.invalidate();
-               queries_.invalidate_all();
-           }}} {
+      readers_{Readers{settings_, telemetry_}, pool_options(settings_, telemetry.now_ns())} {
+    if (settings_.source.empty()) {
+        const Writer::Hooks hooks{[this] { maintain(); }, [this] { forget_file(); }};
+        writer_ = std::make_unique<Writer>(settings_, telemetry_, hooks);
+    } else {
+        const Follower::Hooks hooks{[this] { maintain(); }, [this] { forget_file(); }};
+        follower_ = std::make_unique<Follower>(settings_, telemetry_, hooks);
+    }
     remove_old_clones();
+}
+
+// The file at the path is another one.
+void Database::forget_file() {
+    readers_.invalidate();
+    queries_.invalidate_all();
+}
+
+Writer& Database::writer() const {
+    if (!writer_) {
+        throw DatabaseError{
+            TENON_UNSUPPORTED,
+            settings_.file + " only reads: it follows " + settings_.source,
+            Failure::other_host};
+    }
+    return *writer_;
 }
 
 Telemetry Database::with_own(Telemetry telemetry) noexcept {
@@ -74,7 +90,7 @@ tenon_status Database::transact(
     tenon_err* err
 ) {
     if (intent == TENON_INTENT_WRITE) {
-        return writer_.transact(deadline_ns, fn, ctx, err);
+        return writer().transact(deadline_ns, fn, ctx, err);
     }
     if (intent != TENON_INTENT_READ) {
         throw Error{TENON_INVALID, "unknown intent " + std::to_string(intent)};
@@ -94,7 +110,7 @@ tenon_status Database::transact(
     return TENON_OK;
 }
 
-// The rows that a reader sees here are the newest: neither staleness nor `after` asks for more.
+// What a reader sees beside the writer is the newest: neither staleness nor `after` asks for more.
 tenon_status Database::transact_with(
     const tenon_transaction_options& options,
     tenon_transaction_fn fn,
@@ -103,10 +119,13 @@ tenon_status Database::transact_with(
     tenon_err* err
 ) {
     if (options.intent != TENON_INTENT_WRITE) {
+        if (follower_) {
+            follower_->require(options.max_staleness_ns, view(options.after), options.deadline_ns);
+        }
         return transact(options.intent, options.deadline_ns, fn, ctx, err);
     }
     std::uint64_t txid = 0;
-    const tenon_status status = writer_.transact(options.deadline_ns, fn, ctx, txid, err);
+    const tenon_status status = writer().transact(options.deadline_ns, fn, ctx, txid, err);
     if (status == TENON_OK && txid != 0 && position.put != nullptr) {
         const std::string text = std::to_string(txid);
         (void)position.put(position.ctx, bytes(text));  // it is committed, whatever comes back
@@ -116,6 +135,9 @@ tenon_status Database::transact_with(
 
 // Its snapshot may be kept from an earlier caller.
 ReaderPool::Lease Database::take_reader(std::int64_t deadline_ns, std::string_view owner) {
+    if (follower_) {
+        follower_->require(0, {}, deadline_ns);
+    }
     ReaderPool::Lease lease = readers_.lease(deadline_ns, owner);
     lease->take();
     return lease;
@@ -124,7 +146,7 @@ ReaderPool::Lease Database::take_reader(std::int64_t deadline_ns, std::string_vi
 Connection* Database::lease(std::uint32_t intent, std::int64_t deadline_ns) {
     switch (intent) {
         case TENON_INTENT_WRITE:
-            return writer_.lease(deadline_ns);
+            return writer().lease(deadline_ns);
         case TENON_INTENT_READ: {
             ReaderPool::Lease reader = take_reader(deadline_ns, "lease");
             reader->end_snapshot();
@@ -137,18 +159,18 @@ Connection* Database::lease(std::uint32_t intent, std::int64_t deadline_ns) {
 
 void Database::release(Connection* connection) noexcept {
     if (connection->role() == Role::writer) {
-        writer_.release(connection);
+        writer_->release(connection);
     } else {
         (void)readers_.adopt(*connection);  // and back with the end of this line
     }
 }
 
 tenon_storage_stats Database::stats() const {
-    const WriterFigures writer = writer_.figures();
+    const WriterFigures writer = writer_ ? writer_->figures() : WriterFigures{};
     tenon_storage_stats stats{};
     stats.size = sizeof stats;
     readers_.stats().add_to(stats);
-    stats.limit += 1;
+    stats.limit += writer_ ? 1U : 0U;
     stats.in_use += writer.leased ? 1U : 0U;
     stats.waiting += writer.waiting;
     stats.lease_timeouts += writer.timeouts;
@@ -180,7 +202,13 @@ void Database::publish() const noexcept {
 }
 
 void Database::publish_capture() const noexcept {
-    if (const Capture* const capture = writer_.capture()) {
+    if (follower_) {
+        const FollowerFigures now = follower_->figures();
+        Telemetry::set(telemetry_.follower_txid, static_cast<std::int64_t>(now.txid));
+        Telemetry::set(telemetry_.follower_lag_ms, now.lag_ms);
+        Telemetry::set(telemetry_.follower_bases, now.bases);
+    }
+    if (const Capture* const capture = writer_ ? writer_->capture() : nullptr) {
         const CaptureFigures now = capture->figures();
         Telemetry::set(telemetry_.capture_commits, now.commits);
         Telemetry::set(telemetry_.capture_bytes, now.bytes);
@@ -210,7 +238,12 @@ std::uint32_t Database::stop() noexcept {
     (void)end_clones();
     readers_.close();
     readers_.cancel();
-    writer_.stop();
+    if (writer_) {
+        writer_->stop();
+    }
+    if (follower_) {
+        follower_->stop();
+    }
     const std::uint32_t out = readers_.stop(k_stop_wait_ns);
     return out + static_cast<std::uint32_t>(end_clones());
 }

@@ -2,6 +2,7 @@
 // A SQLite database behind tenon.storage/1: the writer, the readers, and the contract's table.
 #pragma once
 
+#include "plugins/storage/sqlite/follower.hpp"
 #include "plugins/storage/sqlite/reader_pool.hpp"
 #include "plugins/storage/sqlite/writer.hpp"
 
@@ -70,6 +71,8 @@ private:
 
     Telemetry with_own(Telemetry telemetry) noexcept;
     void maintain();
+    void forget_file();
+    [[nodiscard]] Writer& writer() const;
     [[nodiscard]] ReaderPool::Lease take_reader(std::int64_t deadline_ns, std::string_view owner);
     tenon_status
     run_query(const tenon_query& query, tenon_row_fn row, void* ctx, QueryCache::Key* key);
@@ -95,7 +98,9 @@ private:
     std::int64_t next_sweep_ns_ = 0;
     std::atomic<std::uint64_t> reads_{0};
     ReaderPool readers_;
-    Writer writer_;
+    // One of them.
+    std::unique_ptr<Writer> writer_;
+    std::unique_ptr<Follower> follower_;
 };
 
 // The table of tenon.storage/1. `self` is a DatabaseHolder.

@@ -37,7 +37,11 @@ public:
         settings.query_cache_mb = small("query_cache_mb");
         settings.query_cache_ttl_ms = number("query_cache_ttl_ms");
         settings.synchronous = std::string{o.at("synchronous").as_string()};
+        settings.source = std::string{o.at("source").as_string()};
         settings.capture = capture_settings(o.at("capture").as_object());
+        if (!settings.source.empty() && !settings.capture.folder.empty()) {
+            throw Error{TENON_INVALID, "/source: a follower cannot capture; empty /capture/folder"};
+        }
         if ((settings.page_size & (settings.page_size - 1)) != 0) {
             throw Error{
                 TENON_INVALID,
@@ -56,6 +60,7 @@ public:
         Settings settings = settings_;
         make_absolute(settings.file);
         make_absolute(settings.capture.folder);
+        make_absolute(settings.source);
         telemetry_ = make_telemetry();
         holder_.database = std::make_unique<Database>(settings, telemetry_);
         collect_ = telemetry_.metrics->on_collect(
@@ -146,6 +151,13 @@ private:
             "tenon_db_capture_foreign_writes_total", "Times that another process had written"
         );
         t.capture_txid = gauge("tenon_db_capture_txid", "Number of the newest captured commit");
+        t.follower_txid = gauge("tenon_db_follower_txid", "Newest commit that a follower holds");
+        t.follower_lag_ms = gauge(
+            "tenon_db_follower_lag_milliseconds",
+            "How old the rows of a follower may be; -1: not known"
+        );
+        t.follower_bases =
+            counter("tenon_db_follower_bases_total", "Bases that a follower began anew with");
         t.active_connections = gauge("tenon_db_pool_active_connections", "Connections in use");
         t.waiting = gauge("tenon_db_pool_waiting", "Callers that wait for a connection");
         return t;

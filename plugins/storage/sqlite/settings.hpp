@@ -99,6 +99,9 @@ struct Telemetry {
     std::uint64_t* capture_bytes = nullptr;
     std::uint64_t* capture_foreign = nullptr;
     std::int64_t* capture_txid = nullptr;
+    std::int64_t* follower_txid = nullptr;
+    std::int64_t* follower_lag_ms = nullptr;
+    std::uint64_t* follower_bases = nullptr;
     // Of the database whose connections these are; may be null.
     StatementLog* statements = nullptr;
     QueryCache* queries = nullptr;
