@@ -54,6 +54,11 @@ void count(std::uint64_t* cell) noexcept {
     at.store(at.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
+// Where an answer about the market comes from: what the feed says, or what it said before it was
+// lost.
+constexpr std::string_view k_feed = "feed";
+constexpr std::string_view k_stale = "stale";
+
 // Headers of an answer: name, value, with room for the numbers.
 class Headers {
 public:
@@ -74,8 +79,10 @@ public:
     [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
 
 private:
-    std::array<tenon_http_header, 6> headers_{};
-    std::array<std::array<char, 24>, 6> texts_{};
+    static constexpr std::size_t k_most = 8;
+
+    std::array<tenon_http_header, k_most> headers_{};
+    std::array<std::array<char, 24>, k_most> texts_{};
     std::uint32_t count_ = 0;
 };
 
@@ -328,6 +335,17 @@ void Api::limit_key(const Call& call, std::uint32_t weight) const {
     throw error;
 }
 
+void Api::note_age(ReplyTo& to, std::uint32_t instrument) const {
+    constexpr std::int64_t k_ms = 1'000'000;
+    tenon_book book{};
+    book.size = sizeof book;
+    const auto& data = services_.market_data;
+    if (data->book(data.self, instrument, 1, &book) == TENON_OK) {
+        to.age_ms = std::max<std::int64_t>(0, now_real_ns() - book.updated_real_ns) / k_ms;
+        to.stale = book.trusted == 0;
+    }
+}
+
 void Api::reply(const ReplyTo& to, std::string_view body) {
     if (to.connection != 0) {
         socket_reply(to, 200, "result", body);
@@ -348,6 +366,10 @@ void Api::reply(const ReplyTo& to, std::string_view body) {
         const OrderLimits::Counts counts = orders_.counts(to.order_count_of, now);
         headers.add("x-mbx-order-count-10s", counts.ten_seconds);
         headers.add("x-mbx-order-count-1d", counts.day);
+    }
+    if (to.age_ms >= 0) {
+        headers.add("x-tenon-age-ms", to.age_ms);
+        headers.add("x-tenon-source", to.stale ? k_stale : k_feed);
     }
     const tenon_http_response response{
         sizeof response, 200, str(k_json), str(body), headers.data(), headers.count(), 0};

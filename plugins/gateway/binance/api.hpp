@@ -68,6 +68,10 @@ struct ReplyTo {
     std::uint64_t connection = 0;      // of the WebSocket API: the answer goes there
     std::string_view id;               // of its request, as JSON
     bool rate_limits = true;           // which its answer carries
+    // Of one instrument's market: how long ago its source changed it, and whether that source is
+    // lost.
+    std::int64_t age_ms = -1;  // -1: not said
+    bool stale = false;
 };
 
 // Who a request says that it is from.
@@ -130,6 +134,11 @@ public:
     // time, and is told when nothing has changed.
     void set_cdn_seconds(std::uint32_t seconds);
 
+    // How old a book may be that has lost its place, to be given and marked as stale.
+    void set_stale_book_ms(std::uint32_t ms) noexcept { stale_book_ms_ = ms; }
+
+    [[nodiscard]] std::int64_t stale_book_ms() const noexcept { return stale_book_ms_; }
+
     // Answers every request below its prefixes.
     void handle(const tenon_http_request& request) noexcept;
     // The endpoint must be one of endpoints().
@@ -148,6 +157,8 @@ public:
     void on_execution(const tenon_execution_event* events, std::uint32_t count) noexcept;
 
     void reply(const ReplyTo& to, std::string_view body);
+    // What the answer says of the age of this instrument's market. Without a book it says nothing.
+    void note_age(ReplyTo& to, std::uint32_t instrument) const;
     void reply_error(const ReplyTo& to, const ApiError& error);
 
     // For tenon.http_routes/1's other users in this plugin.
@@ -248,6 +259,7 @@ private:
     std::unordered_map<std::uint64_t, std::int64_t> updated_;  // by account
     std::int64_t started_real_ns_;
     std::uint32_t cdn_seconds_ = 0;
+    std::uint32_t stale_book_ms_ = 0;
     std::string market_data_cache_{"no-cache"};  // Cache-Control
     std::uint64_t status_version_ = 1;
     std::vector<std::unique_ptr<Pending>> pool_;

@@ -55,6 +55,7 @@ public:
             call_on_reactor(exec_, 0, [&] {
                 api_->set(settings.limits);
                 api_->set_cdn_seconds(settings.cdn_seconds);
+                api_->set_stale_book_ms(settings.stale_book_ms);
                 streams_->set(settings.streams);
                 sockets_->set(settings.streams);
             });
@@ -74,6 +75,7 @@ public:
         exec_ = host().service<tenon_exec_1>("tenon.exec/1");
         api_.emplace(services_, settings_.limits, weights_);
         api_->set_cdn_seconds(settings_.cdn_seconds);
+        api_->set_stale_book_ms(settings_.stale_book_ms);
         streams_.emplace(services_, api_->addresses(), settings_.streams);
         streams_->on_first_connection([this] { arm_tick(); });
         sockets_.emplace(*api_, settings_.streams);

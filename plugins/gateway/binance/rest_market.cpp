@@ -50,6 +50,7 @@ void write_trades(Api& api, Call& call, std::uint64_t from_id, const Market& mar
         data->trades(data.self, market.id(), from_id, limit, &rows, &Rows::put<tenon_public_trade, &write_public_trade>)
     );
     json.raw("]");
+    api.note_age(call.to, market.id());
     api.reply(call.to, json.text());
 }
 
@@ -85,9 +86,6 @@ void write_depth(std::string& out, Api& api, const Market& market, std::uint32_t
     book.size = sizeof book;
     const tenon_status status = data->book(data.self, market.id(), limit, &book);
     check_rows(status);
-    if (status == TENON_OK && book.trusted == 0) {
-        throw errors::unavailable("the order book is being synchronised");
-    }
     JsonWriter json{out};
     write_book(json, market, book);
 }
@@ -98,6 +96,10 @@ void depth(Api& api, Call& call) {
     const Market market = mandatory_market(api, call);
     const std::uint32_t limit = call.params.limit(100, 5'000);
     call.finish();
+    api.note_age(call.to, market.id());
+    if (call.to.stale && call.to.age_ms >= api.stale_book_ms()) {
+        throw errors::unavailable("the order book is being synchronised");
+    }
     const auto& data = api.services().market_data;
     const std::string_view text = api.rendered().get(
         market.id(),
@@ -149,6 +151,7 @@ void agg_trades(Api& api, Call& call) {
         ));
     }
     json.raw("]");
+    api.note_age(call.to, market.id());
     api.reply(call.to, json.text());
 }
 
@@ -174,6 +177,7 @@ void klines(Api& api, Call& call) {
         );
     }
     json.raw("]");
+    api.note_age(call.to, market.id());
     api.reply(call.to, json.text());
 }
 
@@ -191,6 +195,7 @@ void average_price(Api& api, Call& call) {
         .field("price", price, market.instrument->price_scale)
         .time_field("closeTime", close_ns)
         .raw("}");
+    api.note_age(call.to, market.id());
     api.reply(call.to, json.text());
 }
 

@@ -46,12 +46,16 @@ void answer(
 ) {
     const auto& instruments = api.services().instruments;
     if (symbol && !call.to.micro) {
-        api.reply(call.to, rendered(api, market_of(instruments, *symbol), form));
+        const Market market = market_of(instruments, *symbol);
+        api.note_age(call.to, market.id());
+        api.reply(call.to, rendered(api, market, form));
         return;
     }
     JsonWriter json{api.buffer(), call.to.micro};
     if (symbol) {
-        append(json, api, market_of(instruments, *symbol), form);
+        const Market market = market_of(instruments, *symbol);
+        append(json, api, market, form);
+        api.note_age(call.to, market.id());
         api.reply(call.to, json.text());
         return;
     }

@@ -25,6 +25,7 @@ Settings read_settings(std::string_view json) {
     read("streams_max", out.streams.streams_max);
     read("connection_hours_max", out.streams.connection_hours_max);
     read("conflate_above_bytes", out.streams.conflate_above_bytes);
+    read("stale_book_ms", out.stale_book_ms);
     read("cdn_seconds", out.cdn_seconds);
     if (const auto* const limit = object.if_contains("key_limit")) {
         out.key_limit = limit->as_string().c_str();

@@ -19,6 +19,7 @@ struct Settings {
     LimitSettings limits;
     StreamSettings streams;
     std::uint32_t cdn_seconds = 0;
+    std::uint32_t stale_book_ms = 5'000;
     std::string key_limit;     // of the bound throttle; empty: none
     std::string weights_file;  // empty: the built-in table
 };

@@ -110,13 +110,13 @@ struct FakeBinanceWorld::Tables {
         if (!w.has_data) {
             return TENON_NOT_FOUND;
         }
-        ++w.book_reads;
+        w.book_reads += depth == 1 ? 0 : 1;  // of levels, not of the age alone
         const std::size_t most = depth == 0 ? 1'000'000 : depth;
         *out = {};
         out->size = sizeof *out;
         out->instrument = id;
         out->last_update_id = w.last_update_id;
-        out->updated_real_ns = w.now_ns;
+        out->updated_real_ns = w.now_ns - w.book_age_ns;
         out->bids = w.bids.data();
         out->asks = w.asks.data();
         out->bid_count = static_cast<std::uint32_t>(std::min(most, w.bids.size()));

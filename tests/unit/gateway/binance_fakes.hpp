@@ -53,6 +53,7 @@ public:
     std::uint64_t last_update_id = 160;
     std::vector<tenon_level> bids, asks;
     std::uint32_t trusted = 1;
+    std::int64_t book_age_ns = 0;
     std::vector<tenon_public_trade> trades;
     std::vector<tenon_agg_trade> agg_trades;
     std::vector<tenon_candle> candles;

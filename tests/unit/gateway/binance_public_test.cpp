@@ -182,6 +182,50 @@ TEST_CASE("a book that is not to be trusted is not shown", "[binance][T6]") {
     CHECK(f.get(f.api, "/api/v3/depth?symbol=BTCUSDT").status == 200);
 }
 
+TEST_CASE("answers about one market say how old they are and from where", "[binance][C2]") {
+    Fixture f;
+    f.book_age_ns = 1'234'567'890;
+    for (const std::string_view path :
+         {"depth?symbol=BTCUSDT",
+          "trades?symbol=BTCUSDT",
+          "aggTrades?symbol=BTCUSDT",
+          "klines?symbol=BTCUSDT&interval=1m",
+          "avgPrice?symbol=BTCUSDT",
+          "ticker/24hr?symbol=BTCUSDT",
+          "ticker/bookTicker?symbol=BTCUSDT"}) {
+        CAPTURE(path);
+        const FakeAnswer answer = f.get(f.api, "/api/v3/" + std::string{path});
+        CHECK(answer.status == 200);
+        CHECK(answer.headers.at("x-tenon-age-ms") == "1234");
+        CHECK(answer.headers.at("x-tenon-source") == "feed");
+    }
+    CHECK(f.get(f.api, "/api/v3/time").headers.count("x-tenon-age-ms") == 0);
+    f.trusted = 0;
+    CHECK(
+        f.get(f.api, "/api/v3/ticker/price?symbol=BTCUSDT").headers.at("x-tenon-source") == "stale"
+    );
+    f.book_age_ns = -5;  // its clock is ahead of ours
+    CHECK(f.get(f.api, "/api/v3/trades?symbol=BTCUSDT").headers.at("x-tenon-age-ms") == "0");
+    f.has_data = false;
+    CHECK(f.get(f.api, "/api/v3/trades?symbol=BTCUSDT").headers.count("x-tenon-source") == 0);
+}
+
+TEST_CASE("a book that lost its place is marked, and not shown past its bound", "[binance][C2]") {
+    Fixture f;
+    f.api.set_stale_book_ms(5'000);
+    f.trusted = 0;
+    f.book_age_ns = 4'999'000'000;
+    const FakeAnswer marked = f.get(f.api, "/api/v3/depth?symbol=BTCUSDT");
+    CHECK(marked.status == 200);
+    CHECK(marked.headers.at("x-tenon-source") == "stale");
+    CHECK(marked.headers.at("x-tenon-age-ms") == "4999");
+    // The rendered text is still the same version: it is not shown any more all the same.
+    f.book_age_ns = 5'000'000'000;
+    CHECK(f.get(f.api, "/api/v3/depth?symbol=BTCUSDT").status == 503);
+    f.trusted = 1;
+    CHECK(f.get(f.api, "/api/v3/depth?symbol=BTCUSDT").status == 200);
+}
+
 TEST_CASE("wrong parameters get Binance's codes and messages", "[binance][T6]") {
     const std::vector<std::pair<std::string, std::string>> cases{
         {"ping?foo=1",
