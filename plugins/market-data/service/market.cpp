@@ -276,6 +276,11 @@ const Tape* Market::tape(std::uint32_t id) const {
     return instrument != nullptr ? &instrument->tape : nullptr;
 }
 
+Tape* Market::tape(std::uint32_t id) {
+    Instrument* const instrument = find(id);
+    return instrument != nullptr ? &instrument->tape : nullptr;
+}
+
 tenon_status Market::candles(
     std::uint32_t id,
     const CandleQuery& query,

@@ -50,6 +50,7 @@ public:
     tenon_status book(std::uint32_t id, std::uint32_t depth, tenon_book& out) const;
     tenon_status best(std::uint32_t id, tenon_level& bid, tenon_level& ask) const;
     [[nodiscard]] const Tape* tape(std::uint32_t id) const;
+    [[nodiscard]] Tape* tape(std::uint32_t id);
     tenon_status candles(
         std::uint32_t id,
         const CandleQuery& query,

@@ -2,6 +2,7 @@
 // tenon.market-data.service: settings, feeds, subscribers, the contract's table.
 #include "plugins/market-data/service/candle_history.hpp"
 #include "plugins/market-data/service/market.hpp"
+#include "plugins/market-data/service/trade_history.hpp"
 
 #include <tenon/abi/host.h>
 #include <tenon/abi/instruments.h>
@@ -207,7 +208,8 @@ private:
     std::map<std::uint32_t, Watched> watched_;
     std::vector<Subscriber> subscribers_;
     std::uint64_t next_handle_ = 1;
-    std::unique_ptr<CandleHistory> history_;  // none without a database
+    std::unique_ptr<CandleHistory> history_;       // none without a database
+    std::unique_ptr<TradeHistory> trade_history_;  // likewise
     std::uint64_t aggregate_timer_ = 0;
     std::uint64_t check_timer_ = 0;
 };
@@ -303,6 +305,9 @@ void MarketDataPlugin::start() {
         history.every = history_every_;
         history.bounds = settings_.candles;
         history_ = std::make_unique<CandleHistory>(host(), Storage{storage}, *market_, history);
+        trade_history_ = std::make_unique<TradeHistory>(
+            host(), Storage{storage}, *market_, history_every_, settings_.trades_kept
+        );
     }
     for (Feed& feed : feeds_) {
         const auto fn = [](void* ctx, const tenon_feed_event* event) noexcept {
@@ -334,6 +339,10 @@ void MarketDataPlugin::stop() noexcept {
         if (history_) {
             history_->stop();
             history_.reset();
+        }
+        if (trade_history_) {
+            trade_history_->stop();
+            trade_history_.reset();
         }
         call_on_reactor(exec_, 0, [this] {
             for (std::uint64_t* timer : {&aggregate_timer_, &check_timer_}) {
@@ -368,12 +377,13 @@ MarketDataPlugin::Watched* MarketDataPlugin::watched(std::uint32_t id, const Fee
         {instrument->price_scale, instrument->quantity_scale, quote != nullptr ? quote->scale : 0}
     );
     if (history_) {
-        history_->watch(
-            {id,
-             std::string{view(instrument->symbol)},
-             instrument->price_scale,
-             instrument->quantity_scale}
-        );
+        const StoredInstrument stored{
+            id,
+            std::string{view(instrument->symbol)},
+            instrument->price_scale,
+            instrument->quantity_scale};
+        history_->watch(stored);
+        trade_history_->watch(stored);
     }
     Watched& made = watched_[id];
     made.feed = &from;

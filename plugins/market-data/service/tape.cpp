@@ -14,6 +14,26 @@ constexpr std::int64_t k_ms = 1'000'000;
            open.last_trade_id + 1 == trade.trade_id;
 }
 
+// In one history a trade with this id or a later one is not earlier.
+[[nodiscard]] bool is_earlier(const tenon_public_trade& known, const tenon_public_trade& trade) {
+    return known.time_real_ns < trade.time_real_ns;
+}
+
+[[nodiscard]] tenon_agg_trade
+begin_aggregate(const tenon_public_trade& trade, std::uint64_t agg_id) {
+    return {
+        sizeof(tenon_agg_trade),
+        trade.instrument,
+        agg_id,
+        trade.trade_id,
+        trade.trade_id,
+        trade.price,
+        trade.quantity,
+        trade.time_real_ns,
+        trade.buyer_is_maker,
+        0};
+}
+
 }  // namespace
 
 std::optional<tenon_agg_trade> Tape::complete() {
@@ -26,6 +46,19 @@ std::optional<tenon_agg_trade> Tape::complete() {
 }
 
 std::optional<tenon_agg_trade> Tape::add(const tenon_public_trade& trade) {
+    if (!trades_.empty() && trade.trade_id <= trades_.back().trade_id) {
+        const std::size_t at = trades_.partition_point([&](const tenon_public_trade& one) {
+            return one.trade_id < trade.trade_id;
+        });
+        if (!is_earlier(trades_[at], trade)) {
+            return std::nullopt;  // known: another server has stored it
+        }
+        trades_ = Ring<tenon_public_trade>{trades_kept_};
+        aggregates_ = Ring<tenon_agg_trade>{aggregates_kept_};
+        open_.reset();
+        next_id_ = 0;
+        ++restarts_;
+    }
     trades_.push(trade);
     if (open_ && belongs(*open_, trade)) {
         open_->last_trade_id = trade.trade_id;
@@ -34,18 +67,77 @@ std::optional<tenon_agg_trade> Tape::add(const tenon_public_trade& trade) {
     }
     const auto done = complete();
     next_id_ = next_id_ == 0 ? trade.trade_id : next_id_ + 1;
-    open_ = tenon_agg_trade{
-        sizeof(tenon_agg_trade),
-        trade.instrument,
-        next_id_,
-        trade.trade_id,
-        trade.trade_id,
-        trade.price,
-        trade.quantity,
-        trade.time_real_ns,
-        trade.buyer_is_maker,
-        0};
+    open_ = begin_aggregate(trade, next_id_);
     return done;
+}
+
+bool Tape::put_before(std::span<const TapedTrade> kept) {
+    if (!trades_.empty()) {
+        const auto same = std::find_if(kept.begin(), kept.end(), [&](const TapedTrade& one) {
+            return one.trade.trade_id >= trades_[0].trade_id;
+        });
+        if (same != kept.end() && is_earlier(same->trade, trades_[0])) {
+            return false;
+        }
+    }
+    Ring<tenon_public_trade> trades{trades_kept_};
+    Ring<tenon_agg_trade> aggregates{aggregates_kept_};
+    std::optional<tenon_agg_trade> open;
+    for (const auto& [trade, agg_id] : kept) {
+        if (!trades_.empty() && trade.trade_id >= trades_[0].trade_id) {
+            break;
+        }
+        trades.push(trade);
+        if (open && open->agg_id == agg_id) {
+            open->last_trade_id = trade.trade_id;
+            open->quantity = saturating_add(open->quantity, trade.quantity);
+            continue;
+        }
+        if (open) {
+            aggregates.push(*open);
+            open.reset();
+        }
+        if (agg_id != 0) {
+            open = begin_aggregate(trade, agg_id);
+        }
+    }
+    if (open) {
+        aggregates.push(*open);
+    }
+    if (next_id_ == 0 && !aggregates.empty()) {
+        next_id_ = aggregates.back().agg_id;
+    }
+    for (std::size_t at = 0; at < trades_.size(); ++at) {
+        trades.push(trades_[at]);
+    }
+    for (std::size_t at = 0; at < aggregates_.size(); ++at) {
+        aggregates.push(aggregates_[at]);
+    }
+    trades_ = std::move(trades);
+    aggregates_ = std::move(aggregates);
+    return true;
+}
+
+std::uint64_t Tape::aggregate_of(std::uint64_t trade_id) const {
+    if (open_ && trade_id >= open_->first_trade_id) {
+        return open_->agg_id;
+    }
+    const std::size_t at = aggregates_.partition_point([&](const tenon_agg_trade& one) {
+        return one.last_trade_id < trade_id;
+    });
+    const bool within = at < aggregates_.size() && aggregates_[at].first_trade_id <= trade_id;
+    return within ? aggregates_[at].agg_id : 0;
+}
+
+std::vector<TapedTrade> Tape::after(std::uint64_t trade_id, std::size_t most) const {
+    std::vector<TapedTrade> out;
+    std::size_t at = trades_.partition_point([&](const tenon_public_trade& trade) {
+        return trade.trade_id <= trade_id;
+    });
+    for (; at < trades_.size() && out.size() < most; ++at) {
+        out.push_back({trades_[at], aggregate_of(trades_[at].trade_id)});
+    }
+    return out;
 }
 
 std::optional<tenon_agg_trade> Tape::complete_before(std::int64_t time_ns) {

@@ -14,19 +14,41 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <vector>
 
 namespace tenon::market_data {
+
+// A trade and the aggregate that it is part of; 0: not known.
+struct TapedTrade {
+    tenon_public_trade trade;
+    std::uint64_t agg_id;
+};
 
 class Tape {
 public:
     Tape(std::size_t trades_kept, std::size_t aggregates_kept)
-        : trades_{trades_kept}, aggregates_{aggregates_kept} {}
+        : trades_kept_{trades_kept},
+          aggregates_kept_{aggregates_kept},
+          trades_{trades_kept},
+          aggregates_{aggregates_kept} {}
 
-    // The aggregate that this trade completed, if any.
+    // The aggregate that this trade completed, if any. Ids that begin again are another history:
+    // what was is forgotten.
     std::optional<tenon_agg_trade> add(const tenon_public_trade& trade);
 
     // The aggregate in progress, when its trades are older than the time.
     std::optional<tenon_agg_trade> complete_before(std::int64_t time_ns);
+
+    // What was kept before the start, ascending: the part of it that is older than what came since.
+    // False: it is of another history, whose ids began again since; nothing changed.
+    [[nodiscard]] bool put_before(std::span<const TapedTrade> kept);
+
+    // At most `most` trades behind this id, oldest first.
+    [[nodiscard]] std::vector<TapedTrade> after(std::uint64_t trade_id, std::size_t most) const;
+
+    // How often the ids began again.
+    [[nodiscard]] std::uint64_t restarts() const noexcept { return restarts_; }
 
     [[nodiscard]] bool has_open() const noexcept { return open_.has_value(); }
 
@@ -38,6 +60,10 @@ public:
 private:
     std::optional<tenon_agg_trade> complete();
 
+    [[nodiscard]] std::uint64_t aggregate_of(std::uint64_t trade_id) const;
+
+    std::size_t trades_kept_, aggregates_kept_;
+    std::uint64_t restarts_ = 0;
     Ring<tenon_public_trade> trades_;
     Ring<tenon_agg_trade> aggregates_;
     std::optional<tenon_agg_trade> open_;

@@ -1,0 +1,2 @@
+-- tenon: destructive=true
+DROP TABLE public_trades;
