@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Alert rules, read from JSON, judged here and written down for Prometheus so that both fire alike.
+//
+//   {"rules": [{"name": "CpuHigh", "summary": TEXT, "runbook": PAGE, "value": E, "and": [E…],
+//     "by": [LABEL…], "min": {"value": E, "is": N},
+//     "warning":  {"above": N or "below": N, "clear": N, "for_s": S, "keep_s": S},
+//     "critical": {…}}]}
+//
+// A level is entered when every value is beyond its threshold, and left when one is no longer
+// beyond `clear`. It fires when it has been so for `for_s`, and goes on for `keep_s` after it was
+// left. `min`: judged only while there is enough to judge by. `by`: one alert for each set of these
+// labels, of the worst value. E: see expression.hpp.
+#pragma once
+
+#include "plugins/monitor/alerts/expression.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenon::alerts {
+
+// Longest window of a rate.
+inline constexpr std::int64_t k_over_max_s = 21'600;
+
+// Throws Error (TENON_INVALID) for a member that is not known.
+void refuse_unknown(const Settings& json, const std::vector<std::string>& known);
+
+struct Level {
+    explicit Level(const Settings& json);
+
+    [[nodiscard]] bool beyond(double value, double threshold) const noexcept {
+        return above ? value > threshold : value < threshold;
+    }
+
+    bool above;
+    double enter, clear;
+    std::int64_t for_s, keep_s;
+};
+
+enum class Severity { warning, critical };
+[[nodiscard]] std::string_view to_text(Severity severity) noexcept;
+
+struct Minimum {
+    explicit Minimum(const Settings& json);
+
+    Expression value;
+    double is;
+};
+
+struct Rule {
+    explicit Rule(const Settings& json);
+
+    // Null: the rule has no such level.
+    [[nodiscard]] const Level* level(Severity severity) const noexcept;
+    // Tells the samples what it will look at.
+    void want(Samples& samples) const;
+    // Of all metrics that it looks at.
+    void collect_names(std::set<std::string>& names) const;
+    // What Prometheus evaluates.
+    [[nodiscard]] std::string promql(Severity severity) const;
+
+    std::string name, summary, runbook;
+    std::vector<Expression> values;  // the first is the one that is told
+    std::vector<std::string> by;
+    std::optional<Minimum> min;
+    std::optional<Level> warning, critical;
+};
+
+struct RuleFile {
+    explicit RuleFile(const Settings& json);
+
+    // A file of Prometheus's alerting rules (YAML).
+    [[nodiscard]] std::string prometheus() const;
+
+    std::vector<Rule> rules;
+};
+
+}  // namespace tenon::alerts

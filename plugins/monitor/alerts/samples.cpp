@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/monitor/alerts/samples.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+namespace tenon::alerts {
+namespace {
+
+struct Line {
+    std::string_view name, labels, value;
+};
+
+// `name{labels} value`; the labels' values may hold any character, quotes and backslashes escaped.
+std::optional<Line> split(std::string_view text) {
+    const std::size_t name_end = text.find_first_of("{ ");
+    if (text.empty() || text[0] == '#' || name_end == std::string_view::npos) {
+        return std::nullopt;
+    }
+    Line line{text.substr(0, name_end), {}, {}};
+    std::size_t at = name_end;
+    if (text[at] == '{') {
+        bool quoted = false;
+        for (++at; at < text.size() && (quoted || text[at] != '}'); ++at) {
+            if (text[at] == '\\') {
+                ++at;
+            } else if (text[at] == '"') {
+                quoted = !quoted;
+            }
+        }
+        if (at >= text.size()) {
+            return std::nullopt;
+        }
+        line.labels = text.substr(name_end + 1, at - name_end - 1);
+        ++at;
+    }
+    at = text.find_first_not_of(' ', at);
+    if (at == std::string_view::npos) {
+        return std::nullopt;
+    }
+    line.value = text.substr(at, text.find(' ', at) - at);
+    return line;
+}
+
+std::optional<double> to_value(std::string_view text) {
+    if (text == "+Inf") {
+        return std::numeric_limits<double>::infinity();
+    }
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size()) {
+        return std::nullopt;
+    }
+    return value;
+}
+
+Labels to_labels(std::string_view text) {
+    Labels labels;
+    while (!text.empty()) {
+        const std::size_t equals = text.find("=\"");
+        if (equals == std::string_view::npos) {
+            break;
+        }
+        std::string value;
+        std::size_t at = equals + 2;
+        for (; at < text.size() && text[at] != '"'; ++at) {
+            if (text[at] == '\\' && at + 1 < text.size()) {
+                ++at;
+                value.push_back(text[at] == 'n' ? '\n' : text[at]);
+            } else {
+                value.push_back(text[at]);
+            }
+        }
+        labels.emplace(text.substr(0, equals), std::move(value));
+        text.remove_prefix(std::min(at + 1, text.size()));
+        if (text.starts_with(',')) {
+            text.remove_prefix(1);
+        }
+    }
+    return labels;
+}
+
+}  // namespace
+
+void Samples::want(std::string_view name, std::int64_t span_ms) {
+    auto& span = families_[std::string{name}].span_ms;
+    span = std::max(span, span_ms);
+}
+
+void Samples::add(std::string_view page, std::int64_t at_ms) {
+    at_ms_ = at_ms;
+    left_out_ = 0;
+    while (!page.empty()) {
+        const std::size_t end = std::min(page.find('\n'), page.size());
+        const auto line = split(page.substr(0, end));
+        page.remove_prefix(std::min(end + 1, page.size()));
+        if (!line) {
+            continue;
+        }
+        const auto family = families_.find(line->name);
+        const auto value = to_value(line->value);
+        if (family == families_.end() || !value) {
+            continue;
+        }
+        auto& all = family->second.series;
+        auto series = all.find(line->labels);
+        if (series == all.end()) {
+            if (count_ >= k_series_max) {
+                ++left_out_;
+                continue;
+            }
+            ++count_;
+            series = all.emplace(line->labels, Series{to_labels(line->labels), {}}).first;
+        }
+        series->second.samples.push_back({at_ms, *value});
+    }
+    for (auto& [name, family] : families_) {
+        for (auto i = family.series.begin(); i != family.series.end();) {
+            auto& samples = i->second.samples;
+            if (samples.back().at_ms != at_ms) {
+                i = family.series.erase(i);
+                --count_;
+                continue;
+            }
+            while (samples.front().at_ms < at_ms - family.span_ms) {
+                samples.pop_front();
+            }
+            ++i;
+        }
+    }
+}
+
+std::vector<const Series*> Samples::of(std::string_view name) const {
+    std::vector<const Series*> out;
+    if (const auto family = families_.find(name); family != families_.end()) {
+        for (const auto& [labels, series] : family->second.series) {
+            out.push_back(&series);
+        }
+    }
+    return out;
+}
+
+}  // namespace tenon::alerts

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The last values of the series that rules look at, read from pages in Prometheus text format
+// 0.0.4.
+//
+// Metrics are no money: values are double, as in Prometheus. Not thread-safe. Bounded: series
+// beyond the maximum are left out and counted; values older than the span that was asked for are
+// dropped, and so is a series that a page no longer has.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenon::alerts {
+
+using Labels = std::map<std::string, std::string, std::less<>>;
+
+struct Sample {
+    std::int64_t at_ms;
+    double value;
+};
+
+struct Series {
+    Labels labels;
+    std::deque<Sample> samples;  // oldest first, never empty
+};
+
+class Samples {
+public:
+    static constexpr std::size_t k_series_max = 10'000;
+
+    // Series of that name are kept, and their values for `span_ms` at least.
+    void want(std::string_view name, std::int64_t span_ms);
+
+    // A page as it was at that time, which must be later than the last one's. Lines that are no
+    // samples are skipped.
+    void add(std::string_view page, std::int64_t at_ms);
+
+    // Those of the newest page.
+    [[nodiscard]] std::vector<const Series*> of(std::string_view name) const;
+
+    [[nodiscard]] std::int64_t at_ms() const noexcept { return at_ms_; }
+
+    // Of the newest page, over the maximum.
+    [[nodiscard]] std::size_t left_out() const noexcept { return left_out_; }
+
+private:
+    struct Family {
+        std::int64_t span_ms = 0;
+        std::map<std::string, Series, std::less<>> series;  // by the labels' text
+    };
+
+    std::map<std::string, Family, std::less<>> families_;
+    std::int64_t at_ms_ = 0;
+    std::size_t count_ = 0, left_out_ = 0;
+};
+
+}  // namespace tenon::alerts
