@@ -86,13 +86,26 @@ Labels to_labels(std::string_view text) {
 }  // namespace
 
 void Samples::want(std::string_view name, std::int64_t span_ms) {
-    auto& span = families_[std::string{name}].span_ms;
-    span = std::max(span, span_ms);
+    Family& family = families_[std::string{name}];
+    family.span_ms = family.wanted ? std::max(family.span_ms, span_ms) : span_ms;
+    family.wanted = true;
+}
+
+void Samples::forget_wants() {
+    for (auto& [name, family] : families_) {
+        family.wanted = false;
+    }
 }
 
 void Samples::add(std::string_view page, std::int64_t at_ms) {
     at_ms_ = at_ms;
     left_out_ = 0;
+    std::erase_if(families_, [&](const auto& family) {
+        if (!family.second.wanted) {
+            count_ -= family.second.series.size();
+        }
+        return !family.second.wanted;
+    });
     while (!page.empty()) {
         const std::size_t end = std::min(page.find('\n'), page.size());
         const auto line = split(page.substr(0, end));

@@ -37,6 +37,9 @@ public:
     // Series of that name are kept, and their values for `span_ms` at least.
     void want(std::string_view name, std::int64_t span_ms);
 
+    // Nothing is wanted any more. What is wanted again before the next page is kept as it is.
+    void forget_wants();
+
     // A page as it was at that time, which must be later than the last one's. Lines that are no
     // samples are skipped.
     void add(std::string_view page, std::int64_t at_ms);
@@ -52,6 +55,7 @@ public:
 private:
     struct Family {
         std::int64_t span_ms = 0;
+        bool wanted = true;
         std::map<std::string, Series, std::less<>> series;  // by the labels' text
     };
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // GET /metrics, in the format that the scraper asks for. The text is put together on the blocking
 // pool: the reactor only sends it.
-#include "plugins/monitor/metrics/exposition.hpp"
-#include "plugins/monitor/metrics/process_metrics.hpp"
-#include "plugins/monitor/metrics/system_metrics.hpp"
+#include "plugins/monitor/metrics/open_metrics.hpp"
+#include "sdk/machine/page.hpp"
 
 #include <tenon/http.hpp>
 #include <tenon/in_flight.hpp>
@@ -38,7 +37,7 @@ public:
     void configure(std::string_view, bool) override {}
 
     void start() override {
-        sources_.data_dir = host().environment("data_dir");
+        data_dir_ = host().environment("data_dir");
         exec_ = host().service<tenon_exec_1>("tenon.exec/1");
         metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
         routes_ =
@@ -77,8 +76,12 @@ private:
         try {
             run_blocking(exec_, [this, request, open_metrics] {
                 std::string body;
-                (void
-                )guard(nullptr, [&] { body = open_metrics ? to_open_metrics(text()) : text(); });
+                (void)guard(nullptr, [&] {
+                    body = machine::metrics_page(metrics_, data_dir_);
+                    if (open_metrics) {
+                        body = to_open_metrics(body);
+                    }
+                });
                 finish(request, std::move(body), open_metrics ? k_open_metrics : k_text_format);
             });
         } catch (const Error&) {
@@ -95,18 +98,6 @@ private:
     void leave() noexcept {
         --scrapes_;
         in_flight_.leave();
-    }
-
-    [[nodiscard]] std::string text() const {
-        StringSink sink;
-        const tenon_status status = metrics_->collect(metrics_.self, sink.sink());
-        if (status != TENON_OK) {
-            throw Error{status, "the host's metrics cannot be collected"};
-        }
-        Exposition own;
-        append_process(own, read_process_use());
-        append_system(own, sources_);
-        return sink.text() + own.text();
     }
 
     // On the pool; the answer is given on the reactor, which alone may.
@@ -129,7 +120,7 @@ private:
 
     Service<tenon_exec_1> exec_;
     Service<tenon_metrics_1> metrics_;
-    SystemSources sources_;
+    std::string data_dir_;
     InFlight in_flight_;
     std::atomic<std::uint32_t> scrapes_{0};  // what in_flight_ counts; it cannot be asked
     std::unique_ptr<HttpRoutes> routes_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/monitor/metrics/exposition.hpp"
-#include "plugins/monitor/metrics/process_metrics.hpp"
-#include "plugins/monitor/metrics/system_metrics.hpp"
+#include "plugins/monitor/metrics/open_metrics.hpp"
+#include "sdk/machine/process_metrics.hpp"
+#include "sdk/machine/system_metrics.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 #include <catch2/catch.hpp>
@@ -13,7 +13,7 @@
 
 using namespace tenon;
 using Catch::Contains;
-using monitor::Exposition;
+using machine::Exposition;
 
 namespace {
 
@@ -29,7 +29,7 @@ public:
 
     [[nodiscard]] std::string text() const {
         Exposition out;
-        monitor::append_system(out, {folder_.path() / "proc", folder_.path() / "sys", {}});
+        machine::append_system(out, {folder_.path() / "proc", folder_.path() / "sys", {}});
         return out.text();
     }
 
@@ -40,14 +40,14 @@ private:
 }  // namespace
 
 TEST_CASE("the process's use is read and written with its unit", "[monitor][metrics][M1]") {
-    const monitor::ProcessUse use = monitor::read_process_use();
+    const machine::ProcessUse use = machine::read_process_use();
     CHECK(use.resident_bytes > 100'000);
     CHECK(use.open_fds >= 3);
     CHECK(use.open_fds_max >= use.open_fds);
     CHECK(use.threads >= 1);
     CHECK(use.start_real_ms > 1'600'000'000'000);
     Exposition out;
-    monitor::append_process(out, {12'034, 5, 6, 9, 7, 3, 1'700'000'000'120, 4096, 8192});
+    machine::append_process(out, {12'034, 5, 6, 9, 7, 3, 1'700'000'000'120, 4096, 8192});
     CHECK_THAT(
         out.text(),
         Contains("# TYPE tenon_process_cpu_seconds_total counter\n"

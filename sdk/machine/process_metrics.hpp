@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "plugins/monitor/metrics/exposition.hpp"
+#include "sdk/machine/exposition.hpp"
 
 #include <cstdint>
 #include <filesystem>
 
-namespace tenon::monitor {
+namespace tenon::machine {
 
 // What proc(5) says of this process. Linux.
 struct ProcessUse {
@@ -26,4 +26,4 @@ struct ProcessUse {
 
 void append_process(Exposition& out, const ProcessUse& use);
 
-}  // namespace tenon::monitor
+}  // namespace tenon::machine

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/monitor/metrics/proc_files.hpp"
+#include "sdk/machine/proc_files.hpp"
 
 #include <charconv>
 #include <fstream>
 #include <sstream>
 
-namespace tenon::monitor {
+namespace tenon::machine {
 
 ProcLines read_lines(const std::filesystem::path& file) {
     ProcLines lines;
@@ -37,4 +37,4 @@ std::vector<std::uint64_t> numbers(const std::vector<std::string>& words, std::s
     return values;
 }
 
-}  // namespace tenon::monitor
+}  // namespace tenon::machine

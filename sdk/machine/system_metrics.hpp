@@ -3,12 +3,12 @@
 // left where the data lies. Linux, from proc(5), sysfs(5), statvfs(3).
 #pragma once
 
-#include "plugins/monitor/metrics/exposition.hpp"
+#include "sdk/machine/exposition.hpp"
 
 #include <cstddef>
 #include <filesystem>
 
-namespace tenon::monitor {
+namespace tenon::machine {
 
 struct SystemSources {
     std::filesystem::path proc = "/proc";
@@ -25,4 +25,4 @@ inline constexpr std::size_t k_devices_max = 16;
 // out.
 void append_system(Exposition& out, const SystemSources& sources);
 
-}  // namespace tenon::monitor
+}  // namespace tenon::machine

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/monitor/metrics/process_metrics.hpp"
+#include "sdk/machine/process_metrics.hpp"
 
-#include "plugins/monitor/metrics/proc_files.hpp"
+#include "sdk/machine/proc_files.hpp"
 
 #include <fstream>
 #include <iterator>
@@ -11,7 +11,7 @@
 #include <system_error>
 #include <unistd.h>
 
-namespace tenon::monitor {
+namespace tenon::machine {
 namespace {
 
 using Type = Exposition::Type;
@@ -128,4 +128,4 @@ void append_process(Exposition& out, const ProcessUse& use) {
     out.sample_ms(use.start_real_ms);
 }
 
-}  // namespace tenon::monitor
+}  // namespace tenon::machine

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/monitor/metrics/system_metrics.hpp"
+#include "sdk/machine/system_metrics.hpp"
 
-#include "plugins/monitor/metrics/proc_files.hpp"
+#include "sdk/machine/proc_files.hpp"
 
 #include <array>
 #include <map>
@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace tenon::monitor {
+namespace tenon::machine {
 namespace {
 
 using Type = Exposition::Type;
@@ -249,4 +249,4 @@ void append_system(Exposition& out, const SystemSources& sources) {
     append_data_dir(out, sources.data_dir);
 }
 
-}  // namespace tenon::monitor
+}  // namespace tenon::machine

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace tenon::monitor {
+namespace tenon::machine {
 
 // [io] Lines of words; empty when the file cannot be read.
 using ProcLines = std::vector<std::vector<std::string>>;
@@ -21,4 +21,4 @@ using ProcLines = std::vector<std::vector<std::string>>;
 [[nodiscard]] std::vector<std::uint64_t>
 numbers(const std::vector<std::string>& words, std::size_t first);
 
-}  // namespace tenon::monitor
+}  // namespace tenon::machine
