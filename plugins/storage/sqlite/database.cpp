@@ -205,7 +205,7 @@ void Database::publish_capture() const noexcept {
     if (follower_) {
         const FollowerFigures now = follower_->figures();
         Telemetry::set(telemetry_.follower_txid, static_cast<std::int64_t>(now.txid));
-        Telemetry::set(telemetry_.follower_lag_ms, now.lag_ms);
+        Telemetry::set(telemetry_.follower_lag_s, now.lag_ms < 0 ? -1 : (now.lag_ms + 999) / 1000);
         Telemetry::set(telemetry_.follower_bases, now.bases);
     }
     if (const Capture* const capture = writer_ ? writer_->capture() : nullptr) {

@@ -152,9 +152,9 @@ private:
         );
         t.capture_txid = gauge("tenon_db_capture_txid", "Number of the newest captured commit");
         t.follower_txid = gauge("tenon_db_follower_txid", "Newest commit that a follower holds");
-        t.follower_lag_ms = gauge(
-            "tenon_db_follower_lag_milliseconds",
-            "How old the rows of a follower may be; -1: not known"
+        t.follower_lag_s = gauge(
+            "tenon_db_follower_lag_seconds",
+            "How old the rows of a follower may be, rounded up; -1: not known"
         );
         t.follower_bases =
             counter("tenon_db_follower_bases_total", "Bases that a follower began anew with");

@@ -100,7 +100,7 @@ struct Telemetry {
     std::uint64_t* capture_foreign = nullptr;
     std::int64_t* capture_txid = nullptr;
     std::int64_t* follower_txid = nullptr;
-    std::int64_t* follower_lag_ms = nullptr;
+    std::int64_t* follower_lag_s = nullptr;
     std::uint64_t* follower_bases = nullptr;
     // Of the database whose connections these are; may be null.
     StatementLog* statements = nullptr;
