@@ -16,22 +16,28 @@ std::string folder_of(const std::string& file) {
 
 }  // namespace
 
+// Under another name until its header is on disk: nobody sees a segment without one.
 SegmentWriter::SegmentWriter(std::string file, const SegmentHeader& header, int level)
-    : file_{std::move(file)},
-      fd_{::open(file_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600)},
-      level_{level} {
+    : file_{std::move(file)}, level_{level} {
+    const std::string part = file_ + ".part";
+    ::unlink(part.c_str());
+    fd_ = Descriptor{::open(part.c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600)};
     if (!fd_.is_open()) {
-        throw file_error("create", file_);
+        throw file_error("create", part);
     }
     const Bytes bytes = encode(header);
     try {
         write_all(fd_.get(), bytes, file_);
         sync();
-        sync_folder(folder_of(file_));
+        if (::link(part.c_str(), file_.c_str()) != 0) {  // unlike rename(2) it replaces nothing
+            throw file_error("create", file_);
+        }
     } catch (...) {
-        ::unlink(file_.c_str());
+        ::unlink(part.c_str());
         throw;
     }
+    ::unlink(part.c_str());
+    sync_folder(folder_of(file_));
     at_ = safe_bytes_ = bytes.size();
     chain_ = safe_chain_ = hash_of(bytes);
 }

@@ -89,11 +89,37 @@ void Capture::open() {
         txid_ = base.txid;
         begin_epoch("the segments are gone");
     } else {
-        resume(all.segments.back());
+        resume_or_set_aside(all.segments.back());
     }
     next_base_ns_ = telemetry_.now_ns() + settings_.capture.base_s * 1000 * k_ms;
     needs_base_ = needs_base_ || all.bases.empty() || all.bases.back().epoch != epoch_;
     is_open_ = true;
+}
+
+// A segment whose header is damaged stays, under another name. How many commits it held is not
+// known: the numbers go on far behind.
+void Capture::resume_or_set_aside(const capture::Piece& piece) {
+    constexpr std::uint64_t k_gap = std::uint64_t{1} << 32U;
+    try {
+        resume(piece);
+    } catch (const Error& e) {
+        if (e.code() != TENON_CORRUPT) {
+            throw;
+        }
+        telemetry_.log.error("database_capture_damaged", {{"reason", e.what()}});
+        const capture::Listing all = capture::list(settings_.capture.folder);
+        if (!all.bases.empty()) {
+            uuid_ = capture::read_base_header(all.bases.back().file).uuid;
+        }
+        const std::string aside = piece.file + ".damaged";
+        if (::rename(piece.file.c_str(), aside.c_str()) != 0) {
+            throw capture::file_error("rename", piece.file);
+        }
+        epoch_ = piece.epoch;
+        txid_ = piece.txid + k_gap;
+        segment_.reset();
+        begin_epoch("the newest segment is damaged");
+    }
 }
 
 // Goes on where the newest segment ends, if the log or the file shows that nothing is missing.
@@ -184,7 +210,6 @@ void Capture::begin_segment(const capture::Hash& previous) {
     header.previous = previous;
     const std::string name =
         capture::segment_name(settings_.capture.folder, epoch_, header.first_txid);
-    ::unlink(name.c_str());  // of a run that ended before it held a commit
     auto fresh =
         std::make_unique<capture::SegmentWriter>(name, header, settings_.capture.zstd_level);
     fresh->log_state({emptied_, place_});

@@ -68,6 +68,7 @@ private:
 
     void open();
     void resume(const capture::Piece& piece);
+    void resume_or_set_aside(const capture::Piece& piece);
     void begin_folder();
     void begin_epoch(std::string_view why);
     void begin_segment(const capture::Hash& previous);
