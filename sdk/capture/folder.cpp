@@ -138,8 +138,9 @@ Walker::Walker(std::string folder, std::uint64_t epoch, std::uint64_t txid, cons
 
 bool Walker::has_later() const {
     const Listing all = list(folder_);
+    const std::uint64_t after = reader_ ? std::max(reader_->header().first_txid, txid_) : txid_;
     return std::any_of(all.segments.begin(), all.segments.end(), [&](const Piece& piece) {
-        return piece.epoch == epoch_ && piece.txid > txid_;
+        return piece.epoch == epoch_ && piece.txid > after;
     });
 }
 

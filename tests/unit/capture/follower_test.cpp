@@ -82,6 +82,7 @@ TEST_CASE("a follower shows each commit that it is asked for", "[follower][S6]")
         s.execute("CREATE TABLE other (a INTEGER) STRICT; DELETE FROM t WHERE id > 1");
     });
     CHECK(read_after(follower, last) == "1," + std::string(37, 'x') + ",");
+    CHECK_FALSE(has_log(follower, "is cut short"));
     follower.close();
     CHECK(content_of(follower.settings.file) == database.restored(last));
 }
