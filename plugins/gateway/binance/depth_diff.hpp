@@ -27,8 +27,11 @@ public:
 
     [[nodiscard]] std::uint64_t last_update_id() const noexcept { return last_id_; }
 
-    // Prices that bids() and asks() would give.
+    // Prices that bids() and asks() would give; sorts them to know it.
     [[nodiscard]] std::size_t level_count() { return bids().size() + asks().size(); }
+
+    // Levels that are kept: of a price also several, until they are joined.
+    [[nodiscard]] std::size_t kept() const noexcept { return bids_.size() + asks_.size(); }
 
     // Best price first, each price once. Valid until the next add or reset.
     [[nodiscard]] std::span<const tenon_level> bids();

@@ -4,8 +4,9 @@
 //   - newest value (tickers, best prices, partial depth, the candle in progress): one mark for each
 //     value; the frame itself is the topic's and shared by all who wait for it
 //   - all tickers: the instruments that changed
-//   - differences of a book: one difference from the last one sent on. Above k_levels_max prices it
-//     is given up; the next one's first update id then tells the client to start afresh.
+//   - differences of a book: one difference from the last one sent on. Above k_levels_max prices,
+//     or k_all_levels_max of all books of the connection, it is given up; the next one's first
+//     update id then tells the client to start afresh.
 // Trades and finished candles never wait: the server closes who lets too many of them queue up.
 #pragma once
 
@@ -17,9 +18,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <list>
 #include <set>
+#include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace tenon::binance {
 
@@ -67,14 +70,24 @@ private:
 class Backlog {
 public:
     static constexpr std::size_t k_levels_max = 20'000;
+    static constexpr std::size_t k_all_levels_max = 100'000;  // 1.6 MB
 
     struct Missed {
         Topic* topic = nullptr;
         std::uint32_t key = 0;                // of the topic's kept frames
         std::size_t form = 0;                 // in which it listened then
         DepthDiff diff;                       // depth
+        std::size_t levels = 0;               // of it, as counted in all
+        std::size_t join_at = k_levels_max;   // levels at which prices are joined and counted
         std::set<std::uint32_t> instruments;  // all tickers
     };
+
+    Backlog() = default;
+    ~Backlog() = default;
+    Backlog(const Backlog&) = delete;
+    Backlog& operator=(const Backlog&) = delete;
+    Backlog(Backlog&&) = default;
+    Backlog& operator=(Backlog&&) = default;
 
     // The entry of (topic, key), made when there is none.
     Missed& note(Topic& topic, std::uint32_t key, std::size_t form);
@@ -87,10 +100,32 @@ public:
 
     [[nodiscard]] Missed& front() noexcept { return missed_.front(); }
 
-    void pop_front() { missed_.erase(missed_.begin()); }
+    void pop_front() noexcept { erase(missed_.begin()); }
+
+    // Kept of all differences; at most k_all_levels_max.
+    [[nodiscard]] std::size_t levels() const noexcept { return levels_; }
 
 private:
-    std::vector<Missed> missed_;
+    using List = std::list<Missed>;
+
+    struct Id {
+        const Topic* topic = nullptr;
+        std::uint32_t key = 0;
+
+        [[nodiscard]] bool operator==(const Id&) const = default;
+    };
+
+    struct HashOfId {
+        [[nodiscard]] std::size_t operator()(const Id& id) const noexcept {
+            return std::hash<const Topic*>{}(id.topic) ^ (std::size_t{id.key} << 32U) ^ id.key;
+        }
+    };
+
+    List::iterator erase(List::iterator at) noexcept;
+
+    List missed_;
+    std::unordered_map<Id, List::iterator, HashOfId> at_;
+    std::size_t levels_ = 0;
 };
 
 }  // namespace tenon::binance

@@ -7,7 +7,9 @@
 
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <random>
+#include <vector>
 
 using namespace tenon::binance;
 using Fixture = tenon::test::StreamsFixture;
@@ -60,6 +62,56 @@ struct ClientBook {
 };
 
 }  // namespace
+
+TEST_CASE("what a slow reader of many books waits for is bounded", "[binance][C2]") {
+    const auto changes = [](std::size_t prices) {
+        std::vector<tenon_level> levels;
+        for (std::size_t i = 0; i < prices; ++i) {
+            levels.push_back({static_cast<std::int64_t>(i + 1), 1});
+        }
+        tenon_feed_event feed{};
+        feed.kind = TENON_FEED_DIFF;
+        feed.first_update_id = 1;
+        feed.last_update_id = 2;
+        feed.bids = levels.data();
+        feed.bid_count = static_cast<std::uint32_t>(levels.size());
+        DepthDiff diff;
+        diff.add(feed);
+        return diff;
+    };
+    std::vector<std::unique_ptr<Topic>> topics;
+    Backlog backlog;
+    std::size_t given_up = 0;
+    DepthDiff many = changes(5'000);
+    for (int book = 0; book < 300; ++book) {
+        topics.push_back(std::make_unique<Topic>());
+        given_up += backlog.gather(*topics.back(), 0, many) ? 0U : 1U;
+        REQUIRE(backlog.levels() <= Backlog::k_all_levels_max);
+    }
+    CHECK(given_up == 280);
+    for (int i = 0; i < 20; ++i) {
+        REQUIRE_FALSE(backlog.empty());
+        backlog.pop_front();
+    }
+    CHECK(backlog.empty());
+    CHECK(backlog.levels() == 0);
+
+    // However often few prices change, nothing is given up.
+    DepthDiff few = changes(10);
+    for (int i = 0; i < 20'000; ++i) {
+        REQUIRE(backlog.gather(*topics.front(), 0, few));
+    }
+    CHECK(backlog.levels() <= 2 * Backlog::k_levels_max);
+    CHECK(backlog.front().diff.level_count() == 10);
+    backlog.forget(*topics.front());
+    CHECK(backlog.empty());
+    CHECK(backlog.levels() == 0);
+
+    // One book alone keeps to its own bound.
+    DepthDiff deep = changes(Backlog::k_levels_max + 1);
+    CHECK_FALSE(backlog.gather(*topics.front(), 0, deep));
+    CHECK(backlog.levels() == 0);
+}
 
 TEST_CASE("a slow reader of best prices gets the newest one when it reads again", "[binance][C2]") {
     Fixture f;
