@@ -326,7 +326,7 @@ tenon_status Market::ticker(std::uint32_t id, std::int64_t now_real_ns, tenon_ti
     out.high = day->high;
     out.low = day->low;
     out.last = day->close;
-    // Candles come back at a start, trades do not.
+    // Candles may have come back at a start without a trade.
     const Ring<tenon_public_trade>& trades = instrument->tape.trades();
     out.last_quantity = trades.empty() ? 0 : trades.back().quantity;
     out.previous_close = day->previous_close;
