@@ -201,10 +201,14 @@ void Market::set_best(
 }
 
 void Market::on_trade(Instrument& instrument, const tenon_feed_event& event) {
-    if (event.trade_id <= instrument.last_trade_id || event.price <= 0 || event.quantity <= 0) {
+    // A lower id is a trade that is known, unless it is later: then the source numbers anew.
+    const bool known = event.trade_id <= instrument.last_trade_id &&
+                       event.event_real_ns <= instrument.last_trade_real_ns;
+    if (known || event.price <= 0 || event.quantity <= 0) {
         return;
     }
     instrument.last_trade_id = event.trade_id;
+    instrument.last_trade_real_ns = event.event_real_ns;
     auto trade = sized<tenon_public_trade>();
     trade.trade_id = event.trade_id;
     trade.price = event.price;
@@ -276,9 +280,16 @@ const Tape* Market::tape(std::uint32_t id) const {
     return instrument != nullptr ? &instrument->tape : nullptr;
 }
 
-Tape* Market::tape(std::uint32_t id) {
-    Instrument* const instrument = find(id);
-    return instrument != nullptr ? &instrument->tape : nullptr;
+bool Market::put_trades_before(std::uint32_t id, std::span<const TapedTrade> kept) {
+    Instrument& instrument = *find(id);
+    if (!instrument.tape.put_before(kept)) {
+        return false;
+    }
+    if (!kept.empty() && kept.back().trade.trade_id > instrument.last_trade_id) {
+        instrument.last_trade_id = kept.back().trade.trade_id;
+        instrument.last_trade_real_ns = kept.back().trade.time_real_ns;
+    }
+    return true;
 }
 
 tenon_status Market::candles(

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace tenon::market_data {
@@ -50,7 +51,9 @@ public:
     tenon_status book(std::uint32_t id, std::uint32_t depth, tenon_book& out) const;
     tenon_status best(std::uint32_t id, tenon_level& bid, tenon_level& ask) const;
     [[nodiscard]] const Tape* tape(std::uint32_t id) const;
-    [[nodiscard]] Tape* tape(std::uint32_t id);
+    // What was kept of trades before the start, ascending. Trades that a feed sends again are then
+    // known. False: it is of another history, whose ids began again since; nothing changed.
+    [[nodiscard]] bool put_trades_before(std::uint32_t id, std::span<const TapedTrade> kept);
     tenon_status candles(
         std::uint32_t id,
         const CandleQuery& query,
@@ -91,6 +94,7 @@ private:
         Tape tape;
         Candles candles;
         std::uint64_t last_trade_id = 0;
+        std::int64_t last_trade_real_ns = 0;
         std::uint64_t version = 0;
         std::int64_t last_event_real_ns = 0;
     };

@@ -91,10 +91,9 @@ void TradeHistory::restore(
     const std::vector<TapedTrade> kept = store_.read(instrument, kept_, deadline_ns);
     call_on_reactor(exec_, 0, [&] {
         Watched& mine = watched_[at];
-        Tape& tape = *market_.tape(instrument.id);
         mine.restored = true;
-        mine.restarts = tape.restarts();
-        if (!tape.put_before(kept)) {
+        mine.restarts = market_.tape(instrument.id)->restarts();
+        if (!market_.put_trades_before(instrument.id, kept)) {
             --mine.restarts;  // the next write begins afresh
             return;
         }

@@ -255,3 +255,32 @@ TEST_CASE("the version changes with every event", "[market_data][T6]") {
     f.trade(1, k_now, 100, 1);
     REQUIRE(f.market.version(0) != before);
 }
+
+TEST_CASE("trades that a feed sends again after a restart count once", "[market_data][C2]") {
+    Fixture f;
+    auto kept = tenon::sized<tenon_public_trade>();
+    kept.trade_id = 500;
+    kept.price = 100;
+    kept.quantity = 1;
+    kept.time_real_ns = k_now;
+    const TapedTrade taped{kept, 500};
+    REQUIRE(f.market.put_trades_before(0, std::span{&taped, 1}));
+    f.trade(400, k_now - 1, 100, 1);
+    f.trade(500, k_now, 100, 1);
+    CHECK(f.kinds.empty());
+    CHECK(f.market.tape(0)->trades().size() == 1);
+    f.trade(501, k_now, 100, 1);
+    CHECK(f.kinds == std::vector<std::uint32_t>{TENON_MD_TRADE});
+    CHECK(f.market.tape(0)->trades().size() == 2);
+}
+
+TEST_CASE("a source that numbers its trades anew is followed", "[market_data][C2]") {
+    Fixture f;
+    f.trade(1'000'000, k_now, 100, 1);
+    f.trade(999'999, k_now, 100, 1);  // late, and known
+    CHECK(f.market.tape(0)->trades().size() == 1);
+    f.trade(1, k_now + 1, 101, 1);
+    f.trade(2, k_now + 2, 102, 1);
+    REQUIRE(f.market.tape(0)->trades().size() == 2);
+    CHECK(f.market.tape(0)->trades()[0].trade_id == 1);
+}
