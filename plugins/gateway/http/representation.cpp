@@ -218,8 +218,9 @@ Representation Negotiator::choose(
         }
     }
     if (packs && accepts_gzip(header_of(request, "accept-encoding"))) {
-        const std::string_view packed =
-            compressor_.compress(chosen.body, hash, settings.gzip_kept_bytes);
+        const std::string_view packed = compressor_.compress(
+            chosen.body, hash, said.may_be_kept ? settings.gzip_kept_bytes : 0
+        );
         if (!packed.empty()) {
             chosen.gzip = true;
             chosen.body = packed;

@@ -4,7 +4,8 @@
 //
 // An answer gets an ETag when its handler says by Cache-Control that it may be kept. It is gzip
 // when the client takes that, the body is text and long enough, and the peer is not this machine,
-// where bytes cost nothing. A body that was compressed is kept, bounded: many ask for the same. A
+// where bytes cost nothing. A body that was compressed is kept, bounded: many ask for the same; one
+// that must not be kept (no-store, or nothing is said) is not. A
 // handler that sets ETag or Content-Encoding has decided by itself. One thread.
 #pragma once
 
@@ -72,6 +73,9 @@ public:
         const tenon_http_response& response,
         const Settings& settings
     );
+
+    // Of compressed bodies.
+    [[nodiscard]] std::size_t kept_bytes() const noexcept { return compressor_.kept_bytes(); }
 
 private:
     Compressor compressor_;

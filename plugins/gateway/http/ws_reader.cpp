@@ -15,7 +15,10 @@ constexpr std::uint16_t k_protocol_error = 1002;
 constexpr std::uint16_t k_unsupported = 1003;
 constexpr std::uint16_t k_no_status = 1005;
 constexpr std::uint16_t k_bad_text = 1007;
+constexpr std::uint16_t k_policy = 1008;
 constexpr std::uint16_t k_too_big = 1009;
+// Fragments are free of the limit of messages, and empty ones of that of bytes.
+constexpr std::size_t k_fragments_max = 1'024;
 
 unsigned at(const char* data, std::size_t i) {
     return static_cast<unsigned char>(data[i]);
@@ -154,6 +157,10 @@ WsReader::Item WsReader::next(char* data, std::size_t size) {
 WsReader::Item WsReader::data_frame(const Head& head, std::string_view payload) {
     if (!in_message_) {
         compressed_ = head.compressed;
+        fragments_ = 0;
+    }
+    if (++fragments_ > k_fragments_max) {
+        return failure(k_policy, "too many fragments");
     }
     if (!head.final) {
         message_.append(payload);

@@ -57,7 +57,8 @@ private:
     const std::size_t message_max_;
     WsInflater* const inflater_;
     bool in_message_ = false;
-    bool compressed_ = false;  // the message that is being read
+    std::size_t fragments_ = 0;  // of the message that is being read
+    bool compressed_ = false;    // the message that is being read
     std::string message_;
 };
 

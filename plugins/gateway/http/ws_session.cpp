@@ -43,6 +43,7 @@ void WsSession::open(const tenon_http_request& request) {
 }
 
 std::size_t WsSession::receive(char* data, std::size_t size) {
+    last_heard_ns_ = shared_.now_ns;  // also of a part of a frame
     std::size_t taken = 0;
     while (state_ != State::done) {
         const WsReader::Item item = reader_.next(data + taken, size - taken);
@@ -50,7 +51,6 @@ std::size_t WsSession::receive(char* data, std::size_t size) {
             return taken;
         }
         taken += item.consumed;
-        last_heard_ns_ = shared_.now_ns;
         on_item(item);
     }
     return size;

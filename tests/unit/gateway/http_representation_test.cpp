@@ -205,3 +205,29 @@ TEST_CASE("compressed bodies are kept up to a bound, the oldest go", "[http][P4]
     // Without room nothing is kept, and it works all the same.
     CHECK(unpacked(compressor.compress(other, 1'000, 0)) == other);
 }
+
+TEST_CASE("an answer that must not be kept is not kept compressed either", "[http][P4][A2]") {
+    Negotiator negotiator;
+    Settings settings;
+    settings.gzip = Gzip::always;
+    const std::string body = numbers(0, 2000);
+    const tenon_http_header accepts{tenon::str("accept-encoding"), tenon::str("gzip")};
+    tenon_http_request request{};
+    request.method = tenon::str("GET");
+    request.headers = &accepts;
+    request.header_count = 1;
+    const auto packed = [&](std::string_view cache_control) {
+        const tenon_http_header header{tenon::str("Cache-Control"), tenon::str(cache_control)};
+        tenon_http_response response{};
+        response.status = 200;
+        response.content_type = tenon::str("application/json");
+        response.body = tenon::str(body);
+        response.headers = &header;
+        response.header_count = 1;
+        return negotiator.choose(request, response, settings).gzip;
+    };
+    CHECK(packed("no-store"));
+    CHECK(negotiator.kept_bytes() == 0);
+    CHECK(packed("no-cache"));
+    CHECK(negotiator.kept_bytes() > 0);
+}

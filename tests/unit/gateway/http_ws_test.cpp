@@ -88,6 +88,21 @@ TEST_CASE("fragments join, with a ping in between", "[http][ws]") {
     CHECK(text == "\xE2\x82\xAC!");
 }
 
+TEST_CASE("a message has so many fragments at most", "[http][ws][T3]") {
+    WsReader reader{1000};
+    std::string begin = masked(0x01, 0x80, "");
+    std::string more = masked(0x00, 0x80, "");
+    WsReader::Item item = reader.next(begin.data(), begin.size());
+    int read = 1;
+    for (; item.event == Event::fragment; ++read) {
+        more = masked(0x00, 0x80, "");
+        item = reader.next(more.data(), more.size());
+    }
+    CHECK(item.event == Event::failed);
+    CHECK(item.code == 1008);
+    CHECK(read == 1'025);
+}
+
 TEST_CASE("the queue hands out its bytes in order across partial writes", "[http][ws]") {
     http::FrameQueue queue;
     std::string expected;
