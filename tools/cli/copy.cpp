@@ -51,7 +51,8 @@ json::value run_copy(AdminClient& client, const Arguments& arguments) {
     for (const auto& [name, value] : arguments.options) {
         const bool is_action =
             std::find(k_actions.begin(), k_actions.end(), name) != k_actions.end();
-        if (name != "to" && (!is_action || value != true)) {
+        const bool has_value = (name == "to" || name == "forget") && value.is_string();
+        if (!has_value && (!is_action || value != true)) {
             throw UsageError{"migrate copy: no such option: --" + std::string{name}};
         }
     }

@@ -123,6 +123,7 @@ std::string migrate_help() {
                                   last changes over: then start the server with the new one
   migrate copy --reopen           the old database takes writes again, while the new one got none
   migrate copy --abandon          end a copy; the old database is as if there had been none
+  migrate copy --forget ID        end a copy whose new database is lost; asked without the right ID it tells it
   migrate import --mapping FILE --source FILE|postgresql:… [--report FILE]
                                   take over orders, trades and positions of another system's database:
                                   a file of SQLite, or "postgresql:host=… dbname=… user=…"; etc/imports has

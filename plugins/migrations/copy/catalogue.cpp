@@ -31,6 +31,11 @@ constexpr std::string_view k_postgres_columns =
     "AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY r.relname COLLATE "
     "\"C\"";
 
+constexpr std::string_view k_sqlite_collated =
+    "SELECT t.name, x.name FROM pragma_table_list t, pragma_index_list(t.name) i, "
+    "pragma_index_xinfo(i.name) x WHERE t.schema = 'main' AND t.type = 'table' "
+    "AND i.origin = 'pk' AND x.key = 1 AND x.coll <> 'BINARY'";
+
 constexpr std::string_view k_sqlite_parents =
     "SELECT t.name, f.\"table\" FROM pragma_table_list t, pragma_foreign_key_list(t.name) f "
     "WHERE t.schema = 'main' AND t.type = 'table'";
@@ -42,6 +47,7 @@ constexpr std::string_view k_postgres_parents =
 struct FoundColumn {
     std::string type;
     std::int64_t key_place = 0;
+    bool is_collated = false;  // of SQLite's keys: by another order than that of the bytes
 };
 
 struct Found {
@@ -114,7 +120,16 @@ Found look(const Side& side) {
     Statement columns = at->prepare(is_postgres ? k_postgres_columns : k_sqlite_columns);
     while (columns.step()) {
         found.tables[std::string{columns.text(0)}][std::string{columns.text(1)}] = {
-            std::string{columns.text(2)}, columns.integer(3)};
+            std::string{columns.text(2)}, columns.integer(3), false};
+    }
+    if (!is_postgres) {
+        Statement keys = at->prepare(k_sqlite_collated);
+        while (keys.step()) {
+            const auto table = found.tables.find(std::string{keys.text(0)});
+            if (table != found.tables.end()) {
+                table->second[std::string{keys.text(1)}].is_collated = true;
+            }
+        }
     }
     Statement parents = at->prepare(is_postgres ? k_postgres_parents : k_sqlite_parents);
     while (parents.step()) {
@@ -203,6 +218,7 @@ private:
             }
             if (found.key_place != 0) {
                 key[found.key_place] = table.columns.size();
+                check_key_column(name + "." + column, found, other->second);
             }
             table.columns.push_back({column, match_kind(name + "." + column, found, other->second)}
             );
@@ -250,6 +266,21 @@ private:
             );
         }
         return Kind::decimal;
+    }
+
+    // A key is text on its way, and is compared by its value or its bytes.
+    void check_key_column(const std::string& name, const FoundColumn& from, const FoundColumn& to) {
+        for (const auto& [found, side] : {std::pair{&from, &source_}, std::pair{&to, &target_}}) {
+            if (side->is_postgres() && found->type == "bool") {
+                fault("column " + name + " of the primary key is boolean in " + side->name);
+            }
+            if (found->is_collated) {
+                fault(
+                    "column " + name + " of the primary key has a collation in " + side->name +
+                    "; keys are compared by their bytes"
+                );
+            }
+        }
     }
 
     void check_key(const Table& table) {

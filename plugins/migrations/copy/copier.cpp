@@ -137,6 +137,7 @@ void Copier::start(Session& source, Session& target) const {
         progress.tables.push_back(row);
     }
     journal_.create(target, progress);
+    journal_.keep_seeds(target, static_cast<std::size_t>(k_seed_rows_max));
     journal_.unbind_tables(target);
     erase_rows(target);
 }
@@ -174,8 +175,7 @@ bool Copier::take_over() {
                 TENON_CONFLICT,
                 source_.name +
                     " is already copied to another target: end that copy first (--abandon with "
-                    "its name); when it is lost, drop what is named tenon_copy_ in " +
-                    source_.name + " by hand"};
+                    "its name, or --forget when it is lost)"};
         }
         start(*source, *target);
         target.commit();
@@ -292,9 +292,8 @@ void Copier::require_own_source(Session& source, const std::optional<Progress>& 
         throw Error{
             TENON_CONFLICT,
             source_.name + " is copied to another target than " + target_.name +
-                ": name that one (--reopen when that copy is finished); when it is lost, drop "
-                "what is named tenon_copy_ in " +
-                source_.name + " by hand"};
+                ": name that one (--reopen when that copy is finished), or --forget when it is "
+                "lost"};
     }
 }
 
@@ -326,6 +325,7 @@ void Copier::abandon() {
         Transaction target{target_, TENON_INTENT_WRITE, deadline()};
         if (unfinished(*target)) {
             erase_rows(*target);
+            journal_.restore_seeds(*target);
             journal_.bind_tables(*target);
             journal_.remove(*target);
             target.commit();

@@ -72,8 +72,8 @@ public:
     // The source takes writes again: the way back while nothing has been written to the target.
     // Refused when the two differ, as then the target has been in use.
     void reopen();
-    // Ends a copy: nothing is left at the source; the target's rows go. Refused when the source is
-    // copied to another target, or was.
+    // Ends a copy: nothing is left at the source; the target has the rows that its migrations made,
+    // as before. Refused when the source is copied to another target, or was.
     void abandon();
 
     [[nodiscard]] CopyStatus status();
@@ -129,5 +129,10 @@ private:
     std::string owner_;
     std::int64_t applied_ = 0;  // changes of the last step
 };
+
+// Ends a copy at its source alone, for a target that is lost for good: triggers, log and fence go.
+// `copy_id` is what the refusal of a wrong one names: the operator has to have seen it. Blocks;
+// throws Error, StorageError.
+void forget_copy(const Side& source, const std::string& copy_id, std::int64_t deadline_ns);
 
 }  // namespace tenon::copy

@@ -151,7 +151,8 @@ void Journal::write_table(Session& session, const Progress& progress, std::size_
 }
 
 void Journal::remove(Session& session) const {
-    for (const char* table : {"tenon_copy_restore", "tenon_copy_table", "tenon_copy"}) {
+    for (const char* table :
+         {"tenon_copy_seed", "tenon_copy_restore", "tenon_copy_table", "tenon_copy"}) {
         session.execute(std::string{"DROP TABLE IF EXISTS "} + table);
     }
 }

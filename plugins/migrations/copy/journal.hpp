@@ -49,6 +49,10 @@ public:
     void write_table(Session& session, const Progress& progress, std::size_t table) const;
     void remove(Session& session) const;
 
+    // Rows of the target as statements that make them anew, parents first, before they are erased.
+    void keep_seeds(Session& session, std::size_t rows_max) const;
+    void restore_seeds(Session& session) const;
+
     // Takes foreign keys and triggers away that would be in the way, and keeps how to make them
     // anew.
     void unbind_tables(Session& session) const;

@@ -49,7 +49,7 @@ public:
         commands_.open(host());
         commands_.add(
             "migrate.copy",
-            R"({"to":NAME?,"status"|"verify"|"finish"|"reopen"|"abandon":true}: copy the database)",
+            R"({"to":NAME?,"status"|"verify"|"finish"|"reopen"|"abandon":true} or {"forget":ID}: copy the database)",
             [this](const Settings& args) { return command(args); }
         );
         resumer_ = std::thread{[this] { resume(); }};
@@ -147,6 +147,10 @@ private:
             host().log().warn("copy_source_reopened", {{"source", source_name_}});
             return R"({"ok":true})";
         }
+        if (args.has("forget")) {
+            forget(args.get<std::string>("forget"));
+            return R"({"ok":true})";
+        }
         if (args.get("abandon", false)) {
             abandon(args);
             return R"({"ok":true})";
@@ -185,6 +189,13 @@ private:
         } else {
             Copier{side(source_name_), target(args), clock_, options_.copy}.abandon();
         }
+    }
+
+    void forget(const std::string& copy_id) {
+        const std::lock_guard lock{mutex_};
+        forget_copy(side(source_name_), copy_id, now_ns() + options_.copy.timeout_ns);
+        job_.reset();  // it has nothing to follow any more
+        host().log().warn("copy_forgotten", {{"source", source_name_}});
     }
 
     static constexpr std::int64_t k_look_ns = 2'000'000'000;

@@ -150,9 +150,10 @@ std::string TableSql::key_list(std::string_view separator) const {
     for (std::size_t i = 0; i < table_.key.size(); ++i) {
         const Column& column = table_.key_column(i);
         list.append(i == 0 ? "" : separator).append(quoted(column.name));
-        // By its bytes on both sides, whatever the database's locale.
-        if (column.kind == Kind::text) {
-            list.append(is_postgres_ ? " COLLATE \"C\"" : " COLLATE BINARY");
+        // By its bytes on both sides, whatever the database's locale. SQLite's keys are (others are
+        // refused), and naming it keeps SQLite from its index.
+        if (column.kind == Kind::text && is_postgres_) {
+            list.append(" COLLATE \"C\"");
         }
     }
     return list;

@@ -152,6 +152,103 @@ TEST_CASE("a copy that is abandoned leaves nothing behind at its source", "[copy
     }
 }
 
+TEST_CASE("a target that is given up has what its migrations made", "[copy][S12]") {
+    const auto requires_seeds = [](auto& source, auto& target, auto& fresh) {
+        fill(source);
+        source.run("UPDATE accounts SET name = name || ' renamed' WHERE id = 2");
+        auto copier = make_copier(source.side("old"), target.side("new"), source.backend);
+        // As somebody had it before: with all kinds of values.
+        target.run("UPDATE accounts SET name = 'it''s \\ \"2\" ? Ä' WHERE id = 2");
+        fresh.run("UPDATE accounts SET name = 'it''s \\ \"2\" ? Ä' WHERE id = 2");
+        CHECK_THROWS_WITH(copier->begin(), Contains("is not empty"));
+        source.run("UPDATE accounts SET name = 'it''s \\ \"2\" ? Ä' WHERE id = 2");
+        copy_all(*copier);
+        source.run("UPDATE accounts SET name = 'changed' WHERE id = 2");
+        while (copier->advance()) {}
+        CHECK(target.number("SELECT count(*) FROM users") > 0);
+        copier->abandon();
+        std::int64_t rows = 0;
+        for (const auto& check : checks_of(fresh, target)) {
+            CAPTURE(check.table);
+            CHECK(check.different == 0);
+            CHECK(check.source_digest == check.target_digest);
+            rows += check.rows;
+        }
+        CHECK(rows > 0);
+    };
+    ShippedSqlite sqlite;
+    ShippedPostgres postgres{server().create_database()};
+    ShippedPostgres fresh{server().create_database()};
+    requires_seeds(sqlite, postgres, fresh);
+    ShippedPostgres from{server().create_database()};
+    ShippedSqlite to;
+    ShippedSqlite fresh_file;
+    requires_seeds(from, to, fresh_file);
+}
+
+TEST_CASE("a copy whose target is lost is ended at its source, by its name", "[copy][S12]") {
+    const auto forgets = [](auto& source, auto& target, const std::string& note) {
+        fill(source);
+        const auto forget = [&](const std::string& id) {
+            tenon::copy::forget_copy(source.side("old"), id, source.backend.deadline());
+        };
+        CHECK_THROWS_WITH(forget("x"), Contains("old is not being copied"));
+        auto copier = make_copier(source.side("old"), target.side("new"), source.backend);
+        copy_all(*copier);
+        const std::string id = copier->status().progress.copy_id;
+        CHECK_THROWS_WITH(forget("finished"), Contains("--forget " + id));
+        CHECK(source.number("SELECT count(*) FROM tenon_copy_source") == 1);
+        forget(id);
+        CHECK(source.number(note) == 0);
+        CHECK_THROWS_WITH(copier->begin(), Contains("the capture in old was removed"));
+    };
+    const std::string postgres_note =
+        "SELECT count(*) FROM pg_class WHERE relname LIKE 'tenon_copy_%'";
+    const std::string sqlite_note =
+        "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'tenon_copy_%'";
+    ShippedSqlite sqlite;
+    ShippedPostgres postgres{server().create_database()};
+    forgets(sqlite, postgres, sqlite_note);
+    ShippedPostgres from{server().create_database()};
+    ShippedSqlite to;
+    forgets(from, to, postgres_note);
+
+    // And a source that was closed for its copy takes writes again.
+    ShippedPostgres other{server().create_database()};
+    auto copier = make_copier(sqlite.side("old"), other.side("other"), sqlite.backend);
+    copy_all(*copier);
+    CHECK(copier->finish());
+    const auto forget = [&](const std::string& id) {
+        tenon::copy::forget_copy(sqlite.side("old"), id, sqlite.backend.deadline());
+    };
+    CHECK_THROWS_WITH(forget("x"), Contains("takes no writes") && Contains("--forget finished"));
+    CHECK_THROWS_WITH(sqlite.run("UPDATE users SET enabled = 0"), Contains("has been copied"));
+    forget("finished");
+    sqlite.run("UPDATE users SET enabled = 0");
+    CHECK(sqlite.number(sqlite_note) == 0);
+}
+
+TEST_CASE("a key that is not compared by its bytes is refused by name", "[copy][S12]") {
+    ShippedSqlite sqlite;
+    ShippedPostgres postgres{server().create_database()};
+    sqlite.run(
+        "CREATE TABLE words (word TEXT COLLATE NOCASE PRIMARY KEY) STRICT;"
+        "CREATE TABLE pairs (a TEXT, b TEXT, PRIMARY KEY (a, b COLLATE RTRIM)) WITHOUT ROWID;"
+        "CREATE TABLE flags (flag INTEGER PRIMARY KEY)"
+    );
+    postgres.run(
+        "CREATE TABLE words (word TEXT PRIMARY KEY);"
+        "CREATE TABLE pairs (a TEXT, b TEXT, PRIMARY KEY (a, b));"
+        "CREATE TABLE flags (flag BOOLEAN PRIMARY KEY)"
+    );
+    CHECK_THROWS_WITH(
+        make_copier(sqlite.side("old"), postgres.side("new"), sqlite.backend),
+        Contains("words.word of the primary key has a collation in old") &&
+            Contains("pairs.b of the primary key has a collation in old") && !Contains("pairs.a") &&
+            Contains("flags.flag of the primary key is boolean in new")
+    );
+}
+
 TEST_CASE("a copy to another target is not abandoned", "[copy][S12]") {
     ShippedSqlite sqlite;
     fill(sqlite);
