@@ -120,6 +120,11 @@ std::uint32_t AddressLimits::used(std::string_view address, std::int64_t now_rea
     return entry(address, now_real_ns).weight;
 }
 
+bool AddressLimits::banned(std::string_view address, std::int64_t now_real_ns) const {
+    const auto found = entries_.find(address);
+    return found != entries_.end() && found->second.banned_until_ns > now_real_ns;
+}
+
 bool AddressLimits::admit_connection(std::string_view address, std::int64_t now_real_ns) {
     Entry& at = entry(address, now_real_ns);
     if (now_real_ns < at.banned_until_ns || at.connections >= settings_.connections_per_5_minutes) {

@@ -47,6 +47,7 @@ public:
     // Takes weight that was not taken by admit; returns what is used up.
     std::uint32_t charge(std::string_view address, std::uint32_t weight, std::int64_t now_real_ns);
     [[nodiscard]] std::uint32_t used(std::string_view address, std::int64_t now_real_ns);
+    [[nodiscard]] bool banned(std::string_view address, std::int64_t now_real_ns) const;
     // A new WebSocket connection.
     [[nodiscard]] bool admit_connection(std::string_view address, std::int64_t now_real_ns);
 

@@ -10,6 +10,7 @@ namespace {
 constexpr std::int64_t k_minute_ns = 60'000'000'000;
 constexpr std::uint32_t k_session_weight = 2;  // also of a connection
 constexpr std::uint16_t k_going_away = 1'001;
+constexpr std::uint16_t k_policy = 1'008;
 
 struct SameAsRest {
     std::string_view name, method, path;
@@ -108,6 +109,12 @@ void SocketApi::text(SocketConnection& connection, std::string_view text) {
     to.micro = connection.micro;
     to.rate_limits = connection.rate_limits;
     api_.answer_errors(to, [&] { serve(connection, message, to); });
+    if (api_.addresses().banned(
+            to.remote, api_.now_real_ns()
+        )) {  // what it sends costs nothing more
+        const auto& http = api_.services().http;
+        (void)http->ws_close(http.self, to.connection, k_policy, str("the address is banned"));
+    }
 }
 
 void SocketApi::serve(SocketConnection& connection, const SocketMessage& message, ReplyTo& to) {

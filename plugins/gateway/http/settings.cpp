@@ -49,6 +49,9 @@ Settings parse_settings(std::string_view json) {
     read(object, "gzip", settings.gzip);
     read(object, "ws_deflate", settings.ws_deflate);
     read(object, "ws_deflate_min_bytes", settings.ws_deflate_min_bytes);
+    if (const boost::json::value* const path = object.if_contains("ws_request_path")) {
+        settings.ws_request_path = std::string{std::string_view{path->as_string()}};
+    }
     if (const boost::json::value* const origin = object.if_contains("cors_origin")) {
         settings.cors_origin = std::string{std::string_view{origin->as_string()}};
     }

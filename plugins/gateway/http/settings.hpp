@@ -27,6 +27,9 @@ struct Settings {
     std::int64_t ws_pong_timeout_ms = 60'000;
     std::int64_t ws_messages_per_second = 5;
     std::int64_t ws_message_burst = 10;
+    // Of a WebSocket whose messages are requests, which its handler limits: its text messages are
+    // not counted by these two, its pings are.
+    std::string ws_request_path = "/ws-api/v3";
     Gzip gzip = Gzip::remote;
     std::size_t gzip_min_bytes = 1400;
     std::size_t gzip_kept_bytes = 8 * 1024 * 1024;

@@ -20,6 +20,7 @@ WsSession::WsSession(Shared& shared, std::uint64_t connection, const Route& rout
     : shared_{shared},
       connection_{connection},
       deflate_{deflate},
+      requests_{route.path == shared.settings.ws_request_path},
       route_{route.ws, route.ctx, nullptr, route.handle},
       reader_{shared.settings.ws_message_max_bytes, deflate ? &shared.inflater : nullptr},
       next_ping_ns_{shared.now_ns + shared.settings.ws_ping_interval_ms * k_ms},
@@ -74,7 +75,8 @@ void WsSession::on_item(const WsReader::Item& item) {
     if (state_ != State::open || item.event == Event::pong) {
         return;
     }
-    if (item.event != Event::fragment && !within_rate()) {
+    const bool counts = item.event != Event::fragment && !(requests_ && item.event == Event::text);
+    if (counts && !within_rate()) {
         count(shared_.metrics.ws_rate_closed);
         end(k_policy, "too many messages per second", State::closing);
         return;

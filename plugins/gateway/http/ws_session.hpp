@@ -68,6 +68,7 @@ private:
     Shared& shared_;
     const std::uint64_t connection_;
     const bool deflate_;
+    const bool requests_;  // its handler limits its messages
     Handler route_;
     WsReader reader_;
     FrameQueue output_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/binance/signature.hpp"
+#include "plugins/gateway/binance/socket_message.hpp"
 #include "tests/unit/gateway/binance_fakes.hpp"
 
 #include <catch2/catch.hpp>
@@ -165,4 +166,21 @@ TEST_CASE("keys, signatures and permissions fail with their own codes", "[binanc
         f.answers[order].body ==
         R"({"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."})"
     );
+}
+
+TEST_CASE(
+    "the documented request of the WebSocket API has its documented signature",
+    "[binance][T6]"
+) {
+    const SocketMessage message = parse_socket_message(
+        R"({"id":"4885f793-e5ad-4c3b-8f6c-55d891472b71","method":"order.place","params":{"symbol":"BTCUSDT","side":"SELL","type":"LIMIT","timeInForce":"GTC","quantity":"0.01000000","price":"52000.00","newOrderRespType":"ACK","recvWindow":100,"timestamp":1645423376532,"apiKey":"vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A","signature":"cc15477742bd704c29492d96c7ead9414dfd8e0ec4a00f947bb5bb454ddbd08a"}})"
+    );
+    REQUIRE_FALSE(message.error);
+    CHECK(message.id == R"("4885f793-e5ad-4c3b-8f6c-55d891472b71")");
+    CHECK(
+        hmac_hex(
+            "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j", message.payload()
+        ) == message.find("signature")
+    );
+    CHECK(message.form(false).find("apiKey") == std::string::npos);
 }

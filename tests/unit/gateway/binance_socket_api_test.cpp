@@ -214,3 +214,17 @@ TEST_CASE("requests of a WebSocket share the budget of their address", "[binance
         std::string::npos
     );
 }
+
+TEST_CASE("a connection of a banned address is answered once and closed", "[binance][T6][H1]") {
+    LimitSettings limits;
+    limits.weight_per_minute = 2;
+    limits.refusals_before_ban = 3;
+    SocketFixture f{limits};
+    const auto c = f.connect();
+    std::string answer;
+    for (int n = 0; n < 10 && f.closed.empty(); ++n) {
+        answer = f.call(c, "ping");
+    }
+    CHECK(answer.rfind(R"({"id":1,"status":418,"error":{"code":-1003,)", 0) == 0);
+    CHECK(f.closed[c] == 1'008);
+}

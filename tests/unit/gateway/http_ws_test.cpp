@@ -289,6 +289,27 @@ TEST_CASE("a client that sends too much is closed with 1008", "[http][ws]") {
     CHECK(gateway.host().metric("tenon_ws_rate_closed_total") == 1);
 }
 
+TEST_CASE("messages that are requests are left to their handler, pings are not", "[http][ws]") {
+    Gateway gateway{R"({"ws_messages_per_second": 5, "ws_message_burst": 10})"};
+    Echo echo{gateway, "/ws-api/v3"};
+    Client client{gateway.port()};
+    (void)client.upgrade("/ws-api/v3");
+    for (int i = 0; i < 40; ++i) {
+        client.send_frame(1, "x");
+    }
+    for (int i = 0; i < 40; ++i) {
+        REQUIRE(client.frame().opcode == 1);
+    }
+    for (int i = 0; i < 40; ++i) {
+        client.send_frame(9, "p");
+    }
+    Client::Frame frame = client.frame();
+    while (frame.opcode == 10) {
+        frame = client.frame();
+    }
+    CHECK(close_code(frame.payload) == 1008);
+}
+
 TEST_CASE("a silent client is pinged and then closed", "[http][ws]") {
     Gateway gateway;
     Echo echo{gateway};
