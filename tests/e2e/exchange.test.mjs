@@ -3,46 +3,15 @@
 // own book and user stream.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
 import { eventually, Server } from './server.mjs';
 import { call } from './signed.mjs';
+import { inFrontOf } from './exchange_pair.mjs';
 
-const source = process.env.TENON_SOURCE_DIR ?? new URL('../..', import.meta.url).pathname;
 const symbol = 'ETHBTC';
-const folder = mkdtempSync(join(tmpdir(), 'tenon-e2e-exchange-'));
 let there; // the exchange
 let here; // ours, in front of it
 let theirKey;
 let ourKey;
-
-function deployment() {
-  const instruments = JSON.parse(readFileSync(join(source, 'etc/instruments.json'), 'utf8'));
-  instruments.instruments.find((one) => one.symbol === symbol).venue = 'exchange';
-  writeFileSync(join(folder, 'instruments.json'), JSON.stringify(instruments));
-  const grant = ['*'];
-  const plugins = {
-    instruments: { id: 'tenon.trading.instruments', grant, config: { file: join(folder, 'instruments.json') } },
-    storage: { id: 'tenon.storage.sqlite', grant },
-    migrations: { id: 'tenon.migrations.sql', grant, config: { folder: join(source, 'migrations') } },
-    exchange: { id: 'tenon.venue.binance', grant, config: {
-      symbols: [symbol], rest_url: there.http, stream_url: there.ws, api_url: `${there.ws}/ws-api/v3`,
-      api_key: 'env:TENON_E2E_KEY', secret: 'env:TENON_E2E_SECRET', order_tag: 'e2e', order_timeout_ms: 2000,
-      absence_margin_ms: 1000, recv_window_ms: 2000, compare_s: 5,
-      weights_file: join(source, 'etc/venues/binance-weights.json') } },
-    'market-data': { id: 'tenon.market-data.service', grant },
-    engine: { id: 'tenon.trading.engine', grant, config: { demo_account: { name: 'demo', funds: { BTC: '1', ETH: '10' } } } },
-    accounts: { id: 'tenon.trading.accounts', grant },
-    http: { id: 'tenon.gateway.http', grant },
-    binance: { id: 'tenon.gateway.binance', grant },
-    metrics: { id: 'tenon.monitor.metrics', grant },
-    health: { id: 'tenon.monitor.health', grant },
-  };
-  const file = join(folder, 'live.json');
-  writeFileSync(file, JSON.stringify({ deployment_version: 1, name: 'live', plugins }));
-  return relative(join(source, 'etc/deployments'), file).replace(/\.json$/, '');
-}
 
 const order = (server, key, { timeInForce = 'GTC', ...fields }) => call(server, key, 'POST', '/api/v3/order', {
   symbol, side: 'BUY', type: 'LIMIT', quantity: '0.1', price: '0.05', ...(timeInForce ? { timeInForce } : {}), ...fields });
@@ -52,8 +21,7 @@ const open = async (server, key) => (await call(server, key, 'GET', '/api/v3/ope
 before(async () => {
   there = await new Server().start();
   theirKey = there.key();
-  here = await new Server({ deployment: deployment(),
-    env: { TENON_E2E_KEY: theirKey.api_key, TENON_E2E_SECRET: theirKey.secret } }).start();
+  here = await inFrontOf(there, theirKey, symbol).start();
   ourKey = here.key();
   await eventually('orders are taken', async () => {
     const answer = await order(here, ourKey, { newClientOrderId: `first-${Date.now()}` });
@@ -65,7 +33,6 @@ before(async () => {
 after(async () => {
   await here?.stop();
   await there?.stop();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 test('an order is answered when the exchange has it, under an id of ours [T4, T9]', async () => {

@@ -35,9 +35,22 @@ TEST_CASE(
         all.restarts += world.seen().restarts;
         all.breaks += world.seen().breaks;
         all.cancels += world.seen().cancels;
+        all.broken_in.insert(world.seen().broken_in.begin(), world.seen().broken_in.end());
     }
     CHECK(all.orders > 50 * runs);
     CHECK(all.restarts > runs);
     CHECK(all.breaks > runs);
     CHECK(all.cancels > runs);
+    // The user stream was cut in every state of an order. One seed alone need not have them all.
+    for (const char* const state :
+         {"pending",
+          "pending, cancel wanted",
+          "open",
+          "open, cancel wanted",
+          "partly filled",
+          "partly filled, cancel wanted",
+          "ending"}) {
+        INFO(state);
+        CHECK((runs < 12 || all.broken_in.count(state) == 1));
+    }
 }

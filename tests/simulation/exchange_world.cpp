@@ -342,9 +342,20 @@ void ExchangeWorld::deliver(const std::string& event) {
     }
 }
 
+void ExchangeWorld::note_states() {
+    for (const auto& [id, booked] : table_->orders()) {
+        std::string state = booked.state == bv::BookState::pending  ? "pending"
+                            : booked.state == bv::BookState::ending ? "ending"
+                            : booked.filled != 0                    ? "partly filled"
+                                                                    : "open";
+        seen_.broken_in.insert(state + (booked.cancel_wanted ? ", cancel wanted" : ""));
+    }
+}
+
 void ExchangeWorld::break_stream() {
     if (connected_) {
         ++seen_.breaks;
+        note_states();
         connected_ = false;
         desk_->user_stream_broken("cut");
     }

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,7 @@ public:
     // What happened, so that a run that tests nothing is seen.
     struct Seen {
         std::uint64_t orders = 0, restarts = 0, breaks = 0, cancels = 0;
+        std::set<std::string> broken_in;  // states of orders when the user stream was cut
     };
 
     [[nodiscard]] const Seen& seen() const { return seen_; }
@@ -82,6 +84,7 @@ private:
     tenon_status command(std::string_view bytes);
     void deliver(const std::string& event);
     void break_stream();
+    void note_states();
     void deal(const bv::RestRequest& request, const Done& done, std::int64_t signed_ms);
     void arrive(const bv::RestRequest& request, std::int64_t signed_ms, bv::RestReply& reply);
     static void on_report(void* ctx, const tenon_venue_report* report);
