@@ -52,7 +52,10 @@ export class Server {
       if (!existsSync(file)) return undefined;
       this.address = readFileSync(file, 'utf8').trim();
       return (await fetch(`http://${this.address}/readyz`)).ok;
-    }).catch((error) => { throw new Error(`${error.message}\n${this.log}`); });
+    }).catch(async (error) => {
+      await this.kill(); // or it would keep the test waiting
+      throw new Error(`${error.message}\n${this.log}`);
+    });
     return this;
   }
 

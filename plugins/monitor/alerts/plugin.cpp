@@ -26,7 +26,7 @@ public:
 
     void configure(std::string_view json, bool dry_run) override {
         const Settings settings{json};
-        auto file = file_of(settings.get<std::string>("rules_file"));
+        auto file = settings.get<std::string>("rules_file");
         const auto interval = settings.get<std::chrono::seconds>("interval_s");
         RuleFile rules = read_rules(file);
         if (!dry_run) {
@@ -67,11 +67,13 @@ public:
     }
 
 private:
-    [[nodiscard]] std::filesystem::path file_of(const std::string& setting) const {
-        return std::filesystem::path{host().environment("deployment_dir")} / setting;
-    }
-
-    static RuleFile read_rules(const std::filesystem::path& file) {
+    // As the setting names it; empty: those that ship.
+    [[nodiscard]] RuleFile read_rules(const std::string& setting) const {
+        if (setting.empty()) {
+            return RuleFile{Settings{builtin_rules()}};
+        }
+        const std::filesystem::path file =
+            std::filesystem::path{host().environment("deployment_dir")} / setting;
         std::ifstream in{file};
         if (!in) {
             throw Error{TENON_INVALID, "rules_file: cannot read " + file.string()};
@@ -167,7 +169,7 @@ private:
         );
     }
 
-    std::filesystem::path rules_file_;
+    std::string rules_file_;
     std::chrono::seconds interval_{15};
     std::string data_dir_;
     std::int64_t real_offset_ns_ = 0;

@@ -70,6 +70,9 @@ struct Rule {
     std::optional<Level> warning, critical;
 };
 
+// The rules that ship (etc/alerts.json), in JSON.
+[[nodiscard]] std::string_view builtin_rules() noexcept;
+
 struct RuleFile {
     explicit RuleFile(const Settings& json);
 

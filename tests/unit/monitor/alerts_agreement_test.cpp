@@ -214,7 +214,7 @@ TEST_CASE(
     "[monitor][alerts][M3][M5]"
 ) {
     const std::filesystem::path source{std::getenv("TENON_SOURCE_DIR")};
-    const RuleFile rules{Settings{read_file(source / "etc/alerts.json")}};
+    const RuleFile rules{Settings{builtin_rules()}};
     CHECK(rules.prometheus() == read_file(source / "etc/prometheus/alerts.yml"));
     int status = 0;
     const std::string said = output_of(
@@ -226,7 +226,7 @@ TEST_CASE(
 
 TEST_CASE("the rules that ship watch metrics that there are", "[monitor][alerts][M3]") {
     const std::filesystem::path source{std::getenv("TENON_SOURCE_DIR")};
-    const RuleFile rules{Settings{read_file(source / "etc/alerts.json")}};
+    const RuleFile rules{Settings{builtin_rules()}};
     std::ifstream list{source / "etc/prometheus/metrics.txt"};
     std::set<std::string> known;
     for (std::string line; std::getline(list, line);) {
