@@ -110,7 +110,7 @@ tenon_status start(tenon_plugin* plugin, tenon_err* err) {
         // The timer is the reactor's; it must not come any more once this call is given up.
         const auto exec = exec_of(mine);
         tenon::call_on_reactor(exec, 0, [&] {
-            const std::int64_t later = exec->turn_now_ns(exec.self) + 600'000'000;
+            const std::int64_t later = exec->turn_now_ns(exec.self) + 2'600'000'000;
             (void)exec->timer(
                 exec.self, later, [](void*) { crash(); }, nullptr
             );
