@@ -40,10 +40,12 @@ test('a candle of before the restart is there after it, with its trades [T6]', a
 
   await server.start();
   await restored();
-  const again = await oldest();
+  const again = await eventually('trades since the start are counted too', async () => {
+    const row = await oldest();
+    return row[8] > first[8] ? row : undefined;
+  });
   assert.equal(again[0], first[0], 'its minute');
   assert.equal(again[1], first[1], 'its open');
-  assert.ok(again[8] > first[8], `${again[8]} trades, with those since the start, after ${first[8]}`);
   assert.ok(Number(again[5]) > Number(first[5]), 'its volume');
   assert.ok(Number(again[9]) >= Number(first[9]), 'its volume of takers who bought');
   const day = await get(`/api/v3/ticker/24hr?symbol=${symbol}`);
