@@ -78,6 +78,9 @@ struct tenon_abi_anchor {
     const tenon_cache_tier_1* tenon_cache_tier_1_;
     const tenon_level* tenon_level_;
     const tenon_feed_event* tenon_feed_event_;
+    const tenon_history_query* tenon_history_query_;
+    const tenon_history_rows* tenon_history_rows_;
+    const tenon_history_done* tenon_history_done_;
     const tenon_feed_1* tenon_feed_1_;
     const tenon_http_header* tenon_http_header_;
     const tenon_http_request* tenon_http_request_;
@@ -92,6 +95,7 @@ struct tenon_abi_anchor {
     const tenon_agg_trade* tenon_agg_trade_;
     const tenon_candle* tenon_candle_;
     const tenon_ticker* tenon_ticker_;
+    const tenon_md_origin* tenon_md_origin_;
     const tenon_md_event* tenon_md_event_;
     const tenon_market_data_1* tenon_market_data_1_;
     const tenon_migrations_1* tenon_migrations_1_;

@@ -187,7 +187,10 @@ private:
         &average_price,
         &version,
         &subscribe,
-        &unsubscribe};
+        &unsubscribe,
+        nullptr,
+        nullptr,
+        nullptr};
 
     MarketSettings settings_;
     std::chrono::seconds history_every_{0};

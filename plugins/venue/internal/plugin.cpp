@@ -150,7 +150,9 @@ const tenon_feed_1 InternalVenuePlugin::k_feed{
     0,
     &subscribe,
     &unsubscribe,
-    &serves};
+    &serves,
+    nullptr,
+    nullptr};
 
 }  // namespace tenon::internal
 

@@ -79,7 +79,9 @@ private:
         0,
         &subscribe,
         &unsubscribe,
-        &serves};
+        &serves,
+        nullptr,
+        nullptr};
 
     ReplaySettings settings_;
     std::vector<FileSetting> files_;

@@ -244,7 +244,9 @@ private:
         0,
         &subscribe,
         &unsubscribe,
-        &serves};
+        &serves,
+        nullptr,
+        nullptr};
 
     Service<tenon_exec_1> exec_;
     Service<tenon_clock_1> clock_;

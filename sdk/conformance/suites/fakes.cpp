@@ -277,6 +277,9 @@ const tenon_market_data_1 FakeMarket::k_table{
                 return one.handle == handle;
             });
         });
-    }};
+    },
+    nullptr,
+    nullptr,
+    nullptr};
 
 }  // namespace tenon::suites

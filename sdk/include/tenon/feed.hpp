@@ -3,10 +3,12 @@
 // provide<tenon::Feed>(this) in the constructor, and emit() events on reactor 0 while started.
 //
 // The facet keeps the listeners: each gets your snapshots first, on reactor 0 in a turn after it
-// subscribed, and what you emit from then on.
+// subscribed, and what you emit from then on. A source that can tell what was before overrides
+// fetch and cancel_fetch, and says so to the constructor.
 #pragma once
 
 #include <tenon/abi/feed.h>
+#include <tenon/history.hpp>
 #include <tenon/plugin.hpp>
 
 #include <algorithm>
@@ -26,16 +28,47 @@ public:
     // [reactor 0] Sends a SNAPSHOT of every instrument that has a book now.
     virtual void snapshots(const Send& send) = 0;
 
-    [[nodiscard]] static const void* table(const Feed&) noexcept {
-        static constexpr tenon_feed_1 k_table{
-            sizeof(tenon_feed_1), 0, &subscribe, &unsubscribe, &serves_instrument};
-        return &k_table;
+    // Older rows, or why there are none; called once.
+    using Fetched =
+        std::function<void(tenon_status status, const HistoryRows& rows, std::string_view reason)>;
+
+    // [reactor 0] Asks the source; `done` is called in a later turn, by the query's deadline. The
+    // handle is above 0. Throws what is wrong with the query.
+    virtual std::uint64_t fetch(const tenon_history_query& query, Fetched done) {
+        (void)query;
+        (void)done;
+        throw Error{TENON_UNSUPPORTED, "this feed does not know what was before"};
+    }
+
+    // [reactor 0] `done` is not called any more.
+    virtual void cancel_fetch(std::uint64_t handle) noexcept { (void)handle; }
+
+    [[nodiscard]] static const void* table(const Feed& feed) noexcept {
+        static constexpr tenon_feed_1 k_live{
+            sizeof(tenon_feed_1),
+            0,
+            &subscribe,
+            &unsubscribe,
+            &serves_instrument,
+            nullptr,
+            nullptr};
+        static constexpr tenon_feed_1 k_with_history{
+            sizeof(tenon_feed_1),
+            0,
+            &subscribe,
+            &unsubscribe,
+            &serves_instrument,
+            &fetch_rows,
+            &cancel_rows};
+        return feed.has_history_ ? &k_with_history : &k_live;
     }
 
 protected:
     using Callback = void (*)(void* ctx, const tenon_feed_event*);
 
-    explicit Feed(const tenon_host* host) : feed_host_{host} {}
+    // has_history: fetch and cancel_fetch are overridden.
+    explicit Feed(const tenon_host* host, bool has_history = false)
+        : feed_host_{host}, has_history_{has_history} {}
 
     ~Feed() = default;
 
@@ -101,6 +134,38 @@ private:
         return of(self).serves(instrument) ? 1 : 0;
     }
 
+    static tenon_status fetch_rows(
+        void* self,
+        const tenon_history_query* query,
+        tenon_history_done done,
+        std::uint64_t* handle,
+        tenon_err* err
+    ) noexcept {
+        return guard(err, [&]() -> tenon_status {
+            auto asked = sized<tenon_history_query>();
+            copy_out(*query, &asked);
+            const auto answer =
+                [done, kind = asked.kind](
+                    tenon_status status, const HistoryRows& rows, std::string_view reason
+                ) {
+                    if (status == TENON_OK) {
+                        const tenon_history_rows raw = raw_rows(rows, kind);
+                        done.fn(done.ctx, status, &raw, nullptr);
+                    } else {
+                        ErrorBuffer why;
+                        (void)fail(&why, status, reason);
+                        done.fn(done.ctx, status, nullptr, &why);
+                    }
+                };
+            *handle = of(self).fetch(asked, answer);
+            return TENON_PENDING;
+        });
+    }
+
+    static void cancel_rows(void* self, std::uint64_t handle) noexcept {
+        of(self).cancel_fetch(handle);
+    }
+
     void open(std::uint64_t handle) {
         for (Listener& listener : listeners_) {
             if (listener.handle == handle) {
@@ -117,6 +182,7 @@ private:
     }
 
     Host feed_host_;
+    bool has_history_;
     std::vector<Listener> listeners_;  // reactor 0's
     std::uint64_t next_handle_ = 1;
 };

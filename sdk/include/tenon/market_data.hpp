@@ -5,10 +5,12 @@
 //   market_->subscribe(TENON_MD_TRADE, [this](const tenon_md_event& e) { … });
 //
 // Everything is [reactor 0] but the constructor, subscribe and clear, which are [control]. Scales
-// are the instrument's. MarketData owns its subscriptions: clear() or the destructor ends them.
+// are the instrument's. MarketData owns its subscriptions: clear() or the destructor ends them, and
+// the reads of history that are under way.
 #pragma once
 
 #include <tenon/abi/market_data.h>
+#include <tenon/history.hpp>
 #include <tenon/plugin.hpp>
 
 #include <cstdint>
@@ -28,7 +30,17 @@ public:
     };
 
     explicit MarketData(const Host& host)
-        : service_{host.require<tenon_market_data_1>("tenon.market_data/1")} {}
+        : MarketData{host.require<tenon_market_data_1>("tenon.market_data/1")} {}
+
+    // For who has the service already.
+    explicit MarketData(Service<tenon_market_data_1> service)
+        : service_{service},
+          history_{
+              service.self,
+              TENON_HAS(service.table, tenon_market_data_1, history) ? service->history : nullptr,
+              TENON_HAS(service.table, tenon_market_data_1, cancel_history)
+                  ? service->cancel_history
+                  : nullptr} {}
 
     ~MarketData() { clear(); }
 
@@ -85,6 +97,29 @@ public:
         (void)found(status, "candles");
     }
 
+    // Where what is in memory comes from and how old it is: TENON_MD_KIND_*. Nothing: there is none
+    // yet, or the service cannot tell.
+    [[nodiscard]] std::optional<tenon_md_origin>
+    origin(std::uint32_t instrument, std::uint32_t kind) const {
+        auto origin = sized<tenon_md_origin>();
+        if (!TENON_HAS(service_.table, tenon_market_data_1, origin) ||
+            !found(service_->origin(service_.self, instrument, kind, &origin), "origin")) {
+            return std::nullopt;
+        }
+        return origin;
+    }
+
+    // Rows that memory may not have. 0: it has all there is, read it; the handler never runs. Else
+    // a handle for cancel_history. A service without the slot counts as one that has all there is.
+    // Throws what refuses the query.
+    std::uint64_t history(const tenon_history_query& query, HistoryHandler handler) {
+        return TENON_HAS(service_.table, tenon_market_data_1, history)
+                   ? history_.ask(query, std::move(handler))
+                   : 0;
+    }
+
+    void cancel_history(std::uint64_t handle) noexcept { history_.cancel(handle); }
+
     // Changes whenever anything of the instrument does.
     [[nodiscard]] std::uint64_t version(std::uint32_t instrument) const noexcept {
         return service_->version(service_.self, instrument);
@@ -110,6 +145,7 @@ public:
             service_->unsubscribe(service_.self, subscribed->handle);
         }
         subscribed_.clear();
+        history_.clear();
     }
 
 private:
@@ -153,6 +189,7 @@ private:
     }
 
     Service<tenon_market_data_1> service_;
+    HistoryCalls history_;
     std::vector<std::unique_ptr<Subscribed>> subscribed_;
 };
 

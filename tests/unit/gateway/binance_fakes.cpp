@@ -220,6 +220,9 @@ struct FakeBinanceWorld::Tables {
         &average_price,
         &version_of,
         nullptr,
+        nullptr,
+        nullptr,
+        nullptr,
         nullptr};
 
     // ---- trading

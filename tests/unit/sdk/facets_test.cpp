@@ -19,6 +19,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <map>
+#include <string>
 #include <vector>
 
 using tenon::test::FakeHost;
@@ -180,6 +182,29 @@ public:
     bool cancelled = false;
 };
 
+class HistoryFeed final : public tenon::Feed {
+public:
+    explicit HistoryFeed(const tenon_host* host) : Feed{host, true} {}
+
+    bool serves(std::uint32_t) const noexcept override { return true; }
+
+    void snapshots(const Send&) override {}
+
+    std::uint64_t fetch(const tenon_history_query& query, Fetched done) override {
+        if (query.limit == 0) {
+            throw tenon::Error{TENON_INVALID, "no rows are asked for"};
+        }
+        asked[++last] = std::move(done);
+        return last;
+    }
+
+    void cancel_fetch(std::uint64_t handle) noexcept override { cancelled.push_back(handle); }
+
+    std::map<std::uint64_t, Fetched> asked;
+    std::vector<std::uint64_t> cancelled;
+    std::uint64_t last = 0;
+};
+
 class TestMigrations final : public tenon::Migrations {
 public:
     std::uint32_t version() const noexcept override { return 12; }
@@ -224,6 +249,51 @@ TEST_CASE("a listener of a feed gets snapshots first and then what is emitted", 
     feed.drop_listeners();
     host.reactor().turn();
     CHECK(kinds.size() == 2);
+}
+
+TEST_CASE("a feed without a history has no slot for it", "[sdk][K2][T6]") {
+    FakeHost host{FakeReactor::Mode::manual};
+    TestFeed feed{host.raw()};
+    const auto service = offered<tenon_feed_1>(feed);
+    CHECK(service->fetch == nullptr);
+    tenon::HistoryCalls calls{service.self, service->fetch, service->cancel_fetch};
+    CHECK_THROWS_AS(calls.ask({}, nullptr), tenon::Error);
+}
+
+TEST_CASE("rows of before come once, and never after a cancel", "[sdk][K2][T6]") {
+    FakeHost host{FakeReactor::Mode::manual};
+    HistoryFeed feed{host.raw()};
+    const auto service = offered<tenon_feed_1>(feed);
+    REQUIRE(service->fetch != nullptr);
+    tenon::HistoryCalls calls{service.self, service->fetch, service->cancel_fetch};
+    std::vector<std::string> told;
+    const auto note =
+        [&](tenon_status status, const tenon_history_rows* rows, std::string_view reason) {
+            told.push_back(
+                status == TENON_OK
+                    ? "price " + std::to_string(tenon::copy_rows(*rows).trades.at(0).price)
+                    : std::to_string(status) + " " + std::string{reason}
+            );
+        };
+    auto query = tenon::sized<tenon_history_query>();
+    query.kind = TENON_HISTORY_TRADES;
+    query.limit = 10;
+    const std::uint64_t first = calls.ask(query, note);
+    const std::uint64_t second = calls.ask(query, note);
+    const std::uint64_t third = calls.ask(query, note);
+    CHECK(calls.under_way() == 3);
+    calls.cancel(second);
+    CHECK(feed.cancelled == std::vector<std::uint64_t>{second});
+    tenon::HistoryRows rows;
+    rows.trades.push_back(tenon::sized<tenon_public_trade>());
+    rows.trades.back().price = 41;
+    feed.asked.at(first)(TENON_OK, rows, "");
+    feed.asked.at(third)(TENON_UNAVAILABLE, {}, "the exchange is away");
+    CHECK(told == std::vector<std::string>{"price 41", "-4 the exchange is away"});
+    CHECK(calls.under_way() == 0);
+    query.limit = 0;
+    CHECK_THROWS_AS(calls.ask(query, note), tenon::Error);
+    CHECK(calls.under_way() == 0);
 }
 
 TEST_CASE("an order that makes a venue throw is ended, not lost", "[sdk][K2]") {

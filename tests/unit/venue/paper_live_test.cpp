@@ -127,6 +127,9 @@ struct Exchange {
         nullptr,
         nullptr,
         nullptr,
+        nullptr,
+        nullptr,
+        nullptr,
         nullptr};
 };
 

@@ -2,8 +2,9 @@
 /* tenon.market_data/1 -- books, trades, tickers and candles of every instrument, from the feeds.
  *
  * [reactor 0] unless said otherwise: it lives on the thread that receives the feeds, and answers from
- * memory. Every answer carries its age (`updated_real_ns`). Prices in the instrument's scales, volumes
- * in quantity scale, quote volumes in the quote asset's scale. */
+ * memory; what memory does not have `history` finds in the database or at the exchange. Where an
+ * answer comes from and how old it is says `origin`. Prices in the instrument's scales, volumes in
+ * quantity scale, quote volumes in the quote asset's scale. Slots from `origin` on are optional. */
 #ifndef TENON_ABI_MARKET_DATA_H
 #define TENON_ABI_MARKET_DATA_H
 
@@ -30,7 +31,8 @@ typedef struct tenon_public_trade {
     uint32_t buyer_is_maker, reserved;
 } tenon_public_trade;
 
-/* Trades of one taker order: same price, side and millisecond, consecutive. */
+/* Trades of one taker order: same price, side and millisecond, consecutive. agg_id is last_trade_id:
+ * the same at every server and after every restart; ids rise and are not consecutive. */
 typedef struct tenon_agg_trade {
     uint32_t size, instrument;
     uint64_t agg_id, first_trade_id, last_trade_id;
@@ -79,6 +81,29 @@ typedef struct tenon_ticker {
     uint64_t first_trade_id, last_trade_id, trade_count;
 } tenon_ticker;
 
+/* Where rows or a state come from. Of rows from several places the last of these that has a part. */
+#define TENON_MD_SOURCE_NONE    0u /* nothing is known */
+#define TENON_MD_SOURCE_FEED    1u /* memory, which the feed keeps up to date */
+#define TENON_MD_SOURCE_STORAGE 2u /* kept in the database since it was asked for or seen */
+#define TENON_MD_SOURCE_API     3u /* asked of the exchange for this answer */
+
+/* What `origin` is asked about. */
+#define TENON_MD_KIND_BOOK       1u
+#define TENON_MD_KIND_BEST       2u
+#define TENON_MD_KIND_TRADES     3u
+#define TENON_MD_KIND_AGG_TRADES 4u
+#define TENON_MD_KIND_CANDLES    5u
+#define TENON_MD_KIND_TICKER     6u
+
+typedef struct tenon_md_origin {
+    uint32_t size, source;   /* TENON_MD_SOURCE_* */
+    uint32_t trusted;        /* 0: stale. The feed is silent or away, or the book lost its place */
+    uint32_t reserved;
+    int64_t  newest_real_ns; /* the newest datum: the book's change, the last trade; 0: there is none */
+    int64_t  age_ns;         /* how long ago that was by our clock, never below 0; -1: there is none */
+    int64_t  silent_ns;      /* since the feed sent anything of the instrument; -1: it has not yet */
+} tenon_md_origin;
+
 #define TENON_MD_BOOK   1u /* a diff or snapshot was applied: `feed` is it */
 #define TENON_MD_TRADE  2u /* `trade` */
 #define TENON_MD_BEST   4u /* best bid or ask changed; `feed` is the book ticker or NULL */
@@ -120,6 +145,21 @@ typedef struct tenon_market_data_1 {
     tenon_status (*subscribe)(void* self, uint32_t kinds, void* ctx,
                               void (*fn)(void* ctx, const tenon_md_event*), uint64_t* handle);
     void (*unsubscribe)(void* self, uint64_t handle);                               /* [control] */
+
+    /* Since 1.3; optional, as all below. */
+    /* Of what the slots above answer now, by TENON_MD_KIND_*. TENON_NOT_FOUND: no such instrument has
+     * a feed, or nothing of the kind has come yet. */
+    tenon_status (*origin)(void* self, uint32_t instrument, uint32_t kind, tenon_md_origin* out);
+    /* Rows that memory may not have: from the database, else from the exchange, whose rows are kept.
+     * TENON_OK: memory has all there is, ask the slots above; `done` never fires. TENON_PENDING: `done`
+     * fires once on reactor 0, in a later turn, by the deadline; its rows go on with memory's where
+     * they meet. Its status may be TENON_UNAVAILABLE (the rows are not kept and the exchange does not
+     * answer; err tells both), TENON_LIMITED, TENON_TIMEOUT, TENON_CORRUPT. TENON_LIMITED at once: too
+     * many such reads are under way. handle > 0. Equal queries under way are asked once. */
+    tenon_status (*history)(void* self, const tenon_history_query*, tenon_history_done,
+                            uint64_t* handle, tenon_err*);
+    /* `done` is not called any more. An unknown handle does nothing. */
+    void (*cancel_history)(void* self, uint64_t handle);
 } tenon_market_data_1;
 
 #ifdef __cplusplus
