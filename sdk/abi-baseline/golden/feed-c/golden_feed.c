@@ -91,6 +91,6 @@ static tenon_status start(tenon_plugin* p, tenon_err* err) {
                ? TENON_OK : golden_fail(err, TENON_UNSUPPORTED, "the host has no tenon.exec/1");
 }
 
-static const tenon_feed_1 table = {sizeof table, 0, subscribe, unsubscribe, serves};
+static const tenon_feed_1 table = {sizeof table, 0, subscribe, unsubscribe, serves, 0, 0};
 
 GOLDEN_PLUGIN(feed, "tenon.feed/1", &table, start, golden_stop)

@@ -229,7 +229,8 @@ static void destroy(tenon_plugin* plugin) {
 }
 
 static tenon_status query(tenon_plugin* plugin, tenon_str id, tenon_iface* out) {
-    static const tenon_feed_1 table = {sizeof table, 0, subscribe, unsubscribe, serves};
+    static const tenon_feed_1 table = {
+        .size = sizeof table, .subscribe = subscribe, .unsubscribe = unsubscribe, .serves = serves};
     return tenon_offer(id, "tenon.feed/1", plugin, &table, out);
 }
 
