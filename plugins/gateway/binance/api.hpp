@@ -194,6 +194,11 @@ public:
         return buffer_;
     }
 
+    // Monotonic.
+    [[nodiscard]] std::int64_t now_ns() const noexcept {
+        return services_.clock->now_ns(services_.clock.self);
+    }
+
     [[nodiscard]] std::int64_t now_real_ns() const noexcept {
         return services_.clock->now_real_ns(services_.clock.self);
     }

@@ -35,31 +35,27 @@ constexpr std::size_t k_letters = 64;
 }  // namespace
 
 std::string
-ListenKeys::create(std::uint64_t account, std::string_view api_key, std::int64_t now_real_ns) {
+ListenKeys::create(std::uint64_t account, std::string_view api_key, std::int64_t now_ns) {
     const auto known = std::find_if(keys_.begin(), keys_.end(), [&](const auto& entry) {
         return entry.second.key == api_key && entry.second.account == account &&
-               entry.second.until_real_ns > now_real_ns;
+               entry.second.until_ns > now_ns;
     });
     if (known != keys_.end()) {
-        known->second.until_real_ns = now_real_ns + k_valid_ns;
+        known->second.until_ns = now_ns + k_valid_ns;
         return known->first;
     }
     std::string name = random_name();
-    keys_[name] = {account, std::string{api_key}, now_real_ns + k_valid_ns};
+    keys_[name] = {account, std::string{api_key}, now_ns + k_valid_ns};
     return name;
 }
 
-bool ListenKeys::prolong(
-    std::string_view listen_key,
-    std::uint64_t account,
-    std::int64_t now_real_ns
-) {
+bool ListenKeys::prolong(std::string_view listen_key, std::uint64_t account, std::int64_t now_ns) {
     const auto found = keys_.find(listen_key);
     if (found == keys_.end() || found->second.account != account ||
-        found->second.until_real_ns <= now_real_ns) {
+        found->second.until_ns <= now_ns) {
         return false;
     }
-    found->second.until_real_ns = now_real_ns + k_valid_ns;
+    found->second.until_ns = now_ns + k_valid_ns;
     return true;
 }
 
@@ -72,18 +68,16 @@ bool ListenKeys::remove(std::string_view listen_key, std::uint64_t account) {
     return true;
 }
 
-const ListenKeys::Owner* ListenKeys::find(std::string_view listen_key, std::int64_t now_real_ns)
-    const {
+const ListenKeys::Owner* ListenKeys::find(std::string_view listen_key, std::int64_t now_ns) const {
     const auto found = keys_.find(listen_key);
-    return found == keys_.end() || found->second.until_real_ns <= now_real_ns ? nullptr
-                                                                              : &found->second;
+    return found == keys_.end() || found->second.until_ns <= now_ns ? nullptr : &found->second;
 }
 
-std::vector<std::string> ListenKeys::expire(std::int64_t now_real_ns) {
-    std::vector<std::string> over;
+std::vector<std::pair<std::string, std::uint64_t>> ListenKeys::expire(std::int64_t now_ns) {
+    std::vector<std::pair<std::string, std::uint64_t>> over;
     for (auto at = keys_.begin(); at != keys_.end();) {
-        if (at->second.until_real_ns <= now_real_ns) {
-            over.push_back(at->first);
+        if (at->second.until_ns <= now_ns) {
+            over.emplace_back(at->first, at->second.account);
             at = keys_.erase(at);
         } else {
             ++at;
@@ -92,8 +86,10 @@ std::vector<std::string> ListenKeys::expire(std::int64_t now_real_ns) {
     return over;
 }
 
-void ListenKeys::revoke(std::string_view api_key) {
-    std::erase_if(keys_, [&](const auto& entry) { return entry.second.key == api_key; });
+void ListenKeys::revoke(std::uint64_t account, std::string_view api_key) {
+    std::erase_if(keys_, [&](const auto& entry) {
+        return entry.second.account == account && (api_key.empty() || entry.second.key == api_key);
+    });
 }
 
 }  // namespace tenon::binance

@@ -69,7 +69,7 @@ OrderWaits::Wait* OrderWaits::keep(Pending& pending, const tenon_trading_reply& 
         throw errors::outcome_unknown();
     }
     wait.pending = &pending;
-    wait.deadline_real_ns = pending.api->now_real_ns() + pending.api->order_wait_ns();
+    wait.deadline_ns = pending.api->now_ns() + pending.api->order_wait_ns();
     wait.time_real_ns = reply.time_real_ns;
     waits_.push_back(std::move(wait));
     const Place place = std::prev(waits_.end());
@@ -126,8 +126,8 @@ void OrderWaits::on_execution(const tenon_execution_event* events, std::uint32_t
     }
 }
 
-void OrderWaits::give_up(std::int64_t now_real_ns, bool all) {
-    while (!waits_.empty() && (all || waits_.front().deadline_real_ns <= now_real_ns)) {
+void OrderWaits::give_up(std::int64_t now_ns, bool all) {
+    while (!waits_.empty() && (all || waits_.front().deadline_ns <= now_ns)) {
         answer(waits_.begin());
     }
 }

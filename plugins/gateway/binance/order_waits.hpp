@@ -27,16 +27,16 @@ public:
 
     // Follows the orders that are waited for; answers those whose wait is over.
     void on_execution(const tenon_execution_event* events, std::uint32_t count);
-    // Answers what has waited too long; with `all` everything.
-    void give_up(std::int64_t now_real_ns, bool all);
+    // Answers what has waited too long, by the monotonic clock; with `all` everything.
+    void give_up(std::int64_t now_ns, bool all);
 
     [[nodiscard]] std::size_t size() const noexcept { return waits_.size(); }
 
 private:
     struct Wait {
         Pending* pending = nullptr;
-        std::int64_t deadline_real_ns = 0;
-        std::size_t open = 0;  // orders that are waited for
+        std::int64_t deadline_ns = 0;  // monotonic: the clock may be set meanwhile
+        std::size_t open = 0;          // orders that are waited for
         std::int64_t time_real_ns = 0;
         std::vector<tenon_order> orders;
         std::vector<tenon_trade> trades;

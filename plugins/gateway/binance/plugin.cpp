@@ -251,12 +251,11 @@ private:
         plugin.tick_ = 0;
         const auto& clock = plugin.services_.clock;
         (void)guard(nullptr, [&] { plugin.streams_->tick(clock->now_real_ns(clock.self)); });
+        const std::int64_t now_ns = clock->now_ns(clock.self);
+        (void)guard(nullptr, [&] { plugin.api_->waits().give_up(now_ns, false); });
         (void)guard(nullptr, [&] {
-            plugin.api_->waits().give_up(clock->now_real_ns(clock.self), false);
-        });
-        (void)guard(nullptr, [&] {
-            plugin.sockets_->tick(clock->now_real_ns(clock.self));
-            plugin.api_->user_streams().tick(clock->now_real_ns(clock.self));
+            plugin.sockets_->tick(now_ns);
+            plugin.api_->user_streams().tick(now_ns);
         });
         plugin.publish_metrics();
         if (plugin.streams_->connection_count() > 0 || plugin.sockets_->connection_count() > 0 ||

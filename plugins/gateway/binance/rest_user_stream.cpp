@@ -15,9 +15,8 @@ namespace {
 
 void listen_key_create(Api& api, Call& call) {
     call.finish();
-    const std::string name = api.user_streams().listen_keys().create(
-        call.account, call.credential.key, api.now_real_ns()
-    );
+    const std::string name =
+        api.user_streams().listen_keys().create(call.account, call.credential.key, api.now_ns());
     api.waiting();
     JsonWriter json{api.buffer()};
     json.raw("{").field("listenKey", name).raw("}");
@@ -27,7 +26,7 @@ void listen_key_create(Api& api, Call& call) {
 void listen_key_prolong(Api& api, Call& call) {
     const std::string_view name = call.params.mandatory("listenKey");
     call.finish();
-    if (!api.user_streams().listen_keys().prolong(name, call.account, api.now_real_ns())) {
+    if (!api.user_streams().listen_keys().prolong(name, call.account, api.now_ns())) {
         throw no_such_key();
     }
     api.reply(call.to, "{}");
@@ -40,7 +39,7 @@ void listen_key_remove(Api& api, Call& call) {
     if (!streams.listen_keys().remove(name, call.account)) {
         throw no_such_key();
     }
-    (void)streams.end("listenKeyExpired", [&](const UserSubscription& one) {
+    (void)streams.end_at(call.account, [&](const UserSubscription& one) {
         return one.listen_key == name;
     });
     api.reply(call.to, "{}");
@@ -69,8 +68,7 @@ void follow_listen_keys(
             const std::size_t end = std::min(names.find('/'), names.size());
             const std::string_view name = names.substr(0, end);
             names.remove_prefix(std::min(end + 1, names.size()));
-            const ListenKeys::Owner* const owner =
-                streams.listen_keys().find(name, api.now_real_ns());
+            const ListenKeys::Owner* const owner = streams.listen_keys().find(name, api.now_ns());
             if (owner == nullptr) {
                 continue;
             }

@@ -78,6 +78,7 @@ tenon_status SocketApi::open(
     made->id = id;
     made->remote = view(request.remote);
     made->opened_real_ns = now;
+    made->opened_ns = api_.now_ns();
     ReplyTo to;
     to.remote = made->remote;
     try {
@@ -254,8 +255,8 @@ void SocketApi::logout(
     params_.finish(0);
     connection.api_key.clear();
     connection.authorized_real_ns = 0;
-    (void)api_.user_streams().end("eventStreamTerminated", [&](const UserSubscription& one) {
-        return one.connection == connection.id && one.session;
+    (void)api_.user_streams().end_of(connection.id, [](const UserSubscription& one) {
+        return one.session;
     });
     write_session(connection, to);
 }
@@ -333,26 +334,25 @@ void SocketApi::unsubscribe(
     params_.parse(form, {});
     const auto number = params_.integer("subscriptionId");
     params_.finish(1);
-    const std::size_t ended =
-        api_.user_streams().end("eventStreamTerminated", [&](const UserSubscription& one) {
-            return one.connection == connection.id && (!number || one.number == *number);
-        });
+    const std::size_t ended = api_.user_streams().end_of(
+        connection.id, [&](const UserSubscription& one) { return !number || one.number == *number; }
+    );
     if (number && ended == 0) {
         throw ApiError{-2036, "User Data Stream subscription not active."};
     }
     api_.reply(to, "{}");
 }
 
-void SocketApi::tick(std::int64_t now_real_ns) {
-    if (now_real_ns - last_age_check_ns_ < k_minute_ns && now_real_ns >= last_age_check_ns_) {
+void SocketApi::tick(std::int64_t now_ns) {
+    if (now_ns - last_age_check_ns_ < k_minute_ns) {
         return;
     }
-    last_age_check_ns_ = now_real_ns;
+    last_age_check_ns_ = now_ns;
     const std::int64_t oldest =
-        now_real_ns - std::int64_t{settings_.connection_hours_max} * 60 * k_minute_ns;
+        now_ns - std::int64_t{settings_.connection_hours_max} * 60 * k_minute_ns;
     std::vector<std::uint64_t> old;
     for (const auto& [id, connection] : connections_) {
-        if (connection->opened_real_ns < oldest) {
+        if (connection->opened_ns < oldest) {
             old.push_back(id);
         }
     }

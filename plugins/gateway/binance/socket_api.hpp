@@ -15,7 +15,8 @@ namespace tenon::binance {
 struct SocketConnection {
     std::uint64_t id = 0;
     std::string remote;
-    std::int64_t opened_real_ns = 0;
+    std::int64_t opened_real_ns = 0;  // shown
+    std::int64_t opened_ns = 0;       // monotonic: its age
     bool micro = false;
     bool rate_limits = true;
     std::string api_key;  // of the session; empty: nobody has logged on
@@ -37,7 +38,7 @@ public:
     void close(SocketConnection& connection) noexcept;
 
     // Once in a while: closes connections that are too old.
-    void tick(std::int64_t now_real_ns);
+    void tick(std::int64_t now_ns);
     // Tells every client that the server is about to stop.
     void announce_shutdown();
 

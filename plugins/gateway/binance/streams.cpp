@@ -54,7 +54,7 @@ tenon_status Streams::open(
     auto made = std::make_unique<StreamConnection>();
     made->id = id;
     made->combined = combined;
-    made->opened_real_ns = now;
+    made->opened_ns = services_.clock->now_ns(services_.clock.self);
     const std::string_view unit = params.peek("timeUnit").value_or(std::string_view{});
     made->micro = unit == "MICROSECOND" || unit == "microsecond";
     subscribe_initial(*made, path.peek("tail").value_or(std::string_view{}));
@@ -162,18 +162,21 @@ void Streams::close(StreamConnection& connection) noexcept {
 
 void Streams::tick(std::int64_t now_real_ns) {
     topics_.tick(now_real_ns);
-    if (now_real_ns - last_age_check_ns_ >= k_minute_ns || now_real_ns < last_age_check_ns_) {
-        last_age_check_ns_ = now_real_ns;
-        close_old(now_real_ns);
-    }
+    close_old();
 }
 
-void Streams::close_old(std::int64_t now_real_ns) {
+// By the monotonic clock: a wall clock that is set ends no connection.
+void Streams::close_old() {
+    const std::int64_t now_ns = services_.clock->now_ns(services_.clock.self);
+    if (now_ns - last_age_check_ns_ < k_minute_ns) {
+        return;
+    }
+    last_age_check_ns_ = now_ns;
     const std::int64_t oldest =
-        now_real_ns - std::int64_t{settings_.connection_hours_max} * 60 * k_minute_ns;
+        now_ns - std::int64_t{settings_.connection_hours_max} * 60 * k_minute_ns;
     std::vector<std::uint64_t> old;
     for (const auto& [id, connection] : connections_) {
-        if (connection->opened_real_ns < oldest) {
+        if (connection->opened_ns < oldest) {
             old.push_back(id);
         }
     }

@@ -63,7 +63,7 @@ private:
     [[nodiscard]] std::string
     subscribe(StreamConnection& connection, const ControlRequest& request);
     void send(std::uint64_t connection, std::string_view text);
-    void close_old(std::int64_t now_real_ns);
+    void close_old();
 
     Services services_;
     AddressLimits& addresses_;

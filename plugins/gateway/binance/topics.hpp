@@ -43,7 +43,7 @@ struct StreamConnection {
     std::uint64_t id = 0;
     bool combined = false;
     bool micro = false;
-    std::int64_t opened_real_ns = 0;
+    std::int64_t opened_ns = 0;  // monotonic
     std::vector<Topic*> topics;
     bool slow = false;  // what may wait does, until its queue is short again
     Backlog backlog;

@@ -7,75 +7,127 @@
 #include <array>
 
 namespace tenon::binance {
+namespace {
+
+[[nodiscard]] bool may_read(const tenon_api_key& key) noexcept {
+    return key.revoked == 0 && (key.permissions & TENON_PERMISSION_READ) != 0;
+}
+
+}  // namespace
 
 void UserStreams::subscribe(UserSubscription subscription) {
-    std::size_t of_connection = 0;
-    for (const auto& [account, followers] : by_account_) {
-        for (const UserSubscription& one : followers) {
-            if (one.connection != subscription.connection) {
-                continue;
-            }
-            if (account == subscription.account) {
-                throw ApiError{-2035, "User Data Stream subscription already active."};
-            }
-            ++of_connection;
+    const std::uint64_t account = subscription.account;
+    const auto known = accounts_of_.find(subscription.connection);
+    if (known != accounts_of_.end()) {
+        const std::vector<std::uint64_t>& accounts = known->second;
+        if (std::find(accounts.begin(), accounts.end(), account) != accounts.end()) {
+            throw ApiError{-2035, "User Data Stream subscription already active."};
+        }
+        if (accounts.size() >= k_per_connection_max) {
+            throw ApiError{-1034, "Too many User Data Stream subscriptions on this connection."};
         }
     }
-    if (of_connection >= k_per_connection_max) {
-        throw ApiError{-1034, "Too many User Data Stream subscriptions on this connection."};
-    }
-    const std::uint64_t account = subscription.account;
+    accounts_of_[subscription.connection].push_back(account);
     by_account_[account].push_back(std::move(subscription));
     ++size_;
 }
 
-std::size_t UserStreams::end(
-    std::string_view name,
-    const std::function<bool(const UserSubscription&)>& choose
-) {
-    const std::int64_t now = clock_->now_real_ns(clock_.self);
-    std::size_t ended = 0;
-    for (auto& [account, followers] : by_account_) {
-        for (auto one = followers.begin(); one != followers.end();) {
-            if (!choose(*one)) {
-                ++one;
-                continue;
-            }
-            event_.clear();
-            JsonWriter json{event_, one->micro};
-            if (one->listen_key.empty()) {
-                write_bare_event(json, name, now);
-            } else {
-                json.raw("{")
-                    .field("e", "listenKeyExpired")
-                    .time_field("E", now)
-                    .field("listenKey", one->listen_key)
-                    .raw("}");
-            }
-            put_one(*one, event_);
-            one = followers.erase(one);
-            --size_;
-            ++ended;
+void UserStreams::forget(std::uint64_t connection, std::uint64_t account) noexcept {
+    const auto found = accounts_of_.find(connection);
+    if (found != accounts_of_.end()) {
+        std::erase(found->second, account);
+        if (found->second.empty()) {
+            accounts_of_.erase(found);
         }
     }
-    std::erase_if(by_account_, [](const auto& entry) { return entry.second.empty(); });
+    --size_;
+}
+
+void UserStreams::write_end(const UserSubscription& one) {
+    const std::int64_t now = clock_->now_real_ns(clock_.self);
+    event_.clear();
+    JsonWriter json{event_, one.micro};
+    if (one.listen_key.empty()) {
+        write_bare_event(json, "eventStreamTerminated", now);
+    } else {
+        json.raw("{")
+            .field("e", "listenKeyExpired")
+            .time_field("E", now)
+            .field("listenKey", one.listen_key)
+            .raw("}");
+    }
+    put_one(one, event_);
+}
+
+std::size_t UserStreams::end_at(std::uint64_t account, const Choose& choose) {
+    const auto found = by_account_.find(account);
+    if (found == by_account_.end()) {
+        return 0;
+    }
+    const std::size_t ended = std::erase_if(found->second, [&](const UserSubscription& one) {
+        if (!choose(one)) {
+            return false;
+        }
+        write_end(one);
+        forget(one.connection, account);
+        return true;
+    });
+    if (found->second.empty()) {
+        by_account_.erase(found);
+    }
     flush();
     return ended;
 }
 
+std::size_t UserStreams::end_of(std::uint64_t connection, const Choose& choose) {
+    const auto found = accounts_of_.find(connection);
+    if (found == accounts_of_.end()) {
+        return 0;
+    }
+    std::size_t ended = 0;
+    for (const std::uint64_t account : std::vector{found->second}) {
+        ended += end_at(account, [&](const UserSubscription& one) {
+            return one.connection == connection && choose(one);
+        });
+    }
+    return ended;
+}
+
+void UserStreams::revoke(std::uint64_t account, std::string_view api_key) {
+    listen_keys_.revoke(account, api_key);
+    (void)end_at(account, [&](const UserSubscription& one) {
+        return api_key.empty() || one.api_key == api_key;
+    });
+}
+
 void UserStreams::drop(std::uint64_t connection) noexcept {
-    for (auto at = by_account_.begin(); at != by_account_.end();) {
-        size_ -= std::erase_if(at->second, [&](const UserSubscription& one) {
+    const auto found = accounts_of_.find(connection);
+    if (found == accounts_of_.end()) {
+        return;
+    }
+    for (const std::uint64_t account : found->second) {
+        const auto followers = by_account_.find(account);
+        if (followers == by_account_.end()) {
+            continue;
+        }
+        size_ -= std::erase_if(followers->second, [&](const UserSubscription& one) {
             return one.connection == connection;
         });
-        at = at->second.empty() ? by_account_.erase(at) : std::next(at);
+        if (followers->second.empty()) {
+            by_account_.erase(followers);
+        }
     }
+    accounts_of_.erase(found);
 }
 
 std::vector<std::uint32_t> UserStreams::numbers(std::uint64_t connection) const {
     std::vector<std::uint32_t> out;
-    for (const auto& [account, followers] : by_account_) {
-        for (const UserSubscription& one : followers) {
+    const auto found = accounts_of_.find(connection);
+    if (found == accounts_of_.end()) {
+        return out;
+    }
+    for (const std::uint64_t account : found->second) {
+        for (const UserSubscription& one : by_account_.at(account)) {
             if (one.connection == connection && one.form == UserSubscription::Form::numbered) {
                 out.push_back(one.number);
             }
@@ -112,12 +164,10 @@ void UserStreams::tell(std::span<const tenon_execution_event* const> command) {
             tell_transfer(event);
         } else if (event.kind == TENON_EVENT_BALANCE) {
             positions = true;
-        } else if (event.kind == TENON_EVENT_KEY && event.key != nullptr && event.key->revoked != 0) {
-            const std::string_view key = view(event.key->key);
-            listen_keys_.revoke(key);
-            (void)end("eventStreamTerminated", [&](const UserSubscription& one) {
-                return one.api_key == key;
-            });
+        } else if (event.kind == TENON_EVENT_KEY && event.key != nullptr && !may_read(*event.key)) {
+            revoke(event.key->account, view(event.key->key));
+        } else if (event.kind == TENON_EVENT_ACCOUNT && event.account != nullptr && event.account->enabled == 0) {
+            revoke(event.account->id, {});
         }
     }
     if (positions) {
@@ -234,12 +284,9 @@ void UserStreams::flush() {
     sent_ += out.size();
 }
 
-void UserStreams::tick(std::int64_t now_real_ns) {
-    const std::vector<std::string> over = listen_keys_.expire(now_real_ns);
-    if (!over.empty()) {
-        (void)end("listenKeyExpired", [&](const UserSubscription& one) {
-            return std::find(over.begin(), over.end(), one.listen_key) != over.end();
-        });
+void UserStreams::tick(std::int64_t now_ns) {
+    for (const auto& [name, account] : listen_keys_.expire(now_ns)) {
+        (void)end_at(account, [&](const UserSubscription& one) { return one.listen_key == name; });
     }
 }
 

@@ -48,9 +48,12 @@ public:
     // Throws ApiError: -2035 when this connection follows the account already, or -1034 when it
     // follows too many.
     void subscribe(UserSubscription subscription);
-    // Ends what `choose` takes, each with the event `name`; returns how many.
-    std::size_t
-    end(std::string_view name, const std::function<bool(const UserSubscription&)>& choose);
+    using Choose = std::function<bool(const UserSubscription&)>;
+
+    // Ends what `choose` takes of a connection's, each with an event; returns how many.
+    std::size_t end_of(std::uint64_t connection, const Choose& choose);
+    // The same of an account's.
+    std::size_t end_at(std::uint64_t account, const Choose& choose);
     // The connection is gone.
     void drop(std::uint64_t connection) noexcept;
     // Of a connection, in ascending order.
@@ -58,7 +61,7 @@ public:
 
     void on_execution(const tenon_execution_event* events, std::uint32_t count);
     // Once in a while: ends what its listen key's time is over for.
-    void tick(std::int64_t now_real_ns);
+    void tick(std::int64_t now_ns);
 
     [[nodiscard]] ListenKeys& listen_keys() noexcept { return listen_keys_; }
 
@@ -69,6 +72,8 @@ public:
     void send(std::uint64_t connection, std::string_view text);
 
 private:
+    // Ends what a key has, or with an empty key whatever an account has: it may read no more.
+    void revoke(std::uint64_t account, std::string_view api_key);
     // Events of one command.
     void tell(std::span<const tenon_execution_event* const> command);
     void tell_order(std::span<const tenon_execution_event* const> command, std::size_t at);
@@ -78,6 +83,9 @@ private:
     template <class Write>
     void put(std::uint64_t account, Write&& write);
     void put_one(const UserSubscription& to, std::string_view event);
+    // The connection follows the account no more.
+    void forget(std::uint64_t connection, std::uint64_t account) noexcept;
+    void write_end(const UserSubscription& one);
     void flush();
 
     Service<tenon_http_routes_1> http_;
@@ -85,6 +93,8 @@ private:
     Service<tenon_clock_1> clock_;
     ListenKeys listen_keys_;
     std::unordered_map<std::uint64_t, std::vector<UserSubscription>> by_account_;
+    // What each connection follows; most of them (of market streams) nothing.
+    std::unordered_map<std::uint64_t, std::vector<std::uint64_t>> accounts_of_;
     std::size_t size_ = 0;
     std::vector<const tenon_execution_event*> command_;
     std::vector<tenon_balance> position_;

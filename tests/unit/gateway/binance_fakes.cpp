@@ -102,7 +102,11 @@ struct FakeBinanceWorld::Tables {
     // ---- clock
     static std::int64_t now(void* self) { return world(self).now_ns; }
 
-    static constexpr tenon_clock_1 k_clock{sizeof(tenon_clock_1), 0, &now, &now};
+    static std::int64_t now_real(void* self) {
+        return world(self).now_ns + world(self).wall_step_ns;
+    }
+
+    static constexpr tenon_clock_1 k_clock{sizeof(tenon_clock_1), 0, &now, &now_real};
 
     // ---- market data
     static tenon_status book(void* self, std::uint32_t id, std::uint32_t depth, tenon_book* out) {

@@ -43,6 +43,7 @@ public:
 
     // ---- clock
     std::int64_t now_ns = k_now_ns;
+    std::int64_t wall_step_ns = 0;  // by which the wall clock was set
 
     // ---- instruments; change before use
     FakeInstruments instruments;

@@ -307,6 +307,76 @@ TEST_CASE("a revoked key ends what it had subscribed", "[binance][T6][K9]") {
     CHECK(f.api.user_streams().listen_keys().size() == 0);
 }
 
+TEST_CASE("a key that may read no more ends what it had subscribed", "[binance][T6][K9]") {
+    Fixture f;
+    const auto c = f.follow("reader");
+    const auto kept = f.follow("trader");
+    const std::string name = f.listen_key("reader");
+    f.listen(900, name);
+    tenon_api_key key{};
+    key.key = tenon::str("reader");
+    key.account = k_account;
+    key.permissions = TENON_PERMISSION_READ;
+    Command sealed_anew{9};
+    sealed_anew.add(TENON_EVENT_KEY).key = &key;
+    sealed_anew.give(f.api);
+    CHECK(f.api.user_streams().size() == 3);
+    key.permissions = TENON_PERMISSION_TRADE;
+    Command command{10};
+    command.add(TENON_EVENT_KEY).key = &key;
+    command.give(f.api);
+    CHECK(f.sent[c].at(0).find("eventStreamTerminated") != std::string::npos);
+    CHECK(f.sent[900].at(0).find("listenKeyExpired") != std::string::npos);
+    CHECK(f.sent[kept].empty());
+    CHECK(f.api.user_streams().size() == 1);
+    CHECK(f.api.user_streams().listen_keys().size() == 0);
+}
+
+TEST_CASE("an account that is disabled is followed no more, others are", "[binance][T6][K9]") {
+    Fixture f;
+    const auto c = f.follow("reader");
+    const auto other = f.follow("other");
+    const std::string name = f.listen_key("trader");
+    f.listen(900, name);
+    tenon_account account{};
+    account.id = k_account;
+    account.enabled = 1;
+    Command renamed{9};
+    renamed.add(TENON_EVENT_ACCOUNT).account = &account;
+    renamed.give(f.api);
+    CHECK(f.api.user_streams().size() == 3);
+    account.enabled = 0;
+    Command command{10};
+    command.add(TENON_EVENT_ACCOUNT).account = &account;
+    command.give(f.api);
+    CHECK(f.sent[c].at(0).find("eventStreamTerminated") != std::string::npos);
+    CHECK(f.sent[900].at(0).find("listenKeyExpired") != std::string::npos);
+    CHECK(f.sent[other].empty());
+    CHECK(f.api.user_streams().numbers(other).size() == 1);
+    CHECK(f.api.user_streams().size() == 1);
+    CHECK(f.api.user_streams().listen_keys().size() == 0);
+}
+
+TEST_CASE("the end of a connection touches its own subscriptions alone", "[binance][T6]") {
+    Fixture f;
+    const auto both = f.follow("reader");
+    (void)f.call(both, "userDataStream.subscribe.signature", f.credentials("other"));
+    const auto other = f.follow("other");
+    f.api.user_streams().drop(4711);  // of market streams
+    CHECK(f.api.user_streams().size() == 3);
+    f.hang_up(both);
+    CHECK(f.api.user_streams().size() == 1);
+    CHECK(f.api.user_streams().numbers(both).empty());
+    f.sent[both].clear();
+    Command command{5};
+    tenon_order order = f.order(28, "x-1");
+    order.account = k_account + 1;
+    command.order(order);
+    command.give(f.api);
+    CHECK(f.sent[both].empty());
+    CHECK(f.sent[other].size() == 1);
+}
+
 TEST_CASE("a session's subscription ends with it, another's does not", "[binance][T6]") {
     Fixture f;
     const auto c = f.connect("returnRateLimits=false");
@@ -324,6 +394,24 @@ TEST_CASE("a session's subscription ends with it, another's does not", "[binance
         std::string::npos
     );
     CHECK(f.api.user_streams().numbers(c) == std::vector<std::uint32_t>{1});
+}
+
+TEST_CASE("a wall clock that is set ends no listen key and no connection", "[binance][T6]") {
+    Fixture f;
+    const auto c = f.connect();
+    const std::string name = f.listen_key();
+    f.listen(900, name);
+    f.wall_step_ns = 48LL * 3'600'000'000'000;
+    f.api.user_streams().tick(f.api.now_ns());
+    f.sockets.tick(f.api.now_ns());
+    CHECK(f.api.user_streams().size() == 1);
+    CHECK(f.closed.empty());
+    f.wall_step_ns = -f.wall_step_ns;
+    f.now_ns += 25LL * 3'600'000'000'000;
+    f.api.user_streams().tick(f.api.now_ns());
+    f.sockets.tick(f.api.now_ns());
+    CHECK(f.api.user_streams().size() == 0);
+    CHECK(f.closed[c] == 1001);
 }
 
 TEST_CASE("a listen key lasts an hour from when it was last kept alive", "[binance][T6]") {

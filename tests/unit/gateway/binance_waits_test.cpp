@@ -142,3 +142,17 @@ TEST_CASE("a cancel of all waits for the last of them", "[binance][T9]") {
     CHECK(f.answers[f.last].body.find(R"("orderId":5)") == std::string::npos);
     CHECK(f.api.in_flight() == 0);
 }
+
+TEST_CASE("a wait has its length also when the wall clock is set", "[binance][T9]") {
+    Fixture f;
+    f.ask("POST", "/api/v3/order", k_limit + "&newClientOrderId=x-1");
+    tenon_order order = f.order(28, "x-1");
+    order.status = TENON_STATUS_PENDING_NEW;
+    f.finish(TENON_REJECT_NONE, {order});
+    f.wall_step_ns = 3'600'000'000'000;
+    f.api.waits().give_up(f.api.now_ns() + k_wait_ns - 1, false);
+    CHECK(f.answers[f.last].status == 0);
+    f.wall_step_ns = -3'600'000'000'000;
+    f.api.waits().give_up(f.api.now_ns() + k_wait_ns, false);
+    CHECK(f.answers[f.last].body.find(R"("code":-1007)") != std::string::npos);
+}
