@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/binance/limits.hpp"
 
+#include <tenon/address_key.hpp>
+
 #include <algorithm>
 
 namespace tenon::binance {
@@ -23,7 +25,9 @@ constexpr std::int64_t k_longest_ban_ns = 3 * k_day_ns;
 
 }  // namespace
 
-AddressLimits::Entry& AddressLimits::entry(std::string_view address, std::int64_t now_real_ns) {
+AddressLimits::Entry& AddressLimits::entry(std::string_view remote, std::int64_t now_real_ns) {
+    const AddressKey key{remote};
+    const std::string_view address = key.view();
     auto found = entries_.find(address);
     Entry* at = nullptr;
     if (found != entries_.end()) {

@@ -3,6 +3,7 @@
 
 #include "plugins/gateway/http/handshake.hpp"
 
+#include <tenon/address_key.hpp>
 #include <tenon/plugin.hpp>
 
 #include <algorithm>
@@ -29,6 +30,8 @@ constexpr ReadFault k_pipelined_upgrade{
     "bad_upgrade",
     "a WebSocket cannot follow unanswered requests"};
 constexpr ReadFault k_buffer_full{413, "body_too_large", "the request is too large"};
+
+constexpr ReadFault k_limited{429, "too_many_requests", "too many requests of this address"};
 
 constexpr std::string_view k_json = "application/json";
 
@@ -202,6 +205,9 @@ void Connection::take_request() {
     partial_since_ns_ = 0;
     wants_continue_ = false;
     last_request_ = exchange.close;
+    if (over_limit(exchange)) {
+        return;
+    }
     if (upgrade_wanted && asks_for_websocket(exchange.request)) {
         const auto match = shared_.routes.find_websocket(view(exchange.request.path));
         if (match.route != nullptr) {
@@ -209,6 +215,26 @@ void Connection::take_request() {
         }
     }
     dispatch(exchange);
+}
+
+bool Connection::over_limit(Exchange& exchange) {
+    if (!shared_.throttle) {
+        return false;
+    }
+    const AddressKey address{remote_};
+    const tenon_throttle_claim claim{shared_.address_limit, 1, str(address.view())};
+    std::int64_t retry_ns = 0;
+    if (shared_.throttle->take(shared_.throttle.self, &claim, 1, shared_.now_ns, &retry_ns) !=
+        TENON_LIMITED) {
+        return false;
+    }
+    count(shared_.metrics.limited);
+    constexpr std::int64_t k_second_ns = 1'000'000'000;
+    const std::string seconds =
+        std::to_string(std::max<std::int64_t>((retry_ns + k_second_ns - 1) / k_second_ns, 1));
+    const tenon_http_header retry{str("Retry-After"), str(seconds)};
+    answer_error(exchange, k_limited, &retry);
+    return true;
 }
 
 void Connection::dispatch(Exchange& exchange) {

@@ -98,6 +98,8 @@ private:
     void process();
     void process_websocket();
     void take_request();
+    // True, and answered: this address has to wait.
+    [[nodiscard]] bool over_limit(Exchange& exchange);
     void dispatch(Exchange& exchange);
     void upgrade(Exchange& exchange, const RouteTable::Match& match);
     void answer_unrouted(Exchange& exchange, bool path_known);

@@ -58,6 +58,7 @@ public:
         exec_ = services.exec;
         clock_ = services.clock;
         auto server = std::make_unique<Server>(services, settings_);
+        limit_addresses(*server);
         const std::string endpoint = server->start(host().environment("listen"));
         server_ = std::move(server);
         const std::string data_dir = host().environment("data_dir");
@@ -103,6 +104,23 @@ private:
     static const tenon_http_routes_1 k_routes;
 
     static HttpPlugin& of(void* self) noexcept { return *static_cast<HttpPlugin*>(self); }
+
+    void limit_addresses(Server& server) {
+        const std::string& name = settings_.address_limit;
+        if (name.empty()) {
+            return;
+        }
+        const auto throttle = host().find<tenon_throttle_1>("tenon.throttle/1");
+        std::uint32_t limit = 0;
+        if (!throttle || throttle->find(throttle.self, str(name), &limit) != TENON_OK) {
+            throw Error{
+                TENON_NOT_FOUND,
+                "setting /address_limit: " +
+                    std::string{throttle ? "the throttle has no limit " : "no throttle for "} +
+                    name};
+        }
+        server.limit_addresses(throttle, limit);
+    }
 
     [[nodiscard]] std::size_t connections_left() {
         std::size_t left = 0;

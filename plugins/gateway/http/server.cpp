@@ -76,6 +76,8 @@ void Server::make_metrics() {
     const auto gauge = [&](std::string_view name, std::string_view help) {
         return metrics->gauge(metrics.self, str(name), str(help), nullptr, 0);
     };
+    shared_.metrics.limited =
+        counter("tenon_http_limited_total", "Requests refused because of address_limit");
     shared_.metrics.connections_refused = counter(
         "tenon_http_connections_refused_total", "Connections refused because of connections_max"
     );

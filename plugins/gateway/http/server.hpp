@@ -40,6 +40,12 @@ public:
     // listened on, or nothing.
     std::string start(std::string_view listen);
 
+    // [control] Before start. Each request is one of `limit` of its address.
+    void limit_addresses(Service<tenon_throttle_1> throttle, std::uint32_t limit) {
+        shared_.throttle = throttle;
+        shared_.address_limit = limit;
+    }
+
     // [reactor] Sizes of readers and buffers hold for connections made later, limits and timeouts
     // for all; a timer that is running already is not brought forward.
     void set(const Settings& settings) { shared_.settings = settings; }

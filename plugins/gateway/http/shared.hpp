@@ -8,6 +8,7 @@
 #include "plugins/gateway/http/settings.hpp"
 #include "plugins/gateway/http/ws_deflate.hpp"
 
+#include <tenon/abi/throttle.h>
 #include <tenon/plugin.hpp>
 
 #include <array>
@@ -21,6 +22,7 @@ namespace tenon::http {
 struct Metrics {
     std::array<std::uint64_t*, 5> requests{};  // by class of status: 1xx .. 5xx
     std::uint64_t* connections_refused = nullptr;
+    std::uint64_t* limited = nullptr;
     std::uint64_t* ws_frames = nullptr;
     std::uint64_t* ws_compressed = nullptr;
     std::uint64_t* ws_slow_closed = nullptr;
@@ -43,7 +45,9 @@ inline void adjust(std::int64_t* cell, std::int64_t by) noexcept {
 
 struct Shared {
     Settings settings;
-    Service<tenon_health_1> health;  // empty in a test without it
+    Service<tenon_health_1> health;      // empty in a test without it
+    Service<tenon_throttle_1> throttle;  // empty: no limit by address
+    std::uint32_t address_limit = 0;
     RouteTable routes;
     Metrics metrics;
     DateCache date;

@@ -164,8 +164,11 @@ int close_code(const std::string& payload) {
                                     static_cast<unsigned char>(payload[1]);
 }
 
-Gateway::Gateway(const std::string& config, const std::string& listen)
+Gateway::Gateway(const std::string& config, const std::string& listen, const tenon_iface* throttle)
     : data_dir_{make_directory()} {
+    if (throttle != nullptr) {
+        host_.bind("tenon.throttle/1", *throttle);
+    }
     host_.set_environment("listen", listen);
     host_.set_environment("data_dir", data_dir_);
     ErrorBuffer err;

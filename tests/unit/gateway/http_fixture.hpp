@@ -67,7 +67,12 @@ public:
     using Handler = std::function<void(const tenon_http_request&)>;
 
     // `config` are settings besides the defaults, as JSON members.
-    explicit Gateway(const std::string& config = "{}", const std::string& listen = "127.0.0.1:0");
+    // `throttle` is bound to it.
+    explicit Gateway(
+        const std::string& config = "{}",
+        const std::string& listen = "127.0.0.1:0",
+        const tenon_iface* throttle = nullptr
+    );
     ~Gateway();
     Gateway(const Gateway&) = delete;
     Gateway& operator=(const Gateway&) = delete;

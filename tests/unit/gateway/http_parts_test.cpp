@@ -8,6 +8,7 @@
 #include "plugins/gateway/http/timer_wheel.hpp"
 #include "plugins/gateway/http/utf8.hpp"
 
+#include <tenon/address_key.hpp>
 #include <tenon/plugin.hpp>
 
 #include <catch2/catch.hpp>
@@ -264,4 +265,24 @@ TEST_CASE("settings that contradict each other are named", "[http][K3]") {
     );
     CHECK_THROWS_AS(parse_settings(R"({"cors_origin": "a b"})"), tenon::Error);
     CHECK(parse_settings(R"({"pipeline_max": 7})").pipeline_max == 7);
+}
+
+TEST_CASE("an address is limited by itself, one of IPv6 by its network", "[http][H2]") {
+    const auto key = [](std::string_view address) {
+        return std::string{tenon::AddressKey{address}.view()};
+    };
+    CHECK(key("192.0.2.1") == "192.0.2.1");
+    CHECK(key("::ffff:192.0.2.1") == "192.0.2.1");
+    CHECK(key("2001:db8:1:2:3:4:5:6") == "2001:0db8:0001:0002::/64");
+    CHECK(key("2001:DB8:1:2::9") == key("2001:db8:1:2:ffff::1"));
+    CHECK(key("2001:db8:1:3::9") != key("2001:db8:1:2::9"));
+    CHECK(key("2001:db8::1") == "2001:0db8:0000:0000::/64");
+    CHECK(key("1:2:3:4:5:6:7::") == "0001:0002:0003:0004::/64");
+    CHECK(key("::1:2:3:4:5:6:7") == "0000:0001:0002:0003::/64");
+    CHECK(key("::1") == "0000:0000:0000:0000::/64");
+    CHECK(key("fe80::1%eth0") == "fe80:0000:0000:0000::/64");
+    for (const char* const none :
+         {"", "x:y", "1:2:3", "1:2:3:4:5:6:7:8:9", "1::2:3:4:5:6:7:8:9", "12345::", ":1", "unix"}) {
+        CHECK(key(none) == none);
+    }
 }

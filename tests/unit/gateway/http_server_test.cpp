@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/gateway/http_fixture.hpp"
 
+#include <tenon/throttle.hpp>
+
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <filesystem>
 #include <future>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -363,5 +367,84 @@ TEST_CASE("pages of the configured origin may read answers", "[http]") {
     CHECK(
         client.response().find("Access-Control-Allow-Origin: https://a.example\r\n") !=
         std::string::npos
+    );
+}
+
+namespace {
+
+// Lets so many requests through.
+class FewThrottle final : public tenon::Throttle {
+public:
+    explicit FewThrottle(int left) : left_{left} {}
+
+    std::optional<std::uint32_t> find(std::string_view limit) const override {
+        return limit == "inbound" ? std::optional<std::uint32_t>{7} : std::nullopt;
+    }
+
+    tenon_status take(Claims claims, std::int64_t, std::int64_t& retry_after_ns) noexcept override {
+        right_ = right_ && claims.size() == 1 && claims[0].limit == 7 && claims[0].cost == 1 &&
+                 tenon::view(claims[0].key) == "127.0.0.1";
+        retry_after_ns = 2'500'000'000;
+        return left_.fetch_sub(1) > 0 ? TENON_OK : TENON_LIMITED;
+    }
+
+    void refund(Claims, std::int64_t) noexcept override {}
+
+    bool state(std::uint32_t, std::string_view, std::int64_t, tenon_throttle_state&) noexcept
+        override {
+        return false;
+    }
+
+    std::string level(std::string_view) const override { return "custom"; }
+
+    void set_level(std::string_view, std::string_view) override {}
+
+    std::string stats() const override { return "{}"; }
+
+    void allow(int more) { left_ = more; }
+
+    [[nodiscard]] bool right() const { return right_; }
+
+private:
+    std::atomic<int> left_;
+    std::atomic<bool> right_{true};
+};
+
+}  // namespace
+
+TEST_CASE("an address over its limit is told when to come again, on every path", "[http][H2]") {
+    FewThrottle throttle{2};
+    const tenon_iface iface{
+        static_cast<tenon::Throttle*>(&throttle), tenon::Throttle::table(throttle)};
+    Gateway gateway{R"({"address_limit": "inbound"})", "127.0.0.1:0", &iface};
+    gateway.mount_text("/api/status", "fine");
+    Client client{gateway.port()};
+    const auto get = [&](std::string_view path) {
+        client.send("GET " + std::string{path} + " HTTP/1.1\r\nHost: x\r\n\r\n");
+        return client.response();
+    };
+    CHECK(status_of(get("/api/status")) == 200);
+    CHECK(status_of(get("/nothing")) == 404);
+    const std::string refused = get("/api/status");
+    CHECK(status_of(refused) == 429);
+    CHECK(refused.find("Retry-After: 3\r\n") != std::string::npos);
+    CHECK(body_of(refused).find("too_many_requests") != std::string::npos);
+    CHECK(status_of(client.upgrade("/ws")) == 429);
+    CHECK(gateway.host().metric("tenon_http_limited_total") == 2);
+    throttle.allow(1);
+    CHECK(status_of(get("/api/status")) == 200);
+    CHECK(throttle.right());
+}
+
+TEST_CASE("a limit by address that nobody has is refused at the start", "[http][H2]") {
+    CHECK_THROWS_WITH(
+        Gateway{R"({"address_limit": "inbound"})"}, Catch::Contains("no throttle for inbound")
+    );
+    FewThrottle throttle{1};
+    const tenon_iface iface{
+        static_cast<tenon::Throttle*>(&throttle), tenon::Throttle::table(throttle)};
+    CHECK_THROWS_WITH(
+        (Gateway{R"({"address_limit": "other"})", "127.0.0.1:0", &iface}),
+        Catch::Contains("the throttle has no limit other")
     );
 }
