@@ -42,7 +42,9 @@ void check(const AdaptiveSettings& limit) {
 }  // namespace
 
 AdaptiveLimits::Limit::Limit(const AdaptiveSettings& settings)
-    : answer_timeout_ns{settings.answer_timeout_ns}, name_{settings.name} {
+    : answer_timeout_ns{settings.answer_timeout_ns},
+      floor{static_cast<std::int64_t>(settings.gradient.floor)},
+      name_{settings.name} {
     for (std::size_t i = 0; i <= k_keys_max; ++i) {
         places.push_back(std::make_unique<Place>(settings.gradient));
     }
@@ -63,6 +65,7 @@ void AdaptiveLimits::apply(const std::vector<AdaptiveSettings>& limits) {
         }
         Limit& known = *table_.at(*found);
         known.answer_timeout_ns = each.answer_timeout_ns;
+        known.floor = static_cast<std::int64_t>(each.gradient.floor);
         for (const auto& place : known.places) {
             while (place->busy.test_and_set(std::memory_order_acquire)) {}
             place->gradient.set(each.gradient);
@@ -112,7 +115,15 @@ AdaptiveLimits::Place& AdaptiveLimits::place_of(Limit& limit, std::string_view k
     return *limit.places.back();
 }
 
-bool AdaptiveLimits::enter(Limit& limit, Place& place, std::int64_t now_ns) noexcept {
+std::int64_t AdaptiveLimits::allowed(const Limit& limit, const Place& place) const noexcept {
+    const std::int64_t whole = place.limit.load(std::memory_order_relaxed);
+    const std::int64_t share = share_.load(std::memory_order_relaxed);
+    const std::int64_t least = std::min(whole, limit.floor.load(std::memory_order_relaxed));
+    return share >= 1'000 ? whole : std::max(whole * share / 1'000, least);
+}
+
+bool AdaptiveLimits::enter(Limit& limit, Place& place, std::int64_t now_ns) const noexcept {
+    const std::int64_t allowed = this->allowed(limit, place);
     std::int64_t under_way = place.in_flight.load();
     const std::int64_t last_ns = place.begun_ns.load();
     if (under_way > 0 &&
@@ -122,7 +133,7 @@ bool AdaptiveLimits::enter(Limit& limit, Place& place, std::int64_t now_ns) noex
         under_way = place.in_flight.load();
     }
     do {
-        if (under_way >= place.limit.load(std::memory_order_relaxed)) {
+        if (under_way >= allowed) {
             return false;
         }
     } while (!place.in_flight.compare_exchange_weak(under_way, under_way + 1));
@@ -253,7 +264,7 @@ bool AdaptiveLimits::state(
                rates_->state(rates_.self, limit, str(key), now_ns, &out) == TENON_OK;
     }
     const Place& place = place_of(*mine, key);
-    out.burst = place.limit.load();
+    out.burst = allowed(*mine, place);
     out.available = std::max<std::int64_t>(out.burst - place.in_flight.load(), 0);
     return true;
 }

@@ -70,7 +70,7 @@ public:
 
         [[nodiscard]] std::uint64_t limited() const noexcept { return refused.load(); }
 
-        std::atomic<std::int64_t> answer_timeout_ns;
+        std::atomic<std::int64_t> answer_timeout_ns, floor;
         std::atomic<std::uint64_t> rate_id{k_no_rate};
         std::vector<std::unique_ptr<Place>> places;  // the last one is the shared one
         std::atomic<std::uint64_t> granted{0}, refused{0};
@@ -113,6 +113,11 @@ public:
     [[nodiscard]] std::string level(std::string_view limit) const;
     void set_level(std::string_view limit, std::string_view level);
 
+    // [any] So much of each limit is in force, per mille, but never less than its floor.
+    void squeeze(std::int64_t share) noexcept { share_.store(share); }
+
+    [[nodiscard]] std::int64_t share() const noexcept { return share_.load(); }
+
     struct Totals {
         std::string name;
         std::int64_t limit = 0, in_flight = 0;  // of the key that has most, of all keys
@@ -138,12 +143,14 @@ private:
     [[nodiscard]] std::optional<Sorted> sort(Claims claims) const noexcept;
     [[nodiscard]] Limit* ours(std::uint32_t id) const noexcept;
     [[nodiscard]] static Place& place_of(Limit& limit, std::string_view key) noexcept;
-    [[nodiscard]] static bool enter(Limit& limit, Place& place, std::int64_t now_ns) noexcept;
+    [[nodiscard]] bool enter(Limit& limit, Place& place, std::int64_t now_ns) const noexcept;
+    [[nodiscard]] std::int64_t allowed(const Limit& limit, const Place& place) const noexcept;
     static std::int64_t leave(Place& place) noexcept;
     void link(Limit& limit) const;
 
     ThrottleTable<Limit, 64> table_;
-    mutable std::mutex mutex_;  // of changes
+    std::atomic<std::int64_t> share_{1'000};  // per mille of each limit
+    mutable std::mutex mutex_;                // of changes
     Service<tenon_throttle_1> rates_;
 };
 

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // tenon.throttle.adaptive: settings, metrics, the command, and the throttle's functions.
 #include "plugins/throttle/adaptive/adaptive_limits.hpp"
+#include "plugins/throttle/adaptive/cpu_pressure.hpp"
 
+#include <tenon/background_job.hpp>
 #include <tenon/throttle_plugin.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +47,12 @@ public:
         }
         limits().apply(wanted);
         limits_changed();
+        const Settings settings{json};
+        if (!running()) {
+            pressure_max_ =
+                static_cast<double>(settings.get<std::int64_t>("cpu_pressure_percent", 0)) / 100;
+            lag_max_ns_ = settings.get<std::int64_t>("reactor_lag_ms", 0) * k_ms;
+        }
     }
 
 private:
@@ -52,9 +62,41 @@ private:
 
     void opened() override {
         limits().set_rates(host().find<tenon_throttle_1>("tenon.throttle/1"));
+        share_ = Metrics{host()}.gauge(
+            "tenon_throttle_concurrency_percent", "How much of its limits is in force"
+        );
+        limits().squeeze(Squeeze::k_whole);
+        if (pressure_max_ > 0 || lag_max_ns_ > 0) {
+            watch();
+        }
+    }
+
+    // Every 100 ms: how long the reactor needs to come to something, and whether somebody waits for
+    // a processor.
+    void watch() {
+        const std::string path = pressure_max_ > 0 ? find_cpu_pressure() : std::string{};
+        if (pressure_max_ > 0 && path.empty()) {
+            host().log().warn(
+                "cpu_pressure_absent",
+                {{"reason", "neither a cpu.pressure of the control group nor /proc/pressure/cpu"}}
+            );
+        }
+        exec_ = host().service<tenon_exec_1>("tenon.exec/1");
+        clock_ = host().service<tenon_clock_1>("tenon.clock/1");
+        pressure_.emplace(path);
+        squeeze_.emplace(pressure_max_, lag_max_ns_);
+        watch_ = every(host(), "throttle-pressure", std::chrono::milliseconds{100}, [this] {
+            const std::int64_t begin_ns = clock_->now_ns(clock_.self);
+            if (lag_max_ns_ > 0) {
+                call_on_reactor(exec_, 0, [] {});
+            }
+            const std::int64_t now_ns = clock_->now_ns(clock_.self);
+            limits().squeeze(squeeze_->sample(pressure_->sample(now_ns), now_ns - begin_ns));
+        });
     }
 
     void closed() noexcept override {
+        watch_.stop();
         (void)guard(nullptr, [this] { limits().set_rates({}); });
     }
 
@@ -84,6 +126,7 @@ private:
     }
 
     void publish_more() override {
+        share_.set(limits().share() / 10);
         const auto totals = limits().totals();
         for (std::size_t i = 0; i < std::min(gauges_.size(), totals.size()); ++i) {
             gauges_[i].limit.set(totals[i].limit);
@@ -92,6 +135,14 @@ private:
     }
 
     std::vector<Gauges> gauges_;
+    Gauge share_;
+    double pressure_max_ = 0;
+    std::int64_t lag_max_ns_ = 0;
+    Service<tenon_exec_1> exec_;
+    Service<tenon_clock_1> clock_;
+    std::optional<CpuPressure> pressure_;  // the job's, and squeeze_
+    std::optional<Squeeze> squeeze_;
+    BackgroundJob watch_;
 };
 
 }  // namespace
