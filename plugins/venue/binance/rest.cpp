@@ -414,6 +414,7 @@ bool ExchangeRest::submit_again(std::uint64_t id) {
         return false;
     }
     metrics_.repeated.add();
+    pending.outbound.repeated = true;
     pending.timer = std::make_unique<net::Timer>(network_.exec, [this, id] { submit(id); });
     pending.timer->at(now_ns() + *wait_ns);
     return true;

@@ -37,6 +37,7 @@ struct OutboundRequest {
     std::uint64_t account = 0;  // whose order limits it takes of
     RequestCost cost;
     std::int64_t deadline_ns = 0;  // to be sent by then
+    bool repeated = false;         // it was submitted before: it earns no further repetition
 };
 
 class OutboundQueue {

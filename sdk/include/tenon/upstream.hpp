@@ -54,7 +54,8 @@ struct UpstreamOptions {
     std::vector<PublishedLimit> limits;
     std::size_t queue_max = 1000;
     std::size_t in_flight_max = 64;  // the last eighth, at least one, is for urgent ones
-    std::size_t accounts_max = 256;
+    std::size_t accounts_max =
+        256;                    // with requests here, or with orders in a window that is not over
     std::int64_t reserve = 40;  // weight of each window for urgent ones; and as much for orders
     std::int64_t share = 1000;  // per mille; see share_of_level
     UpstreamClock clock;
@@ -118,7 +119,7 @@ public:
     }
 
     [[nodiscard]] Told submit(const OutboundRequest& request, std::int64_t now_ns) {
-        Account* const account = account_of(request.account);
+        Account* const account = account_for(request.account, now_ns);
         if (account == nullptr || in_flight_.contains(request.id) ||
             !address_.grants(request.cost, request.lane) ||
             !account->ledger.grants(request.cost, request.lane)) {
@@ -134,8 +135,12 @@ public:
         }
         if (pushed.evicted) {
             evicted_.push_back(pushed.evicted->id);
+            leave(*pushed.evicted);
         }
-        retries_.first_attempt();
+        ++account->requests;
+        if (!request.repeated) {
+            retries_.first_attempt();
+        }
         return {true, Refusal::none, 0};
     }
 
@@ -148,6 +153,7 @@ public:
         const std::int64_t shut_ns = shut_until_ns(now_ns);
         // Who cannot be in time is told now, not when it is too late to do something else.
         if (const auto late = queue_.expired(shut_ns)) {
+            leave(*late);
             return refuse(late->id, Refusal::too_late, now_ns, shut_ns);
         }
         if (queue_.size() == 0) {
@@ -173,7 +179,14 @@ public:
     // The caller no longer wants it. True: it waited, and does no more; false: it is under way, or
     // over.
     bool withdraw(std::uint64_t id) {
-        return std::erase(evicted_, id) != 0 || queue_.remove(id).has_value();
+        if (std::erase(evicted_, id) != 0) {
+            return true;
+        }
+        const auto removed = queue_.remove(id);
+        if (removed) {
+            leave(*removed);
+        }
+        return removed.has_value();
     }
 
     void answered(std::uint64_t id, const UpstreamAnswer& answer, std::int64_t now_ns) {
@@ -182,18 +195,17 @@ public:
             return;
         }
         using Outcome = UpstreamAnswer::Outcome;
-        Account* const account = account_of(sent->request.account);
+        Account& account = accounts_.at(sent->request.account);
         address_.answered(sent->address, answer.used, now_ns);
-        if (account != nullptr) {
-            account->ledger.answered(sent->orders, answer.used_orders, now_ns);
-        }
+        account.ledger.answered(sent->orders, answer.used_orders, now_ns);
         if (answer.outcome == Outcome::limited) {
             address_.refused(answer.retry_after_ns, now_ns);
         } else if (answer.outcome == Outcome::banned) {
             address_.banned(answer.retry_after_ns, now_ns);
-        } else if (answer.outcome == Outcome::limited_orders && account != nullptr) {
-            account->ledger.refused(answer.retry_after_ns, now_ns);
+        } else if (answer.outcome == Outcome::limited_orders) {
+            account.ledger.refused(answer.retry_after_ns, now_ns);
         }
+        --account.requests;
         const bool works = answer.outcome != Outcome::failed;
         breaker_.ended(sent->epoch, works, now_ns);
         if (works) {
@@ -208,9 +220,8 @@ public:
             return;
         }
         address_.lost(sent->address);
-        if (Account* const account = account_of(sent->request.account)) {
-            account->ledger.lost(sent->orders);
-        }
+        accounts_.at(sent->request.account).ledger.lost(sent->orders);
+        leave(sent->request);
         breaker_.ended(sent->epoch, false, now_ns);
     }
 
@@ -221,9 +232,8 @@ public:
             return;
         }
         address_.give_back(sent->address);
-        if (Account* const account = account_of(sent->request.account)) {
-            account->ledger.give_back(sent->orders);
-        }
+        accounts_.at(sent->request.account).ledger.give_back(sent->orders);
+        leave(sent->request);
         if (sent->gated) {
             options_.gate->give_back(sent->request, now_ns);
         }
@@ -283,7 +293,8 @@ public:
 
 private:
     struct Account {
-        UpstreamLedger ledger;  // of its orders
+        UpstreamLedger ledger;     // of its orders
+        std::size_t requests = 0;  // that wait or are under way
     };
 
     struct Sent {
@@ -313,19 +324,34 @@ private:
         return {Step::Kind::refuse, id, 0, why, std::max(again_ns - now_ns, k_least_wait_ns)};
     }
 
-    [[nodiscard]] Account* account_of(std::uint64_t id) {
+    [[nodiscard]] Account* account_for(std::uint64_t id, std::int64_t now_ns) {
         if (const auto found = accounts_.find(id); found != accounts_.end()) {
             return &found->second;
+        }
+        if (accounts_.size() >= options_.accounts_max) {
+            forget_idle(now_ns);
         }
         if (accounts_.size() >= options_.accounts_max) {
             return nullptr;
         }
         Account& made =
-            accounts_.try_emplace(id, Account{UpstreamLedger{order_limits_, 0}}).first->second;
+            accounts_.try_emplace(id, Account{UpstreamLedger{order_limits_, 0}, 0}).first->second;
         made.ledger.set_clock(options_.clock);
         made.ledger.set_share(options_.share);
         return &made;
     }
+
+    // An account of which nothing is here and nothing counts begins anew when it comes back.
+    void forget_idle(std::int64_t now_ns) {
+        for (auto at = accounts_.begin(); at != accounts_.end();) {
+            Account& each = at->second;
+            at = each.requests == 0 && each.ledger.is_unused(now_ns) ? accounts_.erase(at)
+                                                                     : std::next(at);
+        }
+    }
+
+    // It neither waits nor is under way any more.
+    void leave(const OutboundRequest& request) { --accounts_.at(request.account).requests; }
 
     [[nodiscard]] std::int64_t
     predicted_ns(const OutboundRequest& request, Account& account, std::int64_t now_ns) {

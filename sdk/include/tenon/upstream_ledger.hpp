@@ -219,6 +219,14 @@ public:
     // The upstream wants nothing before that; 0 or past: it does.
     [[nodiscard]] std::int64_t blocked_until_ns() const noexcept { return blocked_ns_; }
 
+    // Nothing is taken of any window that is now, and no refusal is remembered.
+    [[nodiscard]] bool is_unused(std::int64_t now_ns) noexcept {
+        return blocked_ns_ <= now_ns && share(now_ns) == share_ &&
+               std::all_of(limits_.begin(), limits_.end(), [&](Limit& each) {
+                   return each.window.used(upstream_time(now_ns)) == 0;
+               });
+    }
+
     // Of the i-th limit in the window that is now.
     [[nodiscard]] std::int64_t used(std::size_t i, std::int64_t now_ns) noexcept {
         return i < limits_.size() ? limits_[i].window.used(upstream_time(now_ns)) : 0;

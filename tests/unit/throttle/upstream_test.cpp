@@ -399,6 +399,65 @@ TEST_CASE("repetitions are a tenth of all requests at most", "[throttle][H4]") {
     CHECK(allowed >= 99);
 }
 
+TEST_CASE("a repetition earns no further one", "[throttle][H4]") {
+    Upstream up{exchange()};
+    int allowed = 0;
+    for (std::uint64_t id = 1; id <= 1'000; ++id) {
+        OutboundRequest again = request(id, Lane::query, 1, k_minute);
+        again.repeated = true;
+        REQUIRE(up.submit(again, 0).accepted);
+        allowed += up.retry_after() ? 1 : 0;
+    }
+    CHECK(allowed == 1);  // that a new budget begins with
+}
+
+TEST_CASE("accounts that have gone make room for others", "[throttle][H2]") {
+    UpstreamOptions options = exchange();
+    options.accounts_max = 3;
+    options.queue_max = 4;
+    Upstream up{options};
+    std::uint64_t id = 0;
+    const auto ask = [&](std::uint64_t account, Lane lane, std::int64_t now) {
+        OutboundRequest one = request(++id, lane, 1, now + k_second);
+        one.account = one.client = account;
+        return up.submit(one, now);
+    };
+    // Data of any number of accounts, however it ends: answered, lost, not sent, withdrawn, late.
+    for (std::uint64_t account = 1; account <= 50; ++account) {
+        const std::int64_t now = static_cast<std::int64_t>(account) * k_minute;
+        REQUIRE(ask(account, Lane::query, now).accepted);
+        if (account % 5 == 0) {
+            CHECK(up.withdraw(id));
+            continue;
+        }
+        if (account % 5 == 1) {
+            CHECK(up.next(now + 2 * k_second).kind == Upstream::Step::Kind::refuse);
+            continue;
+        }
+        REQUIRE(sent(up, now) == std::vector<std::uint64_t>{id});
+        if (account % 5 == 2) {
+            up.answered(id, {}, now);
+        } else if (account % 5 == 3) {
+            up.not_sent(id, now);
+        } else {
+            up.lost(id, now);
+        }
+    }
+    // Orders count for a day: the room is theirs until it is over.
+    const std::int64_t begin = 1'440 * k_minute;
+    for (std::uint64_t account = 101; account <= 103; ++account) {
+        REQUIRE(ask(account, Lane::order, begin).accepted);
+        REQUIRE(sent(up, begin).size() == 1);
+        up.answered(id, {}, begin);
+    }
+    CHECK(ask(104, Lane::query, begin + k_minute).why == Upstream::Refusal::never);
+    CHECK(ask(101, Lane::query, begin + k_minute).accepted);
+    CHECK(ask(104, Lane::query, begin + 2'000 * k_minute).accepted);
+    // One that waits keeps its place.
+    CHECK(ask(105, Lane::query, begin + 2'000 * k_minute).accepted);
+    CHECK(ask(106, Lane::query, begin + 2'000 * k_minute).why == Upstream::Refusal::never);
+}
+
 TEST_CASE("a withdrawn request is neither sent nor told again", "[throttle][H3]") {
     Upstream up{exchange()};
     REQUIRE(up.submit(request(1, Lane::query, 1, k_minute), 0).accepted);
