@@ -3,6 +3,8 @@
 
 #include "plugins/trading/records/failure.hpp"
 
+#include <tenon/exchange_credentials.hpp>
+
 #include <algorithm>
 #include <array>
 #include <sodium.h>
@@ -29,10 +31,8 @@ struct Place {
     std::int64_t id = 0, user = 0;
     std::string exchange;
 
-    // Sizes go first, so that no exchange looks like another place.
     [[nodiscard]] std::string context(std::string_view column) const {
-        return "exchange_credentials:" + std::to_string(user) + ":" + std::to_string(id) + ":" +
-               std::to_string(exchange.size()) + ":" + exchange + ":" + std::string{column};
+        return exchange_credential_context(user, id, exchange, column);
     }
 };
 

@@ -58,7 +58,7 @@ Connector::Connector(const BinanceSettings& settings, Parts parts)
     feed_.set_health([this](const std::string& reason) {
         health_("streams", reason.empty(), reason);
     });
-    if (settings.signer) {
+    if (settings.trades()) {
         UserSocketOptions user;
         user.url = settings.api_url;
         user.age_max_ns = settings.age_max_ns;
@@ -82,6 +82,13 @@ void Connector::open() {
     rest_.open();
     ask_info();
     feed_.open();
+}
+
+void Connector::set_signer(const std::shared_ptr<const Signer>& signer) {
+    rest_.set_signer(signer);
+    if (user_) {
+        user_->set_signer(signer);
+    }
 }
 
 void Connector::ask_info() {

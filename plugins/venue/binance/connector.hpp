@@ -45,7 +45,11 @@ public:
 
     [[nodiscard]] const MarketFeed& feed() const noexcept { return feed_; }
 
-    // NULL without a credential.
+    // Replaces the credential; empty: nothing is signed until there is another one. Only when the
+    // settings name one.
+    void set_signer(const std::shared_ptr<const Signer>& signer);
+
+    // NULL when no credential is set or named.
     [[nodiscard]] UserStream* user_stream() noexcept { return user_.get(); }
 
 private:

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // tenon.venue.binance: settings, what is served, metrics and health; the rest is in Connector.
 #include "plugins/venue/binance/connector.hpp"
+#include "plugins/venue/binance/credential_watch.hpp"
 #include "plugins/venue/binance/orders/order_metrics.hpp"
 #include "plugins/venue/binance/orders/order_venue.hpp"
 
+#include <tenon/background_job.hpp>
 #include <tenon/feed.hpp>
 #include <tenon/instruments.hpp>
 
@@ -66,6 +68,7 @@ private:
     [[nodiscard]] OrderVenue::Links order_links(Service<tenon_clock_1> clock);
     void bind_orders(OrderVenue::Links links);
     void watch_orders(const OrderTable& table, const Desk& desk);
+    void watch_credential(Service<tenon_clock_1> clock);
 
     std::unique_ptr<const BinanceSettings> settings_;
     std::vector<std::uint32_t> served_;  // fixed between start and stop
@@ -77,6 +80,8 @@ private:
     std::map<std::uint32_t, std::int64_t> last_price_;  // reactor 0's, by instrument
     OrderMetrics order_metrics_;
     OrderVenue orders_;
+    std::optional<CredentialWatch> credential_;  // the job's
+    BackgroundJob credential_job_;
 };
 
 std::vector<FeedSymbol> BinancePlugin::listed_symbols() const {
@@ -181,7 +186,7 @@ void BinancePlugin::start() {
     log_ = host().log();
     const auto clock = host().service<tenon_clock_1>("tenon.clock/1");
     const bool needs_tls = settings_->rest_url.is_tls || settings_->stream_url.is_tls ||
-                           (settings_->signer && settings_->api_url.is_tls);
+                           (settings_->trades() && settings_->api_url.is_tls);
     if (!settings_->throttle_limit.empty()) {
         gate_.emplace(
             host(), ThrottleGate::Names{settings_->throttle_limit, settings_->rest_url.authority()}
@@ -230,8 +235,9 @@ void BinancePlugin::start() {
         {{"rest", settings_->rest_url.authority()},
          {"streams", settings_->stream_url.authority()},
          {"symbols", served_.size()},
-         {"credential", settings_->signer != nullptr}}
+         {"credential", settings_->trades()}}
     );
+    watch_credential(clock);
 }
 
 OrderVenue::Links BinancePlugin::order_links(Service<tenon_clock_1> clock) {
@@ -283,7 +289,41 @@ void BinancePlugin::watch_orders(const OrderTable& table, const Desk& desk) {
     }
 }
 
+void BinancePlugin::watch_credential(Service<tenon_clock_1> clock) {
+    if (!settings_->credential) {
+        return;
+    }
+    credential_.emplace(
+        *settings_->credential,
+        Storage{host().require<tenon_storage_1>("tenon.storage/1")},
+        host().service<tenon_secret_1>("tenon.secret/1"),
+        [this](std::shared_ptr<const Signer> signer) {
+            post(exec_, 0, [this, signer = std::move(signer)] {
+                if (connector_) {
+                    log_.info("credential_changed", {{"present", signer != nullptr}});
+                    connector_->set_signer(signer);
+                }
+            });
+        }
+    );
+    JobOptions options;
+    options.first_after = std::chrono::nanoseconds{0};
+    options.backoff_max = std::chrono::nanoseconds{settings_->credential_check_ns};
+    credential_job_ = every(
+        host(),
+        "credential",
+        std::chrono::nanoseconds{settings_->credential_check_ns},
+        [this, clock] {
+            constexpr std::int64_t k_patience_ns = 10'000'000'000;
+            const std::string wrong = credential_->look(clock->now_ns(clock.self) + k_patience_ns);
+            set_health("credential", wrong.empty(), wrong);
+        },
+        options
+    );
+}
+
 void BinancePlugin::stop() noexcept {
+    credential_job_.stop();
     (void)guard(nullptr, [&] {
         if (connector_) {
             drop_listeners();

@@ -25,6 +25,8 @@ constexpr std::int64_t k_longest_wait_ns = 2 * k_second_ns;
                                                                                              : -1;
 }
 
+constexpr std::string_view k_no_credential = "no credential is set";
+
 // The exchange's own code in the body of a refusal; 0: it has none.
 [[nodiscard]] int code_of(const RestReply& reply) {
     if (reply.status < 400 || reply.body.size() > 4096) {
@@ -169,7 +171,7 @@ void ExchangeRest::send(RestRequest request, Done done) {
 void ExchangeRest::submit(std::uint64_t id) {
     Pending& pending = pending_.at(id);
     if (!open_ || (pending.request.sign && !signer_)) {
-        refuse(id, open_ ? "no credential is set" : "the connector stops", 0);
+        refuse(id, open_ ? std::string{k_no_credential} : "the connector stops", 0);
         return;
     }
     if (adopting_) {
@@ -262,11 +264,17 @@ void ExchangeRest::dispatch(std::uint64_t id) {
     Pending& pending = pending_.at(id);
     pending.in_flight = true;
     ++in_flight_;
+    if (pending.request.sign && !signer_) {  // it went while the request waited
+        ended(id, {net::HttpOutcome::not_sent, 0, {}, {}, std::string{k_no_credential}});
+        return;
+    }
     net::HttpRequest http;
     http.method = pending.request.method;
     http.deadline_ns = pending.request.deadline_ns;
     http.priority = static_cast<unsigned>(pending.request.lane);
-    http.prepare = [this, id](net::HttpRequest& made) { prepare(pending_.at(id), made); };
+    http.prepare = [this, id, signer = signer_](net::HttpRequest& made) {
+        prepare(pending_.at(id), made, signer.get());
+    };
     try {
         http_->send(std::move(http), [this, id](net::HttpReply reply) {
             ended(id, std::move(reply));
@@ -276,7 +284,7 @@ void ExchangeRest::dispatch(std::uint64_t id) {
     }
 }
 
-void ExchangeRest::prepare(Pending& pending, net::HttpRequest& http) const {
+void ExchangeRest::prepare(Pending& pending, net::HttpRequest& http, const Signer* signer) const {
     const RestRequest& request = pending.request;
     std::string query = request.query;
     pending.sent_ns = now_ns();
@@ -285,12 +293,12 @@ void ExchangeRest::prepare(Pending& pending, net::HttpRequest& http) const {
         query.append(query.empty() ? "" : "&").append("recvWindow=");
         query.append(std::to_string(options_.window_ms)).append("&timestamp=");
         query.append(std::to_string(pending.signed_ms));
-        const std::string signature = signer_->sign(query);
+        const std::string signature = signer->sign(query);
         query.append("&signature=").append(signature);
     }
     http.headers.clear();
-    if (signer_) {
-        http.headers.emplace_back("X-MBX-APIKEY", signer_->api_key());
+    if (signer != nullptr) {
+        http.headers.emplace_back("X-MBX-APIKEY", signer->api_key());
     }
     http.target = request.path + (query.empty() ? "" : "?" + query);
 }

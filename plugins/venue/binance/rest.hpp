@@ -86,6 +86,9 @@ public:
     void adopt_limits(std::vector<PublishedLimit> limits);
     void set_share(std::int64_t per_mille);
 
+    // Of requests that leave from now on; empty: they are refused.
+    void set_signer(std::shared_ptr<const Signer> signer) { signer_ = std::move(signer); }
+
     [[nodiscard]] const ClockOffset& offset() const noexcept { return offset_; }
 
     [[nodiscard]] Upstream::Stats stats() { return upstream_->stats(now_ns()); }
@@ -110,7 +113,7 @@ private:
     void refuse(std::uint64_t id, const std::string& reason, std::int64_t retry_after_ns);
     void pump();
     void dispatch(std::uint64_t id);
-    void prepare(Pending& pending, net::HttpRequest& http) const;
+    void prepare(Pending& pending, net::HttpRequest& http, const Signer* signer) const;
     void ended(std::uint64_t id, net::HttpReply reply);
     [[nodiscard]] bool submit_again(std::uint64_t id);
     void finish(std::uint64_t id, RestReply reply);

@@ -35,6 +35,18 @@ constexpr std::int64_t k_second_ns = 1'000'000'000;
     return std::make_shared<Signer>(std::move(key), std::move(secret));
 }
 
+[[nodiscard]] std::optional<ExchangeCredentialName>
+credential_of(const std::string& name, const std::string& exchange) {
+    if (name.empty()) {
+        return std::nullopt;
+    }
+    const std::size_t slash = name.find('/');
+    if (slash == 0 || slash == std::string::npos || slash + 1 == name.size()) {
+        throw Error{TENON_INVALID, "credential: expected ACCOUNT/LABEL"};
+    }
+    return ExchangeCredentialName{name.substr(0, slash), exchange, name.substr(slash + 1)};
+}
+
 [[nodiscard]] std::int64_t seconds_of(const std::string& interval) {
     return interval == "SECOND"   ? 1
            : interval == "MINUTE" ? 60
@@ -101,6 +113,11 @@ BinanceSettings::BinanceSettings(const Settings& settings, const std::string& fo
       weights_file{path_of(folder, settings.get<std::string>("weights_file"))},
       throttle_limit{settings.get<std::string>("throttle_limit")},
       signer{signer_of(settings.get<std::string>("api_key"), settings.get<std::string>("secret"))},
+      credential{credential_of(
+          settings.get("credential", std::string{}),
+          settings.get("credential_exchange", std::string{"binance"})
+      )},
+      credential_check_ns{settings.get("credential_check_s", std::int64_t{5}) * k_second_ns},
       symbols{settings.get<std::vector<std::string>>("symbols")},
       share{share_of_level(settings.get<std::string>("level")).value_or(share)},
       connections_max{settings.get<std::size_t>("connections_max")},
@@ -116,6 +133,9 @@ BinanceSettings::BinanceSettings(const Settings& settings, const std::string& fo
       absence_margin_ms{settings.get<std::int64_t>("absence_margin_ms")},
       compare_ns{settings.get<std::int64_t>("compare_s") * k_second_ns},
       balances_ns{settings.get("balances_s", std::int64_t{60}) * k_second_ns} {
+    if (signer && credential) {
+        throw Error{TENON_INVALID, "a credential is set or named, not both"};
+    }
     for (const net::Url* const url : {&rest_url, &stream_url}) {
         if (url->path != "/") {
             throw Error{TENON_INVALID, "rest_url and stream_url end with the port"};

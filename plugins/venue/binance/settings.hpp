@@ -5,9 +5,11 @@
 #include "plugins/venue/binance/feed.hpp"
 #include "plugins/venue/binance/rest.hpp"
 
+#include <tenon/exchange_credentials.hpp>
 #include <tenon/settings.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +21,9 @@ struct BinanceSettings {
 
     net::Url rest_url, stream_url, api_url;
     std::string ca_file, weights_file, throttle_limit;
-    std::shared_ptr<const Signer> signer;  // empty: no credential
+    std::shared_ptr<const Signer> signer;  // empty: no secret reference
+    std::optional<ExchangeCredentialName> credential;
+    std::int64_t credential_check_ns;
     std::vector<std::string> symbols;
     std::int64_t share = 750;  // per mille
     std::size_t connections_max, queue_max;
@@ -27,6 +31,10 @@ struct BinanceSettings {
     std::string depth_limit;
     std::uint64_t fill_max;
     std::string order_tag;
+
+    // A credential is set, or one that users store is named.
+    [[nodiscard]] bool trades() const noexcept { return signer || credential; }
+
     std::int64_t order_timeout_ns, absence_margin_ms, compare_ns, balances_ns;
 };
 

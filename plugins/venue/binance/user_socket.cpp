@@ -118,6 +118,24 @@ void UserSocket::close() {
     up_ = false;
 }
 
+void UserSocket::set_signer(std::shared_ptr<const Signer> signer) {
+    signer_ = std::move(signer);
+    next_.reset();
+    if (listener_ == nullptr) {
+        return;
+    }
+    if (signer_ && up_) {
+        replace();  // what the old key hears counts until then
+        return;
+    }
+    now_.reset();
+    age_timer_.cancel();
+    connect_timer_.at(now_ns());
+    if (std::exchange(up_, false)) {
+        listener_->user_stream_broken("the credential is gone");
+    }
+}
+
 // Sorted parameters, not percent-encoded, are what is signed.
 std::string UserSocket::subscription() const {
     const std::string key = signer_->api_key();
@@ -134,7 +152,7 @@ std::string UserSocket::subscription() const {
 }
 
 void UserSocket::connect() {
-    if (!now_ && listener_ != nullptr) {
+    if (!now_ && listener_ != nullptr && signer_) {
         net::WsClientOptions options;
         options.url = options_.url;
         now_ = std::make_unique<Leg>(*this, std::move(options));

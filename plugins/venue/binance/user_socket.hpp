@@ -30,13 +30,16 @@ public:
     UserSocket(
         const net::Network& network,
         UserSocketOptions options,
-        std::shared_ptr<const Signer> signer,
+        std::shared_ptr<const Signer> signer,  // may be empty
         std::function<std::int64_t()> now_ms
     );
     ~UserSocket() override;
 
     void open(UserStreamListener& listener) override;
     void close() override;
+    // Subscribes with that from now on, anew where it is subscribed; empty: it is away until there
+    // is one.
+    void set_signer(std::shared_ptr<const Signer> signer);
 
 private:
     class Leg;

@@ -167,3 +167,45 @@ TEST_CASE("a stream is replaced before it is too old without being told broken",
     CHECK(rig.account.connected == 1);
     CHECK(rig.account.broken.empty());
 }
+
+TEST_CASE("a new key takes over from the old one without being told broken", "[binance][T9]") {
+    std::promise<std::string> second;
+    Rig rig{[&](WireConnection& connection) {
+        const std::string asked = subscription(connection);
+        if (connection.number() == 2) {
+            second.set_value(asked);
+        }
+        say(connection, R"({"id":"1","status":200,"result":{}})");
+        (void)connection.wait_for_end();
+    }};
+    rig.socket.open(rig.account);
+    REQUIRE(rig.until([&] { return rig.account.connected == 1; }));
+    rig.socket.set_signer(std::make_shared<Signer>("other-key", "other-secret"));
+    auto asked = second.get_future();
+    REQUIRE(rig.until([&] { return asked.wait_for(0s) == std::future_status::ready; }));
+    const tenon::Json request = tenon::Json::parse(asked.get());
+    CHECK(request.find("params")->find("apiKey")->text() == "other-key");
+    CHECK(rig.account.connected == 1);
+    CHECK(rig.account.broken.empty());
+    rig.socket.close();
+}
+
+TEST_CASE("without a key the stream is away until there is one", "[binance][T9]") {
+    Rig rig{[&](WireConnection& connection) {
+        (void)subscription(connection);
+        say(connection, R"({"id":"1","status":200,"result":{}})");
+        (void)connection.wait_for_end();
+    }};
+    constexpr std::int64_t k_longest_wait_ns = 31'000'000'000;
+    rig.socket.open(rig.account);
+    REQUIRE(rig.until([&] { return rig.account.connected == 1; }));
+    rig.socket.set_signer(nullptr);
+    CHECK(rig.account.broken == std::vector<std::string>{"the credential is gone"});
+    rig.host.reactor().advance(k_longest_wait_ns);
+    CHECK(rig.server.connections() == 1);
+    rig.socket.set_signer(rig.signer);
+    rig.host.reactor().advance(1);
+    REQUIRE(rig.until([&] { return rig.account.connected == 2; }));
+    CHECK(rig.server.connections() == 2);
+    rig.socket.close();
+}
