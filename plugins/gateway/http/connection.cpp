@@ -31,6 +31,10 @@ constexpr ReadFault k_pipelined_upgrade{
     "a WebSocket cannot follow unanswered requests"};
 constexpr ReadFault k_buffer_full{413, "body_too_large", "the request is too large"};
 
+constexpr ReadFault k_overloaded{
+    503,
+    "overloaded",
+    "the server has more to do than it can; try again later"};
 constexpr ReadFault k_limited{429, "too_many_requests", "too many requests of this address"};
 
 constexpr std::string_view k_json = "application/json";
@@ -186,6 +190,7 @@ Connection::Exchange& Connection::push_exchange() {
     Exchange& exchange = exchange_at(count_++);
     exchange.answer.clear();
     exchange.route = 0;
+    exchange.begin_ns = 0;
     exchange.answered = exchange.head = exchange.close = exchange.say_keep_alive = false;
     exchange.request = {};
     exchange.request.size = sizeof(tenon_http_request);
@@ -218,11 +223,11 @@ void Connection::take_request() {
 }
 
 bool Connection::over_limit(Exchange& exchange) {
-    if (!shared_.throttle) {
+    if (!shared_.address_limit) {
         return false;
     }
     const AddressKey address{remote_};
-    const tenon_throttle_claim claim{shared_.address_limit, 1, str(address.view())};
+    const tenon_throttle_claim claim{*shared_.address_limit, 1, str(address.view())};
     std::int64_t retry_ns = 0;
     if (shared_.throttle->take(shared_.throttle.self, &claim, 1, shared_.now_ns, &retry_ns) !=
         TENON_LIMITED) {
@@ -237,6 +242,43 @@ bool Connection::over_limit(Exchange& exchange) {
     return true;
 }
 
+// What ends something is never refused: it is how a client gets out of trouble.
+bool Connection::overloaded(Exchange& exchange, const Route& route) {
+    const std::string_view method = view(exchange.request.method);
+    if (!shared_.concurrency_limit || method == "DELETE" ||
+        !view(exchange.request.path).starts_with(shared_.settings.concurrency_path)) {
+        return false;
+    }
+    exchange.place.assign(method).append(" ").append(route.path);
+    exchange.place.resize(std::min<std::size_t>(exchange.place.size(), TENON_THROTTLE_KEY_MAX));
+    const tenon_throttle_claim claim{*shared_.concurrency_limit, 1, str(exchange.place)};
+    const std::int64_t now_ns = shared_.clock->now_ns(shared_.clock.self);
+    const auto& throttle = shared_.throttle;
+    const tenon_status taken = throttle->take(throttle.self, &claim, 1, now_ns, nullptr);
+    exchange.begin_ns = taken == TENON_OK ? now_ns : 0;
+    if (taken != TENON_LIMITED) {
+        return false;
+    }
+    count(shared_.metrics.overloaded);
+    const tenon_http_header retry{str("Retry-After"), str("1")};
+    answer_error(exchange, k_overloaded, &retry);
+    return true;
+}
+
+void Connection::leave_place(Exchange& exchange, std::uint32_t status) {
+    const auto& throttle = shared_.throttle;
+    const std::int64_t now_ns = shared_.clock->now_ns(shared_.clock.self);
+    if (TENON_HAS(throttle.table, tenon_throttle_1, observe)) {
+        auto feedback = sized<tenon_throttle_feedback>();
+        feedback.outcome = status < 500 ? TENON_UPSTREAM_OK : TENON_UPSTREAM_FAILED;
+        feedback.latency_ns = now_ns - exchange.begin_ns;
+        throttle->observe(
+            throttle.self, *shared_.concurrency_limit, str(exchange.place), &feedback, now_ns
+        );
+    }
+    exchange.begin_ns = 0;
+}
+
 void Connection::dispatch(Exchange& exchange) {
     if (answer_preflight(exchange)) {
         return;
@@ -248,6 +290,9 @@ void Connection::dispatch(Exchange& exchange) {
     }
     exchange.route = match.route->handle;
     exchange.request.tail = str(match.tail);
+    if (overloaded(exchange, *match.route)) {
+        return;
+    }
     match.route->fn(match.route->ctx, &exchange.request);
 }
 
@@ -354,6 +399,9 @@ tenon_status Connection::respond(std::uint64_t handle, const tenon_http_response
 
 void Connection::answer(Exchange& exchange, const tenon_http_response& response) {
     exchange.answered = true;
+    if (exchange.begin_ns != 0) {
+        leave_place(exchange, response.status);
+    }
     exchange.close = exchange.close || (response.flags & TENON_HTTP_CLOSE) != 0 || shared_.draining;
     const std::uint32_t status_class = response.status / 100;
     count(shared_.metrics.requests[status_class >= 1 && status_class <= 5 ? status_class - 1 : 4]);

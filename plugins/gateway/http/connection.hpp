@@ -87,7 +87,9 @@ private:
     struct Exchange {
         tenon_http_request request{};
         std::vector<tenon_http_header> headers;
-        std::string answer;  // written before its turn
+        std::string answer;         // written before its turn
+        std::string place;          // what it holds a place of the concurrency limit under
+        std::int64_t begin_ns = 0;  // when it got it; 0: it has none
         std::uint64_t route = 0;
         bool answered = false;
         bool head = false;
@@ -100,6 +102,9 @@ private:
     void take_request();
     // True, and answered: this address has to wait.
     [[nodiscard]] bool over_limit(Exchange& exchange);
+    // True, and answered: the handler has enough to do.
+    [[nodiscard]] bool overloaded(Exchange& exchange, const Route& route);
+    void leave_place(Exchange& exchange, std::uint32_t status);
     void dispatch(Exchange& exchange);
     void upgrade(Exchange& exchange, const RouteTable::Match& match);
     void answer_unrouted(Exchange& exchange, bool path_known);

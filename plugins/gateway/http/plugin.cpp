@@ -58,7 +58,7 @@ public:
         exec_ = services.exec;
         clock_ = services.clock;
         auto server = std::make_unique<Server>(services, settings_);
-        limit_addresses(*server);
+        find_limits(*server);
         const std::string endpoint = server->start(host().environment("listen"));
         server_ = std::move(server);
         const std::string data_dir = host().environment("data_dir");
@@ -105,21 +105,29 @@ private:
 
     static HttpPlugin& of(void* self) noexcept { return *static_cast<HttpPlugin*>(self); }
 
-    void limit_addresses(Server& server) {
-        const std::string& name = settings_.address_limit;
+    void find_limits(Server& server) {
+        const auto addresses = find_limit("address_limit", settings_.address_limit);
+        const auto concurrency = find_limit("concurrency_limit", settings_.concurrency_limit);
+        if (addresses || concurrency) {
+            server.limit(host().find<tenon_throttle_1>("tenon.throttle/1"), addresses, concurrency);
+        }
+    }
+
+    [[nodiscard]] std::optional<std::uint32_t>
+    find_limit(std::string_view setting, const std::string& name) {
         if (name.empty()) {
-            return;
+            return std::nullopt;
         }
         const auto throttle = host().find<tenon_throttle_1>("tenon.throttle/1");
         std::uint32_t limit = 0;
         if (!throttle || throttle->find(throttle.self, str(name), &limit) != TENON_OK) {
             throw Error{
                 TENON_NOT_FOUND,
-                "setting /address_limit: " +
+                "setting /" + std::string{setting} + ": " +
                     std::string{throttle ? "the throttle has no limit " : "no throttle for "} +
                     name};
         }
-        server.limit_addresses(throttle, limit);
+        return limit;
     }
 
     [[nodiscard]] std::size_t connections_left() {

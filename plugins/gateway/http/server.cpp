@@ -78,6 +78,8 @@ void Server::make_metrics() {
     };
     shared_.metrics.limited =
         counter("tenon_http_limited_total", "Requests refused because of address_limit");
+    shared_.metrics.overloaded =
+        counter("tenon_http_overloaded_total", "Requests refused because of concurrency_limit");
     shared_.metrics.connections_refused = counter(
         "tenon_http_connections_refused_total", "Connections refused because of connections_max"
     );

@@ -40,10 +40,17 @@ public:
     // listened on, or nothing.
     std::string start(std::string_view listen);
 
-    // [control] Before start. Each request is one of `limit` of its address.
-    void limit_addresses(Service<tenon_throttle_1> throttle, std::uint32_t limit) {
+    // [control] Before start. Each request is one of `addresses` under its address, and while it is
+    // with its handler one of `concurrency` under its method and the handler's path.
+    void limit(
+        Service<tenon_throttle_1> throttle,
+        std::optional<std::uint32_t> addresses,
+        std::optional<std::uint32_t> concurrency
+    ) {
         shared_.throttle = throttle;
-        shared_.address_limit = limit;
+        shared_.clock = services_.clock;
+        shared_.address_limit = addresses;
+        shared_.concurrency_limit = concurrency;
     }
 
     // [reactor] Sizes of readers and buffers hold for connections made later, limits and timeouts

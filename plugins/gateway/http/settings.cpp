@@ -55,8 +55,14 @@ Settings parse_settings(std::string_view json) {
     if (const boost::json::value* const origin = object.if_contains("cors_origin")) {
         settings.cors_origin = std::string{std::string_view{origin->as_string()}};
     }
-    if (const boost::json::value* const limit = object.if_contains("address_limit")) {
-        settings.address_limit = std::string{std::string_view{limit->as_string()}};
+    const std::pair<std::string_view, std::string*> texts[] = {
+        {"address_limit", &settings.address_limit},
+        {"concurrency_limit", &settings.concurrency_limit},
+        {"concurrency_path", &settings.concurrency_path}};
+    for (const auto& [name, text] : texts) {
+        if (const boost::json::value* const given = object.if_contains(name)) {
+            *text = std::string{std::string_view{given->as_string()}};
+        }
     }
     if (settings.ws_pong_timeout_ms <= settings.ws_ping_interval_ms) {
         throw Error{

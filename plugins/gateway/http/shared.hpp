@@ -14,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace tenon::http {
@@ -23,6 +24,7 @@ struct Metrics {
     std::array<std::uint64_t*, 5> requests{};  // by class of status: 1xx .. 5xx
     std::uint64_t* connections_refused = nullptr;
     std::uint64_t* limited = nullptr;
+    std::uint64_t* overloaded = nullptr;
     std::uint64_t* ws_frames = nullptr;
     std::uint64_t* ws_compressed = nullptr;
     std::uint64_t* ws_slow_closed = nullptr;
@@ -46,8 +48,9 @@ inline void adjust(std::int64_t* cell, std::int64_t by) noexcept {
 struct Shared {
     Settings settings;
     Service<tenon_health_1> health;      // empty in a test without it
-    Service<tenon_throttle_1> throttle;  // empty: no limit by address
-    std::uint32_t address_limit = 0;
+    Service<tenon_throttle_1> throttle;  // empty: neither of the limits
+    Service<tenon_clock_1> clock;        // set with the second one
+    std::optional<std::uint32_t> address_limit, concurrency_limit;
     RouteTable routes;
     Metrics metrics;
     DateCache date;

@@ -6,10 +6,15 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <future>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace tenon;
@@ -447,4 +452,133 @@ TEST_CASE("a limit by address that nobody has is refused at the start", "[http][
         (Gateway{R"({"address_limit": "other"})", "127.0.0.1:0", &iface}),
         Catch::Contains("the throttle has no limit other")
     );
+}
+
+namespace {
+
+// Lets `places` requests of each key be under way, and remembers how they ended.
+class FewPlaces final : public tenon::Throttle {
+public:
+    explicit FewPlaces(int places) : places_{places} {}
+
+    std::optional<std::uint32_t> find(std::string_view limit) const override {
+        return limit == "work" ? std::optional<std::uint32_t>{4} : std::nullopt;
+    }
+
+    tenon_status take(Claims claims, std::int64_t, std::int64_t&) noexcept override {
+        const std::lock_guard lock{mutex_};
+        int& used = used_[std::string{tenon::view(claims[0].key)}];
+        return used < places_ ? (++used, TENON_OK) : TENON_LIMITED;
+    }
+
+    void refund(Claims, std::int64_t) noexcept override {}
+
+    void observe(
+        std::uint32_t limit,
+        std::string_view key,
+        const tenon_throttle_feedback& feedback,
+        std::int64_t
+    ) noexcept override {
+        const std::lock_guard lock{mutex_};
+        --used_[std::string{key}];
+        ended_ += std::to_string(limit) + " " + std::string{key} + " " +
+                  std::to_string(feedback.outcome) + (feedback.latency_ns < 0 ? " early;" : ";");
+    }
+
+    bool state(std::uint32_t, std::string_view, std::int64_t, tenon_throttle_state&) noexcept
+        override {
+        return false;
+    }
+
+    std::string level(std::string_view) const override { return "custom"; }
+
+    void set_level(std::string_view, std::string_view) override {}
+
+    std::string stats() const override { return "{}"; }
+
+    std::string ended() {
+        const std::lock_guard lock{mutex_};
+        return std::exchange(ended_, {});
+    }
+
+    int used(const std::string& key) {
+        const std::lock_guard lock{mutex_};
+        return used_[key];
+    }
+
+private:
+    std::mutex mutex_;
+    int places_;
+    std::map<std::string, int> used_;
+    std::string ended_;
+};
+
+}  // namespace
+
+TEST_CASE("a handler that has enough to do is given no more", "[http][H5]") {
+    FewPlaces places{2};
+    const tenon_iface iface{static_cast<tenon::Throttle*>(&places), tenon::Throttle::table(places)};
+    Gateway gateway{
+        R"({"concurrency_limit": "work", "concurrency_path": "/api/"})", "127.0.0.1:0", &iface};
+    std::vector<std::uint64_t> waiting;
+    const auto wait = [&](const tenon_http_request& request) { waiting.push_back(request.handle); };
+    gateway.mount("GET", "/api/slow/<tail>", wait);
+    gateway.mount("DELETE", "/api/slow/<tail>", wait);
+    gateway.mount("GET", "/free", wait);
+    gateway.mount_text("/api/quick", "fine");
+    const auto reached = [&](std::size_t count) {
+        std::size_t size = 0;
+        for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+             size < count && std::chrono::steady_clock::now() < end;) {
+            gateway.on_reactor([&] { size = waiting.size(); });
+        }
+        return size == count;
+    };
+    const std::string end_of_head = " HTTP/1.1\r\nHost: x\r\n\r\n";
+    std::vector<std::unique_ptr<Client>> clients;
+    for (const char* const what :
+         {"GET /api/slow/1", "GET /api/slow/2", "DELETE /api/slow/1", "GET /free"}) {
+        clients.push_back(std::make_unique<Client>(gateway.port()));
+        clients.back()->send(what + end_of_head);
+        REQUIRE(reached(clients.size()));
+    }
+    Client client{gateway.port()};
+    client.send("GET /api/slow/3" + end_of_head);
+    const std::string refused = client.response();
+    CHECK(status_of(refused) == 503);
+    CHECK(refused.find("Retry-After: 1\r\n") != std::string::npos);
+    CHECK(body_of(refused).find("\"overloaded\"") != std::string::npos);
+    CHECK(places.used("GET /api/slow/<tail>") == 2);
+    client.send("GET /api/quick" + end_of_head);
+    CHECK(status_of(client.response()) == 200);
+    CHECK(places.ended() == "4 GET /api/quick 0;");
+    gateway.on_reactor([&] {
+        gateway.respond(waiting[0], "one");
+        gateway.respond(waiting[1], "two", 500);
+        gateway.respond(waiting[2], "gone");
+        gateway.respond(waiting[3], "free");
+    });
+    CHECK(status_of(clients[1]->response()) == 500);
+    for (const std::size_t i : {0U, 2U, 3U}) {
+        CHECK(status_of(clients[i]->response()) == 200);
+    }
+    CHECK(places.ended() == "4 GET /api/slow/<tail> 0;4 GET /api/slow/<tail> 1;");
+    CHECK(gateway.host().metric("tenon_http_overloaded_total") == 1);
+}
+
+TEST_CASE("a client that goes gives its place back when its handler answers", "[http][H5]") {
+    FewPlaces places{1};
+    const tenon_iface iface{static_cast<tenon::Throttle*>(&places), tenon::Throttle::table(places)};
+    Gateway gateway{R"({"concurrency_limit": "work"})", "127.0.0.1:0", &iface};
+    std::promise<std::uint64_t> asked;
+    gateway.mount("GET", "/slow", [&](const tenon_http_request& request) {
+        asked.set_value(request.handle);
+    });
+    std::optional<Client> client{gateway.port()};
+    client->send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
+    const std::uint64_t handle = asked.get_future().get();
+    client.reset();
+    CHECK(places.used("GET /slow") == 1);
+    gateway.on_reactor([&] { gateway.respond(handle, "late"); });
+    CHECK(places.used("GET /slow") == 0);
 }
