@@ -395,11 +395,15 @@ void Capture::committed() {
     }
 }
 
+bool Capture::make_durable() noexcept {
+    return is_current() && guard(nullptr, [&] { sync(); }) == TENON_OK && broken_.empty();
+}
+
 bool Capture::before_checkpoint() noexcept {
     if ((!reason_.empty() && telemetry_.now_ns() < next_try_ns_) || !attempt("checkpoint")) {
         return false;
     }
-    return guard(nullptr, [&] { sync(); }) == TENON_OK && broken_.empty();
+    return make_durable();
 }
 
 void Capture::after_checkpoint(const Checkpoint& done) noexcept {

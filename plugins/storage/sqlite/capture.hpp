@@ -46,7 +46,9 @@ public:
     // After a commit of the connection. Throws DatabaseError (in doubt) when the commit had to be
     // taken down before its acknowledgement and was not.
     void committed() override;
-    // Everything is taken down and on disk: the log may be emptied.
+    // Everything that was committed is taken down and on disk.
+    [[nodiscard]] bool make_durable() noexcept;
+    // The same, and the log may be emptied.
     [[nodiscard]] bool before_checkpoint() noexcept;
     void after_checkpoint(const Checkpoint& done) noexcept;
     // Now and then.

@@ -109,6 +109,7 @@ void Connection::configure() {
         pragma("page_size=" + std::to_string(settings_.page_size));  // before the first page
         pragma("journal_mode=WAL");
         pragma("synchronous=" + settings_.synchronous);
+        syncs_commits_ = settings_.synchronous == "full";
         pragma("cache_size=-" + std::to_string(std::uint64_t{settings_.cache_mb} * 1024));
         pragma("mmap_size=0");
         pragma(
@@ -482,6 +483,25 @@ bool Connection::is_alive() noexcept {
 
 void Connection::set_busy_timeout(std::int64_t ms) noexcept {
     sqlite3_busy_timeout(db_, static_cast<int>(std::clamp<std::int64_t>(ms, 0, INT32_MAX)));
+}
+
+void Connection::sync_commits(bool sync) {
+    if (sync == syncs_commits_) {
+        return;
+    }
+    privileged_ = true;
+    const int code = sqlite3_exec(
+        db_,
+        sync ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL",
+        nullptr,
+        nullptr,
+        nullptr
+    );
+    privileged_ = false;
+    if (code != SQLITE_OK) {
+        throw failure(code, "cannot set when commits are synced");
+    }
+    syncs_commits_ = sync;
 }
 
 Checkpoint Connection::checkpoint(bool truncate) {

@@ -171,6 +171,9 @@ public:
     // Statements may run as long as they need, until cancel(): for leases that migrate.
     void set_unlimited(bool unlimited) noexcept { unlimited_ = unlimited; }
 
+    // Whether a commit is on disk when it returns; outside of transactions.
+    void sync_commits(bool sync);
+
     Checkpoint checkpoint(bool truncate);
     void optimize();
     // Another process committed since the last time: forgets what was read before.
@@ -260,6 +263,7 @@ private:
     std::int64_t data_version_ = 0;
     CommitListener* listener_ = nullptr;
     bool privileged_ = false;  // the authorizer lets the connection's own statements through
+    bool syncs_commits_ = true;
     int wal_frames_ = 0;
     std::uint64_t changes_ = 0;
     std::int64_t expires_ns_ = INT64_MAX;

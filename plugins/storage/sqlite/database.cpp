@@ -90,7 +90,8 @@ tenon_status Database::transact(
     tenon_err* err
 ) {
     if (intent == TENON_INTENT_WRITE) {
-        return writer().transact(deadline_ns, fn, ctx, err);
+        std::uint64_t txid = 0;
+        return writer().transact({deadline_ns, fn, ctx, err, {}, TENON_DURABILITY_DEFAULT}, txid);
     }
     if (intent != TENON_INTENT_READ) {
         throw Error{TENON_INVALID, "unknown intent " + std::to_string(intent)};
@@ -118,14 +119,29 @@ tenon_status Database::transact_with(
     tenon_sink position,
     tenon_err* err
 ) {
-    if (options.intent != TENON_INTENT_WRITE) {
+    const bool write = options.intent == TENON_INTENT_WRITE;
+    if (options.key.n > TransactionKeys::k_key_max || (options.key.n > 0 && !write)) {
+        throw DatabaseError{
+            TENON_INVALID,
+            write ? "a key has 64 bytes at most" : "a key is for writes",
+            Failure::permanent};
+    }
+    if (options.durability > TENON_DURABILITY_REPLICA) {
+        throw DatabaseError{
+            TENON_INVALID,
+            "unknown durability " + std::to_string(options.durability),
+            Failure::permanent};
+    }
+    if (!write) {
         if (follower_) {
             follower_->require(options.max_staleness_ns, view(options.after), options.deadline_ns);
         }
         return transact(options.intent, options.deadline_ns, fn, ctx, err);
     }
     std::uint64_t txid = 0;
-    const tenon_status status = writer().transact(options.deadline_ns, fn, ctx, txid, err);
+    const tenon_status status = writer().transact(
+        {options.deadline_ns, fn, ctx, err, view(options.key), options.durability}, txid
+    );
     if (status == TENON_OK && txid != 0 && position.put != nullptr) {
         const std::string text = std::to_string(txid);
         (void)position.put(position.ctx, bytes(text));  // it is committed, whatever comes back

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/storage/sqlite/writer.hpp"
+#include "plugins/storage/sqlite/writer_request.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -9,34 +9,9 @@ namespace tenon::sqlite {
 namespace {
 
 constexpr std::int64_t k_tick_ms = 500;
-constexpr std::int64_t k_lock_slice_ms = 250;
 constexpr std::int64_t k_day_ms = 86'400'000;
 
-tenon_session* session_of(Connection* connection) noexcept {
-    return reinterpret_cast<tenon_session*>(connection);
-}
-
-tenon_status report(tenon_err* err, const DatabaseError& error) noexcept {
-    return fail(err, error.code(), error.what(), flags_of(error.failure()));
-}
-
 }  // namespace
-
-struct Writer::Request {
-    tenon_transaction_fn fn = nullptr;  // null: a lease
-    void* ctx = nullptr;
-    tenon_err* err = nullptr;
-    std::int64_t deadline_ns = 0;
-    std::int64_t queued_ns = 0;
-    Connection* leased = nullptr;
-    std::uint64_t txid = 0;
-    std::thread::id caller = std::this_thread::get_id();
-
-    std::mutex mutex;
-    std::condition_variable wake;
-    bool finished = false;
-    tenon_status status = TENON_OK;
-};
 
 Writer::Writer(const Settings& settings, const Telemetry& telemetry, Hooks hooks)
     : settings_{settings}, telemetry_{telemetry}, hooks_{std::move(hooks)} {
@@ -55,24 +30,9 @@ Writer::~Writer() {
     stop();
 }
 
-tenon_status
-Writer::transact(std::int64_t deadline_ns, tenon_transaction_fn fn, void* ctx, tenon_err* err) {
-    std::uint64_t txid = 0;
-    return transact(deadline_ns, fn, ctx, txid, err);
-}
-
-tenon_status Writer::transact(
-    std::int64_t deadline_ns,
-    tenon_transaction_fn fn,
-    void* ctx,
-    std::uint64_t& txid,
-    tenon_err* err
-) {
+tenon_status Writer::transact(const Work& work, std::uint64_t& txid) {
     Request request;
-    request.fn = fn;
-    request.ctx = ctx;
-    request.err = err;
-    request.deadline_ns = deadline_ns;
+    request.work = work;
     enqueue_and_wait(request);
     txid = request.txid;
     return request.status;
@@ -81,8 +41,8 @@ tenon_status Writer::transact(
 Connection* Writer::lease(std::int64_t deadline_ns) {
     ErrorBuffer err;
     Request request;
-    request.err = &err;
-    request.deadline_ns = deadline_ns;
+    request.work.err = &err;
+    request.work.deadline_ns = deadline_ns;
     enqueue_and_wait(request);
     if (request.status != TENON_OK) {
         throw DatabaseError{request.status, std::string{err.message()}, failure_of(err.flags)};
@@ -127,9 +87,9 @@ void Writer::enqueue_and_wait(Request& request) {
     }
     std::unique_lock lock{request.mutex};
     const auto finished = [&] { return request.finished; };
-    if (request.deadline_ns != INT64_MAX) {
+    if (request.work.deadline_ns != INT64_MAX) {
         const std::chrono::nanoseconds left{
-            std::max<std::int64_t>(request.deadline_ns - request.queued_ns, 0)};
+            std::max<std::int64_t>(request.work.deadline_ns - request.queued_ns, 0)};
         if (request.wake.wait_for(lock, left, finished)) {
             return;
         }
@@ -141,7 +101,7 @@ void Writer::enqueue_and_wait(Request& request) {
                 queue_.erase(at);
                 ++figures_.timeouts;
                 request.status = fail(
-                    request.err,
+                    request.work.err,
                     TENON_TIMEOUT,
                     "the write did not begin before its deadline",
                     flags_of(Failure::timeout)
@@ -166,7 +126,7 @@ void Writer::loop() noexcept {
     Group group;
     while (take_group(group)) {
         if (!group.empty()) {
-            if (group.front()->fn == nullptr) {
+            if (group.front()->work.fn == nullptr) {
                 lend(*group.front());
             } else {
                 run_group(group);
@@ -202,7 +162,7 @@ bool Writer::take_group(Group& group) {
         return !queue_.empty() || stopping_;
     });
     while (!queue_.empty() && group.size() < settings_.group_max) {
-        const bool is_lease = queue_.front()->fn == nullptr;
+        const bool is_lease = queue_.front()->work.fn == nullptr;
         if (is_lease && !group.empty()) {
             break;
         }
@@ -219,220 +179,6 @@ bool Writer::take_group(Group& group) {
         figures_.wait_max_ns = std::max(figures_.wait_max_ns, waited);
     }
     return !group.empty() || !stopping_;
-}
-
-void Writer::expire(Group& group) noexcept {
-    const std::int64_t now = telemetry_.now_ns();
-    const auto late = std::stable_partition(group.begin(), group.end(), [&](const Request* r) {
-        return r->deadline_ns > now;
-    });
-    const auto count = static_cast<std::uint64_t>(std::distance(late, group.end()));
-    if (count != 0) {
-        const std::lock_guard lock{mutex_};
-        figures_.timeouts += count;
-    }
-    for (auto it = late; it != group.end(); ++it) {
-        const std::string why = reason_.empty() ? "" : ": " + reason_;
-        finish(
-            **it,
-            fail(
-                (*it)->err,
-                TENON_TIMEOUT,
-                "the write did not begin before its deadline" + why,
-                flags_of(Failure::timeout)
-            )
-        );
-    }
-    group.erase(late, group.end());
-}
-
-void Writer::fail_all(Group& group, const DatabaseError& error) noexcept {
-    {
-        const std::lock_guard lock{mutex_};
-        figures_.errors += group.size();
-        figures_.in_doubt += error.failure() == Failure::in_doubt ? group.size() : 0;
-    }
-    for (Request* request : group) {
-        finish(*request, report(request->err, error));
-    }
-    group.clear();
-}
-
-void Writer::run_group(Group& group) noexcept {
-    try {
-        expire(group);
-        while (!group.empty()) {
-            require_file();
-            if (capture_) {
-                capture_->require_room();
-            }
-            begin_patiently(group);
-            if (run_all(group)) {
-                commit_group(group);
-                break;
-            }
-        }
-        last_write_ns_ = telemetry_.now_ns();
-        if (!reason_.empty()) {
-            health(TENON_HEALTHY, "");
-        }
-    } catch (const DatabaseError& e) {
-        (void)connection_->make_idle();
-        if (e.code() != TENON_CONFLICT && e.code() != TENON_TIMEOUT) {
-            health(TENON_DEGRADED, e.what());
-        }
-        fail_all(group, e);
-    } catch (const std::exception& e) {
-        (void)connection_->make_idle();
-        fail_all(group, DatabaseError{TENON_INTERNAL, e.what(), Failure::permanent});
-    }
-}
-
-// Waits for a lock that a stranger holds, as long as the settings and the deadlines allow.
-void Writer::begin_patiently(const Group& group) {
-    const std::int64_t began = telemetry_.now_ns();
-    std::int64_t until = began + settings_.busy_timeout_ms * k_ms;
-    std::int64_t latest = 0;
-    for (const Request* request : group) {
-        latest = std::max(latest, request->deadline_ns);
-    }
-    until = std::min(until, latest);
-    for (;;) {
-        const std::int64_t left_ms =
-            std::max<std::int64_t>((until - telemetry_.now_ns()) / k_ms, 0);
-        connection_->set_busy_timeout(std::min(left_ms, k_lock_slice_ms));
-        try {
-            connection_->begin();
-            connection_->set_busy_timeout(settings_.busy_timeout_ms);
-            return;
-        } catch (const DatabaseError& e) {
-            if (!e.retryable()) {
-                throw;
-            }
-            // The stranger may hold it while it waits for a snapshot that we keep.
-            if (telemetry_.snapshots != nullptr) {
-                telemetry_.snapshots->end_all();
-            }
-            bool stopping = false;
-            {
-                const std::lock_guard lock{mutex_};
-                stopping = stopping_;
-            }
-            if (stopping || telemetry_.now_ns() + k_ms >= until) {
-                throw DatabaseError{
-                    TENON_UNAVAILABLE,
-                    "another process holds the write lock of " + settings_.file,
-                    Failure::retry_transaction,
-                    e.extended()};
-            }
-            health(TENON_DEGRADED, "another process holds the write lock of " + settings_.file);
-        }
-    }
-}
-
-// True: the requests left in the group wait for the COMMIT. False: SQLite rolled everything back;
-// who was to blame is out of the group, the rest has to run again.
-bool Writer::run_all(Group& group) {
-    const bool alone = group.size() == 1;
-    for (std::size_t i = 0; i < group.size();) {
-        if (run_one(*group[i], alone)) {
-            ++i;
-            continue;
-        }
-        const bool rolled_back = !connection_->in_transaction();
-        {
-            const std::lock_guard lock{mutex_};
-            ++figures_.errors;
-        }
-        Request& failed = *group[i];
-        group.erase(group.begin() + static_cast<std::ptrdiff_t>(i));
-        finish(failed, failed.status);
-        if (rolled_back && !group.empty()) {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool Writer::run_one(Request& request, bool alone) {
-    if (!alone) {
-        connection_->savepoint();
-    }
-    request.status = request.fn(request.ctx, session_of(connection_.get()), request.err);
-    connection_->reset_statements();
-    if (!connection_->in_transaction()) {
-        if (request.status >= 0) {
-            request.status =
-                fail(request.err, TENON_INTERNAL, "the database rolled the transaction back");
-        }
-        return false;
-    }
-    if (request.status > 0) {
-        request.status =
-            fail(request.err, TENON_INTERNAL, "a transaction ends with TENON_OK or fails");
-    }
-    if (request.status == TENON_OK && connection_->has_unresolved_foreign_keys()) {
-        request.status = fail(
-            request.err,
-            TENON_CONFLICT,
-            "FOREIGN KEY constraint failed (deferred)",
-            flags_of(Failure::constraint)
-        );
-    }
-    if (request.status == TENON_OK) {
-        if (!alone) {
-            connection_->release_savepoint();
-        }
-        return true;
-    }
-    if (alone) {
-        connection_->rollback();
-    } else {
-        connection_->rollback_to_savepoint();
-    }
-    return false;
-}
-
-void Writer::commit_group(Group& group) {
-    if (group.empty()) {
-        (void)connection_->make_idle();
-        return;
-    }
-    try {
-        connection_->commit();
-    } catch (const DatabaseError& e) {
-        // After a failed sync the frames may or may not be on disk.
-        if (is_io_error(e.extended())) {
-            throw DatabaseError{TENON_IN_DOUBT, e.what(), Failure::in_doubt, e.extended()};
-        }
-        throw;
-    }
-    // A file that went away meanwhile took the commit along, unless it can be written anew.
-    const FileState state = identity_.look();
-    if (state == FileState::replaced) {
-        throw DatabaseError{
-            TENON_IN_DOUBT, settings_.file + " was replaced during the commit", Failure::in_doubt};
-    }
-    if (state == FileState::missing) {
-        try {
-            recover_file(state);
-        } catch (const DatabaseError& e) {
-            throw DatabaseError{TENON_IN_DOUBT, e.what(), Failure::in_doubt, e.extended()};
-        }
-    }
-    {
-        const std::lock_guard lock{mutex_};
-        figures_.transactions += group.size();
-        ++figures_.groups;
-    }
-    if (telemetry_.transactions != nullptr) {
-        __atomic_fetch_add(telemetry_.transactions, group.size(), __ATOMIC_RELAXED);
-    }
-    for (Request* request : group) {
-        request->txid = capture_ && capture_->is_current() ? capture_->txid() : 0;
-        finish(*request, TENON_OK);
-    }
-    group.clear();
 }
 
 void Writer::lend(Request& request) noexcept {
@@ -452,6 +198,7 @@ void Writer::lend(Request& request) noexcept {
         return;
     }
     connection_->set_busy_timeout(settings_.busy_timeout_ms);
+    connection_->sync_commits(settings_.synchronous == "full");
     std::unique_lock lock{mutex_};
     if (stopping_) {
         lock.unlock();
@@ -506,6 +253,7 @@ void Writer::tidy() noexcept {
             next_optimize_ns_ = now + k_day_ms * k_ms;
             connection_->optimize();
         }
+        prune_keys(now);
         if (capture_) {
             capture_->tick();
         }
@@ -515,6 +263,15 @@ void Writer::tidy() noexcept {
         health(TENON_DEGRADED, e.what());
     } catch (const std::exception& e) {
         telemetry_.log.error("database_maintenance_failed", {{"reason", e.what()}});
+    }
+}
+
+// What goes wrong here goes wrong for writers, too, and they tell it.
+void Writer::prune_keys(std::int64_t now_ns) noexcept {
+    const tenon_status done =
+        guard(nullptr, [&] { keys_.prune(*connection_, now_ns, telemetry_.now_real_ns()); });
+    if (done != TENON_OK) {
+        (void)connection_->make_idle();
     }
 }
 

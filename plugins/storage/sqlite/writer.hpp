@@ -5,7 +5,10 @@
 // request so that a failing one leaves nothing behind, COMMIT, then the callers wake. So a group
 // costs one sync. SQLite rolls the whole transaction back after some failures (full disk,
 // interrupt): then the request that failed is taken out and the others run again, which the
-// contract allows.
+// contract allows. A group is synced unless each of its requests may be lost with the power.
+//
+// A request whose COMMIT had an unknown outcome (a failed sync, a file that was replaced meanwhile)
+// is in doubt. With a key it runs again instead, unless the key says that it is done.
 //
 // The thread also watches the file: one that was deleted is written anew from the open connection,
 // one that was replaced is opened in place of the old.
@@ -14,6 +17,7 @@
 #include "plugins/storage/sqlite/capture.hpp"
 #include "plugins/storage/sqlite/connection.hpp"
 #include "plugins/storage/sqlite/file_identity.hpp"
+#include "plugins/storage/sqlite/transaction_keys.hpp"
 
 #include <atomic>
 #include <condition_variable>
@@ -53,18 +57,18 @@ public:
     Writer(const Writer&) = delete;
     Writer& operator=(const Writer&) = delete;
 
+    struct Work {
+        std::int64_t deadline_ns = 0;
+        tenon_transaction_fn fn = nullptr;
+        void* ctx = nullptr;
+        tenon_err* err = nullptr;
+        std::string_view key;
+        std::uint32_t durability = TENON_DURABILITY_DEFAULT;
+    };
+
     // Returns when the transaction is durable or will never be. Status and err as the contract
-    // says.
-    tenon_status
-    transact(std::int64_t deadline_ns, tenon_transaction_fn fn, void* ctx, tenon_err* err);
-    // As transact(); `txid` becomes the number of the captured commit that holds it, or 0.
-    tenon_status transact(
-        std::int64_t deadline_ns,
-        tenon_transaction_fn fn,
-        void* ctx,
-        std::uint64_t& txid,
-        tenon_err* err
-    );
+    // says. `txid` becomes the number of the captured commit that holds it, or 0.
+    tenon_status transact(const Work& work, std::uint64_t& txid);
     // The connection itself, with no other writer beside; its statements have no time limit but
     // stop(), which ends them.
     [[nodiscard]] Connection* lease(std::int64_t deadline_ns);
@@ -87,13 +91,19 @@ private:
     void run_group(Group& group) noexcept;
     [[nodiscard]] bool run_all(Group& group);
     [[nodiscard]] bool run_one(Request& request, bool alone);
+    [[nodiscard]] tenon_status run_body(Request& request);
+    [[nodiscard]] bool needs_sync(const Group& group) const noexcept;
     void commit_group(Group& group);
+    void finish_committed(Group& group);
+    void finish_failed(Request& request) noexcept;
+    void keep_keys(Group& group, const DatabaseError& error) noexcept;
     void lend(Request& request) noexcept;
     void begin_patiently(const Group& group);
     void expire(Group& group) noexcept;
     void finish(Request& request, tenon_status status) noexcept;
     void fail_all(Group& group, const DatabaseError& error) noexcept;
     void tidy() noexcept;
+    void prune_keys(std::int64_t now_ns) noexcept;
     void checkpoint(bool idle) noexcept;
     void require_file();
     void recover_file(FileState state);
@@ -107,6 +117,7 @@ private:
     std::unique_ptr<Connection> connection_;
     std::unique_ptr<Capture> capture_;  // null: off
     FileIdentity identity_;
+    TransactionKeys keys_;
     std::string reason_;  // of the degraded state; empty: healthy
     std::int64_t next_check_ns_ = 0;
     std::int64_t next_optimize_ns_ = 0;

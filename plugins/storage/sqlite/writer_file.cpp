@@ -97,6 +97,7 @@ void Writer::reopen(bool drop_wal) {
         capture_->detach();
     }
     connection_ = std::move(fresh);
+    keys_.forget();
     identity_ = FileIdentity{settings_.file};
     if (capture_) {
         capture_->attach(*connection_);
