@@ -67,7 +67,16 @@ std::uint64_t Stack::KeyIndex::size() const {
 }
 
 Stack::Stack(Services services, const Live<StackSettings>& settings)
-    : services_{services}, settings_{settings} {}
+    : services_{services},
+      settings_{settings},
+      real_ahead_ns_{
+          services.clock->now_real_ns(services.clock.self) -
+          services.clock->now_ns(services.clock.self)},
+      backlog_{services.exec, services.clock, background_, [this] {
+                   for (const auto& tier : tiers_) {
+                       tier->make_good(now_ns());
+                   }
+               }} {}
 
 Stack::~Stack() = default;
 
@@ -86,6 +95,7 @@ void Stack::close() noexcept {
     for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
         caches_[i]->refreshing.wait();
     }
+    backlog_.run();  // the pool may not come to it any more
     background_.wait();
     locked_.clear();
 }
@@ -94,8 +104,12 @@ std::int64_t Stack::now_ns() const noexcept {
     return services_.clock->now_ns(services_.clock.self);
 }
 
+std::int64_t Stack::sequence_now() const noexcept {
+    return now_ns() + real_ahead_ns_;
+}
+
 std::int64_t Stack::next_sequence() noexcept {
-    return tags_.next(services_.clock->now_real_ns(services_.clock.self));
+    return tags_.next(sequence_now());
 }
 
 void Stack::check_open() const {
@@ -219,8 +233,6 @@ std::optional<Stack::Entry> Stack::look(
     const std::int64_t now = now_ns();
     const Consistency consistency = consistency_of(cache);
     const std::int64_t looked = any_shared_ ? next_sequence() : INT64_MAX;
-    const std::int64_t rejoin_ns =
-        any_shared_ ? std::chrono::nanoseconds{settings_->rejoin}.count() : 0;
     std::uint64_t erasures = 0;
     bool settling = false;  // what was erased or put here is not in the tiers that block yet
     if (also_blocking && any_blocking_) {
@@ -233,7 +245,7 @@ std::optional<Stack::Entry> Stack::look(
         Tier& tier = *tiers_[i];
         if ((tier.blocking() && !also_blocking) || !asked(tier, consistency) ||
             (tier.blocking() && settling && !stamped(tier, consistency)) ||
-            (tier.shared() && !tier.settled(now, rejoin_ns))) {
+            (tier.shared() && !settled(tier))) {
             continue;
         }
         auto found = tier.get(tier_key.text, now);
@@ -477,8 +489,8 @@ void Stack::clear() {
     // Servers that share a tier may have caches that this one does not know.
     if (!on_reactor()) {
         clear_all(true);
-    } else if (any_blocking_) {
-        later([clear_all] { clear_all(true); });
+    } else if (any_blocking_ && !later([clear_all] { clear_all(true); })) {
+        forgo();
     }
 }
 

@@ -17,6 +17,7 @@
 // Threads as in abi/cache.h. No lock is held while a loader, a callback or a tier that blocks runs.
 #pragma once
 
+#include "plugins/cache/stack/backlog.hpp"
 #include "plugins/cache/stack/envelope.hpp"
 #include "plugins/cache/stack/hot_keys.hpp"
 #include "plugins/cache/stack/locked_store.hpp"
@@ -225,6 +226,8 @@ private:
     static void count_joined(Cache& cache) noexcept;
     static void count_ended(Cache& cache, const Flight& flight) noexcept;
     [[nodiscard]] std::int64_t now_ns() const noexcept;
+    // What sequences are made of: the real time of the start, going on as the monotonic clock does.
+    [[nodiscard]] std::int64_t sequence_now() const noexcept;
     [[nodiscard]] std::int64_t next_sequence() noexcept;
     [[nodiscard]] Cache& cache_at(std::uint32_t id) const;
     void check_open() const;
@@ -277,6 +280,8 @@ private:
     [[nodiscard]] Consistency consistency_of(const Cache& cache) const;
     [[nodiscard]] bool young(const Cache& cache, std::int64_t sequence) const;
     [[nodiscard]] bool any_suspect() const noexcept;
+    // Whether every server has had the time to take away there what it could not.
+    [[nodiscard]] bool settled(const Tier& tier) const;
     // What every server is to know: now, or off the reactor.
     void renew(std::vector<Scope> scopes);
     void renew_tag(std::uint32_t cache, std::uint64_t tag);
@@ -376,13 +381,17 @@ private:
     [[nodiscard]] bool supersede(const std::string& tier_key, std::function<void()> body);
     void settle(const std::string& tier_key);
     void settle_later(const std::string& tier_key, std::function<void()> body);
-    // Runs on the pool, or at once when that is full.
-    void later(std::function<void()> body);
+    // Runs on the pool. When that is full: at once, or on a reactor as soon as it is not.
+    // False: not run at all, there is too much of it already.
+    [[nodiscard]] bool later(std::function<void()> body);
+    // Work for the tiers that block is left undone: they are emptied before they are asked again.
+    void forgo() noexcept;
     // Runs on the reactor; tries again for a while when its queue is full.
     void deliver(std::uint32_t reactor, std::function<void()> body);
 
     Services services_;
     const Live<StackSettings>& settings_;
+    const std::int64_t real_ahead_ns_;  // of the monotonic clock, at the start
     std::vector<std::unique_ptr<Tier>> tiers_;
     bool any_blocking_ = false;
     bool any_shared_ = false;
@@ -398,6 +407,7 @@ private:
     std::array<FlightPart, 16> flights_;
     std::atomic<bool> closed_{false};
     InFlight background_;
+    Backlog backlog_;
 
     // What comes ahead of those who ask.
     struct Ahead {

@@ -174,7 +174,7 @@ void Stack::want_warm(std::uint32_t id) {
     if (settings_->warm_hottest == 0 || cache.locked.load()) {
         return;
     }
-    later([this, id, &cache] {
+    (void)later([this, id, &cache] {
         std::vector<std::string> hottest = remembered(cache);
         const std::lock_guard lock{warm_mutex_};
         for (std::string& key : hottest) {

@@ -93,11 +93,14 @@ void Stack::apply() {
     ahead_now_.store(settings->prefetch ? ahead_.get() : nullptr);
     if (any_more) {
         // Tiers know no caches: all of them are emptied, those that block as soon as may be.
-        later([this] {
+        const bool taken = later([this] {
             for (const auto& tier : tiers_) {
                 tier->clear(now_ns());
             }
         });
+        if (!taken) {
+            forgo();
+        }
     }
 }
 

@@ -50,9 +50,13 @@ bool Stack::any_suspect() const noexcept {
     });
 }
 
+bool Stack::settled(const Tier& tier) const {
+    return tier.settled(now_ns(), std::chrono::nanoseconds{settings_->rejoin}.count());
+}
+
 bool Stack::young(const Cache& cache, std::int64_t sequence) const {
-    // Sequences are real time, of this server in the tiers that are not shared.
-    const std::int64_t age_ns = services_.clock->now_real_ns(services_.clock.self) - sequence;
+    // In the tiers that are not shared sequences are this server's own.
+    const std::int64_t age_ns = sequence_now() - sequence;
     const std::chrono::nanoseconds most = settings_.read()->times_of(cache.name).suspect;
     return age_ns >= -most.count() && age_ns < most.count();
 }
@@ -75,10 +79,17 @@ void Stack::renew(std::vector<Scope> scopes) {
         return;
     }
     pending_.add(scopes);
-    later([this, write_all, all = std::move(scopes)] {
-        (void)guard(nullptr, [&] { write_all(all); });
-        pending_.remove(all);
+    bool taken = false;
+    (void)guard(nullptr, [&] {
+        taken = later([this, write_all, all = scopes] {
+            (void)guard(nullptr, [&] { write_all(all); });
+            pending_.remove(all);
+        });
     });
+    if (!taken) {
+        forgo();
+        pending_.remove(scopes);
+    }
 }
 
 void Stack::renew_tag(std::uint32_t cache, std::uint64_t tag) {
@@ -132,7 +143,9 @@ void Stack::hold_tags(
 
 bool Stack::held(const std::vector<Hold>& holds) const {
     return !holds.empty() && std::all_of(holds.begin(), holds.end(), [&](const Hold& hold) {
-        return !pending_.has_any(hold.stamps) && Stamps::hold(*hold.tier, hold.stamps, now_ns());
+        // While some server may not have been able to renew them, stamps tell nothing.
+        return !pending_.has_any(hold.stamps) && Stamps::hold(*hold.tier, hold.stamps, now_ns()) &&
+               settled(*hold.tier);
     });
 }
 
@@ -208,13 +221,13 @@ void Stack::heard(Tier& tier, const tenon_cache_tier_event& event) {
             changed_elsewhere(view(event.subject));
             break;
         case TENON_CACHE_TIER_SUSPECT:
-            tier.set_suspect(true);
+            tier.lose();
             tier.distrust();  // what this server cannot hear of another may have failed to write
             break;
         case TENON_CACHE_TIER_TRUSTED:
             changed_elsewhere({});  // what was missed is not told any more
             tier.trust(now_ns());
-            later([this, &tier] { tier.make_good(now_ns()); });
+            (void)later([this, &tier] { tier.make_good(now_ns()); });  // else whoever asks it next
             break;
         default:  // what others announce is not the stack's
             break;

@@ -33,28 +33,54 @@ void Stack::settle(const std::string& tier_key) {
 }
 
 void Stack::settle_later(const std::string& tier_key, std::function<void()> body) {
-    if (supersede(tier_key, std::move(body)) &&
-        guard(nullptr, [&] { later([this, tier_key] { settle(tier_key); }); }) != TENON_OK) {
-        settle(tier_key);
+    if (!supersede(tier_key, std::move(body))) {
+        return;
+    }
+    bool taken = false;
+    (void)guard(nullptr, [&] { taken = later([this, tier_key] { settle(tier_key); }); });
+    if (!taken) {
+        forgo();  // before the key is read there again, and for what came to it meanwhile
+        {
+            FlightPart& part = part_of(tier_key);
+            const std::lock_guard lock{part.mutex};
+            part.blocking.erase(tier_key);
+        }
+        forgo();
     }
 }
 
-void Stack::later(std::function<void()> body) {
-    background_.enter();
-    const auto run = [this, body] {
-        (void)guard(nullptr, [&] { body(); });
-        background_.leave();
-    };
-    if (guard(nullptr, [&] { run_blocking(services_.exec, run); }) != TENON_OK) {
-        run();
+bool Stack::later(std::function<void()> body) {
+    const tenon_status begun = guard(nullptr, [&] {
+        const auto ticket = std::make_shared<Ticket>(background_);
+        run_blocking(services_.exec, [this, body, ticket] {
+            (void)guard(nullptr, [&] { body(); });
+            backlog_.run();
+            ticket->leave();
+        });
+    });
+    if (begun == TENON_OK) {
+        return true;
+    }
+    if (on_reactor()) {
+        return backlog_.add(std::move(body));
+    }
+    (void)guard(nullptr, [&] { body(); });
+    return true;
+}
+
+void Stack::forgo() noexcept {
+    for (const auto& tier : tiers_) {
+        if (tier->blocking()) {
+            tier->distrust();
+        }
     }
 }
 
 void Stack::deliver(std::uint32_t reactor, std::function<void()> body) {
-    background_.enter();
-    std::function<void()> counted = [this, body = std::move(body)] {
+    const auto ticket = std::make_shared<Ticket>(background_);
+    std::function<void()> counted = [body = std::move(body), ticket] {
         (void)guard(nullptr, [&] { body(); });
-        background_.leave();
+        ticket->leave();
     };
     const auto exec = services_.exec;
     int tries = 5000;
@@ -90,7 +116,7 @@ void Stack::deliver(std::uint32_t reactor, std::function<void()> body) {
     services_.log.error("cache_answer_lost", {{"reason", "the reactor takes nothing"}});
     const std::lock_guard lock{lost_mutex_};
     lost_.push_back(std::move(counted));  // a timer of it may still be set
-    background_.leave();
+    ticket->leave();
 }
 
 }  // namespace tenon::cache_stack

@@ -84,6 +84,12 @@ public:
 
     void set_suspect(bool suspect) noexcept { suspect_.store(suspect); }
 
+    // What others change there goes unheard from now on.
+    void lose() noexcept {
+        back_ns_.store(INT64_MAX);
+        suspect_.store(true);
+    }
+
     // Its changes are heard again. What this server could not take away meanwhile goes by
     // make_good.
     void trust(std::int64_t now_ns) noexcept {
@@ -98,7 +104,7 @@ public:
     // the tier was not there.
     [[nodiscard]] bool settled(std::int64_t now_ns, std::int64_t wait_ns) const noexcept {
         const std::int64_t back = back_ns_.load();
-        return back == INT64_MIN || now_ns - back >= wait_ns;
+        return back == INT64_MIN || (back <= now_ns && now_ns - back >= wait_ns);
     }
 
     [[nodiscard]] Service<tenon_cache_tier_1> service() const noexcept { return service_; }
@@ -117,7 +123,7 @@ private:
     std::atomic<std::uint32_t> failures_{0};  // in a row
     std::atomic<std::int64_t> retry_ns_{0};
     std::atomic<bool> suspect_{false};
-    std::atomic<std::int64_t> back_ns_{INT64_MIN};  // when it last came back
+    std::atomic<std::int64_t> back_ns_{INT64_MIN};  // when it last came back; INT64_MAX: is away
     // Erases that it missed, and how many of them it has been emptied for since.
     std::atomic<std::uint64_t> missed_{0};
     std::atomic<std::uint64_t> made_good_{0};

@@ -117,14 +117,15 @@ inline constexpr std::string_view k_shared_settings = R"({
     "default_ttl_ms":300000,"default_negative_ttl_ms":5000,"refresh_timeout_ms":1000,"rejoin_ms":3000,
     "sweep_interval_ms":300000,
     "caches":[{"name":"price","ttl_ms":60000,"consistency":"timed"},
-              {"name":"balance","ttl_ms":60000,"consistency":"strict"}],
+              {"name":"balance","ttl_ms":60000,"consistency":"strict"},
+              {"name":"ticker","ttl_ms":60000,"consistency":"pushed","suspect_ms":5000}],
     "events":[]})";
 
 // A server: memory over what is shared.
 class SharingServer : public StackFixture {
 public:
-    SharingServer(SharedMap& map, std::size_t index)
-        : StackFixture{FakeReactor::Mode::manual}, port{map, index}, index_{index} {
+    SharingServer(SharedMap& map, std::size_t index, std::int64_t real_ahead_ns = 0)
+        : StackFixture{FakeReactor::Mode::manual, real_ahead_ns}, port{map, index}, index_{index} {
         run_at_once();
         settings.configure(k_shared_settings, false);
         add(memory, "memory");

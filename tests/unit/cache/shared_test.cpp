@@ -5,7 +5,9 @@
 #include <catch2/catch.hpp>
 
 #include <string>
+#include <thread>
 
+using tenon::test::Gate;
 using tenon::test::SharedMap;
 using tenon::test::SharingServer;
 
@@ -20,6 +22,12 @@ SharingServer::Loader tagged(const std::string& value) {
         out = value;
         return tenon_status{TENON_OK};
     };
+}
+
+void tell(SharingServer& server, std::uint32_t kind) {
+    auto event = tenon::sized<tenon_cache_tier_event>();
+    event.kind = kind;
+    server.stack->heard(*server.stack->tiers()[1], event);
 }
 
 }  // namespace
@@ -114,9 +122,8 @@ TEST_CASE("a stamp that another server made meanwhile is not put over", "[cache]
 
 TEST_CASE("what came from another server goes by this one's order of things", "[cache][C3]") {
     SharedMap map;
-    SharingServer one{map, 0};
+    SharingServer one{map, 0, 3'600'000'000'000};  // its clock is an hour ahead
     SharingServer two{map, 1};
-    one.real_jump_ns = 3'600'000'000'000;  // its clock is an hour ahead
     CHECK(one.fetch("price", "k", tagged("old")).value == "old");
     CHECK(two.fetch("price", "k", tagged("unused")).value == "old");
     CHECK(two.get("price", "k").value == "old");  // in its memory, too
@@ -133,11 +140,6 @@ TEST_CASE("after a break nothing is read that a server is still to take away", "
         if (cut_off) {
             throw tenon::Error{TENON_UNAVAILABLE, "no connection"};
         }
-    };
-    const auto tell = [](SharingServer& server, std::uint32_t kind) {
-        auto event = tenon::sized<tenon_cache_tier_event>();
-        event.kind = kind;
-        server.stack->heard(*server.stack->tiers()[1], event);
     };
     CHECK(two.fetch("balance", "k", tagged("old")).value == "old");
     cut_off = true;
@@ -162,4 +164,56 @@ TEST_CASE("after a break nothing is read that a server is still to take away", "
     two.pass(3);
     CHECK(two.fetch("balance", "k", tagged("newer")).value == "newer");
     CHECK(two.fetch("balance", "k", tagged("unused")).value == "newer");  // it is a cache again
+}
+
+TEST_CASE("who joins a load after a break is not given what was before it asked", "[cache][C2]") {
+    SharedMap map;
+    SharingServer one{map, 0};
+    SharingServer two{map, 1};
+    one.port.before = [](std::string_view, std::string_view) {
+        throw tenon::Error{TENON_UNAVAILABLE, "no connection"};
+    };
+    for (SharingServer* const server : {&one, &two}) {
+        tell(*server, TENON_CACHE_TIER_SUSPECT);
+    }
+    tell(two, TENON_CACHE_TIER_TRUSTED);
+    Gate loaded;
+    std::string first;
+    std::thread began{[&] {
+        first = two.fetch(
+                       "balance",
+                       "k",
+                       [&](std::string& out, tenon_cache_keep& keep) {
+                           const tenon_status status = tagged("old")(out, keep);
+                           loaded.pass();
+                           return status;
+                       }
+        ).value;
+    }};
+    loaded.wait_for_one();
+    one.stack->invalidate_tag("user:7");  // an order of one's, which cannot tell yet
+    std::string second;
+    std::thread joined{[&] { second = two.fetch("balance", "k", tagged("new")).value; }};
+    const bool waits = tenon::test::eventually([&] {
+        return two.stack->stats().find("\"balance\":{\"hit_rate\":0.000,") != std::string::npos &&
+               two.stack->stats().find("\"joined\":1") != std::string::npos;
+    });
+    loaded.open();
+    began.join();
+    joined.join();
+    CHECK(waits);
+    CHECK(first == "old");  // it asked before
+    CHECK(second == "new");
+}
+
+TEST_CASE("how old an entry may be unheard does not hang on the wall clock", "[cache][C3]") {
+    SharedMap map;
+    SharingServer one{map, 0};
+    CHECK(one.fetch("ticker", "k", one.gives("1")).value == "1");
+    tell(one, TENON_CACHE_TIER_SUSPECT);
+    one.real_jump_ns = -3'600'000'000'000;  // set back
+    one.pass(4);
+    CHECK(one.get("ticker", "k").value == "1");
+    one.pass(2);
+    CHECK(one.get("ticker", "k").status == TENON_NOT_FOUND);
 }

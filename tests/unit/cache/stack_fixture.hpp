@@ -137,7 +137,11 @@ inline constexpr std::string_view k_stack_settings = R"({
 
 class StackFixture {
 public:
-    explicit StackFixture(FakeReactor::Mode mode = FakeReactor::Mode::threaded) : host{mode} {
+    explicit StackFixture(
+        FakeReactor::Mode mode = FakeReactor::Mode::threaded,
+        std::int64_t real_ahead_ns = 0
+    )
+        : host{mode}, real_jump_ns{real_ahead_ns} {
         settings.configure(k_stack_settings, false);
         exec_ = *host.exec().table;
         const Host wrapped{host.raw()};
@@ -235,6 +239,13 @@ public:
         };
     }
 
+    // From now on the pool takes nothing more, or all again.
+    void fill_pool(bool full = true) {
+        exec_.run_blocking =
+            full ? [](void*, tenon_fn, void*) -> tenon_status { return TENON_UNAVAILABLE; }
+                 : host.exec().table->run_blocking;
+    }
+
     // The newest first, as a pool of many threads may.
     void run_held_backwards() {
         while (!held.empty()) {
@@ -260,7 +271,7 @@ public:
     std::unique_ptr<cache_stack::Stack> stack;
     std::atomic<int> loads{0};
     std::string states;
-    std::atomic<std::int64_t> real_jump_ns{0};  // of the real time alone
+    std::atomic<std::int64_t> real_jump_ns;  // of the real time alone
     std::vector<std::pair<tenon_fn, void*>> held;
 
 protected:
