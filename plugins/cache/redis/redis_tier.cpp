@@ -3,7 +3,9 @@
 
 #include "plugins/cache/redis/scripts.hpp"
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <random>
 
@@ -12,6 +14,21 @@ namespace {
 
 constexpr std::int64_t k_ms = 1'000'000;
 constexpr std::uint64_t k_fences = 4096;  // groups of keys
+
+// The state of the key that this thread found nothing under last: who loads takes it next, and one
+// from before that is as good, so that it costs no round trip of its own.
+struct Missed {
+    std::uint64_t of = 0;  // which tier; 0: none
+    std::string key;
+    std::uint64_t token = 0;
+};
+
+thread_local Missed t_missed;
+
+std::uint64_t next_id() {
+    static std::atomic<std::uint64_t> last{0};
+    return ++last;
+}
 
 std::string random_writer() {
     std::random_device random;
@@ -84,6 +101,7 @@ std::string_view info_value(std::string_view info, std::string_view name) noexce
 
 RedisTier::RedisTier(TierOptions options, WatchState watch_state)
     : options_{std::move(options)},
+      id_{next_id()},
       writer_{random_writer()},
       n_key_{options_.name_space + ":n"},
       seq_key_{options_.name_space + ":seq"},
@@ -109,6 +127,7 @@ RedisTier::Keys RedisTier::keys_of(std::string_view key) const {
 
 redis::Answer
 RedisTier::run(const redis::Script& script, const Keys& keys, const redis::Words& arguments) {
+    t_missed.of = 0;
     redis::Answer answer =
         script.call(client_, {n_key_, seq_key_, clears_key_, keys.fence, keys.entry}, arguments);
     (void)redis::checked(answer.reply());
@@ -122,11 +141,11 @@ std::optional<std::int64_t> RedisTier::get(
 ) {
     const Keys keys = keys_of(key);
     // TIME after the entry: what is left of its life is never told too long.
-    const std::array<redis::Words, 2> both{{{"MGET", seq_key_, keys.entry}, {"TIME"}}};
+    const std::array<redis::Words, 2> both{{{"MGET", seq_key_, keys.entry, keys.fence}, {"TIME"}}};
     const std::vector<redis::Answer> answers = client_.call_all(both);
     const redis::Reply found = redis::checked(answers[0].reply());
     const redis::Reply time = redis::checked(answers[1].reply());
-    if (found.size() != 2 || time.size() != 2) {
+    if (found.size() != 3 || time.size() != 2) {
         throw Error{TENON_CORRUPT, "Redis answers MGET or TIME as no Redis does"};
     }
     const std::string_view entry = found[1].text();
@@ -142,6 +161,12 @@ std::optional<std::int64_t> RedisTier::get(
         }
     }
     counts_.misses.fetch_add(1, std::memory_order_relaxed);
+    t_missed.of = 0;
+    if (!found[0].is_null() && !found[2].is_null()) {
+        t_missed.key = key;
+        t_missed.token = std::max(number_of(found[2].text()), number_of(found[0].text()));
+        t_missed.of = id_;
+    }
     return std::nullopt;
 }
 
@@ -225,6 +250,10 @@ bool RedisTier::put_if(
 }
 
 std::uint64_t RedisTier::token(std::string_view key) {
+    if (t_missed.of == id_ && t_missed.key == key) {
+        t_missed.of = 0;  // once
+        return t_missed.token;
+    }
     return number_of(run(token_, keys_of(key), {}).reply().text());
 }
 

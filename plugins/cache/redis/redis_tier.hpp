@@ -107,6 +107,7 @@ private:
     static void memory_heard(void* ctx, const redis::Reply* reply, const Error* why);
 
     TierOptions options_;
+    std::uint64_t id_;    // of this tier in the process
     std::string writer_;  // 8 bytes
     std::string n_key_, seq_key_, clears_key_, announced_key_, channel_;
     redis::Script put_, put_if_, token_, erase_, clear_, announce_;

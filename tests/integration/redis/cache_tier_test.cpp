@@ -389,3 +389,25 @@ TEST_CASE(
     CHECK(stale == 0);
     CHECK(hits > 0);
 }
+
+TEST_CASE("the state of a key that was not found is known without asking again", "[cache][C4]") {
+    RedisServer server;
+    Node a{server};
+    Node b{server};
+    (void)a.tier->token("key");  // the first of its group makes it
+    CHECK_FALSE(a.get("key"));
+    const std::uint64_t asked = a.tier->client().stats().commands;
+    const std::uint64_t before = a.tier->token("key");
+    CHECK(a.tier->client().stats().commands == asked);
+    SECTION("and is that of then, not of now") {
+        (void)b.tier->erase("key");
+        CHECK_FALSE(a.tier->put_if("key", "old", k_hour, before));
+    }
+    SECTION("and good for one load") {
+        CHECK(a.tier->put_if("key", "loaded", k_hour, before));
+        CHECK(b.tier->erase("key"));
+        const std::uint64_t after = a.tier->token("key");
+        CHECK(after != before);
+        CHECK(a.tier->put_if("key", "loaded", k_hour, after));
+    }
+}
