@@ -6,7 +6,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <climits>
 #include <cstdio>
+#include <functional>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -104,6 +107,17 @@ Run run(Deployment& deployment, std::uint64_t operations, std::uint64_t seed) {
     return out;
 }
 
+bool eventually(const std::function<bool()>& probe) {
+    const auto until = std::chrono::steady_clock::now() + k_patience;
+    while (!probe()) {
+        if (std::chrono::steady_clock::now() > until) {
+            return false;
+        }
+        std::this_thread::yield();
+    }
+    return true;
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -133,6 +147,83 @@ TEST_CASE(
     CHECK(verdict.doubled == 0);
     CHECK(done.history.orders.size() + done.history.reads.size() >= operations);
     CHECK(done.loads < done.history.reads.size());  // it is a cache all the same
+}
+
+namespace {
+
+struct KilledRun {
+    Run done;
+    int kills = 0;
+    bool told = true;  // every server noticed each time, and found it again
+};
+
+// The clients' work while Redis is killed and comes back, so many times at most.
+KilledRun
+run_killing(Deployment& deployment, std::uint64_t operations, std::uint64_t seed, int most) {
+    KilledRun out;
+    std::atomic<bool> over{false};
+    std::thread clients{[&] {
+        out.done = run(deployment, operations, seed);
+        over = true;
+    }};
+    const auto all_are = [&](std::int32_t state) {
+        return std::all_of(
+            deployment.servers.begin(),
+            deployment.servers.end(),
+            [&](const auto& server) { return server->host.health_of("redis") == state; }
+        );
+    };
+    while (!over && out.told && out.kills < most) {
+        deployment.redis.kill_9();
+        out.told = eventually([&] { return all_are(TENON_DEGRADED); });
+        deployment.redis.start();
+        out.told = out.told && eventually([&] { return all_are(TENON_HEALTHY); });
+        out.kills += out.told ? 1 : 0;
+    }
+    clients.join();
+    return out;
+}
+
+void check(const KilledRun& run, std::uint64_t seed) {
+    const Verdict verdict = judge(run.done.history, k_accounts);
+    std::printf(
+        "seed %llu: %d kills, %zu reads, %llu stale\n",
+        static_cast<unsigned long long>(seed),
+        run.kills,
+        run.done.history.reads.size(),
+        static_cast<unsigned long long>(verdict.stale)
+    );
+    INFO("TENON_SEED=" << seed);
+    INFO(run.done.failure);
+    INFO(verdict.first);
+    CHECK(run.told);
+    CHECK(run.kills > 0);
+    CHECK(run.done.failures == 0);
+    CHECK(verdict.stale == 0);
+    CHECK(verdict.early == 0);
+    CHECK(verdict.torn == 0);
+}
+
+}  // namespace
+
+// With time enough to find Redis again for machines that are busy with other tests.
+TEST_CASE(
+    "Redis is killed under orders: nobody is refused and nobody sees what was before one",
+    "[servers][C2]"
+) {
+    const std::uint64_t seed = number_or("TENON_SEED", std::random_device{}());
+    Deployment deployment{{{"rejoin_ms", 60'000}}};
+    check(run_killing(deployment, 3'000, seed, 3), seed);
+}
+
+// With the manifest's settings: every server has to find Redis again within rejoin_ms of the first,
+// which a machine that is busy with other tests need not keep.
+TEST_CASE("Redis is killed under orders, again and again", "[.][servers][kills]") {
+    const std::uint64_t seed = number_or("TENON_SEED", std::random_device{}());
+    Deployment deployment{{}};
+    check(
+        run_killing(deployment, number_or("TENON_HISTORY_OPERATIONS", 6'000), seed, INT_MAX), seed
+    );
 }
 
 TEST_CASE("the same clients see old balances where entries go by their time", "[servers][C3]") {
