@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tenon.monitor.alerts: judges the rules every interval and tells what fires, in the log, in the
-// health of the component "alerts", at GET /api/alerts and by `tenon alerts list`.
+// health of the component "alerts", at GET /api/alerts, by `tenon alerts list`, webhooks and mail.
+#include "plugins/monitor/alerts/delivery.hpp"
 #include "plugins/monitor/alerts/watch.hpp"
 #include "sdk/machine/page.hpp"
 
@@ -9,11 +10,15 @@
 #include <tenon/http.hpp>
 #include <tenon/metrics.hpp>
 
+#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
 
 namespace tenon::alerts {
 namespace {
@@ -29,7 +34,10 @@ public:
         auto file = settings.get<std::string>("rules_file");
         const auto interval = settings.get<std::chrono::seconds>("interval_s");
         RuleFile rules = read_rules(file);
+        DeliverySettings delivery{settings};
         if (!dry_run) {
+            watch_.set_grouping(delivery.grouping);
+            delivery_settings_ = std::move(delivery);
             rules_file_ = std::move(file);
             interval_ = interval;
             watch_.set_rules(std::move(rules));
@@ -40,16 +48,19 @@ public:
         clock_ = host().service<tenon_clock_1>("tenon.clock/1");
         metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
         health_ = host().service<tenon_health_1>("tenon.health/1");
+        exec_ = host().service<tenon_exec_1>("tenon.exec/1");
         data_dir_ = host().environment("data_dir");
         // Wall time, but without its steps: what happened after is later.
         const std::int64_t real_ns = clock_->now_real_ns(clock_.self);
         real_offset_ns_ = real_ns - clock_->now_ns(clock_.self);
         make_metrics();
+        open_silences();
+        open_delivery();
         add_commands();
         if (const auto routes = host().find<tenon_http_routes_1>("tenon.http_routes/1")) {
             routes_ = std::make_unique<HttpRoutes>(routes);
             routes_->mount("GET", "/api/alerts", [this](const tenon_http_request& request) {
-                const std::string body = watch_.json();
+                const std::string body = watch_.json(silences_);
                 (void)routes_->respond(request.handle, {200, "application/json", body});
             });
         }
@@ -64,9 +75,47 @@ public:
         commands_.clear();
         routes_.reset();
         job_.stop();
+        (void)guard(nullptr, [this] { call_on_reactor(exec_, 0, [this] { delivery_.reset(); }); });
     }
 
 private:
+    [[nodiscard]] std::int64_t now_ms() const {
+        return (clock_->now_ns(clock_.self) + real_offset_ns_) / k_ms;
+    }
+
+    // A file that cannot be read hides nothing: better too much noise than too little.
+    void open_silences() {
+        ErrorBuffer err;
+        const auto open = [this] {
+            silences_.open(std::filesystem::path{data_dir_} / "alert-silences.json", now_ms());
+        };
+        if (guard(&err, open) != TENON_OK) {
+            host().log().warn("silences_not_read", {{"reason", err.message()}});
+        }
+    }
+
+    void open_delivery() {
+        const DeliverySettings& settings = *delivery_settings_;
+        if (settings.names().empty()) {
+            return;
+        }
+        const auto tls = settings.needs_tls()
+                             ? std::make_shared<const net::TlsContext>(settings.ca_file)
+                             : nullptr;
+        call_on_reactor(exec_, 0, [&] {
+            delivery_ = std::make_unique<Delivery>(
+                host(),
+                settings,
+                tls,
+                [this](const std::string& target, const std::string& trouble) {
+                    const std::string component = "alerts-" + target;
+                    const std::int32_t state = trouble.empty() ? TENON_HEALTHY : TENON_DEGRADED;
+                    health_->set(health_.self, str(component), state, str(trouble));
+                }
+            );
+        });
+    }
+
     // As the setting names it; empty: those that ship.
     [[nodiscard]] RuleFile read_rules(const std::string& setting) const {
         if (setting.empty()) {
@@ -109,7 +158,7 @@ private:
         commands_.add(
             "alerts.list",
             "{}: alerts that are pending or fire",
-            [this](const Settings&) { return watch_.json(); }
+            [this](const Settings&) { return watch_.json(silences_); }
         );
         commands_.add(
             "alerts.reload",
@@ -131,13 +180,112 @@ private:
                 return out.append("}");
             }
         );
+        add_silence_commands();
+    }
+
+    void add_silence_commands() {
+        commands_.add(
+            "alerts.silence",
+            "{\"match\":[\"alert=NAME\",\"LABEL=VALUE*\"],\"for\":\"2h\",\"by\",\"comment\"}: "
+            "tells nobody "
+            "of alerts that fit all",
+            [this](const Settings& args) { return silence(args); }
+        );
+        commands_
+            .add("alerts.unsilence", "{\"id\":ID}: ends a silence", [this](const Settings& args) {
+                const auto text = args.get<std::string>("id");
+                std::uint64_t id = 0;
+                const auto read = std::from_chars(text.data(), text.data() + text.size(), id);
+                if (read.ec != std::errc{} || read.ptr != text.data() + text.size()) {
+                    args.refuse("id: expected the number that `tenon alerts silences` shows");
+                }
+                record("alert.unsilence", text, args.get<std::string>("by", "cli"), "");
+                (void)silences_.remove(id, now_ms());
+                return "{\"ended\":" + text + "}";
+            });
+        commands_.add("alerts.silences", "{}: silences in force", [this](const Settings&) {
+            return "{\"silences\":" + silences_.json(now_ms()) + "}";
+        });
+        commands_.add(
+            "alerts.test",
+            "{}: sends a notice to every target, to see that it arrives",
+            [this](const Settings&) { return send_test(); }
+        );
+    }
+
+    std::string silence(const Settings& args) {
+        Silence made;
+        const bool is_one = args.has("match") && args.json().find("match")->is(Json::Kind::text);
+        const auto matchers = is_one ? std::vector{args.get<std::string>("match")}
+                                     : args.get<std::vector<std::string>>("match");
+        for (const std::string& matcher : matchers) {
+            made.matchers.insert(matcher_of(matcher));
+        }
+        made.until_ms = now_ms() + duration_ms(args.get<std::string>("for"));
+        made.by = args.get<std::string>("by", "cli");
+        made.comment = args.get<std::string>("comment", "");
+        std::string subject;
+        for (const std::string& matcher : matchers) {
+            subject.append(subject.empty() ? "" : " ").append(matcher);
+        }
+        const std::string until = std::to_string(made.until_ms);
+        const std::string by = made.by;
+        const std::uint64_t id = silences_.add(std::move(made), now_ms());
+        record(
+            "alert.silence",
+            subject,
+            by,
+            "{\"id\":" + std::to_string(id) + ",\"until_ms\":" + until + "}"
+        );
+        return "{\"id\":" + std::to_string(id) + ",\"until_ms\":" + until + "}";
+    }
+
+    void record(
+        std::string_view action,
+        std::string_view subject,
+        std::string_view actor,
+        std::string_view detail
+    ) const {
+        auto event = sized<tenon_audit_event>();
+        event.actor = str(actor);
+        event.action = str(action);
+        event.subject = str(subject);
+        event.detail = str(detail);
+        const auto audit = host().service<tenon_audit_1>("tenon.audit/1");
+        ErrorBuffer err;
+        check(audit->record(audit.self, &event, &err), err, "not on the record");
+    }
+
+    std::string send_test() {
+        const std::vector<std::string> names = delivery_settings_->names();
+        if (names.empty()) {
+            throw Error{TENON_NOT_FOUND, "no target is set up: webhooks or mail_relay"};
+        }
+        Notice notice;
+        notice.rule = "Test";
+        notice.summary = "A test of the way that alerts take";
+        notice.severity = Severity::critical;
+        notice.at_ms = now_ms();
+        Alert alert{"Test", Severity::critical, {}};
+        alert.state = Alert::State::firing;
+        alert.fired_ms = notice.at_ms;
+        notice.firing.push_back(std::move(alert));
+        deliver(std::move(notice));
+        std::string out{"{\"targets\":["};
+        for (const std::string& name : names) {
+            out.append(out.back() == '[' ? "" : ",");
+            append_json(out, name);
+        }
+        return out.append("]}");
     }
 
     void judge() {
         const std::string page = machine::metrics_page(metrics_, data_dir_);
-        const std::int64_t at_ms = (clock_->now_ns(clock_.self) + real_offset_ns_) / k_ms;
-        for (const AlertEvent& event : watch_.step(page, at_ms)) {
+        for (const AlertEvent& event : watch_.step(page, now_ms())) {
             tell(event);
+        }
+        for (Notice& notice : watch_.notices(silences_)) {
+            deliver(std::move(notice));
         }
         const Watch::Counts counts = watch_.counts();
         warnings_.set(counts.warning);
@@ -147,6 +295,17 @@ private:
         const std::string reason = watch_.critical_reason();
         const std::int32_t state = reason.empty() ? TENON_HEALTHY : TENON_DEGRADED;
         health_->set(health_.self, str("alerts"), state, str(reason));
+    }
+
+    void deliver(Notice notice) {
+        notice.server = delivery_settings_->server;
+        notice.id = sha256(notice.server + "|" + notice.rule + "|" + std::to_string(notice.at_ms))
+                        .substr(0, 32);
+        post(exec_, 0, [this, told = std::make_shared<const Notice>(std::move(notice))] {
+            if (delivery_) {
+                delivery_->outbox().put(told);
+            }
+        });
     }
 
     void tell(const AlertEvent& event) {
@@ -174,9 +333,13 @@ private:
     std::string data_dir_;
     std::int64_t real_offset_ns_ = 0;
     Watch watch_;
+    Silences silences_;
+    std::optional<DeliverySettings> delivery_settings_;
+    std::unique_ptr<Delivery> delivery_;  // reactor 0's
     Service<tenon_clock_1> clock_;
     Service<tenon_metrics_1> metrics_;
     Service<tenon_health_1> health_;
+    Service<tenon_exec_1> exec_;
     Gauge warnings_, criticals_, left_out_, series_left_out_;
     Counter fired_[2];
     std::unique_ptr<HttpRoutes> routes_;

@@ -27,7 +27,7 @@ void member(std::string& out, std::string_view key, std::string_view text) {
     append_json(out, text);
 }
 
-void append(std::string& out, const Alert& alert, const Rule& rule) {
+void append(std::string& out, const Alert& alert, const Rule& rule, bool is_silenced) {
     out.push_back('{');
     member(out, "rule", alert.rule);
     out.push_back(',');
@@ -44,6 +44,7 @@ void append(std::string& out, const Alert& alert, const Rule& rule) {
     out.append(",\"fired_ms\":").append(std::to_string(alert.fired_ms));
     out.append(",\"ending\":").append(alert.left_ms != 0 ? "true" : "false");
     out.append(",\"flapping\":").append(alert.flapping ? "true" : "false");
+    out.append(",\"silenced\":").append(is_silenced ? "true" : "false");
     out.push_back(',');
     member(out, "summary", rule.summary);
     out.push_back(',');
@@ -78,16 +79,38 @@ std::vector<AlertEvent> Watch::step(std::string_view page, std::int64_t at_ms) {
     return book_.step(rules_, samples_);
 }
 
-std::string Watch::json() const {
+std::vector<Notice> Watch::notices(const Silences& silences) {
     const std::lock_guard lock{mutex_};
+    const std::int64_t now_ms = samples_.at_ms();
+    const auto is_silenced = [&](const Alert& alert) { return silences.hides(alert, now_ms); };
+    std::vector<Notice> out = grouping_.step(book_.alerts(), is_silenced, now_ms);
+    for (Notice& notice : out) {
+        const auto rule = rule_of(notice.rule);  // none: it was taken out meanwhile
+        notice.summary = rule == rules_.end() ? notice.rule : rule->summary;
+        notice.runbook = rule == rules_.end() ? "" : rule->runbook;
+    }
+    return out;
+}
+
+void Watch::set_grouping(const GroupingOptions& options) {
+    const std::lock_guard lock{mutex_};
+    grouping_.set_options(options);
+}
+
+std::vector<Rule>::const_iterator Watch::rule_of(std::string_view name) const {
+    return std::find_if(rules_.begin(), rules_.end(), [&](const Rule& rule) {
+        return rule.name == name;
+    });
+}
+
+std::string Watch::json(const Silences& silences) const {
+    const std::lock_guard lock{mutex_};
+    const std::int64_t now_ms = samples_.at_ms();
     std::string out{"{\"at_ms\":"};
-    out.append(std::to_string(samples_.at_ms())).append(",\"alerts\":[");
+    out.append(std::to_string(now_ms)).append(",\"alerts\":[");
     for (const Alert& alert : book_.alerts()) {
-        const auto rule = std::find_if(rules_.begin(), rules_.end(), [&](const Rule& candidate) {
-            return candidate.name == alert.rule;
-        });
         out.append(out.back() == '[' ? "" : ",");
-        append(out, alert, *rule);
+        append(out, alert, *rule_of(alert.rule), silences.hides(alert, now_ms));
     }
     return out.append("]}");
 }

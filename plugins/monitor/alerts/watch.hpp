@@ -3,7 +3,8 @@
 // Thread-safe.
 #pragma once
 
-#include "plugins/monitor/alerts/alert_book.hpp"
+#include "plugins/monitor/alerts/grouping.hpp"
+#include "plugins/monitor/alerts/silences.hpp"
 
 #include <cstdint>
 #include <mutex>
@@ -23,9 +24,13 @@ public:
     // one's.
     std::vector<AlertEvent> step(std::string_view page, std::int64_t at_ms);
 
+    // Whom to tell what after the last step, without their ids and server.
+    std::vector<Notice> notices(const Silences& silences);
+    void set_grouping(const GroupingOptions& options);
+
     // {"at_ms":T,"alerts":[{"rule","severity","state","labels","value","since_ms","fired_ms","ending",
-    // "flapping","summary","runbook"}]}; times since the epoch, 0: not yet.
-    [[nodiscard]] std::string json() const;
+    // "flapping","silenced","summary","runbook"}]}; times since the epoch, 0: not yet.
+    [[nodiscard]] std::string json(const Silences& silences) const;
     // The rules for Prometheus.
     [[nodiscard]] std::string prometheus() const;
 
@@ -40,10 +45,13 @@ public:
     [[nodiscard]] std::string critical_reason() const;
 
 private:
+    [[nodiscard]] std::vector<Rule>::const_iterator rule_of(std::string_view name) const;
+
     mutable std::mutex mutex_;
     std::vector<Rule> rules_;
     Samples samples_;
     AlertBook book_;
+    Grouping grouping_;
     std::string prometheus_;
 };
 
