@@ -7,6 +7,7 @@
 #include "tools/cli/arguments.hpp"
 #include "tools/cli/copy.hpp"
 #include "tools/cli/import.hpp"
+#include "tools/cli/load.hpp"
 #include "tools/cli/migrate.hpp"
 #include "tools/cli/output.hpp"
 #include "tools/cli/plugin_check.hpp"
@@ -308,6 +309,9 @@ int migrate(const Arguments& typed) {
 int dispatch(const Arguments& arguments) {
     if (!arguments.words.empty() && arguments.words[0] == "migrate") {
         return migrate(arguments);
+    }
+    if (!arguments.words.empty() && arguments.words[0] == "load") {
+        return run_load(arguments);
     }
     if (arguments.help || arguments.words.empty() || arguments.words[0] == "help") {
         (void)std::fputs(help_text().c_str(), stdout);

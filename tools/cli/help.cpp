@@ -25,6 +25,7 @@ Commands
   plugin check FILE.so...         conformance of a plugin (plugin check --help)
   migrate status|up|down|to|dry-run|verify|drift|repair|baseline|copy|import|new
                                   the schema of the database (migrate --help)
+  load SCENARIO|compare|ab|page   load tests and their comparison (load --help)
   views check|rebuild             the daily summaries against the rows they are sums of
   integrity check [--full]        whether the database itself is whole
   log level [--plugin NAME] [--level trace|debug|info|warn|error|off]

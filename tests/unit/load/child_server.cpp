@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/load/child_server.hpp"
+
+#include <arpa/inet.h>
+#include <array>
+#include <csignal>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdexcept>
+#include <string_view>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+namespace tenon::test {
+
+namespace {
+
+// Every read is taken for the requests that end in it.
+bool serve(int fd, const std::string& answer) {
+    std::array<char, 16'384> buffer{};
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+    if (n <= 0 || answer.empty()) {
+        return false;
+    }
+    const std::string_view text{buffer.data(), static_cast<std::size_t>(n)};
+    for (auto at = text.find("\r\n\r\n"); at != std::string_view::npos;
+         at = text.find("\r\n\r\n", at + 4)) {
+        if (::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+[[noreturn]] void run(int listener, const std::string& answer) {
+    (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    std::vector<pollfd> watched{{listener, POLLIN, 0}};
+    for (;;) {
+        (void)::poll(watched.data(), watched.size(), -1);
+        for (std::size_t i = watched.size(); i-- > 1;) {
+            if (watched[i].revents != 0 && !serve(watched[i].fd, answer)) {
+                (void)::close(watched[i].fd);
+                watched.erase(watched.begin() + static_cast<std::ptrdiff_t>(i));
+            }
+        }
+        if (watched[0].revents != 0) {
+            watched.push_back({::accept(listener, nullptr, nullptr), POLLIN, 0});
+        }
+    }
+}
+
+}  // namespace
+
+ChildServer::ChildServer(const std::string& answer) {
+    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    own.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* address = static_cast<sockaddr*>(static_cast<void*>(&own));
+    socklen_t size = sizeof own;
+    if (::bind(listener, address, size) != 0 || ::listen(listener, 256) != 0 ||
+        ::getsockname(listener, address, &size) != 0) {
+        throw std::runtime_error{"cannot listen"};
+    }
+    port_ = ntohs(own.sin_port);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+        run(listener, answer);
+    }
+    (void)::close(listener);
+}
+
+ChildServer::~ChildServer() {
+    (void)::kill(pid_, SIGKILL);
+    (void)::waitpid(pid_, nullptr, 0);
+}
+
+std::string ChildServer::address() const {
+    return "127.0.0.1:" + std::to_string(port_);
+}
+
+void ChildServer::stop() const {
+    (void)::kill(pid_, SIGSTOP);
+    int status = 0;
+    (void)::waitpid(pid_, &status, WUNTRACED);
+}
+
+void ChildServer::go_on() const {
+    (void)::kill(pid_, SIGCONT);
+}
+
+}  // namespace tenon::test
