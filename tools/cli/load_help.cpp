@@ -16,6 +16,8 @@ Scenarios
   market-data   prices, best prices, books, trades, candles, 24 h tickers of the symbols
   orders        each user places a limit order far from the market and cancels it, signed
   mixed         four reads for each order
+  fanout        WebSocket subscribers: from an event's time ("E") to each of them (delivery), and
+                from the first one to each other (spread); clocks must agree
   get           GETs of what --path names (may be repeated)
 
 When each request is due is fixed before the first one leaves, from the seed. Latency counts from
@@ -36,6 +38,7 @@ Load
 
 What is asked
   --symbol S          may be repeated (the first four that trade); orders use the first
+  --stream TARGET     of fanout, as /ws/btcusdt@trade (trades of the symbols); --users subscribe
   --key K --secret S  sign orders with this key; else keys are made over the admin socket of
                       --data-dir and revoked at the end: of --account (demo), or with more than 100
                       users of accounts load-1, load-2, … which are opened and funded (--accounts N)

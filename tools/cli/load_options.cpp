@@ -16,7 +16,12 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::array<std::string_view, 4> k_scenarios{"market-data", "orders", "mixed", "get"};
+constexpr std::array<std::string_view, 5> k_scenarios{
+    "market-data",
+    "orders",
+    "mixed",
+    "get",
+    "fanout"};
 
 // Takes options out one by one, so that what is left over is unknown.
 class Taker {
@@ -140,7 +145,8 @@ void read_question(Taker& take, load::Question& question) {
 LoadOptions load_options(const Arguments& arguments, const std::string& scenario) {
     if (std::find(k_scenarios.begin(), k_scenarios.end(), scenario) == k_scenarios.end()) {
         throw UsageError{
-            "scenario: found \"" + scenario + "\", expected market-data, orders, mixed or get"};
+            "scenario: found \"" + scenario +
+            "\", expected market-data, orders, mixed, get or fanout"};
     }
     LoadOptions out;
     Taker take{arguments.options};
@@ -152,6 +158,7 @@ LoadOptions load_options(const Arguments& arguments, const std::string& scenario
     out.errors_max = take.number("errors_max", 0.01, 0, 1);
     out.paths = take.texts("path");
     out.symbols = take.texts("symbol");
+    out.stream = take.text("stream", "");
     out.account = take.text("account", "demo");
     out.accounts = take.whole("accounts", 0, 1, 10'000);
     out.key = take.text("key", "");

@@ -17,6 +17,7 @@ struct LoadOptions {
     double timeout_s = 10, ramp_from = 0, errors_max = 0.01;
     std::vector<std::string> paths;    // of the scenario `get`
     std::vector<std::string> symbols;  // empty: those that trade, four at most
+    std::string stream;                // of `fanout`; empty: trades of the symbols
     std::string account = "demo", key, secret;
     unsigned accounts = 0;  // 0: one for each hundred users
     std::filesystem::path out, html, baseline;

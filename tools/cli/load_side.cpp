@@ -10,6 +10,7 @@
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -85,6 +86,12 @@ generator_options(const LoadOptions& options, const std::string& address, std::u
 LoadSide::LoadSide(LoadOptions options, std::filesystem::path data_dir)
     : options_{std::move(options)}, data_dir_{std::move(data_dir)} {
     find_address();
+    options_.question.target = address_;
+    result_.question = options_.question;
+    if (options_.question.scenario == "fanout") {
+        result_.operations = {load::k_delivery, load::k_spread};
+        return;
+    }
     try {
         make_workload();
         generator_ = std::make_unique<load::Generator>(
@@ -94,8 +101,6 @@ LoadSide::LoadSide(LoadOptions options, std::filesystem::path data_dir)
         end();
         throw;
     }
-    options_.question.target = address_;
-    result_.question = options_.question;
     result_.operations = workload_->operations();
 }
 
@@ -281,8 +286,35 @@ void LoadSide::round(const std::string& name) {
     result_.run.add(run);
 }
 
+// Of a few symbols, unless a stream was named; in microseconds, which Tenon gives when asked.
+load::Run LoadSide::fan_out(const load::Generator::Report& report) {
+    std::string target = options_.stream;
+    if (target.empty()) {
+        for (std::string symbol : symbols()) {
+            std::transform(symbol.begin(), symbol.end(), symbol.begin(), [](unsigned char c) {
+                return static_cast<char>(std::tolower(c));
+            });
+            target += (target.empty() ? "/stream?streams=" : "/") + symbol + "@trade";
+        }
+        target += "&timeUnit=MICROSECOND";
+    }
+    const load::GeneratorOptions like = generator_options(options_, address_, 0);
+    load::FanOutOptions options{
+        like.address,
+        target,
+        like.users,
+        like.warmup_ns,
+        like.duration_ns,
+        like.timeout_ns,
+        like.window_ns};
+    return load::fan_out(options, report);
+}
+
 load::Run LoadSide::requests(const load::Generator::Report& report) {
     const load::Question& asked = options_.question;
+    if (asked.scenario == "fanout") {
+        return fan_out(report);
+    }
     if (asked.rate == 0) {
         return generator_->closed(report);
     }

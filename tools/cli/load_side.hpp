@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tools/cli/load_options.hpp"
+#include "tools/load/fan_out.hpp"
 #include "tools/load/generator.hpp"
 #include "tools/load/result.hpp"
 #include "tools/load/workload.hpp"
@@ -37,6 +38,7 @@ private:
     void end() noexcept;
     [[nodiscard]] std::vector<std::string> symbols();
     [[nodiscard]] double server_cpu_s() const;
+    [[nodiscard]] load::Run fan_out(const load::Generator::Report& report);
     [[nodiscard]] load::Run requests(const load::Generator::Report& report);
 
     LoadOptions options_;

@@ -29,13 +29,14 @@ void Run::add(const Run& other) {
     windows.insert(windows.end(), other.windows.begin(), other.windows.end());
     window_ns = other.window_ns;
     measured_ns += other.measured_ns;
+    exhausted = exhausted || other.exhausted;
     if (trouble.empty()) {
         trouble = other.trouble;
     }
 }
 
 bool saturated(const Run& run) noexcept {
-    return run.late * 100 > run.planned;
+    return run.exhausted || run.late * 100 > run.planned;
 }
 
 }  // namespace tenon::load

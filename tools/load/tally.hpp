@@ -33,7 +33,8 @@ struct Run {
     std::vector<Tally> windows;     // by the time that they were due
     std::int64_t window_ns = 1'000'000'000;
     std::int64_t measured_ns = 0;  // from the end of the warm-up to the last answer
-    std::string trouble;           // the first that went wrong with a connection
+    bool exhausted = false;  // the generator had no pause, so what it read may have waited for it
+    std::string trouble;     // the first that went wrong with a connection
 
     void add(const Run& other);
 };

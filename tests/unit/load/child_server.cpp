@@ -35,11 +35,14 @@ bool serve(int fd, const std::string& answer) {
     return true;
 }
 
-[[noreturn]] void run(int listener, const std::string& answer) {
+[[noreturn]] void run(int listener, const std::string& answer, const std::string& tick) {
     (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
     std::vector<pollfd> watched{{listener, POLLIN, 0}};
     for (;;) {
-        (void)::poll(watched.data(), watched.size(), -1);
+        const int ready = ::poll(watched.data(), watched.size(), tick.empty() ? -1 : 10);
+        for (std::size_t i = 1; i < watched.size() && ready == 0; ++i) {
+            (void)::send(watched[i].fd, tick.data(), tick.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        }
         for (std::size_t i = watched.size(); i-- > 1;) {
             if (watched[i].revents != 0 && !serve(watched[i].fd, answer)) {
                 (void)::close(watched[i].fd);
@@ -54,7 +57,7 @@ bool serve(int fd, const std::string& answer) {
 
 }  // namespace
 
-ChildServer::ChildServer(const std::string& answer) {
+ChildServer::ChildServer(const std::string& answer, const std::string& tick) {
     const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in own{};
     own.sin_family = AF_INET;
@@ -68,7 +71,7 @@ ChildServer::ChildServer(const std::string& answer) {
     port_ = ntohs(own.sin_port);
     pid_ = ::fork();
     if (pid_ == 0) {
-        run(listener, answer);
+        run(listener, answer, tick);
     }
     (void)::close(listener);
 }

@@ -10,8 +10,9 @@ namespace tenon::test {
 
 class ChildServer {
 public:
-    // What it answers to each request; "" closes the connection instead.
-    explicit ChildServer(const std::string& answer = k_answer);
+    // What it answers to each request; "" closes the connection instead. With a `tick` that is sent
+    // to everybody who was answered, a hundred times a second.
+    explicit ChildServer(const std::string& answer = k_answer, const std::string& tick = {});
     ~ChildServer();  // kills it
     ChildServer(const ChildServer&) = delete;
     ChildServer& operator=(const ChildServer&) = delete;
