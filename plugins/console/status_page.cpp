@@ -134,7 +134,7 @@ status_page(std::string_view report, std::string_view version, std::int64_t now_
     const bool ready = root.at("ready").as_bool();
     std::string page = R"html(<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><link rel="stylesheet" href="/console.css">
+<meta name="color-scheme" content="light dark"><link rel="stylesheet" href="/status.css">
 <link rel="icon" type="image/svg+xml" href="/favicon.svg">)html";
     page.append("<title>Tenon: ")
         .append(state)

@@ -50,7 +50,8 @@ class GenerateData(unittest.TestCase):
         tables = [row[0] for row in db.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
             "AND name NOT IN ('projection_offset', 'api_credentials', 'exchange_credentials', "
-            "'imports', 'import_tables', 'imported_rows', 'import_bad_rows', 'public_trades')")]
+            "'imports', 'import_tables', 'imported_rows', 'import_bad_rows', 'public_trades', "
+            "'console_users', 'console_user_accounts')")]
         counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
         self.assertTrue(all(counts), dict(zip(tables, counts)))
         # Summaries are kept by triggers and come on top.

@@ -116,15 +116,3 @@ TEST_CASE("a probe that fails degrades its component and heals again", "[monitor
     round(3, TENON_HEALTHY);
     health.stop();
 }
-
-TEST_CASE("the status page comes with a strict policy and all that it needs", "[console]") {
-    Bound bound;
-    const LoadedPlugin console{bound.gateway.host(), "console", "{}"};
-    const std::string page = get(bound.gateway, "/");
-    CHECK(status_of(page) == 200);
-    CHECK_THAT(page, Contains("Content-Security-Policy: default-src 'none'; style-src 'self'"));
-    CHECK_THAT(page, Contains("Version 0.0.0-test"));
-    CHECK_THAT(get(bound.gateway, "/console.css"), Contains("prefers-color-scheme:dark"));
-    CHECK_THAT(get(bound.gateway, "/favicon.svg"), Contains("image/svg+xml"));
-    CHECK(status_of(get(bound.gateway, "/favicon.ico")) == 204);
-}

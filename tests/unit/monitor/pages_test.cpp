@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/console/status_page.hpp"
 #include "plugins/monitor/health/readiness.hpp"
 
 #include <catch2/catch.hpp>
@@ -34,17 +33,4 @@ TEST_CASE("readiness names what is missing", "[monitor][health]") {
     CHECK_THAT(down.body, Contains(R"(plugin binance is failed: no \"key\")"));
     CHECK_THAT(down.body, Contains("engine/journal is critical: disk <full>"));
     CHECK_THAT(down.body, !Contains("listener"));
-}
-
-TEST_CASE("the status page shows states and lets no text become markup", "[console]") {
-    const std::string page = console::status_page(k_down, "1.0<", 61'000);
-    CHECK_THAT(page, Contains("Version 1.0&lt;"));
-    CHECK_THAT(page, Contains(R"(<span class="badge bad">critical</span> and not ready.)"));
-    CHECK_THAT(page, Contains("disk &lt;full&gt;"));
-    CHECK_THAT(page, Contains("no &quot;key&quot;"));
-    CHECK_THAT(page, Contains("<td>60 s</td>"));
-    CHECK_THAT(page, !Contains("<script"));
-    CHECK_THAT(page, !Contains("style="));
-    CHECK_THAT(console::status_page(k_up, "1", 0), Contains("and ready."));
-    CHECK_THROWS(console::status_page("{}", "1", 0));
 }

@@ -1,0 +1,3 @@
+-- tenon: destructive=true
+DROP TABLE console_user_accounts;
+DROP TABLE console_users;
