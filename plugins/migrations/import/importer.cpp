@@ -368,6 +368,7 @@ void Importer::import_table(std::size_t table) {
             at("batch_read");
             write(table, items, state);
             at("batch_written");
+            renew_statistics();
         } catch (const Moved&) {
             state = read_state();
         } catch (const StorageError& e) {
@@ -376,6 +377,14 @@ void Importer::import_table(std::size_t table) {
             }
             state = read_state();  // the journal knows whether the batch is there
         }
+    }
+}
+
+// After 1, 2, 4, 8, … batches, so that all of it costs what the last one does.
+void Importer::renew_statistics() {
+    if (++batches_ == statistics_due_) {
+        statistics_due_ *= 2;
+        target_.write(deadline(), [&](Session& session) { journal_.renew_statistics(session); });
     }
 }
 

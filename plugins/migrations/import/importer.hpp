@@ -112,6 +112,7 @@ private:
     void check_item(const TableMap& map, Item& item, std::unordered_set<std::size_t>& unique);
     void open();
     void import_table(std::size_t table);
+    void renew_statistics();
     // Writes a batch, or parts of it where the database refuses a row.
     void write(std::size_t table, Items items, TableState& state);
     void write_once(std::size_t table, Items items, TableState& state);
@@ -133,6 +134,8 @@ private:
     ImportOptions options_;
     bool is_postgres_;
     Journal journal_;
+    std::int64_t batches_ = 0;  // written by this run
+    std::int64_t statistics_due_ = 1;
     Lookups lookups_;
     std::map<std::string, std::unordered_set<std::size_t>> accepted_;  // hashes of keys, by table
     mutable std::mutex mutex_;

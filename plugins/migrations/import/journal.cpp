@@ -39,6 +39,12 @@ void Journal::lock(Session& session) const {
     }
 }
 
+void Journal::renew_statistics(Session& session) const {
+    if (is_postgres_) {
+        session.execute("ANALYZE imported_rows");
+    }
+}
+
 std::int64_t Journal::find(Session& session, const std::string& name) {
     std::int64_t id = 0;
     Statement row = session.prepare("SELECT id FROM imports WHERE name = ?");

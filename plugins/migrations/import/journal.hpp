@@ -33,6 +33,10 @@ public:
     // in a transaction.
     void lock(Session& session) const;
 
+    // PostgreSQL plans over a table that was empty when it was last looked at, and keeps the plan:
+    // with a million rows each look-up would still read all of them.
+    void renew_statistics(Session& session) const;
+
     // The import's number. Begins a pass over the source when there is none under way, or when the
     // mapping is another one than that of the pass; else the pass goes on.
     [[nodiscard]] std::int64_t

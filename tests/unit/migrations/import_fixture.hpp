@@ -206,7 +206,11 @@ private:
         "ft_is_open BOOLEAN NOT NULL, order_id VARCHAR(255) NOT NULL, status VARCHAR(255), "
         "order_type VARCHAR(50), side VARCHAR(25), price FLOAT, average FLOAT, amount FLOAT, "
         "filled FLOAT, remaining FLOAT, cost FLOAT, order_date DATETIME, order_filled_date "
-        "DATETIME, order_update_date DATETIME)";
+        "DATETIME, order_update_date DATETIME);"
+        "CREATE INDEX ix_trades_is_open ON trades (is_open);"
+        "CREATE INDEX ix_orders_ft_is_open ON orders (ft_is_open);"
+        "CREATE INDEX ix_orders_order_id ON orders (order_id);"
+        "CREATE INDEX ix_orders_ft_trade_id ON orders (ft_trade_id)";
 
     std::int64_t pick(std::int64_t below) {
         return static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(below));
