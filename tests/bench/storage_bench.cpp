@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -35,16 +36,27 @@ constexpr auto k_schema =
 struct Outcome {
     double per_second = 0;
     double p50_us = 0, p99_us = 0, max_us = 0;
+    double cpu_us = 0;  // of all threads, a transaction: what a busy machine does not change much
     std::uint64_t errors = 0;
 };
 
 // One client: a transaction a call; false when it failed.
 using Client = std::function<bool(std::int64_t)>;
 
+double used_us() {
+    rusage used{};
+    ::getrusage(RUSAGE_SELF, &used);
+    const auto us = [](const timeval& t) {
+        return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_usec);
+    };
+    return us(used.ru_utime) + us(used.ru_stime);
+}
+
 Outcome measure(unsigned clients, const std::function<Client()>& make) {
     std::atomic<std::uint64_t> errors{0};
     std::vector<std::vector<float>> times(clients);
     std::vector<std::thread> threads;
+    const double cpu_began_us = used_us();
     const auto began = Clock::now();
     for (unsigned c = 0; c < clients; ++c) {
         threads.emplace_back([&, c] {
@@ -65,6 +77,7 @@ Outcome measure(unsigned clients, const std::function<Client()>& make) {
         thread.join();
     }
     const std::chrono::duration<double> took = Clock::now() - began;
+    const double cpu_us = used_us() - cpu_began_us;
     std::vector<float> all;
     for (const auto& some : times) {
         all.insert(all.end(), some.begin(), some.end());
@@ -73,6 +86,7 @@ Outcome measure(unsigned clients, const std::function<Client()>& make) {
     Outcome outcome;
     outcome.errors = errors;
     if (!all.empty()) {
+        outcome.cpu_us = cpu_us / static_cast<double>(all.size());
         outcome.per_second = static_cast<double>(all.size()) / took.count();
         outcome.p50_us = static_cast<double>(all[all.size() / 2]);
         outcome.p99_us = static_cast<double>(all[all.size() * 99 / 100]);
@@ -147,7 +161,7 @@ Client own_connection(const std::string& file) {
 void print(const char* what, unsigned clients, int round, const Outcome& o) {
     std::printf(
         "%-16s %4u clients  round %d  %9.0f tx/s  p50 %8.0f us  p99 %9.0f us  max %9.0f us  "
-        "errors %llu\n",
+        "cpu %5.1f us  errors %llu\n",
         what,
         clients,
         round,
@@ -155,6 +169,7 @@ void print(const char* what, unsigned clients, int round, const Outcome& o) {
         o.p50_us,
         o.p99_us,
         o.max_us,
+        o.cpu_us,
         static_cast<unsigned long long>(o.errors)
     );
     std::fflush(stdout);

@@ -85,41 +85,34 @@ void Writer::enqueue_and_wait(Request& request) {
             work_.notify_one();
         }
     }
-    std::unique_lock lock{request.mutex};
-    const auto finished = [&] { return request.finished; };
+    std::int64_t left_ns = INT64_MAX;
     if (request.work.deadline_ns != INT64_MAX) {
-        const std::chrono::nanoseconds left{
-            std::max<std::int64_t>(request.work.deadline_ns - request.queued_ns, 0)};
-        if (request.wake.wait_for(lock, left, finished)) {
+        left_ns = std::max<std::int64_t>(request.work.deadline_ns - request.queued_ns, 0);
+    }
+    if (request.finished.wait(left_ns)) {
+        return;
+    }
+    {
+        const std::lock_guard lock{mutex_};
+        const auto at = std::find(queue_.begin(), queue_.end(), &request);
+        if (at != queue_.end()) {  // nobody has begun it
+            queue_.erase(at);
+            ++figures_.timeouts;
+            request.status = fail(
+                request.work.err,
+                TENON_TIMEOUT,
+                "the write did not begin before its deadline",
+                flags_of(Failure::timeout)
+            );
             return;
         }
-        lock.unlock();
-        {
-            const std::lock_guard queue_lock{mutex_};
-            const auto at = std::find(queue_.begin(), queue_.end(), &request);
-            if (at != queue_.end()) {  // nobody has begun it
-                queue_.erase(at);
-                ++figures_.timeouts;
-                request.status = fail(
-                    request.work.err,
-                    TENON_TIMEOUT,
-                    "the write did not begin before its deadline",
-                    flags_of(Failure::timeout)
-                );
-                return;
-            }
-        }
-        lock.lock();
     }
-    request.wake.wait(lock, finished);
+    (void)request.finished.wait(INT64_MAX);
 }
 
 void Writer::finish(Request& request, tenon_status status) noexcept {
-    // The request lives on the caller's stack: not to be touched after the unlock.
-    const std::lock_guard lock{request.mutex};
     request.status = status;
-    request.finished = true;
-    request.wake.notify_one();
+    request.finished.set();  // the caller takes it away
 }
 
 void Writer::loop() noexcept {
