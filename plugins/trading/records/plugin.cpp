@@ -4,6 +4,7 @@
 #include "plugins/trading/records/api.hpp"
 #include "plugins/trading/records/digest.hpp"
 #include "plugins/trading/records/failure.hpp"
+#include "plugins/trading/records/kept_answers.hpp"
 #include "plugins/trading/records/replays.hpp"
 
 #include <tenon/abi/auth.h>
@@ -33,13 +34,15 @@ struct Limits {
           requests_max{s.get<std::uint32_t>("requests_max")},
           receive_window_ms{s.get<std::int64_t>("receive_window_ms")},
           body_max_bytes{s.get<std::size_t>("body_max_bytes")},
-          replays_max{s.get<std::size_t>("replays_max")} {}
+          replays_max{s.get<std::size_t>("replays_max")},
+          cache_ms{s.get("cache_ms", std::int64_t{0})} {}
 
     std::int64_t request_timeout_ms;
     std::uint32_t concurrency;
     std::uint32_t requests_max;
     std::int64_t receive_window_ms;
     std::size_t body_max_bytes, replays_max;
+    std::int64_t cache_ms;
 };
 
 [[nodiscard]] std::string_view header(const tenon_http_request& request, std::string_view name) {
@@ -65,6 +68,7 @@ public:
         auth_ = host().require<tenon_auth_1>("tenon.auth/1");
         storage_ = Storage{host().require<tenon_storage_1>("tenon.storage/1")};
         secrets_ = host().service<tenon_secret_1>("tenon.secret/1");
+        kept_ = KeptAnswers{Cache{host()}};
         const Metrics metrics{host()};
         requests_ = metrics.counter("tenon_records_requests_total", "Requests of the native API");
         failures_ = metrics.counter("tenon_records_failures_total", "Requests that failed inside");
@@ -331,12 +335,17 @@ private:
     void serve(const Job& job) {
         Answer answer{500, R"({"error":{"code":"internal","message":"","pointer":""}})"};
         (void)guard(nullptr, [&] {
-            if (clock_->now_ns(clock_.self) >= job.begin_ns + job.options.timeout_ns) {
+            const std::int64_t wait_ns =
+                job.begin_ns + job.options.timeout_ns - clock_->now_ns(clock_.self);
+            if (wait_ns <= 0) {
                 const ApiFailure late{503, "timeout", "the request waited too long: try again"};
                 answer = {late.http_status(), late.body()};
             } else {
-                answer =
-                    Api{storage_, job.options}.answer(*job.endpoint, *job.request, job.begin_ns);
+                const std::int64_t ttl_ns = limits_->cache_ms * k_ns_per_ms;
+                answer = kept_.answer({*job.endpoint, *job.request, ttl_ns, wait_ns}, [&] {
+                    const Api api{storage_, job.options};
+                    return api.answer(*job.endpoint, *job.request, job.begin_ns);
+                });
             }
         });
         duration_.observe(std::chrono::nanoseconds{clock_->now_ns(clock_.self) - job.begin_ns});
@@ -350,13 +359,26 @@ private:
         }
         try {
             post(exec_, 0, [this, handle, answer = std::move(answer)] {
-                (void)routes_->respond(handle, {answer.status, "application/json", answer.body});
+                respond(handle, answer);
                 leave();
             });
         } catch (const Error& e) {
             host().log().warn("request not answered", {{"reason", e.what()}});
             leave();
         }
+    }
+
+    void respond(std::uint64_t handle, const Answer& answer) {
+        const HttpAnswer plain{answer.status, "application/json", answer.body};
+        if (answer.age_ms < 0) {
+            (void)routes_->respond(handle, plain);
+            return;
+        }
+        const std::string age = std::to_string(answer.age_ms);
+        (void)routes_->respond(
+            handle,
+            {plain.status, plain.content_type, plain.body, {{str("x-tenon-age-ms"), str(age)}}}
+        );
     }
 
     void enter() {
@@ -375,6 +397,7 @@ private:
     Service<tenon_auth_1> auth_;
     Storage storage_;
     Secrets secrets_;
+    KeptAnswers kept_;
     AdminCommands commands_;
     Counter requests_, failures_, refused_;
     Histogram duration_;

@@ -53,6 +53,7 @@ struct Request {
 struct Answer {
     std::uint32_t status = 200;
     std::string body;
+    std::int64_t age_ms = -1;  // of one that may have been kept; else below 0
 };
 
 }  // namespace tenon::records

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "plugins/trading/records/api.hpp"
+#include "plugins/trading/records/kept_answers.hpp"
 #include "sdk/sealing/secret_box.hpp"
 #include "tests/unit/migrations/shipped_schema.hpp"
 
@@ -61,7 +62,9 @@ public:
                                           : endpoint.path == r.path;
                 if (fits && endpoint.method == r.method) {
                     r.tail = with_id ? r.path.substr(id) : "";
-                    return api().answer(endpoint, r, backend.host.reactor().now_ns());
+                    return kept.answer({endpoint, r, ttl_ns, k_patience_ns}, [&] {
+                        return api().answer(endpoint, r, backend.host.reactor().now_ns());
+                    });
                 }
             }
         }
@@ -113,6 +116,8 @@ public:
     std::optional<sealing::SecretBox> box{std::in_place, folder.path(), true};
     records::Secrets secrets{&*box, &sealing::SecretBox::table()};
     bool may_read = true, may_trade = true;
+    records::KeptAnswers kept;  // without a cache, unless a test gives one
+    std::int64_t ttl_ns = 0;
     std::int64_t now_ns = k_now_ns;
 };
 
