@@ -2,6 +2,9 @@
 // Row M3: rules from a file fire in a running server, are told in its log, health and API, and end.
 import { afterEach, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,9 +36,10 @@ class Rules {
   stop() { rmSync(this.folder, { recursive: true, force: true }); }
 }
 
-async function serve(rules) {
+async function serve(rules, set = [], env = {}) {
   const server = new Server({
-    set: [`/plugins/alerts/config/rules_file=${JSON.stringify(rules.file)}`, '/plugins/alerts/config/interval_s=1'],
+    set: [`/plugins/alerts/config/rules_file=${JSON.stringify(rules.file)}`, '/plugins/alerts/config/interval_s=1', ...set],
+    env,
   });
   open.push(server);
   return server.start();
@@ -100,4 +104,100 @@ test('the rules that ship are read, and written for Prometheus [M3]', async () =
   const { rules } = server.tenon('alerts', 'prometheus');
   assert.match(rules, /alert: TenonCpuHigh/);
   assert.ok(Array.isArray(await alerts(server)));
+});
+
+// Takes webhooks; refuses the first `failures` of them.
+class Receiver {
+  got = [];
+
+  async start(failures = 0) {
+    this.http = createServer(async (request, response) => {
+      let body = '';
+      for await (const chunk of request) body += chunk;
+      this.got.push({ headers: request.headers, body, notice: JSON.parse(body) });
+      response.writeHead(this.got.length > failures ? 204 : 503).end();
+    });
+    this.http.listen(0, '127.0.0.1');
+    await once(this.http, 'listening');
+    open.push(this);
+    return this;
+  }
+
+  get url() { return `http://127.0.0.1:${this.http.address().port}/alerts`; }
+
+  stop() {
+    this.http.closeAllConnections();
+    this.http.close();
+  }
+}
+
+const hook = '/plugins/alerts/config/webhooks=[{"name":"ops","url":"env:HOOK_URL","secret":"env:HOOK_SECRET"}]';
+const quick = ['group_wait_s', 'group_interval_s'].map((name) => `/plugins/alerts/config/${name}=0`);
+
+test('an alert reaches a webhook, signed, again after a failure, and its end too [M3]', async () => {
+  const receiver = await new Receiver().start(1);
+  const rules = makeRules().threads('critical', 0);
+  const server = await serve(rules, [hook, ...quick], { HOOK_URL: receiver.url, HOOK_SECRET: 'sesame' });
+  await eventually('the notice arrives', () => receiver.got.length >= 2);
+  const [refused, taken] = receiver.got;
+  assert.equal(refused.headers['x-tenon-id'], taken.headers['x-tenon-id']);
+  assert.equal(taken.notice.rule, 'ManyThreads');
+  assert.equal(taken.notice.status, 'firing');
+  assert.equal(taken.notice.runbook, 'etc/runbooks.md#many-threads');
+  const mac = createHmac('sha256', 'sesame').update(`${taken.headers['x-tenon-timestamp']}.${taken.body}`).digest('hex');
+  assert.equal(taken.headers['x-tenon-signature'], `v1=${mac}`);
+
+  rules.threads('critical', 1_000_000);
+  server.tenon('alerts', 'reload');
+  const ended = await eventually('its end arrives', () => receiver.got.find((one) => one.notice.status === 'resolved'));
+  assert.equal(ended.notice.resolved.length, 1);
+  assert.deepEqual(server.tenon('alerts', 'test'), { targets: ['ops'] });
+  await eventually('the test arrives', () => receiver.got.find((one) => one.notice.rule === 'Test'));
+  assert.ok(!server.log.includes('sesame') && !server.log.includes(receiver.url), 'no secret in the log');
+});
+
+test('a silenced alert is listed and not sent, and the silence is on the record [M3]', async () => {
+  const receiver = await new Receiver().start();
+  const rules = makeRules().threads('critical', 1_000_000);
+  const server = await serve(rules, [hook, ...quick], { HOOK_URL: receiver.url, HOOK_SECRET: 'sesame' });
+  const { id } = server.tenon('alerts', 'silence', '--match', 'alert=Many*', '--match', 'severity=critical', '--for', '2h',
+    '--by', 'anna', '--comment', '<b>planned</b>');
+  rules.threads('critical', 0);
+  server.tenon('alerts', 'reload');
+  const [alert] = await eventually('the alert fires', async () => {
+    const now = await alerts(server);
+    return now[0]?.state === 'firing' ? now : undefined;
+  });
+  assert.equal(alert.silenced, true);
+  assert.equal(server.tenon('alerts', 'silences').silences[0].by, 'anna');
+  assert.throws(() => server.tenon('alerts', 'silence', '--match', 'alert=X', '--for', 'ever'), /such as 90s/);
+  assert.throws(() => server.tenon('alerts', 'unsilence', '--id', '99'), /no silence 99/);
+  assert.equal(receiver.got.length, 0);
+  server.tenon('alerts', 'unsilence', '--id', String(id));
+  await eventually('it is told now', () => receiver.got.length > 0);
+  const audit = JSON.stringify(server.tenon('audit', 'list'));
+  assert.match(audit, /"alert\.silence"/);
+  assert.match(audit, /"alert\.unsilence"/);
+});
+
+test('what fired is in the history, over a restart too [M3]', async () => {
+  const rules = makeRules().threads('critical', 0);
+  const server = await serve(rules);
+  const history = async () => (await (await fetch(`${server.http}/api/alerts/history`)).json());
+  await eventually('it is written', async () => {
+    const now = await history();
+    return now.alerts.length === 1 && now.unwritten === 0;
+  });
+  const [fired] = (await history()).alerts;
+  assert.equal(fired.rule, 'ManyThreads');
+  assert.equal(fired.ended_ms, 0);
+  await server.kill();
+  rules.threads('critical', 1_000_000);
+  await server.start();
+  const [ended] = await eventually('it is read again', async () => {
+    const now = (await history()).alerts;
+    return now.length === 1 ? now : undefined;
+  });
+  assert.equal(ended.fired_ms, fired.fired_ms);
+  assert.ok(ended.ended_ms >= fired.fired_ms, 'what was open when the server died has ended');
 });

@@ -22,20 +22,15 @@ rate(const std::deque<Sample>& samples, std::int64_t end_ms, double window_s) {
     const auto first = std::find_if(samples.begin(), samples.end(), [&](const Sample& sample) {
         return sample.at_ms >= end_ms - window_ms;
     });
-    const auto count = std::distance(first, samples.end());
-    if (count < 2) {
+    if (std::distance(first, samples.end()) < 2) {
         return std::nullopt;
     }
-    double growth = samples.back().value - first->value;
-    for (auto i = first + 1; i != samples.end(); ++i) {
-        if (i->value < (i - 1)->value) {
-            growth += (i - 1)->value;
-        }
-    }
+    const Sample& last = samples.back();
+    const double growth = last.value - first->value + (last.before - first->before);
     const double sampled_s = static_cast<double>(samples.back().at_ms - first->at_ms) / 1000;
     double to_start_s = static_cast<double>(first->at_ms - (end_ms - window_ms)) / 1000;
     const double to_end_s = static_cast<double>(end_ms - samples.back().at_ms) / 1000;
-    const double between_s = sampled_s / static_cast<double>(count - 1);
+    const double between_s = sampled_s / static_cast<double>(last.index - first->index);
     if (growth > 0 && first->value >= 0) {
         // A counter was not below 0 before.
         to_start_s = std::min(to_start_s, sampled_s * (first->value / growth));

@@ -2,6 +2,7 @@
 // tenon.monitor.alerts: judges the rules every interval and tells what fires, in the log, in the
 // health of the component "alerts", at GET /api/alerts, by `tenon alerts list`, webhooks and mail.
 #include "plugins/monitor/alerts/delivery.hpp"
+#include "plugins/monitor/alerts/history.hpp"
 #include "plugins/monitor/alerts/watch.hpp"
 #include "sdk/machine/page.hpp"
 
@@ -10,6 +11,7 @@
 #include <tenon/http.hpp>
 #include <tenon/metrics.hpp>
 
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <filesystem>
@@ -24,6 +26,9 @@ namespace tenon::alerts {
 namespace {
 
 constexpr std::int64_t k_ms = 1'000'000;
+constexpr std::int64_t k_save_ns = 5'000'000'000;
+constexpr std::int64_t k_clean_every_ms = 3'600'000;
+constexpr std::size_t k_history_told = 100;
 
 class AlertsPlugin final : public Plugin {
 public:
@@ -35,9 +40,12 @@ public:
         const auto interval = settings.get<std::chrono::seconds>("interval_s");
         RuleFile rules = read_rules(file);
         DeliverySettings delivery{settings};
+        const auto history_days = settings.get<std::int64_t>("history_days");
         if (!dry_run) {
             watch_.set_grouping(delivery.grouping);
+            history_.set_server(delivery.server);
             delivery_settings_ = std::move(delivery);
+            history_days_ = history_days;
             rules_file_ = std::move(file);
             interval_ = interval;
             watch_.set_rules(std::move(rules));
@@ -53,6 +61,7 @@ public:
         // Wall time, but without its steps: what happened after is later.
         const std::int64_t real_ns = clock_->now_real_ns(clock_.self);
         real_offset_ns_ = real_ns - clock_->now_ns(clock_.self);
+        started_ms_ = now_ms();
         make_metrics();
         open_silences();
         open_delivery();
@@ -63,6 +72,14 @@ public:
                 const std::string body = watch_.json(silences_);
                 (void)routes_->respond(request.handle, {200, "application/json", body});
             });
+            routes_->mount("GET", "/api/alerts/history", [this](const tenon_http_request& request) {
+                const std::string body = history_.json(limit_of(view(request.query)));
+                (void)routes_->respond(request.handle, {200, "application/json", body});
+            });
+        }
+        if (const auto storage = host().find<tenon_storage_1>("tenon.storage/1")) {
+            storage_ = Storage{storage};
+            history_job_ = every(host(), "alerts-history", interval_, [this] { keep_history(); });
         }
         JobOptions options;
         options.jitter = 0;
@@ -75,12 +92,47 @@ public:
         commands_.clear();
         routes_.reset();
         job_.stop();
+        history_job_.stop();
+        (void)guard(nullptr, [this] {
+            if (is_loaded_) {
+                history_.save(storage_, clock_->now_ns(clock_.self) + k_save_ns);
+            }
+        });
+        storage_ = {};
+        is_loaded_ = false;
         (void)guard(nullptr, [this] { call_on_reactor(exec_, 0, [this] { delivery_.reset(); }); });
     }
 
 private:
     [[nodiscard]] std::int64_t now_ms() const {
         return (clock_->now_ns(clock_.self) + real_offset_ns_) / k_ms;
+    }
+
+    // "limit=N" of a query; what is no number gives the usual.
+    [[nodiscard]] static std::size_t limit_of(std::string_view query) {
+        constexpr std::string_view k_key = "limit=";
+        std::size_t limit = k_history_told;
+        if (query.starts_with(k_key)) {
+            query.remove_prefix(k_key.size());
+            (void)std::from_chars(query.data(), query.data() + query.size(), limit);
+        }
+        return limit;
+    }
+
+    void keep_history() {
+        const std::int64_t deadline_ns = clock_->now_ns(clock_.self) + k_save_ns;
+        if (!is_loaded_) {
+            history_.load(storage_, started_ms_, deadline_ns);
+            is_loaded_ = true;
+        }
+        history_.save(storage_, deadline_ns);
+        const std::int64_t before_ms = now_ms() - history_days_ * 86'400'000;
+        if (now_ms() >= clean_at_ms_) {
+            // A full step: there is more, at the next turn.
+            const bool is_more =
+                History::clean(storage_, before_ms, deadline_ns) == History::k_clean_step;
+            clean_at_ms_ = is_more ? 0 : now_ms() + k_clean_every_ms;
+        }
     }
 
     // A file that cannot be read hides nothing: better too much noise than too little.
@@ -159,6 +211,13 @@ private:
             "alerts.list",
             "{}: alerts that are pending or fire",
             [this](const Settings&) { return watch_.json(silences_); }
+        );
+        commands_.add(
+            "alerts.history",
+            "{\"limit\":\"100\"}: alerts that fired, the newest first",
+            [this](const Settings& args) {
+                return history_.json(limit_of("limit=" + args.get<std::string>("limit", "")));
+            }
         );
         commands_.add(
             "alerts.reload",
@@ -310,6 +369,7 @@ private:
 
     void tell(const AlertEvent& event) {
         const Alert& alert = event.alert;
+        history_.add(event, watch_.summary_of(alert.rule), now_ms());
         std::string labels;
         for (const auto& [label, value] : alert.labels) {
             labels.append(labels.empty() ? "" : ",").append(label).append("=").append(value);
@@ -331,11 +391,17 @@ private:
     std::string rules_file_;
     std::chrono::seconds interval_{15};
     std::string data_dir_;
-    std::int64_t real_offset_ns_ = 0;
+    std::int64_t real_offset_ns_ = 0, started_ms_ = 0;
     Watch watch_;
     Silences silences_;
     std::optional<DeliverySettings> delivery_settings_;
     std::unique_ptr<Delivery> delivery_;  // reactor 0's
+    History history_;
+    Storage storage_;  // may be none
+    std::atomic<std::int64_t> history_days_{0};
+    // The job's; stop looks at it afterwards.
+    bool is_loaded_ = false;
+    std::int64_t clean_at_ms_ = 0;
     Service<tenon_clock_1> clock_;
     Service<tenon_metrics_1> metrics_;
     Service<tenon_health_1> health_;
@@ -344,7 +410,7 @@ private:
     Counter fired_[2];
     std::unique_ptr<HttpRoutes> routes_;
     AdminCommands commands_;
-    BackgroundJob job_;
+    BackgroundJob job_, history_job_;
 };
 
 }  // namespace

@@ -177,7 +177,7 @@ std::string RuleFile::prometheus() const {
             line("          ", "severity", std::string{to_text(severity)});
             out.append("        annotations:\n");
             line("          ", "summary", yaml(rule.summary));
-            line("          ", "runbook", yaml(rule.runbook));
+            line("          ", "runbook", yaml(std::string{k_runbooks} + rule.runbook));
         }
     }
     return out;

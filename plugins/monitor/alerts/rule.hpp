@@ -23,8 +23,10 @@
 
 namespace tenon::alerts {
 
-// Longest window of a rate.
-inline constexpr std::int64_t k_over_max_s = 21'600;
+// Longest window of a rate: three days.
+inline constexpr std::int64_t k_over_max_s = 259'200;
+// Where a rule's page of runbook is.
+inline constexpr std::string_view k_runbooks = "etc/runbooks.md#";
 
 // Throws Error (TENON_INVALID) for a member that is not known.
 void refuse_unknown(const Settings& json, const std::vector<std::string>& known);

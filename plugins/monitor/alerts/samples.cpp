@@ -126,22 +126,47 @@ void Samples::add(std::string_view page, std::int64_t at_ms) {
                 continue;
             }
             ++count_;
-            series = all.emplace(line->labels, Series{to_labels(line->labels), {}}).first;
+            series = all.emplace(line->labels, Series{to_labels(line->labels), {}, 0}).first;
         }
-        series->second.samples.push_back({at_ms, *value});
+        push(series->second, at_ms, *value);
     }
     for (auto& [name, family] : families_) {
         for (auto i = family.series.begin(); i != family.series.end();) {
-            auto& samples = i->second.samples;
-            if (samples.back().at_ms != at_ms) {
+            if (i->second.samples.back().at_ms != at_ms) {
                 i = family.series.erase(i);
                 --count_;
                 continue;
             }
-            while (samples.front().at_ms < at_ms - family.span_ms) {
-                samples.pop_front();
-            }
+            drop_old(i->second, at_ms, family.span_ms);
             ++i;
+        }
+    }
+}
+
+void Samples::push(Series& series, std::int64_t at_ms, double value) {
+    Sample sample{at_ms, value};
+    if (!series.samples.empty()) {
+        const Sample& last = series.samples.back();
+        sample.before = last.before + (value < last.value ? last.value : 0);
+        sample.index = last.index + 1;
+    }
+    series.samples.push_back(sample);
+}
+
+void Samples::drop_old(Series& series, std::int64_t now_ms, std::int64_t span_ms) {
+    auto& samples = series.samples;
+    while (samples.front().at_ms < now_ms - span_ms) {
+        samples.pop_front();
+        series.coarse -= series.coarse == 0 ? 0 : 1;
+    }
+    while (series.coarse < samples.size() && samples[series.coarse].at_ms < now_ms - k_fine_ms) {
+        const bool is_close =
+            series.coarse > 0 &&
+            samples[series.coarse].at_ms - samples[series.coarse - 1].at_ms < span_ms / k_coarse;
+        if (is_close) {
+            samples.erase(samples.begin() + static_cast<std::ptrdiff_t>(series.coarse));
+        } else {
+            ++series.coarse;
         }
     }
 }

@@ -48,7 +48,7 @@ void append(std::string& out, const Alert& alert, const Rule& rule, bool is_sile
     out.push_back(',');
     member(out, "summary", rule.summary);
     out.push_back(',');
-    member(out, "runbook", rule.runbook);
+    member(out, "runbook", std::string{k_runbooks} + rule.runbook);
     out.push_back('}');
 }
 
@@ -87,7 +87,7 @@ std::vector<Notice> Watch::notices(const Silences& silences) {
     for (Notice& notice : out) {
         const auto rule = rule_of(notice.rule);  // none: it was taken out meanwhile
         notice.summary = rule == rules_.end() ? notice.rule : rule->summary;
-        notice.runbook = rule == rules_.end() ? "" : rule->runbook;
+        notice.runbook = rule == rules_.end() ? "" : std::string{k_runbooks} + rule->runbook;
     }
     return out;
 }
@@ -95,6 +95,12 @@ std::vector<Notice> Watch::notices(const Silences& silences) {
 void Watch::set_grouping(const GroupingOptions& options) {
     const std::lock_guard lock{mutex_};
     grouping_.set_options(options);
+}
+
+std::string Watch::summary_of(std::string_view name) const {
+    const std::lock_guard lock{mutex_};
+    const auto rule = rule_of(name);
+    return rule == rules_.end() ? std::string{name} : rule->summary;
 }
 
 std::vector<Rule>::const_iterator Watch::rule_of(std::string_view name) const {

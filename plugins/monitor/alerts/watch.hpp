@@ -26,6 +26,8 @@ public:
 
     // Whom to tell what after the last step, without their ids and server.
     std::vector<Notice> notices(const Silences& silences);
+    // Of a rule; its name when it is no more.
+    [[nodiscard]] std::string summary_of(std::string_view rule) const;
     void set_grouping(const GroupingOptions& options);
 
     // {"at_ms":T,"alerts":[{"rule","severity","state","labels","value","since_ms","fired_ms","ending",

@@ -150,7 +150,8 @@ void write_test(
                 for (const auto& [label, value] : labels) {
                     out << ", " << label << ": '" << value << "'";
                 }
-                out << "}\n            exp_annotations: {summary: s, runbook: r}\n";
+                out << "}\n            exp_annotations: {summary: s, runbook: "
+                       "\"etc/runbooks.md#r\"}\n";
             }
         }
     }

@@ -254,3 +254,27 @@ TEST_CASE("a wrong rule is refused with its place", "[monitor][alerts][M3]") {
         Contains("two rules")
     );
 }
+
+TEST_CASE("a rate over days keeps few values and forgets no restart", "[monitor][alerts][M3]") {
+    const Expression watched = expression(R"({"rate":"tenon_c_total","over_s":259200})");
+    Time time{watched};
+    constexpr int k_steps = 3 * 86'400 / 15;
+    double value = 0, grown = 0;
+    for (int i = 0; i <= k_steps; ++i) {
+        if (i % 1'000 == 999) {
+            value = 0;  // it was started anew
+        }
+        const double more = i == 0 ? 0 : i % 7;
+        value += more;
+        grown += more;
+        time.page("tenon_c_total " + std::to_string(value) + "\n");
+    }
+    const auto* const series = time.samples().of("tenon_c_total").at(0);
+    CHECK(series->samples.size() < 800);
+    CHECK(series->samples.size() > 700);
+    // What was counted between the last page and a restart nobody has seen, there or here.
+    CHECK(only_value(watched, time) == Approx(grown / 259'200).epsilon(0.01));
+    // Growth of the newest hour is still exact.
+    const Expression hour = expression(R"({"rate":"tenon_c_total","over_s":3600})");
+    CHECK(only_value(hour, time) == Approx(3.0 / 15).epsilon(0.02));
+}
