@@ -53,6 +53,7 @@ Exit codes
   0 done   1 the command was refused or failed, or a check found something wrong   2 wrong usage
   3 the deployment is wrong
   4 no server answers and none could be started
+  5, 6 of load: the generator could not keep up; worse than what it was compared with
 )";
 }
 

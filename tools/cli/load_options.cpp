@@ -152,6 +152,9 @@ LoadOptions load_options(const Arguments& arguments, const std::string& scenario
     Taker take{arguments.options};
     out.question.scenario = scenario;
     read_question(take, out.question);
+    if (scenario == "fanout") {  // what is sent is the server's choice
+        out.question.arrivals = "events";
+    }
     out.rounds = take.whole("rounds", 1, 1, 1000);
     out.timeout_s = take.number("timeout", 10, 0.01, 600);
     out.ramp_from = take.number("ramp_from", 0, 0, 1e7);

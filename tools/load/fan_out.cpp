@@ -213,7 +213,11 @@ private:
                 case Event::pong:
                     break;
                 case Event::close:
-                    lose(one, "closed with code " + std::to_string(item.code));
+                    lose(
+                        one,
+                        "closed with code " + std::to_string(item.code) +
+                            (item.payload.empty() ? "" : ": " + std::string{item.payload})
+                    );
                     return;
                 case Event::failed:
                     lose(one, std::string{item.payload});

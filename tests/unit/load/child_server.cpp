@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <array>
 #include <csignal>
+#include <ctime>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdexcept>
@@ -19,7 +20,7 @@ namespace tenon::test {
 namespace {
 
 // Every read is taken for the requests that end in it.
-bool serve(int fd, const std::string& answer) {
+bool serve(int fd, const std::string& answer, std::uint64_t work) {
     std::array<char, 16'384> buffer{};
     const ssize_t n = ::read(fd, buffer.data(), buffer.size());
     if (n <= 0 || answer.empty()) {
@@ -28,6 +29,10 @@ bool serve(int fd, const std::string& answer) {
     const std::string_view text{buffer.data(), static_cast<std::size_t>(n)};
     for (auto at = text.find("\r\n\r\n"); at != std::string_view::npos;
          at = text.find("\r\n\r\n", at + 4)) {
+        volatile std::uint64_t steps = 0;
+        while (steps < work) {
+            steps = steps + 1;
+        }
         if (::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL) < 0) {
             return false;
         }
@@ -35,7 +40,8 @@ bool serve(int fd, const std::string& answer) {
     return true;
 }
 
-[[noreturn]] void run(int listener, const std::string& answer, const std::string& tick) {
+[[noreturn]] void
+run(int listener, const std::string& answer, const std::string& tick, std::uint64_t work) {
     (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
     std::vector<pollfd> watched{{listener, POLLIN, 0}};
     for (;;) {
@@ -44,7 +50,7 @@ bool serve(int fd, const std::string& answer) {
             (void)::send(watched[i].fd, tick.data(), tick.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
         }
         for (std::size_t i = watched.size(); i-- > 1;) {
-            if (watched[i].revents != 0 && !serve(watched[i].fd, answer)) {
+            if (watched[i].revents != 0 && !serve(watched[i].fd, answer, work)) {
                 (void)::close(watched[i].fd);
                 watched.erase(watched.begin() + static_cast<std::ptrdiff_t>(i));
             }
@@ -57,7 +63,7 @@ bool serve(int fd, const std::string& answer) {
 
 }  // namespace
 
-ChildServer::ChildServer(const std::string& answer, const std::string& tick) {
+ChildServer::ChildServer(const std::string& answer, const std::string& tick, std::uint64_t work) {
     const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in own{};
     own.sin_family = AF_INET;
@@ -71,7 +77,7 @@ ChildServer::ChildServer(const std::string& answer, const std::string& tick) {
     port_ = ntohs(own.sin_port);
     pid_ = ::fork();
     if (pid_ == 0) {
-        run(listener, answer, tick);
+        run(listener, answer, tick, work);
     }
     (void)::close(listener);
 }
@@ -89,6 +95,15 @@ void ChildServer::stop() const {
     (void)::kill(pid_, SIGSTOP);
     int status = 0;
     (void)::waitpid(pid_, &status, WUNTRACED);
+}
+
+double ChildServer::cpu_s() const {
+    clockid_t clock{};
+    timespec used{};
+    if (::clock_getcpuclockid(pid_, &clock) != 0 || ::clock_gettime(clock, &used) != 0) {
+        throw std::runtime_error{"no CPU clock of the child"};
+    }
+    return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
 }
 
 void ChildServer::go_on() const {
