@@ -2,6 +2,7 @@
 #include "plugins/gateway/http/representation.hpp"
 
 #include "plugins/gateway/http/handshake.hpp"
+#include "plugins/gateway/http/header_words.hpp"
 
 #include <tenon/byte_codec.hpp>
 #include <tenon/plugin.hpp>
@@ -15,29 +16,6 @@ namespace tenon::http {
 namespace {
 
 constexpr std::size_t k_kept_overhead = 128;  // of a list node, a map node and the string
-
-bool same_word(std::string_view a, std::string_view lower) noexcept {
-    return a.size() == lower.size() &&
-           std::equal(a.begin(), a.end(), lower.begin(), [](char x, char y) {
-               return (x >= 'A' && x <= 'Z' ? static_cast<char>(x + ('a' - 'A')) : x) == y;
-           });
-}
-
-std::string_view trimmed(std::string_view text) noexcept {
-    const std::size_t first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) {
-        return {};
-    }
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
-// Takes what is before the separator off the front.
-std::string_view take(std::string_view& rest, char separator) noexcept {
-    const std::size_t end = std::min(rest.find(separator), rest.size());
-    const std::string_view part = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    return trimmed(part);
-}
 
 // "q=0", "q=0.0" and so on: not acceptable.
 bool is_refused(std::string_view parameters) noexcept {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/http/ws_deflate.hpp"
 
+#include "plugins/gateway/http/header_words.hpp"
+
 #include <tenon/plugin.hpp>
 
 #include <algorithm>
@@ -20,21 +22,6 @@ constexpr std::string_view k_tail{"\x00\x00\xFF\xFF", 4};
 constexpr std::size_t k_kept_bytes = 64 * 1024;
 constexpr int k_smallest_window = 8;
 constexpr int k_largest_window = 15;
-
-std::string_view trimmed(std::string_view text) noexcept {
-    const std::size_t first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) {
-        return {};
-    }
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
-std::string_view take(std::string_view& rest, char separator) noexcept {
-    const std::size_t end = std::min(rest.find(separator), rest.size());
-    const std::string_view part = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    return trimmed(part);
-}
 
 // 8 to 15 without leading zeros, also in quotes.
 std::optional<int> window_of(std::string_view value) noexcept {
