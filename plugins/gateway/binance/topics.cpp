@@ -512,10 +512,15 @@ void Topics::forget_slow(StreamConnection& connection) noexcept {
     connection.backlog = {};
 }
 
-bool Topics::can_catch_up() const noexcept {
-    return std::any_of(slow_.begin(), slow_.end(), [&](const StreamConnection* connection) {
-        return queued(*connection) <= slow_above_bytes_ / 2;
-    });
+bool Topics::can_catch_up() noexcept {
+    const std::size_t looks = std::min(slow_.size(), k_looks_a_turn);
+    for (std::size_t i = 0; i < looks; ++i) {
+        look_at_ = look_at_ + 1 < slow_.size() ? look_at_ + 1 : 0;
+        if (queued(*slow_[look_at_]) <= slow_above_bytes_ / 2) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void Topics::catch_up(std::int64_t now_real_ns) {

@@ -74,8 +74,9 @@ public:
     void tick(std::int64_t now_real_ns);
     // Sends what slow readers wait for, to those who can take it by now.
     void catch_up(std::int64_t now_real_ns);
-    // True when catch_up would send or release something.
-    [[nodiscard]] bool can_catch_up() const noexcept;
+    // True when catch_up would send or release something. Looks at some slow readers, the next ones at
+    // the next call: it is asked every turn, however many there are.
+    [[nodiscard]] bool can_catch_up() noexcept;
 
     void set_slow_above(std::uint64_t bytes) noexcept { slow_above_bytes_ = bytes; }
 
@@ -139,6 +140,8 @@ private:
     std::int64_t last_second_ = -1;
     std::uint64_t slow_above_bytes_;
     std::vector<StreamConnection*> slow_;
+    static constexpr std::size_t k_looks_a_turn = 32;
+    std::size_t look_at_ = 0;  // position in slow_
     Counts counts_;
     int delivering_ = 0;
     bool left_during_delivery_ = false;
