@@ -54,10 +54,24 @@ void count(std::uint64_t* cell) noexcept {
     at.store(at.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
-// Where an answer about the market comes from: what the feed says, or what it said before it was
-// lost.
-constexpr std::string_view k_feed = "feed";
-constexpr std::string_view k_stale = "stale";
+constexpr std::int64_t k_ms = 1'000'000;
+
+// Where an answer about the market comes from: what the feed says, what it said before it was lost,
+// what the database kept, or what the exchange was asked for it.
+[[nodiscard]] std::string_view source_name(const ReplyTo& to) noexcept {
+    if (to.stale) {
+        return "stale";
+    }
+    return to.source == TENON_MD_SOURCE_API       ? "exchange"
+           : to.source == TENON_MD_SOURCE_STORAGE ? "storage"
+                                                  : "feed";
+}
+
+[[nodiscard]] HistoryCalls history_calls(const Service<tenon_market_data_1>& data) {
+    const bool has = data && TENON_HAS(data.table, tenon_market_data_1, history) &&
+                     TENON_HAS(data.table, tenon_market_data_1, cancel_history);
+    return has ? HistoryCalls{data.self, data->history, data->cancel_history} : HistoryCalls{};
+}
 
 // Headers of an answer: name, value, with room for the numbers.
 class Headers {
@@ -100,6 +114,7 @@ Api::Api(const Services& services, const LimitSettings& limits, std::string_view
       weights_{weights_json},
       addresses_{limits},
       orders_{limits},
+      history_{history_calls(services.market_data)},
       user_streams_{services.http, services.instruments, services.clock},
       started_real_ns_{services.clock->now_real_ns(services.clock.self)},
       waits_{std::make_unique<OrderWaits>()} {
@@ -335,15 +350,26 @@ void Api::limit_key(const Call& call, std::uint32_t weight) const {
     throw error;
 }
 
-void Api::note_age(ReplyTo& to, std::uint32_t instrument) const {
-    constexpr std::int64_t k_ms = 1'000'000;
-    tenon_book book{};
-    book.size = sizeof book;
+void Api::note_age(ReplyTo& to, std::uint32_t instrument, std::uint32_t kind) const {
     const auto& data = services_.market_data;
+    if (TENON_HAS(data.table, tenon_market_data_1, origin)) {
+        auto origin = sized<tenon_md_origin>();
+        if (data->origin(data.self, instrument, kind, &origin) == TENON_OK) {
+            note_origin(to, origin);
+        }
+        return;
+    }
+    auto book = sized<tenon_book>();
     if (data->book(data.self, instrument, 1, &book) == TENON_OK) {
         to.age_ms = std::max<std::int64_t>(0, now_real_ns() - book.updated_real_ns) / k_ms;
         to.stale = book.trusted == 0;
     }
+}
+
+void Api::note_origin(ReplyTo& to, const tenon_md_origin& origin) noexcept {
+    to.age_ms = origin.age_ns < 0 ? -1 : origin.age_ns / k_ms;
+    to.source = origin.source;
+    to.stale = origin.trusted == 0;
 }
 
 void Api::reply(const ReplyTo& to, std::string_view body) {
@@ -369,7 +395,7 @@ void Api::reply(const ReplyTo& to, std::string_view body) {
     }
     if (to.age_ms >= 0) {
         headers.add("x-tenon-age-ms", to.age_ms);
-        headers.add("x-tenon-source", to.stale ? k_stale : k_feed);
+        headers.add("x-tenon-source", source_name(to));
     }
     const tenon_http_response response{
         sizeof response, 200, str(k_json), str(body), headers.data(), headers.count(), 0};

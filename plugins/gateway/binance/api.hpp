@@ -20,6 +20,7 @@
 #include <tenon/abi/host.h>
 #include <tenon/abi/http.h>
 #include <tenon/abi/throttle.h>
+#include <tenon/history.hpp>
 
 #include <functional>
 #include <memory>
@@ -68,9 +69,10 @@ struct ReplyTo {
     std::uint64_t connection = 0;      // of the WebSocket API: the answer goes there
     std::string_view id;               // of its request, as JSON
     bool rate_limits = true;           // which its answer carries
-    // Of one instrument's market: how long ago its source changed it, and whether that source is
-    // lost.
+    // Of one instrument's market: how old the newest of it is, where it comes from, and whether
+    // that source is lost.
     std::int64_t age_ms = -1;  // -1: not said
+    std::uint32_t source = TENON_MD_SOURCE_FEED;
     bool stale = false;
 };
 
@@ -157,8 +159,10 @@ public:
     void on_execution(const tenon_execution_event* events, std::uint32_t count) noexcept;
 
     void reply(const ReplyTo& to, std::string_view body);
-    // What the answer says of the age of this instrument's market. Without a book it says nothing.
-    void note_age(ReplyTo& to, std::uint32_t instrument) const;
+    // What the answer says of the age and source of this instrument's market: of a TENON_MD_KIND_*.
+    // Without any it says nothing.
+    void note_age(ReplyTo& to, std::uint32_t instrument, std::uint32_t kind) const;
+    static void note_origin(ReplyTo& to, const tenon_md_origin& origin) noexcept;
     void reply_error(const ReplyTo& to, const ApiError& error);
 
     // For tenon.http_routes/1's other users in this plugin.
@@ -185,6 +189,9 @@ public:
             on_wait_();
         }
     }
+
+    // Reads of older market data than memory has.
+    [[nodiscard]] HistoryCalls& history() noexcept { return history_; }
 
     [[nodiscard]] Rendered& rendered() noexcept { return rendered_; }
 
@@ -256,6 +263,7 @@ private:
     AddressLimits addresses_;
     OrderLimits orders_;
     Rendered rendered_;
+    HistoryCalls history_;
     std::unordered_map<std::string_view, std::vector<Route>> routes_;  // by path
     Params params_;
     std::string buffer_;

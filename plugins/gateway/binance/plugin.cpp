@@ -147,6 +147,7 @@ public:
                         exec_->remove_turn_hook(exec_.self, std::exchange(turn_hook_, 0));
                     }
                     api_->waits().give_up(0, true);
+                    api_->history().clear();
                 });
             });
         }

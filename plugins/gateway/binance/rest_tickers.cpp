@@ -16,6 +16,12 @@ namespace {
     return ticker;
 }
 
+[[nodiscard]] std::uint32_t kind_of(TickerForm form) {
+    return form == TickerForm::book    ? TENON_MD_KIND_BEST
+           : form == TickerForm::price ? TENON_MD_KIND_TRADES
+                                       : TENON_MD_KIND_TICKER;
+}
+
 [[nodiscard]] std::string_view rendered(Api& api, const Market& market, TickerForm form) {
     const auto& data = api.services().market_data;
     return api.rendered().get(
@@ -47,7 +53,7 @@ void answer(
     const auto& instruments = api.services().instruments;
     if (symbol && !call.to.micro) {
         const Market market = market_of(instruments, *symbol);
-        api.note_age(call.to, market.id());
+        api.note_age(call.to, market.id(), kind_of(form));
         api.reply(call.to, rendered(api, market, form));
         return;
     }
@@ -55,7 +61,7 @@ void answer(
     if (symbol) {
         const Market market = market_of(instruments, *symbol);
         append(json, api, market, form);
-        api.note_age(call.to, market.id());
+        api.note_age(call.to, market.id(), kind_of(form));
         api.reply(call.to, json.text());
         return;
     }

@@ -73,6 +73,10 @@ void CandleTier::add(const tenon_public_trade& trade) {
     }
     bar.trade_count = 1;
     bar.first_trade_id = bar.last_trade_id = trade.trade_id;
+    if (bars_.empty() || trade.trade_id != bars_.back().last_trade_id + 1) {
+        // Trades before this one are missing, of this bar or of the ones between.
+        whole_from_ = open + length_ns_;
+    }
     if (bars_.empty() || bars_.back().open_real_ns < open) {
         bars_.push(bar);
     } else {
@@ -97,6 +101,22 @@ void CandleTier::put_before(std::span<const tenon_candle> kept) {
         }
     }
     bars_ = std::move(bars);
+    find_whole();
+}
+
+void CandleTier::find_whole() {
+    for (std::size_t i = 0; i < bars_.size(); ++i) {
+        const tenon_candle& bar = bars_[i];
+        const bool joins = i != 0 && bar.first_trade_id == bars_[i - 1].last_trade_id + 1;
+        if (!joins || bar.last_trade_id - bar.first_trade_id + 1 != bar.trade_count) {
+            whole_from_ = bars_[i].open_real_ns + length_ns_;
+        }
+    }
+}
+
+std::int64_t CandleTier::whole_from() const {
+    return bars_.empty() ? std::numeric_limits<std::int64_t>::max()
+                         : std::max(whole_from_, bars_[0].open_real_ns);
 }
 
 std::size_t CandleTier::at(std::int64_t open_ns) const {
@@ -123,6 +143,18 @@ void Candles::put_before(
     minutes_.put_before(minutes);
     hours_.put_before(hours);
     closed_ = {};
+}
+
+std::int64_t Candles::whole_from(std::uint32_t interval, std::int64_t offset_ns) const {
+    CandleQuery query;
+    query.interval = interval;
+    query.offset_ns = offset_ns;
+    const std::int64_t from = tier_for(query).whole_from();
+    if (from == std::numeric_limits<std::int64_t>::max()) {
+        return from;
+    }
+    const std::int64_t open = candle_open(interval, from, offset_ns);
+    return open < from ? candle_step(interval, open, 1, offset_ns) : open;
 }
 
 const CandleTier& Candles::tier_for(const CandleQuery& query) const {

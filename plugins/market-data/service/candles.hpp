@@ -40,13 +40,20 @@ public:
 
     [[nodiscard]] const Ring<tenon_candle>& bars() const noexcept { return bars_; }
 
+    // Bars that open at or after this time have every trade of theirs, as the trades' ids tell,
+    // which an exchange counts one by one; those before may lack some. Without bars: the maximum.
+    [[nodiscard]] std::int64_t whole_from() const;
+
     // Position of the first bar that opens at or after the time.
     [[nodiscard]] std::size_t at(std::int64_t open_ns) const;
 
 private:
+    void find_whole();
+
     std::int64_t length_ns_;
     std::size_t kept_;
     Ring<tenon_candle> bars_;
+    std::int64_t whole_from_ = 0;  // while there are bars
 };
 
 struct WindowStatistics {
@@ -74,6 +81,9 @@ public:
     [[nodiscard]] const CandleTier& minutes() const noexcept { return minutes_; }
 
     [[nodiscard]] const CandleTier& hours() const noexcept { return hours_; }
+
+    // Candles of the interval that open at or after this time have every trade of theirs.
+    [[nodiscard]] std::int64_t whole_from(std::uint32_t interval, std::int64_t offset_ns) const;
 
     [[nodiscard]] bool empty() const noexcept { return minutes_.bars().empty(); }
 

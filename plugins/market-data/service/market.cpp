@@ -192,6 +192,7 @@ void Market::set_best(
         return;  // the book's diffs come later than the tickers of the same changes
     }
     instrument.best_id = update_id;
+    instrument.best_real_ns = ticker != nullptr ? ticker->event_real_ns : instrument.book_real_ns;
     if (same(bid, instrument.bid) && same(ask, instrument.ask)) {
         return;
     }
@@ -385,6 +386,34 @@ std::int64_t Market::last_event_real_ns(std::uint32_t id) const {
 bool Market::trusted(std::uint32_t id) const {
     const Instrument* const instrument = find(id);
     return instrument != nullptr && instrument->trusted;
+}
+
+std::int64_t Market::newest_real_ns(std::uint32_t id, std::uint32_t kind) const {
+    const Instrument* const instrument = find(id);
+    if (instrument == nullptr) {
+        return 0;
+    }
+    const Ring<tenon_agg_trade>& aggregates = instrument->tape.aggregates();
+    const Ring<tenon_candle>& minutes = instrument->candles.minutes().bars();
+    switch (kind) {
+        case TENON_MD_KIND_BOOK:
+            return instrument->book_real_ns;
+        case TENON_MD_KIND_BEST:
+            return instrument->best_real_ns;
+        case TENON_MD_KIND_TRADES:
+            return instrument->last_trade_real_ns;
+        case TENON_MD_KIND_AGG_TRADES:
+            return aggregates.empty() ? 0 : aggregates.back().time_real_ns;
+        case TENON_MD_KIND_CANDLES:
+            // A candle of before a restart tells its trades' times to the minute.
+            return std::max(
+                instrument->last_trade_real_ns, minutes.empty() ? 0 : minutes.back().open_real_ns
+            );
+        case TENON_MD_KIND_TICKER:
+            return std::max(instrument->last_trade_real_ns, instrument->best_real_ns);
+        default:
+            return 0;
+    }
 }
 
 }  // namespace tenon::market_data

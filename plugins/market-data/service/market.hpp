@@ -76,6 +76,9 @@ public:
     [[nodiscard]] std::int64_t last_event_real_ns(std::uint32_t id) const;
     [[nodiscard]] bool trusted(std::uint32_t id) const;
 
+    // When the newest datum of a TENON_MD_KIND_* was, by its source; 0: there is none.
+    [[nodiscard]] std::int64_t newest_real_ns(std::uint32_t id, std::uint32_t kind) const;
+
     [[nodiscard]] std::uint64_t gaps() const noexcept { return gaps_; }
 
 private:
@@ -95,6 +98,7 @@ private:
         Candles candles;
         std::uint64_t last_trade_id = 0;
         std::int64_t last_trade_real_ns = 0;
+        std::int64_t best_real_ns = 0;
         std::uint64_t version = 0;
         std::int64_t last_event_real_ns = 0;
     };

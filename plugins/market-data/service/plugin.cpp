@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // tenon.market-data.service: settings, feeds, subscribers, the contract's table.
 #include "plugins/market-data/service/candle_history.hpp"
-#include "plugins/market-data/service/market.hpp"
+#include "plugins/market-data/service/history_reads.hpp"
+#include "plugins/market-data/service/settings.hpp"
 #include "plugins/market-data/service/trade_history.hpp"
 
 #include <tenon/abi/host.h>
 #include <tenon/abi/instruments.h>
 #include <tenon/plugin.hpp>
-
-#include <boost/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -42,6 +41,7 @@ private:
         std::string name;
         bool quiet;
         std::uint64_t handle;
+        std::unique_ptr<HistoryCalls> history;  // none: it does not tell what was before
     };
 
     struct Subscriber {
@@ -54,6 +54,7 @@ private:
     struct Watched {  // one instrument
         const Feed* feed = nullptr;
         std::string symbol;
+        StoredInstrument stored;
         std::int64_t* age = nullptr;
         bool stale = false;
         std::int64_t received_ns = 0;  // monotonic; 0: nothing yet
@@ -64,13 +65,15 @@ private:
     }
 
     void find_feeds();
-    void make_metrics();
     [[nodiscard]] Watched* watched(std::uint32_t id, const Feed& from);
     void on_feed(const Feed& feed, const tenon_feed_event& event);
     void publish(const tenon_md_event& event) const;
     void arm_aggregates();
     void check_health();
     void update_ages();
+    [[nodiscard]] bool is_silent(const Watched& instrument) const;
+    tenon_status tell_origin(std::uint32_t id, std::uint32_t kind, tenon_md_origin* out) const;
+    std::uint64_t ask_history(const tenon_history_query& query, tenon_history_done done);
 
     [[nodiscard]] std::int64_t now_real() const { return clock_->now_real_ns(clock_.self); }
 
@@ -175,6 +178,32 @@ private:
         });
     }
 
+    static tenon_status
+    origin(void* self, std::uint32_t id, std::uint32_t kind, tenon_md_origin* out) noexcept {
+        return guard(nullptr, [&] { return of(self).tell_origin(id, kind, out); });
+    }
+
+    static tenon_status history(
+        void* self,
+        const tenon_history_query* query,
+        tenon_history_done done,
+        std::uint64_t* handle,
+        tenon_err* err
+    ) noexcept {
+        return guard(err, [&]() -> tenon_status {
+            auto asked = sized<tenon_history_query>();
+            copy_out(*query, &asked);
+            *handle = of(self).ask_history(asked, done);
+            return *handle == 0 ? TENON_OK : TENON_PENDING;
+        });
+    }
+
+    static void cancel_history(void* self, std::uint64_t handle) noexcept {
+        if (of(self).reads_) {
+            of(self).reads_->cancel(handle);
+        }
+    }
+
     static constexpr tenon_market_data_1 k_table{
         sizeof(tenon_market_data_1),
         0,
@@ -188,22 +217,19 @@ private:
         &version,
         &subscribe,
         &unsubscribe,
-        nullptr,
-        nullptr,
-        nullptr};
+        &origin,
+        &history,
+        &cancel_history};
 
-    MarketSettings settings_;
-    std::chrono::seconds history_every_{0};
+    ServiceSettings settings_;
     std::int64_t stale_after_ns_ = 0;
-    std::vector<std::string> quiet_feeds_;
     Service<tenon_exec_1> exec_;
     Service<tenon_clock_1> clock_;
     Service<tenon_health_1> health_;
     Service<tenon_metrics_1> metrics_;
     Service<tenon_instruments_1> instruments_;
     Log log_;
-    std::array<std::uint64_t*, 6> events_{};
-    std::uint64_t* gaps_ = nullptr;
+    EventMetrics counts_;
     std::uint64_t published_gaps_ = 0;
     std::deque<Feed> feeds_;
     // Reactor 0's from here on.
@@ -213,35 +239,23 @@ private:
     std::uint64_t next_handle_ = 1;
     std::unique_ptr<CandleHistory> history_;       // none without a database
     std::unique_ptr<TradeHistory> trade_history_;  // likewise
+    std::unique_ptr<HistoryReads> reads_;          // while started
     std::uint64_t aggregate_timer_ = 0;
     std::uint64_t check_timer_ = 0;
 };
 
 void MarketDataPlugin::configure(std::string_view json, bool dry_run) {
-    const boost::json::value parsed = boost::json::parse({json.data(), json.size()});
-    const auto number = [&](std::string_view key) {
-        return parsed.at(key).to_number<std::size_t>();
-    };
-    MarketSettings settings;
-    settings.trades_kept = number("trades_kept");
-    settings.aggregates_kept = number("aggregates_kept");
-    settings.candles = {number("seconds_kept"), number("minutes_kept"), number("hours_kept")};
-    std::vector<std::string> quiet;
-    for (const auto& name : parsed.at("quiet_feeds").as_array()) {
-        quiet.emplace_back(name.as_string());
-    }
-    const auto stale_after_ns = parsed.at("stale_after_s").to_number<std::int64_t>() * k_second;
+    ServiceSettings settings = read_settings(json);
     if (dry_run) {
         return;
     }
-    settings_ = settings;
-    history_every_ = std::chrono::seconds{parsed.at("history_every_s").to_number<std::int64_t>()};
-    quiet_feeds_ = std::move(quiet);
     if (market_) {
+        const std::int64_t stale_after_ns = settings.stale_after_ns;
         call_on_reactor(exec_, 0, [&] { stale_after_ns_ = stale_after_ns; });
     } else {
-        stale_after_ns_ = stale_after_ns;
+        stale_after_ns_ = settings.stale_after_ns;
     }
+    settings_ = std::move(settings);
 }
 
 void MarketDataPlugin::find_feeds() {
@@ -251,38 +265,21 @@ void MarketDataPlugin::find_feeds() {
         return guard(nullptr, [&] {
             auto& plugin = *static_cast<MarketDataPlugin*>(ctx);
             const std::string name{view(instance)};
-            const auto& quiet = plugin.quiet_feeds_;
-            plugin.feeds_.push_back(
-                {&plugin,
-                 service_from<tenon_feed_1>(iface),
-                 name,
-                 std::find(quiet.begin(), quiet.end(), name) != quiet.end(),
-                 0}
-            );
+            const auto& quiet = plugin.settings_.quiet_feeds;
+            const auto feed = service_from<tenon_feed_1>(iface);
+            std::unique_ptr<HistoryCalls> calls;
+            if (TENON_HAS(feed.table, tenon_feed_1, fetch) &&
+                TENON_HAS(feed.table, tenon_feed_1, cancel_fetch)) {
+                calls = std::make_unique<HistoryCalls>(feed.self, feed->fetch, feed->cancel_fetch);
+            }
+            const bool is_quiet = std::find(quiet.begin(), quiet.end(), name) != quiet.end();
+            plugin.feeds_.push_back({&plugin, feed, name, is_quiet, 0, std::move(calls)});
         });
     };
     const tenon_status status = services->each(services.self, str("tenon.feed/1"), this, row);
     if (status != TENON_OK && status != TENON_NOT_FOUND) {
         throw Error{status, "the feeds cannot be listed"};
     }
-}
-
-void MarketDataPlugin::make_metrics() {
-    constexpr std::array<std::string_view, 6> k_kinds{
-        "", "snapshot", "diff", "trade", "book_ticker", "gap"};
-    for (std::size_t kind = 1; kind < k_kinds.size(); ++kind) {
-        const tenon_label label{str("kind"), str(k_kinds[kind])};
-        events_[kind] = metrics_->counter(
-            metrics_.self, str("tenon_market_data_events_total"), str("Events received"), &label, 1
-        );
-    }
-    gaps_ = metrics_->counter(
-        metrics_.self,
-        str("tenon_market_data_gaps_total"),
-        str("Books that lost their place"),
-        nullptr,
-        0
-    );
 }
 
 void MarketDataPlugin::start() {
@@ -292,26 +289,37 @@ void MarketDataPlugin::start() {
     metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
     instruments_ = host().require<tenon_instruments_1>("tenon.instruments/1");
     log_ = host().log();
-    make_metrics();
+    counts_ = make_event_metrics(host());
     find_feeds();
     published_gaps_ = 0;
     call_on_reactor(exec_, 0, [this] {
-        market_ = std::make_unique<Market>(settings_, [this](const tenon_md_event& event) {
+        market_ = std::make_unique<Market>(settings_.market, [this](const tenon_md_event& event) {
             publish(event);
         });
         watched_.clear();
         check_health();
     });
     const auto storage = host().find<tenon_storage_1>("tenon.storage/1");
-    if (storage && history_every_.count() != 0) {
+    if (storage && settings_.history_every.count() != 0) {
         HistorySettings history;
-        history.every = history_every_;
-        history.bounds = settings_.candles;
+        history.every = settings_.history_every;
+        history.bounds = settings_.market.candles;
         history_ = std::make_unique<CandleHistory>(host(), Storage{storage}, *market_, history);
         trade_history_ = std::make_unique<TradeHistory>(
-            host(), Storage{storage}, *market_, history_every_, settings_.trades_kept
+            host(),
+            Storage{storage},
+            *market_,
+            settings_.history_every,
+            settings_.market.trades_kept
         );
     }
+    reads_ = std::make_unique<HistoryReads>(
+        host(),
+        storage && settings_.history_every.count() != 0 ? std::optional{Storage{storage}}
+                                                        : std::nullopt,
+        *market_,
+        settings_.history_rows_kept
+    );
     for (Feed& feed : feeds_) {
         const auto fn = [](void* ctx, const tenon_feed_event* event) noexcept {
             (void)guard(nullptr, [&] {
@@ -325,6 +333,15 @@ void MarketDataPlugin::start() {
             throw Error{status, "feed " + feed.name + " refuses to be listened to"};
         }
     }
+    // So that what is kept of them is there before their first event, which may be long in coming.
+    call_on_reactor(exec_, 0, [this] {
+        for (const Feed& feed : feeds_) {
+            const std::uint32_t count = instruments_->instrument_count(instruments_.self);
+            for (std::uint32_t id = 0; feed.history && id < count; ++id) {
+                (void)watched(id, feed);
+            }
+        }
+    });
     log_.info("market_data_started", {{"feeds", feeds_.size()}});
 }
 
@@ -338,6 +355,15 @@ void MarketDataPlugin::stop() noexcept {
         }
         if (!exec_) {
             return;
+        }
+        if (reads_) {
+            reads_->stop();
+            call_on_reactor(exec_, 0, [this] {
+                reads_.reset();
+                for (Feed& feed : feeds_) {
+                    feed.history.reset();
+                }
+            });
         }
         if (history_) {
             history_->stop();
@@ -379,18 +405,20 @@ MarketDataPlugin::Watched* MarketDataPlugin::watched(std::uint32_t id, const Fee
         id,
         {instrument->price_scale, instrument->quantity_scale, quote != nullptr ? quote->scale : 0}
     );
+    const StoredInstrument stored{
+        id,
+        std::string{view(instrument->symbol)},
+        instrument->price_scale,
+        instrument->quantity_scale};
     if (history_) {
-        const StoredInstrument stored{
-            id,
-            std::string{view(instrument->symbol)},
-            instrument->price_scale,
-            instrument->quantity_scale};
         history_->watch(stored);
         trade_history_->watch(stored);
     }
     Watched& made = watched_[id];
     made.feed = &from;
-    made.symbol = view(instrument->symbol);
+    made.received_ns = exec_->turn_now_ns(exec_.self);
+    made.symbol = stored.symbol;
+    made.stored = stored;
     const tenon_label label{str("instrument"), instrument->symbol};
     made.age = metrics_->gauge(
         metrics_.self,
@@ -408,16 +436,12 @@ void MarketDataPlugin::on_feed(const Feed& feed, const tenon_feed_event& event) 
         return;
     }
     instrument->received_ns = exec_->turn_now_ns(exec_.self);
-    if (event.kind < events_.size() && events_[event.kind] != nullptr) {
-        std::atomic_ref{*events_[event.kind]}.fetch_add(1, std::memory_order_relaxed);
+    if (event.kind < counts_.events.size()) {
+        counts_.events[event.kind].add();
     }
     market_->on_event(event);
     if (market_->gaps() != published_gaps_) {
-        if (gaps_ != nullptr) {
-            std::atomic_ref{*gaps_}.fetch_add(
-                market_->gaps() - published_gaps_, std::memory_order_relaxed
-            );
-        }
+        counts_.gaps.add(market_->gaps() - published_gaps_);
         published_gaps_ = market_->gaps();
         log_.warn("book_lost_place", {{"instrument", instrument->symbol}});
     }
@@ -455,9 +479,11 @@ void MarketDataPlugin::arm_aggregates() {
 void MarketDataPlugin::check_health() {
     const std::int64_t now = clock_->now_ns(clock_.self);
     for (auto& [id, instrument] : watched_) {
+        if (market_->last_event_real_ns(id) == 0) {
+            continue;  // its feed tells of itself
+        }
         const std::int64_t silent_ns = now - instrument.received_ns;
-        const bool silent =
-            stale_after_ns_ != 0 && !instrument.feed->quiet && silent_ns > stale_after_ns_;
+        const bool silent = is_silent(instrument);
         const bool stale = silent || !market_->trusted(id);
         if (stale != instrument.stale) {
             instrument.stale = stale;
@@ -490,6 +516,40 @@ void MarketDataPlugin::update_ages() {
             );
         }
     }
+}
+
+bool MarketDataPlugin::is_silent(const Watched& instrument) const {
+    return stale_after_ns_ != 0 && !instrument.feed->quiet &&
+           clock_->now_ns(clock_.self) - instrument.received_ns > stale_after_ns_;
+}
+
+tenon_status
+MarketDataPlugin::tell_origin(std::uint32_t id, std::uint32_t kind, tenon_md_origin* out) const {
+    const auto found = watched_.find(id);
+    const std::int64_t newest = market_->newest_real_ns(id, kind);
+    if (found == watched_.end() || newest == 0) {
+        return TENON_NOT_FOUND;
+    }
+    auto told = sized<tenon_md_origin>();
+    told.newest_real_ns = newest;
+    told.age_ns = std::max<std::int64_t>(now_real() - newest, 0);
+    const bool heard = market_->last_event_real_ns(id) != 0;
+    told.silent_ns = heard ? exec_->turn_now_ns(exec_.self) - found->second.received_ns : -1;
+    told.source = heard ? TENON_MD_SOURCE_FEED : TENON_MD_SOURCE_STORAGE;
+    told.trusted = market_->trusted(id) && !is_silent(found->second) ? 1 : 0;
+    return copy_out(told, out);
+}
+
+std::uint64_t
+MarketDataPlugin::ask_history(const tenon_history_query& query, tenon_history_done done) {
+    if (!reads_) {
+        throw Error{TENON_UNAVAILABLE, "market data is not started"};
+    }
+    const auto found = watched_.find(query.instrument);
+    if (found != watched_.end()) {
+        return reads_->ask(query, found->second.stored, found->second.feed->history.get(), done);
+    }
+    return reads_->ask(query, {}, nullptr, done);
 }
 
 tenon_status MarketDataPlugin::trades(

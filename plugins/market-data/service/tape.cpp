@@ -8,6 +8,11 @@ namespace {
 
 constexpr std::int64_t k_ms = 1'000'000;
 
+void extend(tenon_agg_trade& open, const tenon_public_trade& trade) {
+    open.agg_id = open.last_trade_id = trade.trade_id;
+    open.quantity = saturating_add(open.quantity, trade.quantity);
+}
+
 [[nodiscard]] bool belongs(const tenon_agg_trade& open, const tenon_public_trade& trade) {
     return open.price == trade.price && open.buyer_is_maker == trade.buyer_is_maker &&
            open.time_real_ns / k_ms == trade.time_real_ns / k_ms &&
@@ -19,12 +24,11 @@ constexpr std::int64_t k_ms = 1'000'000;
     return known.time_real_ns < trade.time_real_ns;
 }
 
-[[nodiscard]] tenon_agg_trade
-begin_aggregate(const tenon_public_trade& trade, std::uint64_t agg_id) {
+[[nodiscard]] tenon_agg_trade begin_aggregate(const tenon_public_trade& trade) {
     return {
         sizeof(tenon_agg_trade),
         trade.instrument,
-        agg_id,
+        trade.trade_id,
         trade.trade_id,
         trade.trade_id,
         trade.price,
@@ -56,18 +60,18 @@ std::optional<tenon_agg_trade> Tape::add(const tenon_public_trade& trade) {
         trades_ = Ring<tenon_public_trade>{trades_kept_};
         aggregates_ = Ring<tenon_agg_trade>{aggregates_kept_};
         open_.reset();
-        next_id_ = 0;
         ++restarts_;
+    }
+    if (trades_.empty() || trade.trade_id != trades_.back().trade_id + 1) {
+        whole_from_ = trade.trade_id;
     }
     trades_.push(trade);
     if (open_ && belongs(*open_, trade)) {
-        open_->last_trade_id = trade.trade_id;
-        open_->quantity = saturating_add(open_->quantity, trade.quantity);
+        extend(*open_, trade);
         return std::nullopt;
     }
     const auto done = complete();
-    next_id_ = next_id_ == 0 ? trade.trade_id : next_id_ + 1;
-    open_ = begin_aggregate(trade, next_id_);
+    open_ = begin_aggregate(trade);
     return done;
 }
 
@@ -83,14 +87,14 @@ bool Tape::put_before(std::span<const TapedTrade> kept) {
     Ring<tenon_public_trade> trades{trades_kept_};
     Ring<tenon_agg_trade> aggregates{aggregates_kept_};
     std::optional<tenon_agg_trade> open;
+    std::uint64_t of = 0;  // the stored number of `open`
     for (const auto& [trade, agg_id] : kept) {
         if (!trades_.empty() && trade.trade_id >= trades_[0].trade_id) {
             break;
         }
         trades.push(trade);
-        if (open && open->agg_id == agg_id) {
-            open->last_trade_id = trade.trade_id;
-            open->quantity = saturating_add(open->quantity, trade.quantity);
+        if (open && agg_id == of) {
+            extend(*open, trade);
             continue;
         }
         if (open) {
@@ -98,14 +102,12 @@ bool Tape::put_before(std::span<const TapedTrade> kept) {
             open.reset();
         }
         if (agg_id != 0) {
-            open = begin_aggregate(trade, agg_id);
+            open = begin_aggregate(trade);
+            of = agg_id;
         }
     }
     if (open) {
         aggregates.push(*open);
-    }
-    if (next_id_ == 0 && !aggregates.empty()) {
-        next_id_ = aggregates.back().agg_id;
     }
     for (std::size_t at = 0; at < trades_.size(); ++at) {
         trades.push(trades_[at]);
@@ -115,18 +117,28 @@ bool Tape::put_before(std::span<const TapedTrade> kept) {
     }
     trades_ = std::move(trades);
     aggregates_ = std::move(aggregates);
+    find_whole();
     return true;
+}
+
+void Tape::find_whole() {
+    whole_from_ = trades_.empty() ? 0 : trades_[0].trade_id;
+    for (std::size_t at = 1; at < trades_.size(); ++at) {
+        if (trades_[at].trade_id != trades_[at - 1].trade_id + 1) {
+            whole_from_ = trades_[at].trade_id;
+        }
+    }
 }
 
 std::uint64_t Tape::aggregate_of(std::uint64_t trade_id) const {
     if (open_ && trade_id >= open_->first_trade_id) {
-        return open_->agg_id;
+        return open_->first_trade_id;
     }
     const std::size_t at = aggregates_.partition_point([&](const tenon_agg_trade& one) {
         return one.last_trade_id < trade_id;
     });
     const bool within = at < aggregates_.size() && aggregates_[at].first_trade_id <= trade_id;
-    return within ? aggregates_[at].agg_id : 0;
+    return within ? aggregates_[at].first_trade_id : 0;
 }
 
 std::vector<TapedTrade> Tape::after(std::uint64_t trade_id, std::size_t most) const {

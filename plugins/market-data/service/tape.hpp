@@ -3,8 +3,8 @@
 //
 // An aggregate is a run of consecutive trades of the same price, side and millisecond. It is
 // complete when a trade that does not belong to it comes, or when it is old enough
-// (`complete_before`). Its id counts on from the id of the first trade seen, so ids rise over
-// restarts as trade ids do.
+// (`complete_before`). Its id is the one of its last trade, so it is the same after a restart, at
+// every server, and for who gets the aggregate from the exchange.
 #pragma once
 
 #include "plugins/market-data/service/ring.hpp"
@@ -19,7 +19,7 @@
 
 namespace tenon::market_data {
 
-// A trade and the aggregate that it is part of; 0: not known.
+// A trade and the first trade of the aggregate that it is part of; 0: not known.
 struct TapedTrade {
     tenon_public_trade trade;
     std::uint64_t agg_id;
@@ -52,6 +52,18 @@ public:
 
     [[nodiscard]] bool has_open() const noexcept { return open_.has_value(); }
 
+    // From this trade on none is missing here; 0: there is none at all.
+    [[nodiscard]] std::uint64_t whole_from() const noexcept {
+        return trades_.empty() ? 0 : std::max(whole_from_, trades_[0].trade_id);
+    }
+
+    // Complete aggregates whose trades are all here: from this position on.
+    [[nodiscard]] std::size_t whole_aggregates() const {
+        return aggregates_.partition_point([from = whole_from()](const tenon_agg_trade& one) {
+            return one.first_trade_id <= from;
+        });
+    }
+
     [[nodiscard]] const Ring<tenon_public_trade>& trades() const noexcept { return trades_; }
 
     // Complete ones only.
@@ -59,6 +71,7 @@ public:
 
 private:
     std::optional<tenon_agg_trade> complete();
+    void find_whole();
 
     [[nodiscard]] std::uint64_t aggregate_of(std::uint64_t trade_id) const;
 
@@ -67,7 +80,7 @@ private:
     Ring<tenon_public_trade> trades_;
     Ring<tenon_agg_trade> aggregates_;
     std::optional<tenon_agg_trade> open_;
-    std::uint64_t next_id_ = 0;
+    std::uint64_t whole_from_ = 0;  // after the newest hole
 };
 
 // From the id on, or the newest `limit` with from_id 0; ascending. Stops when `row` fails.

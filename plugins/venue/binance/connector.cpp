@@ -50,6 +50,7 @@ Connector::Connector(const BinanceSettings& settings, Parts parts)
           std::move(parts.weights),
           settings.signer},
       feed_{network_, rest_, feed_options(settings, parts), parts.symbols, std::move(parts.emit)},
+      history_{rest_, parts.symbols},
       info_timer_{parts.exec, [this] { ask_info(); }} {
     rest_.set_metrics(parts.rest_metrics);
     rest_.set_health([this](bool well, const std::string& reason) { health_("rest", well, reason); }

@@ -3,6 +3,7 @@
 // account's stream. The plugin makes it in start and destroys it in stop, on the reactor.
 #pragma once
 
+#include "plugins/venue/binance/market_history.hpp"
 #include "plugins/venue/binance/settings.hpp"
 #include "plugins/venue/binance/user_socket.hpp"
 
@@ -45,6 +46,8 @@ public:
 
     [[nodiscard]] const MarketFeed& feed() const noexcept { return feed_; }
 
+    [[nodiscard]] MarketHistory& history() noexcept { return history_; }
+
     // Replaces the credential; empty: nothing is signed until there is another one. Only when the
     // settings name one.
     void set_signer(const std::shared_ptr<const Signer>& signer);
@@ -62,6 +65,7 @@ private:
     net::Network network_;
     ExchangeRest rest_;
     MarketFeed feed_;
+    MarketHistory history_;
     std::unique_ptr<UserSocket> user_;
     net::Timer info_timer_;
 };

@@ -2,10 +2,12 @@
 #include "plugins/venue/binance/market_message.hpp"
 
 #include <tenon/decimal.hpp>
+#include <tenon/structs.hpp>
 
 #include <boost/json.hpp>
 
 #include <algorithm>
+#include <limits>
 
 namespace tenon::binance_venue {
 namespace {
@@ -61,6 +63,57 @@ template <class Number>
     const ParsedDecimal parsed = parse_decimal(from, read_scale);
     out = parsed.value / power_of_ten(read_scale - scales.quantity);
     return parsed && parsed.value >= 0;
+}
+
+// Of the quote asset: what is finer than its scale is cut off.
+[[nodiscard]] bool amount(std::string_view from, int scale, std::int64_t& out) {
+    const std::size_t point = from.find('.');
+    if (point != std::string_view::npos) {
+        const auto digits = static_cast<std::size_t>(scale);
+        from = from.substr(0, scale == 0 ? point : point + 1 + digits);
+    }
+    const ParsedDecimal parsed = parse_decimal(from, scale);
+    out = parsed.status == DecimalStatus::overflow ? std::numeric_limits<std::int64_t>::max()
+                                                   : parsed.value;
+    return (parsed || parsed.status == DecimalStatus::overflow) && out >= 0;
+}
+
+[[nodiscard]] bool time_at(const json::array& row, std::size_t at, std::int64_t& real_ns) {
+    const std::int64_t* const ms = row[at].if_int64();
+    if (ms == nullptr || *ms < 0 || *ms > k_ms_max) {
+        return false;
+    }
+    real_ns = *ms * k_ms_ns;
+    return true;
+}
+
+[[nodiscard]] std::string_view text_at(const json::array& row, std::size_t at) {
+    const json::string* const found = row[at].if_string();
+    return found != nullptr ? std::string_view{*found} : std::string_view{};
+}
+
+// [open time, open, high, low, close, volume, close time, quote volume, trades, taker buy volume,
+// taker buy quote volume, unused]
+[[nodiscard]] bool candle_of(const json::array& row, Scales scales, tenon_candle& out) {
+    if (row.size() < 11) {
+        return false;
+    }
+    const std::int64_t* const trades = row[8].if_int64();
+    const bool good =
+        time_at(row, 0, out.open_real_ns) && time_at(row, 6, out.close_real_ns) &&
+        out.close_real_ns > out.open_real_ns && price(text_at(row, 1), scales, out.open) &&
+        price(text_at(row, 2), scales, out.high) && price(text_at(row, 3), scales, out.low) &&
+        price(text_at(row, 4), scales, out.close) && out.low <= std::min(out.open, out.close) &&
+        out.high >= std::max(out.open, out.close) &&
+        quantity(text_at(row, 5), scales, out.volume) &&
+        amount(text_at(row, 7), scales.quote, out.quote_volume) && trades != nullptr &&
+        *trades >= 0 && quantity(text_at(row, 9), scales, out.taker_buy_volume) &&
+        amount(text_at(row, 10), scales.quote, out.taker_buy_quote_volume);
+    if (good) {
+        out.close_real_ns += k_ms_ns - 1;  // the last nanosecond of the last millisecond
+        out.trade_count = static_cast<std::uint64_t>(*trades);
+    }
+    return good;
 }
 
 [[nodiscard]] bool levels(
@@ -211,6 +264,55 @@ std::optional<std::vector<MarketTrade>> read_trades(std::string_view text_in, Sc
         trades.push_back(trade);
     }
     return trades;
+}
+
+std::optional<std::vector<tenon_agg_trade>>
+read_agg_trades(std::string_view text_in, Scales scales) {
+    const auto document = parse(text_in);
+    const json::array* const rows = document ? document->if_array() : nullptr;
+    if (rows == nullptr) {
+        return std::nullopt;
+    }
+    std::vector<tenon_agg_trade> trades;
+    for (const json::value& row : *rows) {
+        const json::object* const object = row.if_object();
+        auto trade = sized<tenon_agg_trade>();
+        bool buyer_is_maker = false;
+        if (object == nullptr || !number(*object, "f", trade.first_trade_id) ||
+            !number(*object, "l", trade.last_trade_id) ||
+            trade.first_trade_id > trade.last_trade_id || !time(*object, "T", trade.time_real_ns) ||
+            !price(text(*object, "p"), scales, trade.price) ||
+            !quantity(text(*object, "q"), scales, trade.quantity) ||
+            !flag(*object, "m", buyer_is_maker) ||
+            (!trades.empty() && trade.first_trade_id <= trades.back().last_trade_id)) {
+            return std::nullopt;
+        }
+        trade.agg_id = trade.last_trade_id;
+        trade.buyer_is_maker = buyer_is_maker ? 1 : 0;
+        trades.push_back(trade);
+    }
+    return trades;
+}
+
+std::optional<std::vector<tenon_candle>>
+read_candles(std::string_view text_in, std::uint32_t interval, Scales scales) {
+    const auto document = parse(text_in);
+    const json::array* const rows = document ? document->if_array() : nullptr;
+    if (rows == nullptr) {
+        return std::nullopt;
+    }
+    std::vector<tenon_candle> candles;
+    for (const json::value& row : *rows) {
+        const json::array* const fields = row.if_array();
+        auto candle = sized<tenon_candle>();
+        candle.interval = interval;
+        if (fields == nullptr || !candle_of(*fields, scales, candle) ||
+            (!candles.empty() && candle.open_real_ns <= candles.back().close_real_ns)) {
+            return std::nullopt;
+        }
+        candles.push_back(candle);
+    }
+    return candles;
 }
 
 }  // namespace tenon::binance_venue

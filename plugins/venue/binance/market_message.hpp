@@ -5,7 +5,7 @@
 // refused whole.
 #pragma once
 
-#include <tenon/abi/feed.h>
+#include <tenon/abi/market_data.h>
 
 #include <cstdint>
 #include <functional>
@@ -17,7 +17,7 @@
 namespace tenon::binance_venue {
 
 struct Scales {
-    int price = 0, quantity = 0;
+    int price = 0, quantity = 0, quote = 0;  // quote: of amounts of the quote asset
 };
 
 struct DepthDiff {
@@ -66,5 +66,11 @@ read_stream_message(std::string_view text, const FindSymbol& find);
 [[nodiscard]] std::optional<DepthSnapshot> read_depth(std::string_view text, Scales scales);
 [[nodiscard]] std::optional<std::vector<MarketTrade>>
 read_trades(std::string_view text, Scales scales);
+// Answers of GET /api/v3/aggTrades, and of /klines of an interval (oldest first). agg_id is the id
+// of the last trade; amounts that leave 64 bits stay at the maximum; candles have no trade ids.
+[[nodiscard]] std::optional<std::vector<tenon_agg_trade>>
+read_agg_trades(std::string_view text, Scales scales);
+[[nodiscard]] std::optional<std::vector<tenon_candle>>
+read_candles(std::string_view text, std::uint32_t interval, Scales scales);
 
 }  // namespace tenon::binance_venue

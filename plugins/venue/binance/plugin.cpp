@@ -31,7 +31,7 @@ namespace {
 
 class BinancePlugin final : public Plugin, public Feed {
 public:
-    explicit BinancePlugin(const tenon_host* raw) : Plugin{raw}, Feed{raw} {
+    explicit BinancePlugin(const tenon_host* raw) : Plugin{raw}, Feed{raw, true} {
         provide<Feed>(this);
         provide<Venue>(&orders_);
     }
@@ -57,6 +57,19 @@ public:
     void snapshots(const Send& send) override {
         if (connector_) {
             connector_->feed().snapshots(send);
+        }
+    }
+
+    std::uint64_t fetch(const tenon_history_query& query, Fetched done) override {
+        if (!connector_) {
+            throw Error{TENON_UNAVAILABLE, "the connector is not started"};
+        }
+        return connector_->history().fetch(query, std::move(done));
+    }
+
+    void cancel_fetch(std::uint64_t handle) noexcept override {
+        if (connector_) {
+            connector_->history().cancel(handle);
         }
     }
 
@@ -86,13 +99,17 @@ private:
 
 std::vector<FeedSymbol> BinancePlugin::listed_symbols() const {
     const InstrumentList instruments{host()};
+    const auto listed = host().require<tenon_instruments_1>("tenon.instruments/1");
     const std::string instance = host().environment("instance");
     std::vector<FeedSymbol> symbols;
     const auto add = [&](const tenon_instrument& instrument) {
+        const tenon_asset* const quote = listed->asset(listed.self, instrument.quote);
         symbols.push_back(
             {instrument.id,
              std::string{view(instrument.symbol)},
-             {instrument.price_scale, instrument.quantity_scale}}
+             {instrument.price_scale,
+              instrument.quantity_scale,
+              quote != nullptr ? quote->scale : 0}}
         );
     };
     for (const std::string& name : settings_->symbols) {

@@ -147,11 +147,11 @@ TEST_CASE("aggregates join trades of one price, side and millisecond", "[market_
     f.trade(9, k_now + k_ms, 101, 5, 1);   // another millisecond
     f.trade(11, k_now + k_ms, 101, 6, 1);  // not consecutive
     REQUIRE(f.aggregates.size() == 4);
-    REQUIRE(f.aggregates[0].agg_id == 5);
+    REQUIRE(f.aggregates[0].agg_id == 6);
     REQUIRE(f.aggregates[0].first_trade_id == 5);
     REQUIRE(f.aggregates[0].last_trade_id == 6);
     REQUIRE(f.aggregates[0].quantity == 3);
-    REQUIRE(f.aggregates[3].agg_id == 8);
+    REQUIRE(f.aggregates[3].agg_id == 9);
 
     REQUIRE(f.market.complete_aggregates(k_now + 2 * k_ms));
     REQUIRE(f.aggregates.size() == 4);

@@ -44,7 +44,7 @@ TEST_CASE("a tape that is put back has the same trades and aggregates", "[market
     CHECK(before.after(0, 5).back().trade.trade_id == 5);
     CHECK(kept[0].agg_id == 1);
     CHECK(kept[1].agg_id == 1);
-    CHECK(kept[2].agg_id == 2);
+    CHECK(kept[2].agg_id == 3);
     CHECK(kept.back().agg_id != 0);  // of the one that is still open
     Tape after{100, 100};
     REQUIRE(after.put_before(kept));
@@ -72,7 +72,7 @@ TEST_CASE("what was kept comes before what came since", "[market_data][C2]") {
     REQUIRE(tape.put_before(kept));
     CHECK(ids(tape) == std::vector<std::uint64_t>{10, 11, 12, 13, 14});
     REQUIRE(tape.aggregates().size() == 4);
-    CHECK(tape.aggregates()[2].agg_id == 6);
+    CHECK(tape.aggregates()[2].agg_id == 12);
     CHECK(tape.aggregates()[3].agg_id == 13);
     Tape small{3, 3};
     REQUIRE(small.put_before(kept));
@@ -110,4 +110,25 @@ TEST_CASE("ids that begin again are another history", "[market_data][C2]") {
     (void)late.add(trade(3, 500));
     CHECK_FALSE(late.put_before(kept));
     CHECK(ids(late) == std::vector<std::uint64_t>{3});
+}
+
+TEST_CASE("a tape knows from which trade on none is missing", "[market_data][T6]") {
+    Tape tape{4, 4};
+    CHECK(tape.whole_from() == 0);
+    (void)tape.add(trade(5, 5));
+    (void)tape.add(trade(6, 6));
+    CHECK(tape.whole_from() == 5);
+    (void)tape.add(trade(8, 8));
+    (void)tape.add(trade(9, 9));
+    (void)tape.add(trade(10, 10));
+    CHECK(tape.whole_from() == 8);
+    // The first aggregate of them may have begun with the one that is missing.
+    CHECK(tape.aggregates()[tape.whole_aggregates()].agg_id == 9);
+    (void)tape.add(trade(11, 11));
+    (void)tape.add(trade(12, 12));
+    CHECK(tape.whole_from() == 9);  // the ring is full
+    Tape late{10, 10};
+    (void)late.add(trade(12, 12));
+    REQUIRE(late.put_before(std::vector<TapedTrade>{{trade(9, 9), 9}, {trade(11, 11), 11}}));
+    CHECK(late.whole_from() == 11);
 }

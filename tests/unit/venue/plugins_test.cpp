@@ -79,7 +79,7 @@ private:
 
 constexpr const char* k_market_settings =
     R"({"trades_kept":10000,"aggregates_kept":10000,"seconds_kept":7200,"minutes_kept":20160,
-        "hours_kept":26280,"history_every_s":0,"stale_after_s":30,"quiet_feeds":[]})";
+        "hours_kept":26280,"history_every_s":0,"history_rows_kept":1000,"stale_after_s":30,"quiet_feeds":[]})";
 
 // Lets the test's thread wait for something that happens on the reactor.
 class Signal {
