@@ -3,8 +3,8 @@
 //
 // A key is written with the rows of its transaction, so it is there if they are, and says of a
 // commit whose outcome got lost whether it was done. The table is made by the first key. Keys are
-// kept for a day by the wall clock; what is older goes a few thousand at a time, while there is
-// nothing to write. Used by the writer's thread alone.
+// kept for a day by the wall clock, the older ones go first, a few thousand at a time (after a
+// clock was put back, not before it has caught up). Used by the writer's thread alone.
 #pragma once
 
 #include "plugins/storage/sqlite/connection.hpp"

@@ -185,13 +185,13 @@ void Writer::lend(Request& request) noexcept {
         if (capture_) {
             capture_->require_room();
         }
+        connection_->set_busy_timeout(settings_.busy_timeout_ms);
+        connection_->sync_commits(settings_.synchronous == "full");
     } catch (const DatabaseError& e) {
         health(TENON_DEGRADED, e.what());
         fail_all(one, e);
         return;
     }
-    connection_->set_busy_timeout(settings_.busy_timeout_ms);
-    connection_->sync_commits(settings_.synchronous == "full");
     std::unique_lock lock{mutex_};
     if (stopping_) {
         lock.unlock();
@@ -261,8 +261,10 @@ void Writer::tidy() noexcept {
 
 // What goes wrong here goes wrong for writers, too, and they tell it.
 void Writer::prune_keys(std::int64_t now_ns) noexcept {
-    const tenon_status done =
-        guard(nullptr, [&] { keys_.prune(*connection_, now_ns, telemetry_.now_real_ns()); });
+    const tenon_status done = guard(nullptr, [&] {
+        connection_->set_busy_timeout(0);
+        keys_.prune(*connection_, now_ns, telemetry_.now_real_ns());
+    });
     if (done != TENON_OK) {
         (void)connection_->make_idle();
     }
