@@ -39,7 +39,7 @@ public:
     void close(StreamConnection& connection) noexcept;
 
     // At the end of a turn: some slow reader can take what it waits for.
-    [[nodiscard]] bool can_catch_up() const noexcept { return topics_.can_catch_up(); }
+    [[nodiscard]] bool can_catch_up() noexcept { return topics_.can_catch_up(); }
 
     void catch_up(std::int64_t now_real_ns) { topics_.catch_up(now_real_ns); }
 
