@@ -168,8 +168,26 @@ void answer_trades(Api& api, Call& call, std::uint64_t from_id, const Market& ma
     answer_rows(api, call, market, query, from_id != 0);
 }
 
-// "-1:00", "05:45", "0", "14": hours and minutes from UTC, -12:00 to +14:00.
-[[nodiscard]] std::int64_t read_time_zone(std::string_view text) {
+void write_depth(std::string& out, Api& api, const Market& market, std::uint32_t limit) {
+    const auto& data = api.services().market_data;
+    tenon_book book{};
+    book.size = sizeof book;
+    const tenon_status status = data->book(data.self, market.id(), limit, &book);
+    check_rows(status);
+    JsonWriter json{out};
+    write_book(json, market, book);
+}
+
+// A silent feed's book is stale, but the newest there is.
+[[nodiscard]] bool has_lost_its_place(Api& api, const Market& market) {
+    const auto& data = api.services().market_data;
+    auto book = sized<tenon_book>();
+    return data->book(data.self, market.id(), 1, &book) == TENON_OK && book.trusted == 0;
+}
+
+}  // namespace
+
+std::int64_t read_time_zone(std::string_view text) {
     const ApiError wrong = errors::invalid("timeZone");
     const bool negative = !text.empty() && text.front() == '-';
     if (negative || (!text.empty() && text.front() == '+')) {
@@ -193,25 +211,6 @@ void answer_trades(Api& api, Call& call, std::uint64_t from_id, const Market& ma
     }
     return (negative ? -total : total) * k_minute_ns;
 }
-
-void write_depth(std::string& out, Api& api, const Market& market, std::uint32_t limit) {
-    const auto& data = api.services().market_data;
-    tenon_book book{};
-    book.size = sizeof book;
-    const tenon_status status = data->book(data.self, market.id(), limit, &book);
-    check_rows(status);
-    JsonWriter json{out};
-    write_book(json, market, book);
-}
-
-// A silent feed's book is stale, but the newest there is.
-[[nodiscard]] bool has_lost_its_place(Api& api, const Market& market) {
-    const auto& data = api.services().market_data;
-    auto book = sized<tenon_book>();
-    return data->book(data.self, market.id(), 1, &book) == TENON_OK && book.trusted == 0;
-}
-
-}  // namespace
 
 void depth(Api& api, Call& call) {
     const Market market = mandatory_market(api, call);

@@ -25,4 +25,11 @@ void ticker_24hr(Api& api, Call& call);
 void ticker_price(Api& api, Call& call);
 void ticker_book(Api& api, Call& call);
 
+// rest_windows.cpp
+void ticker_window(Api& api, Call& call);
+void ticker_trading_day(Api& api, Call& call);
+
+// "-1:00", "05:45", "0", "14": hours and minutes from UTC, -12:00 to +14:00. Throws ApiError.
+[[nodiscard]] std::int64_t read_time_zone(std::string_view text);
+
 }  // namespace tenon::binance::rest
