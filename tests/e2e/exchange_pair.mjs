@@ -26,6 +26,8 @@ function deployment(folder, symbol, config) {
     accounts: { id: 'tenon.trading.accounts', grant },
     http: { id: 'tenon.gateway.http', grant },
     binance: { id: 'tenon.gateway.binance', grant },
+    // Users store the exchange's keys there.
+    ...(config.credential ? { records: { id: 'tenon.trading.records', grant } } : {}),
     metrics: { id: 'tenon.monitor.metrics', grant },
     health: { id: 'tenon.monitor.health', grant },
   };
