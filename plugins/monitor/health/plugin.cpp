@@ -11,6 +11,8 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 
 namespace tenon::monitor {
@@ -115,6 +117,7 @@ private:
     void begin_round() {
         arm();
         if (probing_.exchange(true)) {
+            tell_stuck();
             return;
         }
         const bool deep = ++round_ % deep_every_ == 0;
@@ -128,17 +131,81 @@ private:
         }
     }
 
+    // On the reactor, when a round has not ended by the next one's time: a probe that does not keep
+    // to its deadline hides all others.
+    void tell_stuck() {
+        const std::lock_guard lock{mutex_};
+        const std::int64_t stuck_ns = clock_->now_ns(clock_.self) - begun_ns_;
+        if (!current_.empty() && stuck_ns > timeout_ns_) {
+            set_stuck("the probe of " + current_ + " does not return");
+        }
+    }
+
+    void begins(const std::string& instance) {
+        const std::lock_guard lock{mutex_};
+        current_ = instance;
+        begun_ns_ = clock_->now_ns(clock_.self);
+    }
+
+    // With mutex_ held. "": none is.
+    void set_stuck(const std::string& reason) {
+        if (reason == stuck_) {
+            return;
+        }
+        stuck_ = reason;
+        const std::int32_t state = reason.empty() ? TENON_HEALTHY : TENON_DEGRADED;
+        health_->set(health_.self, str("probes"), state, str(reason));
+    }
+
+    // What failed and what healed is on the record; without one the probes go on.
+    void record(const ProbeResult& result) {
+        const bool was_failing = failing_.contains(result.instance);
+        if (result.passed != was_failing) {
+            return;  // as before
+        }
+        if (result.passed) {
+            failing_.erase(result.instance);
+        } else {
+            failing_.insert(result.instance);
+        }
+        const std::string detail = boost::json::serialize(boost::json::object{
+            {"state", result.passed ? "healed" : "failed"}, {"reason", result.reason}});
+        ErrorBuffer err;
+        const tenon_status status = guard(&err, [&] {
+            const auto audit = host().service<tenon_audit_1>("tenon.audit/1");
+            auto event = sized<tenon_audit_event>();
+            event.actor = str("system");
+            event.action = str("health.probe");
+            event.subject = str(result.instance);
+            event.detail = str(detail);
+            check(audit->record(audit.self, &event, &err), err, "audit");
+        });
+        if (status != TENON_OK) {
+            host().log().warn(
+                "not_on_record", {{"probe", result.instance}, {"reason", err.message()}}
+            );
+        }
+    }
+
     void run_round(bool deep) {
         (void)guard(nullptr, [&] {
-            for (const ProbeResult& result : run_probes(probes_, deep, clock_, timeout_ns_)) {
+            const auto begin = [this](const std::string& instance) { begins(instance); };
+            for (const ProbeResult& result :
+                 run_probes(probes_, deep, clock_, timeout_ns_, begin)) {
                 const std::string component = "probe-" + result.instance;
                 const std::int32_t state = result.passed ? TENON_HEALTHY : TENON_DEGRADED;
                 health_->set(health_.self, str(component), state, str(result.reason));
                 if (!result.passed) {
                     std::atomic_ref{*failures_}.fetch_add(1, std::memory_order_relaxed);
                 }
+                record(result);
             }
         });
+        {
+            const std::lock_guard lock{mutex_};
+            current_.clear();
+            (void)guard(nullptr, [this] { set_stuck(""); });
+        }
         probing_ = false;
         in_flight_.leave();
     }
@@ -155,6 +222,11 @@ private:
     Service<tenon_health_1> health_;
     std::vector<Probe> probes_;
     std::atomic<bool> probing_{false};
+    std::set<std::string> failing_;  // the round's
+    std::mutex mutex_;               // of what is below
+    std::string current_;            // the probe that runs
+    std::int64_t begun_ns_ = 0;
+    std::string stuck_;
     InFlight in_flight_;
     std::unique_ptr<HttpRoutes> routes_;
 };

@@ -7,11 +7,15 @@ std::vector<ProbeResult> run_probes(
     const std::vector<Probe>& probes,
     bool deep,
     Service<tenon_clock_1> clock,
-    std::int64_t timeout_ns
+    std::int64_t timeout_ns,
+    const std::function<void(const std::string& instance)>& begins
 ) {
     std::vector<ProbeResult> results;
     results.reserve(probes.size());
     for (const Probe& probe : probes) {
+        if (begins) {
+            begins(probe.instance);
+        }
         ErrorBuffer err;
         const std::int64_t deadline_ns = clock->now_ns(clock.self) + timeout_ns;
         const tenon_status status =

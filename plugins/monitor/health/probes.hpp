@@ -6,6 +6,7 @@
 #include <tenon/plugin.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,12 +23,14 @@ struct ProbeResult {
     std::string reason;  // when it did not pass
 };
 
-// [io] One after the other, each until `timeout_ns` from its start by `clock`.
+// [io] One after the other, each until `timeout_ns` from its start by `clock`; `begins` is told
+// before each.
 [[nodiscard]] std::vector<ProbeResult> run_probes(
     const std::vector<Probe>& probes,
     bool deep,
     Service<tenon_clock_1> clock,
-    std::int64_t timeout_ns
+    std::int64_t timeout_ns,
+    const std::function<void(const std::string& instance)>& begins = {}
 );
 
 }  // namespace tenon::monitor

@@ -8,7 +8,9 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <future>
 #include <string>
+#include <thread>
 
 using namespace tenon;
 using namespace tenon::test;
@@ -115,4 +117,41 @@ TEST_CASE("a probe that fails degrades its component and heals again", "[monitor
     CHECK(host.metric("tenon_health_probe_failures_total") == 1);
     round(3, TENON_HEALTHY);
     health.stop();
+}
+
+namespace {
+
+// Does not return until it is let go.
+struct StuckProbe {
+    static tenon_status check(void* self, std::uint32_t, std::int64_t, tenon_err*) {
+        static_cast<StuckProbe*>(self)->gone.wait();
+        return TENON_OK;
+    }
+
+    tenon_probe_1 table{sizeof(tenon_probe_1), 0, &check};
+    std::promise<void> go;
+    std::shared_future<void> gone = go.get_future().share();
+};
+
+}  // namespace
+
+TEST_CASE("a probe that does not return is named", "[monitor][health][M2]") {
+    Bound bound;
+    FakeHost& host = bound.gateway.host();
+    StuckProbe probe;
+    host.bind("tenon.probe/1", {&probe, &probe.table}, "storage");
+    const std::string config =
+        R"({"probe_interval_ms":60000,"deep_every":10,"probe_timeout_ms":5000})";
+    LoadedPlugin health{host, "monitor-health", config};
+    // Each step lets the next round come; the first one is the one that does not end.
+    while (host.health_of("probes") != TENON_DEGRADED) {
+        host.reactor().advance(61'000'000'000);
+        std::this_thread::yield();
+    }
+    // Others are answered.
+    CHECK(status_of(get(bound.gateway, "/healthz")) == 200);
+    host.set_ready(true);
+    probe.go.set_value();
+    health.stop();
+    CHECK(host.health_of("probes") == TENON_HEALTHY);
 }
