@@ -2,6 +2,7 @@
 // Row M3: rules from a file fire in a running server, are told in its log, health and API, and end.
 import { afterEach, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
@@ -200,4 +201,19 @@ test('what fired is in the history, over a restart too [M3]', async () => {
   });
   assert.equal(ended.fired_ms, fired.fired_ms);
   assert.ok(ended.ended_ms >= fired.fired_ms, 'what was open when the server died has ended');
+});
+
+test('an open row that somebody else left holds up no later history [M3]', async () => {
+  const rules = makeRules().threads('critical', 1_000_000);
+  const server = await serve(rules, ['/plugins/alerts/config/server="box"']);
+  const history = async () => (await (await fetch(`${server.http}/api/alerts/history`)).json());
+  const row = spawnSync('sqlite3', ['-cmd', '.timeout 10000', join(server.dataDir, 'tenon.db'),
+    "INSERT INTO alerts (name, component, level, message, raised_real_ns) VALUES ('ManyThreads', 'box/', 'critical', 'x', 5)"]);
+  assert.equal(row.status, 0, String(row.stderr));
+  rules.threads('critical', 0);
+  server.tenon('alerts', 'reload');
+  await eventually('what fired is written or dropped', async () => {
+    const now = await history();
+    return now.alerts[0]?.ended_ms === 0 && now.unwritten === 0 && now.lost === 0;
+  });
 });

@@ -105,8 +105,9 @@ void History::load(const Storage& storage, std::int64_t now_ms, std::int64_t dea
     storage.write(deadline_ns, [&](Session& session) {
         session
             .prepare(
-                "UPDATE alerts SET resolved_real_ns = ? WHERE resolved_real_ns IS NULL AND "
-                "raised_real_ns <= ? AND component >= ? AND component < ?"
+                "UPDATE alerts SET resolved_real_ns = CASE WHEN raised_real_ns > ? THEN "
+                "raised_real_ns ELSE ? END WHERE resolved_real_ns IS NULL AND "
+                "component >= ? AND component < ?"
             )
             .bind_all(now_ms * k_ms, now_ms * k_ms, from, to)
             .run();
@@ -146,7 +147,8 @@ void History::save(const Storage& storage, std::int64_t deadline_ns) {
     if (pending.empty()) {
         return;
     }
-    // Doing it twice changes nothing: a transaction whose outcome was lost is done again.
+    // Doing it twice changes nothing: a transaction whose outcome was lost is done again. The
+    // conflict is with an open row of the same alert, whose end was lost or is another server's.
     storage.write(deadline_ns, [&](Session& session) {
         for (const Entry& entry : pending) {
             if (entry.ended_ms == 0) {
@@ -155,7 +157,7 @@ void History::save(const Storage& storage, std::int64_t deadline_ns) {
                         "INSERT INTO alerts (name, component, level, message, raised_real_ns) "
                         "SELECT ?, ?, ?, ?, CAST(? AS bigint) WHERE NOT EXISTS (SELECT 1 FROM "
                         "alerts WHERE name = ? AND component = ? AND level = ? AND "
-                        "raised_real_ns = ?)"
+                        "raised_real_ns = ?) ON CONFLICT DO NOTHING"
                     )
                     .bind_all(
                         entry.rule,

@@ -95,8 +95,8 @@ void Outbox::concluded(Target& target, const SendResult& result) {
             target.timer->at(now_ns() + std::max(target.backoff.next(), result.retry_after_ns));
             break;
     }
-    const bool is_final = result.kind == SendResult::Kind::refused;
-    target.trouble = is_final || target.failed >= k_patience ? result.reason : "";
+    const bool may_pass = result.kind == SendResult::Kind::again && target.failed < k_patience;
+    target.trouble = may_pass ? "" : result.reason;
     tell_(target.name, target.trouble);
     if (result.kind != SendResult::Kind::again) {
         go_on(target);

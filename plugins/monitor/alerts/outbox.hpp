@@ -25,7 +25,7 @@ struct SendResult {
     enum class Kind : std::uint8_t { sent, again, refused };  // refused: it would be so again
 
     Kind kind = Kind::again;
-    std::string reason;               // for people; nothing secret
+    std::string reason;  // for people, nothing secret; of what was sent: what is wrong all the same
     std::int64_t retry_after_ns = 0;  // as the other side asks for; 0: it does not
 };
 

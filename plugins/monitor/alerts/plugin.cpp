@@ -18,6 +18,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -41,18 +42,23 @@ public:
         RuleFile rules = read_rules(file);
         DeliverySettings delivery{settings};
         const auto history_days = settings.get<std::int64_t>("history_days");
-        if (!dry_run) {
-            watch_.set_grouping(delivery.grouping);
+        if (dry_run) {
+            return;
+        }
+        watch_.set_grouping(delivery.grouping);
+        watch_.set_rules(std::move(rules));
+        history_days_ = history_days;
+        const std::lock_guard lock{mutex_};
+        rules_file_ = std::move(file);
+        if (!is_running_) {  // the job and the commands read these
+            interval_ = interval;
             history_.set_server(delivery.server);
             delivery_settings_ = std::move(delivery);
-            history_days_ = history_days;
-            rules_file_ = std::move(file);
-            interval_ = interval;
-            watch_.set_rules(std::move(rules));
         }
     }
 
     void start() override {
+        is_running_ = true;
         clock_ = host().service<tenon_clock_1>("tenon.clock/1");
         metrics_ = host().service<tenon_metrics_1>("tenon.metrics/1");
         health_ = host().service<tenon_health_1>("tenon.health/1");
@@ -100,6 +106,7 @@ public:
         });
         storage_ = {};
         is_loaded_ = false;
+        is_running_ = false;
         (void)guard(nullptr, [this] { call_on_reactor(exec_, 0, [this] { delivery_.reset(); }); });
     }
 
@@ -223,7 +230,11 @@ private:
             "alerts.reload",
             "{}: reads the rules' file again; a wrong one is refused and the old rules stay",
             [this](const Settings&) {
-                RuleFile rules = read_rules(rules_file_);
+                const std::string file = [this] {
+                    const std::lock_guard lock{mutex_};
+                    return rules_file_;
+                }();
+                RuleFile rules = read_rules(file);
                 const std::size_t count = rules.rules.size();
                 watch_.set_rules(std::move(rules));
                 host().log().info("alert_rules_read", {{"rules", count}});
@@ -289,13 +300,8 @@ private:
         }
         const std::string until = std::to_string(made.until_ms);
         const std::string by = made.by;
+        record("alert.silence", subject, by, "{\"until_ms\":" + until + "}");
         const std::uint64_t id = silences_.add(std::move(made), now_ms());
-        record(
-            "alert.silence",
-            subject,
-            by,
-            "{\"id\":" + std::to_string(id) + ",\"until_ms\":" + until + "}"
-        );
         return "{\"id\":" + std::to_string(id) + ",\"until_ms\":" + until + "}";
     }
 
@@ -388,7 +394,9 @@ private:
         );
     }
 
-    std::string rules_file_;
+    std::mutex mutex_;
+    std::string rules_file_;   // guarded by mutex_
+    bool is_running_ = false;  // the control thread's
     std::chrono::seconds interval_{15};
     std::string data_dir_;
     std::int64_t real_offset_ns_ = 0, started_ms_ = 0;

@@ -150,15 +150,26 @@ void SmtpSession::stream_closed(const std::string& reason) {
 }
 
 void SmtpSession::answered(const SmtpReplies::Reply& reply) {
-    const bool is_forwarded = step_ == Step::to && reply.code == 251;
-    if (reply.code != expected_code(static_cast<unsigned>(step_)) && !is_forwarded) {
-        const bool for_good = reply.code >= 500;
-        finish(
-            {for_good ? SendResult::Kind::refused : SendResult::Kind::again,
-             "the relay says " + std::to_string(reply.code) + " " + printable(reply.text)}
-        );
+    const std::string said =
+        "the relay says " + std::to_string(reply.code) + " " + printable(reply.text);
+    if (step_ == Step::to) {
+        const bool is_accepted = reply.code == 250 || reply.code == 251;
+        ++asked_;
+        accepted_ += is_accepted ? 1 : 0;
+        all_for_good_ = all_for_good_ && (is_accepted || reply.code >= 500);
+        refusal_ = is_accepted ? refusal_ : said;
+    } else if (reply.code != expected_code(static_cast<unsigned>(step_))) {
+        // Before the mail was named it is not the mail that is refused.
+        const bool is_the_mail =
+            step_ != Step::greeting && step_ != Step::hello && step_ != Step::auth;
+        const bool for_good = is_the_mail && reply.code >= 500;
+        finish({for_good ? SendResult::Kind::refused : SendResult::Kind::again, said});
         return;
     }
+    go_on();
+}
+
+void SmtpSession::go_on() {
     switch (step_) {
         case Step::greeting:
             say(Step::hello, "EHLO " + envelope_.hello);
@@ -174,14 +185,16 @@ void SmtpSession::answered(const SmtpReplies::Reply& reply) {
         case Step::auth:
             say(Step::from, "MAIL FROM:<" + envelope_.from + ">");
             return;
-        case Step::to:
-            ++accepted_;
-            [[fallthrough]];
         case Step::from:
-            if (accepted_ < envelope_.to.size()) {
-                say(Step::to, "RCPT TO:<" + envelope_.to[accepted_] + ">");
-            } else {
+        case Step::to:
+            if (asked_ < envelope_.to.size()) {
+                say(Step::to, "RCPT TO:<" + envelope_.to[asked_] + ">");
+            } else if (accepted_ > 0) {
                 say(Step::data, "DATA");
+            } else {
+                finish(
+                    {all_for_good_ ? SendResult::Kind::refused : SendResult::Kind::again, refusal_}
+                );
             }
             return;
         case Step::data:
@@ -189,7 +202,12 @@ void SmtpSession::answered(const SmtpReplies::Reply& reply) {
             return;
         case Step::message:
             stream_->write("QUIT\r\n");
-            finish({SendResult::Kind::sent, {}});
+            finish(
+                {SendResult::Kind::sent,
+                 refusal_.empty() ? ""
+                                  : std::to_string(asked_ - accepted_) + " of " +
+                                        std::to_string(asked_) + " recipients refused: " + refusal_}
+            );
             return;
     }
 }

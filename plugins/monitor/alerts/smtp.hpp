@@ -3,7 +3,8 @@
 // (RFC 4954) over TLS only.
 //
 // A client of one relay that accepts for delivery: no STARTTLS, no pipelining, no MX records. On
-// one reactor; nothing blocks. Every recipient must be accepted, or the mail is not sent.
+// one reactor; nothing blocks. A recipient that is refused does not
+// keep the mail from the others.
 #pragma once
 
 #include "plugins/monitor/alerts/outbox.hpp"
@@ -76,6 +77,7 @@ private:
     void stream_data(std::string_view bytes) override;
     void stream_closed(const std::string& reason) override;
     void answered(const SmtpReplies::Reply& reply);
+    void go_on();
     void say(Step next, const std::string& line);
     void finish(SendResult result);
 
@@ -85,7 +87,9 @@ private:
     std::string message_;
     Done done_;
     Step step_ = Step::greeting;
-    std::size_t accepted_ = 0;  // recipients
+    std::size_t asked_ = 0, accepted_ = 0;  // recipients
+    bool all_for_good_ = true;              // those that were not accepted
+    std::string refusal_;                   // of the last of those
     SmtpReplies replies_;
     net::Timer timer_;
     std::shared_ptr<net::Stream> stream_;

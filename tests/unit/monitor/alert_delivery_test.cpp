@@ -282,16 +282,42 @@ TEST_CASE("a mail goes through the relay to every recipient", "[monitor][alerts]
     REQUIRE(rig.until([&] { return rig.metric("sent_total", "mail") == 2; }));
 }
 
-TEST_CASE("a relay's no is final, its later is not", "[monitor][alerts][M3]") {
+TEST_CASE("a relay's no to the mail is final, its later is not", "[monitor][alerts][M3]") {
     const bool final = GENERATE(true, false);
-    const Relay relay{
-        "RCPT TO:<b@", final ? "550-no\r\n550 no such \x07user\r\n" : "451 later\r\n"};
+    const Relay relay{"MAIL", final ? "550-no\r\n550 no such \x07user\r\n" : "451 later\r\n"};
     Rig rig{relay.settings()};
     rig.put(notice("abc"));
     REQUIRE(rig.until([&] { return rig.metric("send_failures_total", "mail") == 1; }));
     CHECK(rig.metric("notices_lost_total", "mail") == (final ? 1 : 0));
     CHECK(rig.metric("notices_waiting", "mail") == (final ? 0 : 1));
     CHECK(rig.told.at(0) == (final ? "mail: the relay says 550 no such ?user" : "mail: "));
+}
+
+TEST_CASE("a relay that refuses us altogether is asked again", "[monitor][alerts][M3]") {
+    const Relay relay{"EHLO", "554 not now\r\n"};
+    Rig rig{relay.settings()};
+    rig.put(notice("abc"));
+    REQUIRE(rig.until([&] { return rig.metric("send_failures_total", "mail") == 1; }));
+    CHECK(rig.metric("notices_waiting", "mail") == 1);
+}
+
+TEST_CASE("a recipient that is gone keeps the mail from no other", "[monitor][alerts][M3]") {
+    const bool for_good = GENERATE(true, false);
+    const std::string no = for_good ? "550 gone" : "452 full";
+    {
+        const Relay relay{"RCPT TO:<a@", no + "\r\n"};
+        Rig rig{relay.settings()};
+        rig.put(notice("abc"));
+        REQUIRE(rig.until([&] { return rig.metric("sent_total", "mail") == 1; }));
+        CHECK(rig.told.at(0) == "mail: 1 of 2 recipients refused: the relay says " + no);
+        CHECK(rig.metric("notices_lost_total", "mail") == 0);
+    }
+    const Relay relay{"RCPT", no + "\r\n"};
+    Rig rig{relay.settings()};
+    rig.put(notice("abc"));
+    REQUIRE(rig.until([&] { return rig.metric("send_failures_total", "mail") == 1; }));
+    CHECK(rig.metric("notices_lost_total", "mail") == (for_good ? 1 : 0));
+    CHECK(rig.metric("sent_total", "mail") == 0);
 }
 
 TEST_CASE("a relay that says nothing or nonsense is given up", "[monitor][alerts][M3]") {
