@@ -43,17 +43,13 @@ struct Query {
 
     static void finish(void* ctx, tenon_status status, const tenon_err* err) noexcept {
         const std::unique_ptr<Query> mine{static_cast<Query*>(ctx)};
-        (void)guard(nullptr, [&] {
-            try {
-                if (status != TENON_OK && status != TENON_NOT_FOUND) {
-                    const std::string_view why =
-                        err == nullptr ? std::string_view{} : std::string_view{err->msg, err->len};
-                    throw refusal_of(status, why);
-                }
-                mine->done(std::move(mine->rows));
-            } catch (const Refusal& refusal) {
-                mine->desk.refuse(mine->request, refusal);
+        mine->desk.settle(mine->request, [&] {
+            if (status != TENON_OK && status != TENON_NOT_FOUND) {
+                const std::string_view why =
+                    err == nullptr ? std::string_view{} : std::string_view{err->msg, err->len};
+                throw refusal_of(status, why);
             }
+            mine->done(std::move(mine->rows));
         });
         mine->desk.in_flight().leave();
     }
@@ -261,13 +257,7 @@ struct Command {
         const tenon_err* err
     ) noexcept {
         const std::unique_ptr<Command> mine{static_cast<Command*>(ctx)};
-        (void)guard(nullptr, [&] {
-            try {
-                mine->answer(status, reply, err);
-            } catch (const Refusal& refusal) {
-                mine->desk.refuse(mine->request, refusal);
-            }
-        });
+        mine->desk.settle(mine->request, [&] { mine->answer(status, reply, err); });
         mine->desk.in_flight().leave();
     }
 

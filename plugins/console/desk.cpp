@@ -133,17 +133,44 @@ std::string Desk::cookie_for(std::string_view token) const {
 const Sessions::Session* Desk::session_of(const tenon_http_request& request, bool touch) {
     const std::string_view token = token_of(request);
     const Sessions::Session* const session = sessions_.find(token, now_ns(), touch);
-    if (session == nullptr || session->who.api_key.empty()) {
-        return session;
+    if (session != nullptr && is_revoked(*session)) {
+        sessions_.end(token);
+        return nullptr;
     }
-    // A key that was revoked since ends what was signed in with it.
+    return session;
+}
+
+bool Desk::is_revoked(const Sessions::Session& session) const {
+    if (session.who.api_key.empty()) {
+        return false;
+    }
     auto identity = sized<tenon_identity>();
     const auto& auth = services_.auth;
-    if (auth && auth->identify(auth.self, str(session->who.api_key), &identity) == TENON_OK) {
-        return session;
+    return !auth || auth->identify(auth.self, str(session.who.api_key), &identity) != TENON_OK;
+}
+
+void Desk::sweep() {
+    sessions_.sweep(now_ns());
+    sessions_.end_if([this](const Sessions::Session& session) { return is_revoked(session); });
+    show_sessions();
+}
+
+void Desk::settle(std::uint64_t request, const std::function<void()>& body) const noexcept {
+    const tenon_status status = tenon::guard(nullptr, [&] {
+        try {
+            body();
+        } catch (const Refusal& refusal) {
+            refuse(request, refusal);
+        } catch (const std::exception& e) {
+            services_.log.warn("console_request_failed", {{"reason", e.what()}});
+            refuse(request, {503, "failed", "the server could not do it now: try again later"});
+        }
+    });
+    if (status != TENON_OK) {
+        constexpr std::string_view k_body =
+            R"({"error":{"code":"failed","message":"the server is out of memory"}})";
+        (void)routes_->respond(request, {503, "application/json", k_body});
     }
-    sessions_.end(token);
-    return nullptr;
 }
 
 const Sessions::Session& Desk::require(const tenon_http_request& request, std::uint32_t right) {
@@ -275,18 +302,15 @@ void Desk::audited(Deed deed, std::uint64_t request, std::function<void()> then)
         const bool recorded = audit && audit->record(audit.self, &event, &err) == TENON_OK;
         const tenon_status posted = tenon::guard(nullptr, [&] {
             post(services_.exec, 0, [this, recorded, request, then] {
-                if (recorded) {
-                    try {
-                        then();
-                    } catch (const Refusal& refusal) {
-                        refuse(request, refusal);
+                settle(request, [&] {
+                    if (!recorded) {
+                        throw Refusal{
+                            503,
+                            "unrecorded",
+                            "it could not be written to the audit log: not done"};
                     }
-                } else {
-                    refuse(
-                        request,
-                        {503, "unrecorded", "it could not be written to the audit log: not done"}
-                    );
-                }
+                    then();
+                });
                 in_flight_.leave();
             });
         });

@@ -77,6 +77,8 @@ public:
     void answer(std::uint64_t request, const boost::json::object& body) const;
     void answer_text(std::uint64_t request, std::string_view json) const;
     void refuse(std::uint64_t request, const Refusal& refusal) const noexcept;
+    // Runs what answers the request; what it throws becomes the answer, so that there is one.
+    void settle(std::uint64_t request, const std::function<void()>& body) const noexcept;
     // `cookie`: a Set-Cookie value.
     void answer_with_cookie(
         std::uint64_t request,
@@ -111,6 +113,19 @@ public:
 
     [[nodiscard]] Sessions& sessions() noexcept { return sessions_; }
 
+    // Of users of the database: counts up when one is changed, so that a sign-in that read him
+    // before does not outlive it.
+    void user_changed(const std::string& name) {
+        ++user_changes_;
+        sessions_.end_of("user:" + name);
+        show_sessions();
+    }
+
+    [[nodiscard]] std::uint64_t user_changes() const noexcept { return user_changes_; }
+
+    // Ends what is over: by time, and when the key it was opened with has been revoked.
+    void sweep();
+
     [[nodiscard]] SignInGuard& guard() noexcept { return guard_; }
 
     [[nodiscard]] InFlight& in_flight() noexcept { return in_flight_; }
@@ -124,11 +139,14 @@ public:
     }
 
 private:
+    [[nodiscard]] bool is_revoked(const Sessions::Session& session) const;
+
     DeskServices services_;
     bool secure_cookie_;
     Sessions sessions_;
     SignInGuard guard_;
     InFlight in_flight_;
+    std::uint64_t user_changes_ = 0;
     std::unique_ptr<HttpRoutes> routes_;
     Counter sign_ins_, refused_sign_ins_, writes_, refused_writes_;
     Gauge open_sessions_;

@@ -50,12 +50,21 @@ Live::opened(void* ctx, std::uint64_t connection, const tenon_http_request* requ
                                                      ? self.desk_.session_of(*request, false)
                                                      : nullptr;
         if (session == nullptr || !session->who.may(k_right_account) ||
-            self.listeners_.size() >= k_sockets_max) {
+            !self.has_room(session->id)) {
             return TENON_DENIED;
         }
         self.listeners_.emplace(connection, Listener{session->id, session->who});
         return TENON_OK;
     });
+}
+
+bool Live::has_room(std::uint64_t session) const {
+    const auto of_session =
+        std::count_if(listeners_.begin(), listeners_.end(), [&](const auto& item) {
+            return item.second.session == session;
+        });
+    return listeners_.size() < k_sockets_max &&
+           static_cast<std::size_t>(of_session) < k_of_one_session_max;
 }
 
 void Live::closed(void* ctx, std::uint64_t connection, void*) {

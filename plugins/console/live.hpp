@@ -13,7 +13,7 @@ namespace tenon::console {
 
 class Live {
 public:
-    static constexpr std::size_t k_sockets_max = 1024;
+    static constexpr std::size_t k_sockets_max = 1024, k_of_one_session_max = 8;
 
     explicit Live(Desk& desk) : desk_{desk} {}
 
@@ -37,6 +37,7 @@ private:
     static void closed(void* ctx, std::uint64_t connection, void* user);
     static void on_events(void* ctx, const tenon_execution_event* events, std::uint32_t count);
 
+    [[nodiscard]] bool has_room(std::uint64_t session) const;
     void tell(const tenon_execution_event& event);
     void send(std::uint64_t account, boost::json::object message);
 

@@ -48,11 +48,7 @@ void ask(
         line_of(op, args),
         desk.now_ns() + op.timeout_ms * k_ns_per_ms,
         [&desk, request](AdminLine::Answer got) {
-            try {
-                answer(desk, request, got);
-            } catch (const Refusal& refusal) {
-                desk.refuse(request, refusal);
-            }
+            desk.settle(request, [&] { answer(desk, request, got); });
             desk.in_flight().leave();
         }
     );

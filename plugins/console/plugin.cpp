@@ -75,14 +75,15 @@ public:
 
     void stop() noexcept override {
         commands_.clear();
-        if (live_) {
-            live_->close();
-        }
         if (exec_) {
             (void)guard(nullptr, [this] { call_on_reactor(exec_, 0, [this] { end(); }); });
         }
         if (desk_) {
             desk_->close();
+        }
+        // Nothing on the reactor ends a session any more, which would end its sockets.
+        if (live_) {
+            live_->close();
         }
         live_.reset();
         line_.reset();
@@ -156,8 +157,7 @@ private:
                 auto& self = *static_cast<ConsolePlugin*>(ctx);
                 self.sweep_ = 0;
                 if (!self.stopping_) {
-                    self.desk_->sessions().sweep(self.desk_->now_ns());
-                    self.desk_->show_sessions();
+                    (void)guard(nullptr, [&] { self.desk_->sweep(); });
                     self.sweep_later();
                 }
             },
@@ -173,10 +173,7 @@ private:
         options.now_ns = [this] { return clock_->now_ns(clock_.self); };
         options.now_real_ns = [this] { return clock_->now_real_ns(clock_.self); };
         options.changed = [this](const std::string& name) {
-            call_on_reactor(exec_, 0, [&] {
-                desk_->sessions().end_of("user:" + name);
-                desk_->show_sessions();
-            });
+            call_on_reactor(exec_, 0, [&] { desk_->user_changed(name); });
         };
         options.audit = [this](std::string_view action, std::string_view name) {
             const auto& audit = desk_->services().audit;

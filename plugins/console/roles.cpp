@@ -14,11 +14,12 @@ struct Role {
     std::uint32_t rights;
 };
 
-constexpr std::array<Role, 4> k_roles{
+constexpr std::array<Role, 5> k_roles{
     {{k_role_viewer, "viewer", k_right_account | k_right_watch},
      {k_role_trader, "trader", k_right_account | k_right_trade},
      {k_role_operator, "operator", k_right_watch | k_right_operate},
-     {k_role_reader, "reader", k_right_account}}};
+     {k_role_reader, "reader", k_right_account},
+     {k_role_placer, "placer", k_right_trade}}};
 
 constexpr std::array<std::pair<std::uint32_t, std::string_view>, 4> k_rights{
     {{k_right_account, "account"},

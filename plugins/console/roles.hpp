@@ -21,7 +21,9 @@ inline constexpr std::uint32_t k_right_operate = 8;  // changes how it works
 inline constexpr std::uint32_t k_role_viewer = 1;
 inline constexpr std::uint32_t k_role_trader = 2;
 inline constexpr std::uint32_t k_role_operator = 4;
-inline constexpr std::uint32_t k_role_reader = 8;  // of API keys alone: sees its account
+// Of API keys alone: what their permissions are.
+inline constexpr std::uint32_t k_role_reader = 8;   // sees its account
+inline constexpr std::uint32_t k_role_placer = 16;  // places and cancels, sees nothing
 inline constexpr std::uint32_t k_roles_all = k_role_viewer | k_role_trader | k_role_operator;
 
 [[nodiscard]] std::uint32_t rights_of(std::uint32_t roles) noexcept;

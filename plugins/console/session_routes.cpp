@@ -100,7 +100,7 @@ accounts_of(const DeskServices& services, const std::function<bool(const BoundAc
     return hex;
 }
 
-class SessionRoutes {
+class SessionRoutes : public std::enable_shared_from_this<SessionRoutes> {
 public:
     SessionRoutes(Desk& desk, SignInOptions options) : desk_{desk}, options_{options} {}
 
@@ -173,7 +173,7 @@ private:
         who.name = "key " + shown + "…";
         who.api_key = key;
         who.roles = role(TENON_PERMISSION_READ, k_role_reader) |
-                    role(TENON_PERMISSION_TRADE, k_role_trader) |
+                    role(TENON_PERMISSION_TRADE, k_role_placer) |
                     role(k_permission_admin, k_role_operator);
         who.accounts = accounts_of(desk_.services(), [&](const BoundAccount& account) {
             return account.id == identity.account;
@@ -191,17 +191,23 @@ private:
             throw wrong();
         }
         refuse_flood(desk_, name, request);
+        if (guard(nullptr, [&] { check_user_name(name); }) != TENON_OK) {
+            desk_.refused_sign_ins().add();
+            throw wrong();
+        }
         if (hashing_.fetch_add(1) >= k_hashing_max) {
             --hashing_;
             throw busy();
         }
         desk_.in_flight().enter();
-        auto work = [this,
+        // The work outlives the routes that hold this object, when they are taken back meanwhile.
+        auto work = [self = shared_from_this(),
+                     changes = desk_.user_changes(),
                      name,
                      password = std::move(password),
                      remote = std::string{view(request.remote)},
                      handle = request.handle]() mutable {
-            look_up(handle, name, password, remote);
+            self->look_up({handle, changes, name, remote}, password);
             sodium_memzero(password.data(), password.size());
         };
         try {
@@ -213,32 +219,29 @@ private:
         }
     }
 
+    // A sign-in by password on its way over the pool.
+    struct Try {
+        std::uint64_t request;
+        std::uint64_t changes;  // of users, as it began
+        std::string name;
+        std::string remote;
+    };
+
     // On the pool.
-    void look_up(
-        std::uint64_t request,
-        const std::string& name,
-        std::string_view password,
-        const std::string& remote
-    ) {
+    void look_up(const Try& attempt, std::string_view password) {
         std::optional<User> user;
         std::string failure;
         try {
             const std::int64_t deadline_ns = desk_.now_ns() + options_.timeout_ns;
-            user = options_.users->sign_in(name, password, deadline_ns);
+            user = options_.users->sign_in(attempt.name, password, deadline_ns);
         } catch (const std::exception& e) {
             failure = e.what();
         }
         --hashing_;
         const tenon_status posted = guard(nullptr, [&] {
-            post(desk_.services().exec, 0, [this, request, name, remote, user, failure] {
-                (void)guard(nullptr, [&] {
-                    try {
-                        finish(request, name, remote, user, failure);
-                    } catch (const Refusal& refusal) {
-                        desk_.refuse(request, refusal);
-                    }
-                });
-                desk_.in_flight().leave();
+            post(desk_.services().exec, 0, [self = shared_from_this(), attempt, user, failure] {
+                self->desk_.settle(attempt.request, [&] { self->finish(attempt, user, failure); });
+                self->desk_.in_flight().leave();
             });
         });
         if (posted != TENON_OK) {
@@ -246,16 +249,13 @@ private:
         }
     }
 
-    void finish(
-        std::uint64_t request,
-        const std::string& name,
-        std::string_view remote,
-        const std::optional<User>& user,
-        const std::string& failure
-    ) {
+    void finish(const Try& attempt, const std::optional<User>& user, const std::string& failure) {
         if (!failure.empty()) {
             desk_.services().log.warn("console_users_unreadable", {{"reason", failure}});
             throw Refusal{503, "unavailable", "the users cannot be read now: try again later"};
+        }
+        if (attempt.changes != desk_.user_changes()) {
+            throw Refusal{503, "changed", "the users were changed meanwhile: try again"};
         }
         if (!user) {
             desk_.refused_sign_ins().add();
@@ -269,7 +269,7 @@ private:
             const auto& names = user->accounts;
             return std::find(names.begin(), names.end(), account.name) != names.end();
         });
-        open(request, std::move(who), name, remote);
+        open(attempt.request, std::move(who), attempt.name, attempt.remote);
     }
 
     Desk& desk_;

@@ -110,14 +110,16 @@ void Sessions::end(std::string_view token) {
 }
 
 void Sessions::end_of(std::string_view actor) {
-    for (auto at = sessions_.begin(); at != sessions_.end();) {
-        at = at->second.who.actor == actor ? drop(at) : std::next(at);
-    }
+    end_if([&](const Session& session) { return session.who.actor == actor; });
 }
 
 void Sessions::sweep(std::int64_t now_ns) {
+    end_if([&](const Session& session) { return is_over(session, now_ns); });
+}
+
+void Sessions::end_if(const std::function<bool(const Session&)>& is_to_end) {
     for (auto at = sessions_.begin(); at != sessions_.end();) {
-        at = is_over(at->second, now_ns) ? drop(at) : std::next(at);
+        at = is_to_end(at->second) ? drop(at) : std::next(at);
     }
 }
 

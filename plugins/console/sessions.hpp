@@ -45,6 +45,7 @@ public:
     [[nodiscard]] const Session* find(std::string_view token, std::int64_t now_ns, bool touch);
     void end(std::string_view token);
     void end_of(std::string_view actor);
+    void end_if(const std::function<bool(const Session&)>& is_to_end);
     // Ends what is over.
     void sweep(std::int64_t now_ns);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/console/sign_in_guard.hpp"
 
+#include <tenon/address_key.hpp>
+
 #include <array>
 #include <utility>
 
@@ -10,47 +12,52 @@ std::string SignInGuard::pair_key(std::string_view name, std::string_view addres
     return "p" + std::string{address} + " " + std::string{name};
 }
 
-SignInGuard::Count* SignInGuard::count_of(const std::string& key, std::int64_t now_ns) {
-    auto found = counts_.find(key);
-    if (found == counts_.end()) {
-        if (counts_.size() >= k_counts_max) {
-            std::erase_if(counts_, [&](const auto& item) { return item.second.end_ns <= now_ns; });
-        }
-        if (counts_.size() >= k_counts_max) {
-            return nullptr;
-        }
-        found = counts_.emplace(key, Count{0, now_ns + k_window.count()}).first;
+const SignInGuard::Count* SignInGuard::live_count(const std::string& key, std::int64_t now_ns)
+    const {
+    const auto found = counts_.find(key);
+    return found == counts_.end() || found->second.end_ns <= now_ns ? nullptr : &found->second;
+}
+
+bool SignInGuard::make_room(std::int64_t now_ns) {
+    constexpr std::size_t k_of_one_try = 3;
+    if (counts_.size() + k_of_one_try > k_counts_max) {
+        std::erase_if(counts_, [&](const auto& item) { return item.second.end_ns <= now_ns; });
     }
-    if (found->second.end_ns <= now_ns) {
-        found->second = {0, now_ns + k_window.count()};
-    }
-    return &found->second;
+    return counts_.size() + k_of_one_try <= k_counts_max;
 }
 
 std::optional<std::chrono::nanoseconds>
 SignInGuard::take(std::string_view name, std::string_view address, std::int64_t now_ns) {
+    const AddressKey from{address};
     const std::array<std::pair<std::string, std::uint32_t>, 3> bounds{
-        {{pair_key(name, address), k_pair_max},
+        {{"a" + std::string{from.view()}, k_address_max},
          {"n" + std::string{name}, k_name_max},
-         {"a" + std::string{address}, k_address_max}}};
-    std::array<Count*, 3> counts{};
-    for (std::size_t i = 0; i < bounds.size(); ++i) {
-        counts[i] = count_of(bounds[i].first, now_ns);
-        if (counts[i] == nullptr) {
-            return k_window;
-        }
-        if (counts[i]->tries >= bounds[i].second) {
-            return std::chrono::nanoseconds{counts[i]->end_ns - now_ns};
+         {pair_key(name, from.view()), k_pair_max}}};
+    std::size_t known = 0;
+    for (const auto& [key, most] : bounds) {
+        const Count* const count = live_count(key, now_ns);
+        known += count != nullptr ? 1U : 0U;
+        if (count != nullptr && count->tries >= most) {
+            return std::chrono::nanoseconds{count->end_ns - now_ns};
         }
     }
-    for (Count* const count : counts) {
-        ++count->tries;
+    // Who is refused leaves no trace, or one address could fill the memory with names.
+    if (known < bounds.size() && !make_room(now_ns)) {
+        return k_window;
+    }
+    for (const auto& bound : bounds) {
+        Count& count = counts_[bound.first];
+        if (count.end_ns <= now_ns) {
+            count = {0, now_ns + k_window.count()};
+        }
+        ++count.tries;
     }
     return std::nullopt;
 }
 
 void SignInGuard::succeeded(std::string_view name, std::string_view address) {
-    counts_.erase(pair_key(name, address));
+    const AddressKey from{address};
+    counts_.erase(pair_key(name, from.view()));
 }
 
 }  // namespace tenon::console

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // How often somebody may try to sign in: a few failures for a name from one address, more for a
 // name from all of them, and more for an address with all names. Whether a name exists makes no
-// difference. A success forgets the failures of its name from its address.
+// difference. A success forgets the failures of its name from its address. Addresses are told apart
+// by tenon/address_key.hpp.
 //
 // Not thread-safe: one reactor's. Memory is bounded; when it is full of live counts, who is not
 // among them has to wait.
@@ -34,7 +35,10 @@ private:
     };
 
     [[nodiscard]] static std::string pair_key(std::string_view name, std::string_view address);
-    [[nodiscard]] Count* count_of(const std::string& key, std::int64_t now_ns);
+    // NULL: there is none, or its time is over.
+    [[nodiscard]] const Count* live_count(const std::string& key, std::int64_t now_ns) const;
+    // For what one try adds. False: all are live.
+    [[nodiscard]] bool make_room(std::int64_t now_ns);
 
     std::map<std::string, Count> counts_;
 };

@@ -142,7 +142,7 @@ status_page(std::string_view report, std::string_view version, std::int64_t now_
     page.append("<p>Version ").append(escape_html(version)).append("</p></header>\n<main>");
     page.append("<p class=\"state\" role=\"status\">This server is ").append(badge(state));
     page.append(ready ? " and ready." : " and not ready.");
-    page.append(" <a href=\"/\">Refresh</a></p>\n");
+    page.append(" <a href=\"/status\">Refresh</a> <a href=\"/\">Console</a></p>\n");
     page.append(table(
         "Plugins",
         "<th scope=\"col\">Name</th><th scope=\"col\">State</th><th scope=\"col\">Id</th>"

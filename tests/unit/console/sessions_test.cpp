@@ -65,6 +65,17 @@ TEST_CASE("sessions end by token, by actor and by sweeping, and it is told", "[c
     CHECK(std::set<std::uint64_t>(ended.begin(), ended.end()).size() == 4);
 }
 
+TEST_CASE("sessions are ended by what they are", "[console][M5]") {
+    Sessions sessions{k_limits};
+    Principal by_key = someone("key:abc");
+    by_key.api_key = "abc";
+    const std::string key = sessions.open(by_key, 0);
+    const std::string user = sessions.open(someone("user:a"), 0);
+    sessions.end_if([](const Sessions::Session& session) { return !session.who.api_key.empty(); });
+    CHECK(sessions.find(key, 1, true) == nullptr);
+    CHECK(sessions.find(user, 1, true) != nullptr);
+}
+
 TEST_CASE("the sessions of one actor and of all are bounded", "[console][M5]") {
     Sessions sessions{k_limits};
     const std::string first = sessions.open(someone("user:a"), 0);
@@ -93,9 +104,12 @@ TEST_CASE("a role has the rights that it is for, and a key's role is no user's",
     CHECK(rights_of(k_role_viewer) == (k_right_account | k_right_watch));
     CHECK(rights_of(k_role_trader) == (k_right_account | k_right_trade));
     CHECK(rights_of(k_role_operator) == (k_right_watch | k_right_operate));
+    CHECK(rights_of(k_role_reader) == k_right_account);
+    CHECK(rights_of(k_role_placer) == k_right_trade);
     CHECK(rights_of(0) == 0);
     CHECK(role_of("operator") == k_role_operator);
     CHECK_FALSE(role_of("reader"));
+    CHECK_FALSE(role_of("placer"));
     CHECK_FALSE(role_of("admin"));
     Principal who = someone("user:a");
     who.accounts = {{17, "demo"}};

@@ -26,6 +26,7 @@ TEST_CASE("the status page shows states and lets no text become markup", "[conso
     CHECK_THAT(page, Contains("disk &lt;full&gt;"));
     CHECK_THAT(page, Contains("no &quot;key&quot;"));
     CHECK_THAT(page, Contains("<td>60 s</td>"));
+    CHECK_THAT(page, Contains("<a href=\"/status\">Refresh</a>"));
     CHECK_THAT(page, !Contains("<script"));
     CHECK_THAT(page, !Contains("style="));
     CHECK_THAT(console::status_page(k_up, "1", 0), Contains("and ready."));

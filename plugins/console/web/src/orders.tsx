@@ -14,7 +14,7 @@ export interface Order {
 // The chosen account of the session; empty when there is none.
 export function useAccount(session: Session): string {
   const kept = localStorage.getItem('account') ?? '';
-  const all = session.rights?.includes('account') ? session.accounts ?? [] : [];
+  const all = session.rights?.some((one) => one === 'account' || one === 'trade') ? session.accounts ?? [] : [];
   return all.includes(kept) ? kept : all[0] ?? '';
 }
 

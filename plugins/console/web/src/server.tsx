@@ -34,7 +34,10 @@ function Health(_: Props): JSX.Element {
   );
 }
 
-interface AlertRow { name?: string; state?: string; severity?: string; value?: unknown; active_at_ms?: number; labels?: Record<string, string>; annotations?: Record<string, string> }
+interface AlertRow {
+  rule: string; state: string; severity: string; labels: unknown; value: unknown; since_ms: number; fired_ms: number;
+  silenced?: unknown; summary: string; runbook?: string;
+}
 
 function Alerts({ session }: Props): JSX.Element {
   const [alerts, again] = useLoaded(() => operation<{ at_ms: number; alerts: AlertRow[] }>('alerts'), [], 5);
@@ -44,12 +47,13 @@ function Alerts({ session }: Props): JSX.Element {
         {(now) => (
           <>
             <p class="quiet">Judged last: {when(now.at_ms)}</p>
-            <Table caption="Alerts" rows={now.alerts} empty="Nothing is wrong." id={(one) => JSON.stringify([one.name, one.labels])} columns={[
-              { head: 'Alert', cell: (one) => one.name ?? one.labels?.alertname ?? '' },
-              { head: 'State', cell: (one) => <Badge state={one.state ?? 'firing'} /> },
-              { head: 'Severity', cell: (one) => one.severity ?? one.labels?.severity ?? '' },
-              { head: 'Since', cell: (one) => when(one.active_at_ms ?? 0) },
-              { head: 'What', cell: (one) => one.annotations?.summary ?? JSON.stringify(one.labels ?? {}) },
+            <Table caption="Alerts" rows={now.alerts} empty="Nothing is wrong." id={(one) => JSON.stringify([one.rule, one.severity, one.labels])} columns={[
+              { head: 'Alert', cell: (one) => one.rule },
+              { head: 'State', cell: (one) => <Badge state={one.silenced ? 'silenced' : one.state} /> },
+              { head: 'Severity', cell: (one) => one.severity },
+              { head: 'Since', cell: (one) => when(one.fired_ms || one.since_ms) },
+              { head: 'What', cell: (one) => one.summary },
+              { head: 'Of', cell: (one) => (typeof one.labels === 'string' ? one.labels : JSON.stringify(one.labels ?? {})) },
             ]} />
           </>
         )}
@@ -168,7 +172,7 @@ const statementColumns = (plans: PlanRow[]) => [
   { head: 'All', number: true, cell: (one: StatementRow) => duration(one.total_ns) },
 ];
 
-interface SlowRow { sql?: string; duration_ns?: number; time_real_ns?: number; rows?: number; fingerprint?: string }
+interface SlowRow { sql?: string; duration_ns?: number; real_ns?: number; rows?: number; fingerprint?: string }
 
 function Data(_: Props): JSX.Element {
   const [samples] = useLoaded(databaseSamples, [], 5);
@@ -193,7 +197,7 @@ function Data(_: Props): JSX.Element {
           {(now) => (
             <>
               <Table caption="Latest slow statements" rows={now.slow} empty="None was slow." id={(one) => JSON.stringify(one)} columns={[
-                { head: 'Time', cell: (one) => when((one.time_real_ns ?? 0) / 1e6) },
+                { head: 'Time', cell: (one) => when((one.real_ns ?? 0) / 1e6) },
                 { head: 'Took', number: true, cell: (one) => duration(one.duration_ns ?? 0) },
                 { head: 'Statement', cell: (one) => <code>{one.sql ?? one.fingerprint ?? ''}</code> },
               ]} />
@@ -207,7 +211,7 @@ function Data(_: Props): JSX.Element {
 }
 
 interface Proposal { name?: string; table?: string; sql?: string; gain_ns?: number; size_bytes?: number; why?: string; reason?: string }
-interface Advice { proposals?: Proposal[]; unused?: Proposal[]; redundant?: Proposal[]; complete?: boolean }
+interface Advice { proposals?: Proposal[]; unused?: string[]; redundant?: { name: string; by: string }[]; complete?: boolean }
 
 function AdviceView({ session }: Props): JSX.Element {
   const [advice, setAdvice] = useState<Advice | undefined>();
@@ -228,7 +232,9 @@ function AdviceView({ session }: Props): JSX.Element {
       {advice && (
         <>
           <Table caption="Proposed indexes" rows={advice.proposals ?? []} empty="Nothing would gain." id={(one) => JSON.stringify(one)} columns={columns} />
-          <Table caption="Indexes that nobody needs" rows={[...advice.unused ?? [], ...advice.redundant ?? []]} empty="All are of use." id={(one) => JSON.stringify(one)} columns={columns} />
+          <Table caption="Indexes that nobody needs" empty="All are of use." id={(one) => one.name}
+            rows={[...(advice.unused ?? []).map((name) => ({ name, why: 'in no plan' })), ...(advice.redundant ?? []).map((one) => ({ name: one.name, why: `covered by ${one.by}` }))]}
+            columns={[{ head: 'Index', cell: (one) => one.name }, { head: 'Why', cell: (one) => one.why }]} />
           {advice.complete === false && <p class="warn">The time was up before all had been tried.</p>}
         </>
       )}
@@ -269,8 +275,8 @@ function Plugins({ session }: Props): JSX.Element {
   );
 }
 
-interface BackupRow { id?: string; label?: string; time?: string; created_ms?: number; bytes?: number; sequence?: number }
-interface MigrationRow { version: number; name: string; state: string; applied_at: number; ms: number }
+interface BackupRow { id?: string; label?: string; finished_at?: string; bytes?: number }
+interface MigrationRow { version: number; name: string; state: string; applied_at: number | null; ms: number | null }
 
 function Fields({ of, caption }: { of: Record<string, unknown>; caption: string }): JSX.Element {
   return <Table caption={caption} rows={Object.entries(of)} empty="Nothing to tell." id={([key]) => key} columns={[
@@ -292,7 +298,7 @@ function Jobs({ session }: Props): JSX.Element {
             <>
               <Table caption="Backups" rows={Array.isArray(now) ? now : now.backups ?? []} empty="There is no backup yet." id={(one) => one.id ?? ''} columns={[
                 { head: 'Backup', cell: (one) => one.id ?? '' },
-                { head: 'Made', cell: (one) => one.time ?? when(one.created_ms ?? 0) },
+                { head: 'Made', cell: (one) => one.finished_at ?? '' },
                 { head: 'Label', cell: (one) => one.label ?? '' },
                 { head: 'Bytes', number: true, cell: (one) => one.bytes ?? '' },
               ]} />
@@ -316,8 +322,8 @@ function Jobs({ session }: Props): JSX.Element {
                 { head: 'Version', number: true, cell: (one) => one.version },
                 { head: 'Name', cell: (one) => one.name },
                 { head: 'State', cell: (one) => <Badge state={one.state} /> },
-                { head: 'Applied', cell: (one) => when(one.applied_at) },
-                { head: 'Took', number: true, cell: (one) => `${one.ms} ms` },
+                { head: 'Applied', cell: (one) => when(one.applied_at ?? 0) },
+                { head: 'Took', number: true, cell: (one) => (one.ms === null ? '–' : `${one.ms} ms`) },
               ]} />
             </>
           )}
@@ -330,8 +336,11 @@ function Jobs({ session }: Props): JSX.Element {
 interface AuditRow { time?: string; time_ms?: number; at?: string; actor: string; action: string; subject?: string; detail?: unknown }
 
 function Audit(_: Props): JSX.Element {
-  const [audit] = useLoaded(() => operation<AuditRow[]>('audit'), [], 10);
+  const [audit, again] = useLoaded(() => operation<AuditRow[]>('audit'), []);
+  // Reading it costs the server a walk through the whole log: only when asked.
   return (
+    <>
+    <p><button type="button" onClick={again}>Read again</button></p>
     <Shown of={audit}>
       {(rows) => (
         <Table caption="Who did what, newest first" rows={[...rows].reverse()} empty="Nothing has been done." id={(one) => JSON.stringify(one)} columns={[
@@ -343,6 +352,7 @@ function Audit(_: Props): JSX.Element {
         ]} />
       )}
     </Shown>
+    </>
   );
 }
 
