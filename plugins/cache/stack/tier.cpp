@@ -48,7 +48,10 @@ void Tier::note(tenon_status status, const ErrorBuffer& err, std::int64_t now_ns
     if (status >= 0 || status == TENON_NOT_FOUND || status == TENON_INVALID ||
         status == TENON_CONFLICT) {
         if (failures_.load() != 0 && failures_.exchange(0) != 0) {
-            back_ns_.store(now_ns);
+            // While it is away only trust() ends that: commands may pass that others are not heard
+            // of.
+            std::int64_t back = back_ns_.load();
+            while (back != INT64_MAX && !back_ns_.compare_exchange_weak(back, now_ns)) {}
             watcher_(name_, "");
         }
         return;

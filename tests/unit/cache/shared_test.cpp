@@ -217,3 +217,24 @@ TEST_CASE("how old an entry may be unheard does not hang on the wall clock", "[c
     one.pass(2);
     CHECK(one.get("ticker", "k").status == TENON_NOT_FOUND);
 }
+
+TEST_CASE("a tier whose news are not heard is not back because a command passes", "[cache][C2]") {
+    SharedMap map;
+    SharingServer one{map, 0};
+    tenon::cache_stack::Tier& tier = *one.stack->tiers()[1];
+    constexpr std::int64_t k_second = 1'000'000'000;
+    bool cut_off = true;
+    one.port.before = [&](std::string_view, std::string_view) {
+        if (cut_off) {
+            throw tenon::Error{TENON_UNAVAILABLE, "no connection"};
+        }
+    };
+    tell(one, TENON_CACHE_TIER_SUSPECT);
+    CHECK_FALSE(tier.put("k", "1", k_second, k_second));
+    cut_off = false;
+    CHECK(tier.put("k", "1", k_second, k_second, true));
+    CHECK(tier.up());
+    CHECK_FALSE(tier.settled(100 * k_second, 3 * k_second));
+    tell(one, TENON_CACHE_TIER_TRUSTED);
+    CHECK(tier.settled(one.host.reactor().now_ns() + 3 * k_second, 3 * k_second));
+}
