@@ -167,12 +167,16 @@ told_by(const HistoryPlan& plan, HistoryRows& rows, std::int64_t now_real_ns) {
         }
         if (told.from_id != 0) {
             // Others of its millisecond may have been before it.
-            told.from = rows.agg_trades.front().time_real_ns;
+            told.from = rows.agg_trades.front().time_real_ns + 1;
         }
-        // By id the exchange tells up to now, else up to the plan's end.
+        // By id the exchange tells up to now, else up to the plan's end; a full page ends within a
+        // millisecond that may have more.
         const std::int64_t to = told.from_id != 0 ? settled : std::min(told.to, settled);
-        told.to = full ? rows.agg_trades.back().time_real_ns : to;
-        std::erase_if(rows.agg_trades, [&](const auto& one) { return one.time_real_ns > told.to; });
+        const std::int64_t last = full ? rows.agg_trades.back().time_real_ns : to;
+        told.to = std::min(full ? last - 1 : to, settled);
+        std::erase_if(rows.agg_trades, [end = std::min(last, settled)](const auto& one) {
+            return one.time_real_ns > end;
+        });
     } else {
         const std::int64_t open = candle_open(told.unit, settled, 0);
         told.to = std::min(full ? rows.candles.back().close_real_ns : told.to, open - 1);

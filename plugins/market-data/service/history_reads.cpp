@@ -283,7 +283,9 @@ void HistoryReads::keep(const Read& read, HistoryRows rows) {
         return;
     }
     ++writes_;
-    const bool prunes = ++written_ % k_writes_a_prune == 0;
+    // Of each kind by itself: those that are read in turns must not pass one another's turn by.
+    const std::uint64_t written = ++written_[{read.instrument.id, told->kind, told->unit}];
+    const bool prunes = written % k_writes_a_prune == 0;
     const auto write = [alive = alive_,
                         exec = exec_,
                         log = log_,

@@ -128,7 +128,8 @@ private:
     std::unordered_map<std::string, std::uint64_t> by_key_;
     std::size_t waiting_ = 0;
     std::size_t writes_ = 0;
-    std::uint64_t written_ = 0;
+    // By instrument, kind and unit.
+    std::map<std::array<std::uint32_t, 3>, std::uint64_t> written_;
     std::uint64_t last_id_ = 0;
     std::int64_t storage_again_ns_ = 0;
     std::vector<Waiter>* answering_ = nullptr;  // those who are not told yet

@@ -115,34 +115,46 @@ read_aggregates(Session& session, std::uint32_t instrument, const Stretch& asked
     return trades;
 }
 
-// The exchange counts trades one by one. A page that ended within a millisecond leaves a hole
-// there.
-[[nodiscard]] bool are_joined(const std::vector<tenon_agg_trade>& trades) {
-    return std::adjacent_find(trades.begin(), trades.end(), [](const auto& a, const auto& b) {
-               return b.first_trade_id != a.last_trade_id + 1;
-           }) == trades.end();
+// Cuts what does not follow row on row: the exchange counts trades one by one. True: all did.
+[[nodiscard]] bool cut_at_hole(std::vector<tenon_agg_trade>& trades) {
+    const auto hole =
+        std::adjacent_find(trades.begin(), trades.end(), [](const auto& a, const auto& b) {
+            return b.first_trade_id != a.last_trade_id + 1;
+        });
+    const bool whole = hole == trades.end();
+    trades.erase(whole ? hole : hole + 1, trades.end());
+    return whole;
 }
 
 [[nodiscard]] OldRows::Found
 find(Session& session, const StoredInstrument& instrument, Stretch asked) {
+    OldRows::Found found;
     if (asked.from_id != 0) {
         asked.from = time_of(session, instrument.id, asked.from_id);
+        if (asked.from < 0) {
+            return found;
+        }
+        // The aggregate itself is here; what must be known begins after its millisecond.
+        ++asked.from;
     }
-    OldRows::Found found;
     const std::int64_t known = known_to(session, instrument, asked);
-    if (asked.from < 0 || known < asked.from) {
+    if (known < asked.from) {
         return found;
     }
     const std::int64_t to = std::min(known, asked.to);
+    bool whole = true;
     if (asked.kind == TENON_HISTORY_CANDLES) {
         found.rows.candles = read_candles(session, instrument.id, asked, to);
     } else if (asked.kind == TENON_HISTORY_TRADES) {
         found.rows.trades = read_trades(session, instrument.id, asked, to);
     } else {
-        found.rows.agg_trades = read_aggregates(session, instrument.id, asked, to);
+        asked.from -= asked.from_id != 0 ? 1 : 0;
+        // A page ends within a millisecond: its last rows stand behind what is known, and count
+        // while they follow.
+        found.rows.agg_trades = read_aggregates(session, instrument.id, asked, asked.to);
+        whole = cut_at_hole(found.rows.agg_trades);
     }
-    found.known = (known >= asked.to || found.rows.size() == asked.limit) &&
-                  are_joined(found.rows.agg_trades);
+    found.known = found.rows.size() == asked.limit || (whole && known >= asked.to);
     return found;
 }
 

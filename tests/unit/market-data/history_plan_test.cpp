@@ -245,6 +245,33 @@ TEST_CASE(
     CHECK(rows.agg_trades[2].agg_id == 101);
 }
 
+TEST_CASE("a full page of aggregates is not known for its last millisecond", "[market_data][T6]") {
+    Fixture f;
+    f.now = k_start + k_hour_ns;
+    f.trade(100);
+    auto query = f.query(TENON_HISTORY_AGG_TRADES, 2);
+    query.start_real_ns = k_start;
+    const auto plan = f.plan(query);
+    REQUIRE(plan);
+    HistoryRows rows;
+    for (const std::uint64_t id : {1U, 2U}) {
+        rows.agg_trades.push_back(sized<tenon_agg_trade>());
+        rows.agg_trades.back().agg_id = rows.agg_trades.back().last_trade_id = id;
+        rows.agg_trades.back().first_trade_id = id;
+        rows.agg_trades.back().time_real_ns = k_start + static_cast<std::int64_t>(id) * k_second_ns;
+    }
+    const auto told = told_by(*plan, rows, f.now);
+    REQUIRE(told);
+    CHECK(told->from == k_start);
+    CHECK(told->to == k_start + 2 * k_second_ns - 1);
+    CHECK(rows.agg_trades.size() == 2);
+    auto by_id = f.query(TENON_HISTORY_AGG_TRADES, 9);
+    by_id.from_id = 1;
+    const auto from_id = told_by(*f.plan(by_id), rows, f.now);
+    REQUIRE(from_id);
+    CHECK(from_id->from == k_start + k_second_ns + 1);
+}
+
 TEST_CASE("a query that makes no sense is refused", "[market_data][T6]") {
     Fixture f;
     auto query = f.query(TENON_HISTORY_TRADES, 0);

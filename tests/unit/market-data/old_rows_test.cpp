@@ -136,6 +136,33 @@ TEST_CASE(
     CHECK_FALSE(f.read({k_aggregates, 0, 0, 20 * k_ms, 6, 9}).known);
 }
 
+TEST_CASE(
+    "the rows of a page's last millisecond are given while they follow",
+    "[market_data][T6]"
+) {
+    Fixture f;
+    HistoryRows page;
+    page.agg_trades = {aggregate(1, 2, 10), aggregate(3, 3, 11)};
+    f.write({k_aggregates, 0, 10 * k_ms, 11 * k_ms - 1, 0, 2}, page);
+    const auto same = f.read({k_aggregates, 0, 10 * k_ms, 20 * k_ms, 0, 2});
+    CHECK(same.known);
+    CHECK(same.rows.agg_trades.size() == 2);
+    // 4 may be of the eleventh millisecond too.
+    CHECK_FALSE(f.read({k_aggregates, 0, 10 * k_ms, 11 * k_ms, 0, 9}).known);
+    CHECK_FALSE(f.read({k_aggregates, 0, 11 * k_ms, 20 * k_ms, 0, 1}).known);
+}
+
+TEST_CASE("a page from an id is not known for its first millisecond", "[market_data][T6]") {
+    Fixture f;
+    HistoryRows page;
+    page.agg_trades = {aggregate(3, 3, 10), aggregate(4, 4, 11), aggregate(5, 5, 12)};
+    f.write({k_aggregates, 0, 10 * k_ms + 1, 12 * k_ms, 3, 9}, page);
+    CHECK_FALSE(f.read({k_aggregates, 0, 10 * k_ms, 12 * k_ms, 0, 9}).known);
+    const auto by_id = f.read({k_aggregates, 0, 0, 12 * k_ms, 3, 9});
+    CHECK(by_id.known);
+    CHECK(by_id.rows.agg_trades.size() == 3);
+}
+
 TEST_CASE("the oldest rows go, and what was known of their time", "[market_data][T6]") {
     Fixture f;
     const auto prune = [&](const Stretch& of, std::size_t kept) {
