@@ -7,6 +7,7 @@
 #include <tenon/plugin.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -222,8 +223,13 @@ void Connection::take_request() {
     dispatch(exchange);
 }
 
+// Whoever watches the server is told the truth however many share his address: a balancer that got
+// 429 would take a server out that is well.
 bool Connection::over_limit(Exchange& exchange) {
-    if (!shared_.address_limit) {
+    constexpr std::array<std::string_view, 3> k_watched{"/healthz", "/readyz", "/metrics"};
+    const std::string_view path = view(exchange.request.path);
+    if (!shared_.address_limit ||
+        std::find(k_watched.begin(), k_watched.end(), path) != k_watched.end()) {
         return false;
     }
     const AddressKey address{remote_};

@@ -108,8 +108,15 @@ private:
     void find_limits(Server& server) {
         const auto addresses = find_limit("address_limit", settings_.address_limit);
         const auto concurrency = find_limit("concurrency_limit", settings_.concurrency_limit);
+        const auto throttle = host().find<tenon_throttle_1>("tenon.throttle/1");
+        if (concurrency && !TENON_HAS(throttle.table, tenon_throttle_1, observe)) {
+            throw Error{
+                TENON_INVALID,
+                "setting /concurrency_limit: the throttle hears of no answers, so that no place "
+                "would ever come back"};
+        }
         if (addresses || concurrency) {
-            server.limit(host().find<tenon_throttle_1>("tenon.throttle/1"), addresses, concurrency);
+            server.limit(throttle, addresses, concurrency);
         }
     }
 

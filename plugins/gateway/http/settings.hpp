@@ -37,7 +37,7 @@ struct Settings {
     std::size_t ws_deflate_min_bytes = 512;
     std::string cors_origin;
     std::string address_limit, concurrency_limit;  // of the throttle; empty: none
-    std::string concurrency_path = "/";            // of requests that the second one is for
+    std::string concurrency_path = "/api/";        // of requests that the second one is for
 };
 
 // From the configuration, which the host has checked against the schema. Throws Error when two

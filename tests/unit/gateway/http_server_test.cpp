@@ -423,6 +423,7 @@ TEST_CASE("an address over its limit is told when to come again, on every path",
         static_cast<tenon::Throttle*>(&throttle), tenon::Throttle::table(throttle)};
     Gateway gateway{R"({"address_limit": "inbound"})", "127.0.0.1:0", &iface};
     gateway.mount_text("/api/status", "fine");
+    gateway.mount_text("/readyz", "ready");
     Client client{gateway.port()};
     const auto get = [&](std::string_view path) {
         client.send("GET " + std::string{path} + " HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -436,6 +437,7 @@ TEST_CASE("an address over its limit is told when to come again, on every path",
     CHECK(body_of(refused).find("too_many_requests") != std::string::npos);
     CHECK(status_of(client.upgrade("/ws")) == 429);
     CHECK(gateway.host().metric("tenon_http_limited_total") == 2);
+    CHECK(status_of(get("/readyz")) == 200);  // who watches the server is told the truth
     throttle.allow(1);
     CHECK(status_of(get("/api/status")) == 200);
     CHECK(throttle.right());
@@ -569,7 +571,8 @@ TEST_CASE("a handler that has enough to do is given no more", "[http][H5]") {
 TEST_CASE("a client that goes gives its place back when its handler answers", "[http][H5]") {
     FewPlaces places{1};
     const tenon_iface iface{static_cast<tenon::Throttle*>(&places), tenon::Throttle::table(places)};
-    Gateway gateway{R"({"concurrency_limit": "work"})", "127.0.0.1:0", &iface};
+    Gateway gateway{
+        R"({"concurrency_limit": "work", "concurrency_path": "/"})", "127.0.0.1:0", &iface};
     std::promise<std::uint64_t> asked;
     gateway.mount("GET", "/slow", [&](const tenon_http_request& request) {
         asked.set_value(request.handle);
@@ -581,4 +584,15 @@ TEST_CASE("a client that goes gives its place back when its handler answers", "[
     CHECK(places.used("GET /slow") == 1);
     gateway.on_reactor([&] { gateway.respond(handle, "late"); });
     CHECK(places.used("GET /slow") == 0);
+}
+
+TEST_CASE("a throttle that hears of no answers limits no concurrency", "[http][H5]") {
+    FewPlaces places{1};
+    tenon_throttle_1 deaf = *static_cast<const tenon_throttle_1*>(tenon::Throttle::table(places));
+    deaf.observe = nullptr;
+    const tenon_iface iface{static_cast<tenon::Throttle*>(&places), &deaf};
+    CHECK_THROWS_WITH(
+        (Gateway{R"({"concurrency_limit": "work"})", "127.0.0.1:0", &iface}),
+        Catch::Contains("no place would ever come back")
+    );
 }
