@@ -163,9 +163,9 @@ load::OrderDesk LoadSide::desk() {
     const FarOrder far = far_order(symbol, text(ticker.at("price")));
     desk.price = far.price;
     desk.quantity = far.quantity;
-    const std::int64_t ahead =
+    ahead_ms_ =
         get(address_, "/api/v3/time").at("serverTime").to_number<std::int64_t>() - real_ms();
-    desk.real_ms = [ahead] { return real_ms() + ahead; };
+    desk.real_ms = [ahead = ahead_ms_] { return real_ms() + ahead; };
     desk.users = options_.question.users;
     desk.prefix = "load" + std::to_string(real_ms() % 100'000'000);
     if (options_.question.scenario == "mixed") {
@@ -214,21 +214,15 @@ void LoadSide::make_keys(const std::string& quote_asset) {
     }
 }
 
-// Whatever happened, no order and no key stays behind.
+// Whatever happened, no order and no key of ours stays behind; others of the account are not
+// touched.
 void LoadSide::end() noexcept {
     generator_.reset();
-    for (const load::Credentials& key : keys_) {
-        try {
-            std::string query =
-                "symbol=" + symbol_ + "&recvWindow=60000&timestamp=" + std::to_string(real_ms());
-            query += "&signature=" + hmac_sha256_hex(key.secret, query);
-            // 400 says that none is open.
-            (void)http_request(
-                address_, "DELETE", "/api/v3/openOrders?" + query, {"X-MBX-APIKEY: " + key.api_key}
-            );
-        } catch (const std::exception& e) {
-            (void)std::fprintf(stderr, "tenon load: open orders stay: %s\n", e.what());
-        }
+    try {
+        cancel_left();
+    } catch (const std::exception& e) {
+        (void
+        )std::fprintf(stderr, "tenon load: orders of %s stay: %s\n", symbol_.c_str(), e.what());
     }
     if (!keys_made_) {
         return;
@@ -240,6 +234,22 @@ void LoadSide::end() noexcept {
         }
     } catch (const std::exception& e) {
         (void)std::fprintf(stderr, "tenon load: keys are not revoked: %s\n", e.what());
+    }
+}
+
+void LoadSide::cancel_left() const {
+    if (workload_ == nullptr || keys_.empty()) {
+        return;
+    }
+    for (const load::Workload::Left& order : workload_->left()) {
+        const load::Credentials& key = keys_[order.user % keys_.size()];
+        std::string query = "symbol=" + symbol_ + "&origClientOrderId=" + order.client_id +
+                            "&recvWindow=60000&timestamp=" + std::to_string(real_ms() + ahead_ms_);
+        query += "&signature=" + hmac_sha256_hex(key.secret, query);
+        // Refused: it never came to rest.
+        (void)http_request(
+            address_, "DELETE", "/api/v3/order?" + query, {"X-MBX-APIKEY: " + key.api_key}
+        );
     }
 }
 

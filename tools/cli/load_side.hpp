@@ -20,7 +20,7 @@ public:
     // Asks the server what it has and makes the keys that the scenario needs: over the admin socket
     // of `data_dir`, when none is given. Throws UsageError, NoServer, std::runtime_error.
     LoadSide(LoadOptions options, std::filesystem::path data_dir);
-    // Revokes the keys and cancels what the users left open.
+    // Revokes the keys that were made and cancels what the users left open.
     ~LoadSide();
     LoadSide(const LoadSide&) = delete;
     LoadSide& operator=(const LoadSide&) = delete;
@@ -36,6 +36,7 @@ private:
     [[nodiscard]] load::OrderDesk desk();
     void make_keys(const std::string& quote_asset);
     void end() noexcept;
+    void cancel_left() const;
     [[nodiscard]] std::vector<std::string> symbols();
     [[nodiscard]] double server_cpu_s() const;
     [[nodiscard]] load::Run fan_out(const load::Generator::Report& report);
@@ -46,7 +47,8 @@ private:
     std::string address_;  // HOST:PORT
     std::vector<load::Credentials> keys_;
     bool keys_made_ = false;
-    std::string symbol_;  // of the orders
+    std::string symbol_;         // of the orders
+    std::int64_t ahead_ms_ = 0;  // the server's clock
     std::unique_ptr<load::Workload> workload_;
     std::unique_ptr<load::Generator> generator_;
     load::Result result_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <stdexcept>
 #include <vector>
@@ -22,6 +23,9 @@ constexpr std::array<std::string_view, 5> k_metrics{
     "p99_us",
     "mean_us",
     "per_second"};
+
+// A server that refuses is quick: figures with more errors say nothing beside such with fewer.
+constexpr double k_errors_apart = 0.01;
 
 std::vector<double> samples(const json::object& result, std::string_view metric) {
     std::vector<double> out;
@@ -67,6 +71,16 @@ std::string figure(const json::value& value, int width, int digits) {
     return text.data();
 }
 
+double errors_of(const json::object& result) {
+    const json::object& requests = result.at("requests").as_object();
+    const auto planned = requests.at("planned").to_number<double>();
+    return planned > 0 ? requests.at("errors").to_number<double>() / planned : 0;
+}
+
+std::string percent(double share) {
+    return figure(json::value(share * 100), 0, 1) + " %";
+}
+
 }  // namespace
 
 std::string not_comparable(const json::object& a, const json::object& b) {
@@ -79,6 +93,10 @@ std::string not_comparable(const json::object& a, const json::object& b) {
         if (left != right) {
             return std::string{name} + " is " + left + " in one and " + right + " in the other";
         }
+    }
+    if (std::fabs(errors_of(a) - errors_of(b)) > k_errors_apart) {
+        return "errors are " + percent(errors_of(a)) + " in one and " + percent(errors_of(b)) +
+               " in the other";
     }
     if (a.at("machine") != b.at("machine")) {
         return "the machines differ: " + json::serialize(a.at("machine")) + " and " +

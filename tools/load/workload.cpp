@@ -113,14 +113,24 @@ public:
     }
 
     bool answered(std::uint32_t user, std::uint32_t operation, int status) override {
-        // An order without an answer may rest: it is cancelled too. One whose cancel failed is
-        // left.
+        // Without an answer the order may rest: it is to be cancelled, again if need be. One whose
+        // cancel was refused is gone.
         if (operation == k_place) {
             users_[user].open = good(status) || status == 0;
         } else if (operation == k_cancel) {
-            users_[user].open = false;
+            users_[user].open = status == 0;
         }
         return good(status);
+    }
+
+    [[nodiscard]] std::vector<Left> left() const override {
+        std::vector<Left> out;
+        for (std::uint32_t user = 0; user < users_.size(); ++user) {
+            if (users_[user].open) {
+                out.push_back({user, id(user, users_[user].placed)});
+            }
+        }
+        return out;
     }
 
 private:

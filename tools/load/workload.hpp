@@ -33,6 +33,14 @@ public:
     // What came of the user's last request; status 0: no answer. True when it is what was wanted.
     virtual bool answered(std::uint32_t user, std::uint32_t operation, int status) = 0;
 
+    // What may be left on the server after a run: the user and the client's id of the order.
+    struct Left {
+        std::uint32_t user;
+        std::string client_id;
+    };
+
+    [[nodiscard]] virtual std::vector<Left> left() const { return {}; }
+
 protected:
     std::vector<std::uint32_t> weights_;
     std::vector<std::string> operations_;

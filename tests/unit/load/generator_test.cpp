@@ -207,3 +207,28 @@ TEST_CASE("what cannot be loaded is told before the first request", "[load][P1]"
     options.address = address_of(gone);
     CHECK_THROWS_WITH(Generator(options, *workload), Catch::Contains("refused"));
 }
+
+TEST_CASE("orders that may rest are known after the run, by the run's own ids", "[load][P1]") {
+    OrderDesk desk;
+    desk.keys = {{"key", "secret"}};
+    desk.real_ms = [] { return std::int64_t{1}; };
+    desk.users = 3;
+    desk.prefix = "mine";
+    const auto orders = make_orders(std::move(desk));
+    std::string out;
+    const auto ask = [&](std::uint32_t user, int status) {
+        (void)orders->answered(user, orders->write(user, 0, out), status);
+        return out;
+    };
+    CHECK(orders->left().empty());
+    CHECK(ask(0, 200).starts_with("POST /api/v3/order HTTP/1.1"));
+    CHECK(ask(1, 0).find("newClientOrderId=mine-1-1&") != std::string::npos);
+    (void)ask(2, 400);  // refused: nothing rests
+    REQUIRE(orders->left().size() == 2);
+    CHECK(orders->left()[1].client_id == "mine-1-1");
+    CHECK(ask(0, 0).starts_with("DELETE /api/v3/order?symbol="));
+    CHECK(orders->left().size() == 2);  // whether it was cancelled is not known: asked again
+    CHECK(ask(0, 200).find("origClientOrderId=mine-0-1&") != std::string::npos);
+    (void)ask(1, 400);  // not there
+    CHECK(orders->left().empty());
+}

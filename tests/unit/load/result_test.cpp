@@ -101,6 +101,11 @@ TEST_CASE("results of other questions or machines are not compared", "[load][P2]
     other["question"].as_object()["users"] = 65;
     CHECK(not_comparable(one, other) == "users is 64 in one and 65 in the other");
     other = one;
+    other["requests"].as_object()["errors"] = 10;
+    CHECK(not_comparable(one, other).empty());
+    other["requests"].as_object()["errors"] = 50;
+    CHECK(not_comparable(one, other) == "errors are 0.0 % in one and 5.0 % in the other");
+    other = one;
     other["machine"].as_object()["cpus"] = 1'000;
     CHECK(not_comparable(one, other).find("the machines differ") == 0);
 }
