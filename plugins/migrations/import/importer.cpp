@@ -203,6 +203,7 @@ bool Importer::is_referred_to(const std::string& table) const {
 
 std::vector<Importer::Item> Importer::next_page(RowBuilder& builder, SourceRow& after) {
     const TableMap& table = builder.table();
+    lookups_.forget_missing();
     auto rows = source_->page(table, builder.source_columns(), after, options_.batch_rows);
     std::vector<Item> items;
     for (const SourceRow& row : rows) {

@@ -67,6 +67,14 @@ std::optional<std::int64_t> Lookups::account(const std::string& name) {
     });
 }
 
+void Lookups::forget_missing() {
+    const auto is_missing = [](const auto& entry) { return !entry.second.has_value(); };
+    std::erase_if(instruments_, is_missing);
+    std::erase_if(assets_, is_missing);
+    std::erase_if(users_, is_missing);
+    std::erase_if(accounts_, is_missing);
+}
+
 void Lookups::pretend_user(const std::string& name) {
     if (!user(name)) {
         users_[name] = next_pretended_--;

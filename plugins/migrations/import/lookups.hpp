@@ -37,6 +37,9 @@ public:
     // Of an account of imports; `name` without what is put before it.
     [[nodiscard]] std::optional<std::int64_t> account(const std::string& name);
 
+    // What was not there may be by now: it is asked for again.
+    void forget_missing();
+
     // For a check: as if they were there, each with a number of its own.
     void pretend_user(const std::string& name);
     void pretend_account(const std::string& name);

@@ -39,6 +39,24 @@ std::string problems_of(Scene& scene, const std::string& mapping) {
 
 }  // namespace
 
+TEST_CASE("what was missing is found once it is made, what was there is kept", "[import][S12]") {
+    SqliteTarget target{true};
+    tenon::importer::Lookups lookups{
+        target.backend.storage(), [&] { return target.backend.deadline(); }};
+    CHECK_FALSE(lookups.instrument("ADAUSDT"));
+    CHECK_FALSE(lookups.user("late"));
+    CHECK(lookups.instrument("BTCUSDT").value().id == 0);
+    target.run("INSERT INTO assets (id, name, scale) VALUES (9, 'ADA', 8)");
+    target.run(
+        "INSERT INTO instruments (id, symbol, base, quote, price_scale, quantity_scale) VALUES "
+        "(9, 'ADAUSDT', 9, 0, 2, 5)"
+    );
+    CHECK_FALSE(lookups.instrument("ADAUSDT"));  // within a page everything stays as it was
+    lookups.forget_missing();
+    CHECK(lookups.instrument("ADAUSDT").value().id == 9);
+    CHECK_FALSE(lookups.user("late"));
+}
+
 TEST_CASE("a freqtrade database comes over with all its sums", "[import][S12]") {
     Scene scene;
     CAPTURE(Catch::rngSeed());
