@@ -128,11 +128,20 @@ std::string Connection::ask_state() {
 }
 
 void Connection::clean_session() {
-    (void)run_text(
+    // DISCARD ALL would take our own statements along: those that SQL has prepared go by name.
+    const std::string told = run_text(
         "RESET SESSION AUTHORIZATION; RESET ALL; SELECT pg_advisory_unlock_all(); "
-        "UNLISTEN *; CLOSE ALL; DISCARD TEMP",
+        "UNLISTEN *; CLOSE ALL; DISCARD TEMP; DISCARD SEQUENCES; "
+        "SELECT pg_catalog.quote_ident(name) FROM pg_catalog.pg_prepared_statements WHERE from_sql",
         "cannot clean the session"
     );
+    for (std::string_view left = told; !left.empty();) {
+        const std::string name{left.substr(0, left.find('\n'))};
+        left.remove_prefix(name.size() + 1);
+        if (!name.empty()) {
+            (void)run_text("DEALLOCATE " + name, "cannot clean the session");
+        }
+    }
     if (ask_state() != clean_state_) {
         terminated_ = true;  // this one alone
         wire_.give_up();

@@ -112,6 +112,51 @@ TEST_CASE("a commit tells its place in the log, growing and readable", "[postgre
     CHECK(backend.storage().transact(write_options(backend), [](Session&) {}).empty());
 }
 
+TEST_CASE(
+    "a statement gives the same rows when they are few, many and few again",
+    "[postgres][S5]"
+) {
+    PostgresBackend backend;
+    auto session = backend.storage().lease(TENON_INTENT_READ, backend.deadline());
+    const auto rows_of = [&](std::int64_t count) {
+        auto q =
+            session->prepare("SELECT i, 'x' || i FROM generate_series(1, CAST(? AS INT)) s(i)");
+        q.bind(1, count);
+        std::int64_t rows = 0;
+        while (q.step()) {
+            ++rows;
+            REQUIRE(q.integer(0) == rows);
+            REQUIRE(q.text(1) == "x" + std::to_string(rows));
+            if (rows == 2) {  // what runs meanwhile takes nothing away
+                auto other = session->prepare("SELECT CAST(? AS BIGINT)");
+                REQUIRE(other.bind(1, count).step());
+                REQUIRE(other.integer(0) == count);
+            }
+        }
+        CHECK_THROWS_AS(q.integer(0), tenon::Error);
+        return rows;
+    };
+    for (const std::int64_t count : {3, 3, 0, 200, 2000, 3, 1, 300}) {
+        CHECK(rows_of(count) == count);
+    }
+    auto half = session->prepare("SELECT i FROM generate_series(1, 5) s(i)");
+    for (int i = 0; i < 3; ++i) {  // left half read, and begun anew
+        REQUIRE(half.step());
+        REQUIRE(half.step());
+        CHECK(half.integer(0) == 2);
+        half = session->prepare("SELECT i FROM generate_series(1, 5) s(i)");
+    }
+    auto wrong = session->prepare("SELECT 1 / CAST(? AS INT)");
+    for (const int by : {1, 1, 0, 1}) {
+        wrong.bind(1, by);
+        if (by == 0) {
+            CHECK_THROWS_AS(wrong.step(), StorageError);
+        } else {
+            CHECK(wrong.step());
+        }
+    }
+}
+
 TEST_CASE("serialisation failures are retried, constraints are not", "[postgres][S11]") {
     PostgresBackend backend;
     make_table(backend);
@@ -205,6 +250,80 @@ TEST_CASE("what one lessee sets on a session the next does not see", "[postgres]
         CHECK(q.integer(4) == 0);
     });
     CHECK(storage.stats().resets >= 2);
+}
+
+TEST_CASE("of what a lessee can leave on a session the next finds nothing", "[postgres][S3]") {
+    PostgresBackend backend{[](tenon::postgres::Settings& s) { s.pool_size = 1; }};
+    auto storage = backend.storage();
+    make_table(backend);
+    std::int64_t session = 0;
+    {
+        auto lease = storage.lease(TENON_INTENT_WRITE, backend.deadline());
+        lease->execute("CREATE SEQUENCE numbers");
+        for (const char* sql :
+             {"SET enable_seqscan = off",
+              "SET application_name = 'mine'",
+              "SET tenon_test.own = 'mine'",
+              "SET search_path = pg_catalog",
+              "RESET search_path",
+              "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
+              "SET ROLE pg_monitor",
+              "RESET ROLE",
+              "SET SESSION AUTHORIZATION pg_monitor",
+              "RESET SESSION AUTHORIZATION",
+              "LISTEN channel",
+              "CREATE TEMP TABLE mine (a int)",
+              "CREATE TEMP VIEW of_mine AS SELECT a FROM mine",
+              "DECLARE held CURSOR WITH HOLD FOR SELECT 1",
+              "DO $$ BEGIN EXECUTE 'PREPARE hidden AS SELECT 1'; END $$",
+              "DO $$ BEGIN EXECUTE 'PREPARE \"hid\"\"den \" AS SELECT 2'; END $$",
+              "DO $$ BEGIN PERFORM nextval('numbers'); END $$",
+              "DO $$ BEGIN PERFORM pg_advisory_lock(1), pg_advisory_lock_shared(2), "
+              "pg_try_advisory_lock(3, 4); END $$",
+              "LOCK TABLE t"}) {
+            const bool alone = std::string_view{sql} != "LOCK TABLE t";
+            if (!alone) {
+                lease->begin();
+            }
+            lease->execute(sql);
+        }
+        auto q = lease->prepare("SELECT pg_backend_pid()");
+        REQUIRE(q.step());
+        session = q.integer(0);
+    }
+    const auto found = [&](const char* sql) {
+        std::string text;
+        storage.read(backend.deadline(), [&](Session& s) {
+            auto q = s.prepare(sql);
+            REQUIRE(q.step());
+            text = q.text(0);
+        });
+        return text;
+    };
+    CHECK(number(backend, "SELECT pg_backend_pid()") == session);  // the same, cleaned
+    CHECK(
+        found("SELECT concat_ws(' ', current_setting('enable_seqscan'), "
+              "current_setting('application_name'), current_setting('tenon_test.own', true), "
+              "current_setting('default_transaction_isolation'), "
+              "current_user = session_user)") == "on tenon  read committed t"
+    );
+    CHECK(number(backend, "SELECT count(*) FROM pg_listening_channels()") == 0);
+    CHECK(number(backend, "SELECT count(*) FROM pg_class WHERE relpersistence = 't'") == 0);
+    CHECK(number(backend, "SELECT count(*) FROM pg_cursors WHERE is_holdable") == 0);
+    CHECK(number(backend, "SELECT count(*) FROM pg_prepared_statements WHERE from_sql") == 0);
+    CHECK(number(backend, "SELECT count(*) FROM pg_prepared_statements WHERE NOT from_sql") > 0);
+    CHECK(
+        number(
+            backend,
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+        ) == 0
+    );
+    CHECK(number(backend, "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'") == 0);
+    CHECK(failure_of([&] {
+              storage.read(backend.deadline(), [](Session& s) {
+                  (void)s.prepare("SELECT lastval()").step();
+              });
+          }) == Failure::permanent);
 }
 
 TEST_CASE("a statement by itself reads without a transaction, and cannot write", "[postgres][S4]") {
