@@ -113,12 +113,13 @@ public:
     }
 
     bool answered(std::uint32_t user, std::uint32_t operation, int status) override {
-        // Without an answer the order may rest: it is to be cancelled, again if need be. One whose
-        // cancel was refused is gone.
+        // Without an answer, or after a failure of the server, an order may rest: it is to be
+        // cancelled, again if need be. One that the server does not know (400, 404) is gone; a
+        // cancel that was limited is not.
         if (operation == k_place) {
-            users_[user].open = good(status) || status == 0;
+            users_[user].open = good(status) || status == 0 || status >= 500;
         } else if (operation == k_cancel) {
-            users_[user].open = status == 0;
+            users_[user].open = !good(status) && status != 400 && status != 404;
         }
         return good(status);
     }

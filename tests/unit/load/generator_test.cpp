@@ -228,6 +228,8 @@ TEST_CASE("orders that may rest are known after the run, by the run's own ids", 
     CHECK(orders->left()[1].client_id == "mine-1-1");
     CHECK(ask(0, 0).starts_with("DELETE /api/v3/order?symbol="));
     CHECK(orders->left().size() == 2);  // whether it was cancelled is not known: asked again
+    (void)ask(0, 429);                  // not cancelled
+    CHECK(orders->left().size() == 2);
     CHECK(ask(0, 200).find("origClientOrderId=mine-0-1&") != std::string::npos);
     (void)ask(1, 400);  // not there
     CHECK(orders->left().empty());
