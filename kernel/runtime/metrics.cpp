@@ -4,6 +4,8 @@
 #include <tenon/plugin.hpp>
 
 #include <algorithm>
+#include <bit>
+#include <charconv>
 #include <cstdio>
 
 namespace tenon::runtime {
@@ -51,18 +53,75 @@ bool render(const std::vector<tenon_label>& labels, std::string& out) {
     return true;
 }
 
-void append_sample(
-    std::string& out,
-    std::string_view name,
-    const std::string& labels,
-    const std::string& value
-) {
-    out.append(name);
+// `name{labels} `
+std::string head_of(std::string_view name, std::string_view labels) {
+    std::string out{name};
     if (!labels.empty()) {
         out.append("{").append(labels).append("}");
     }
-    out.append(" ").append(value).append("\n");
+    return out.append(" ");
 }
+
+template <class Number>
+void append_line(std::string& out, const std::string& head, Number value) {
+    std::array<char, 24> text;
+    const char* const from = text.data();
+    const char* const end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+    out.append(head).append(from, end);
+    out.push_back('\n');
+}
+
+// Numbers of running threads, each the lowest that is free.
+class ThreadNumber {
+public:
+    ThreadNumber() {
+        const std::lock_guard lock{mutex()};
+        auto& taken = ThreadNumber::taken();
+        number_ =
+            static_cast<std::size_t>(std::find(taken.begin(), taken.end(), false) - taken.begin());
+        if (number_ < taken.size()) {
+            taken[number_] = true;
+        }
+    }
+
+    ~ThreadNumber() {
+        const std::lock_guard lock{mutex()};
+        if (number_ < taken().size()) {
+            taken()[number_] = false;
+        }
+    }
+
+    ThreadNumber(const ThreadNumber&) = delete;
+    ThreadNumber& operator=(const ThreadNumber&) = delete;
+
+    [[nodiscard]] std::size_t get() const noexcept { return number_; }
+
+private:
+    static std::mutex& mutex() {
+        static std::mutex the;
+        return the;
+    }
+
+    static std::array<bool, Histogram::k_parts - 1>& taken() {
+        static std::array<bool, Histogram::k_parts - 1> the{};
+        return the;
+    }
+
+    std::size_t number_ = 0;
+};
+
+// The first bucket that a duration of so many binary digits can fall into.
+constexpr auto k_first_bucket = [] {
+    std::array<std::uint8_t, 65> first{};
+    for (unsigned bits = 0; bits <= 64; ++bits) {
+        const std::uint64_t least = bits == 0 ? 0 : std::uint64_t{1} << (bits - 1);
+        while (first[bits] < Histogram::k_bounds_ns.size() &&
+               static_cast<std::uint64_t>(Histogram::k_bounds_ns[first[bits]]) < least) {
+            ++first[bits];
+        }
+    }
+    return first;
+}();
 
 std::string seconds(std::int64_t ns) {
     std::array<char, 48> text{};
@@ -108,25 +167,51 @@ auto barrier(Make make) noexcept -> decltype(make()) {
 }  // namespace
 
 void Histogram::observe(std::int64_t duration_ns) noexcept {
-    const auto* bucket = std::lower_bound(k_bounds_ns.begin(), k_bounds_ns.end(), duration_ns);
-    const auto index = static_cast<std::size_t>(bucket - k_bounds_ns.begin());
-    buckets_[index].fetch_add(1, std::memory_order_relaxed);
-    sum_ns_.fetch_add(duration_ns, std::memory_order_relaxed);
+    // The constructor takes a lock; afterwards this is a read of the thread's own.
+    static thread_local const ThreadNumber number;
+    const auto length = static_cast<std::uint64_t>(std::max<std::int64_t>(duration_ns, 0));
+    std::size_t index = k_first_bucket[static_cast<std::size_t>(std::bit_width(length))];
+    while (index < k_bounds_ns.size() && k_bounds_ns[index] < duration_ns) {
+        ++index;
+    }
+    Part& part = parts_[number.get()];
+    auto& bucket = part.buckets[index];
+    constexpr auto k_relaxed = std::memory_order_relaxed;
+    if (number.get() == k_parts - 1) {
+        bucket.fetch_add(1, k_relaxed);
+        part.sum_ns.fetch_add(duration_ns, k_relaxed);
+        return;
+    }
+    bucket.store(bucket.load(k_relaxed) + 1, k_relaxed);  // nobody else writes here
+    part.sum_ns.store(part.sum_ns.load(k_relaxed) + duration_ns, k_relaxed);
 }
 
-void Histogram::append_to(std::string& out, std::string_view name, const std::string& labels)
-    const {
-    const std::string bucket_name = std::string{name} + "_bucket";
+Histogram::Histogram(std::string_view name, const std::string& labels) {
+    const std::string of{name};
     const std::string prefix = labels.empty() ? "" : labels + ",";
-    std::uint64_t total = 0;
-    for (std::size_t i = 0; i < buckets_.size(); ++i) {
-        total += buckets_[i].load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i <= k_bounds_ns.size(); ++i) {
         const std::string bound = i < k_bounds_ns.size() ? seconds(k_bounds_ns[i]) : "+Inf";
-        append_sample(out, bucket_name, prefix + "le=\"" + bound + "\"", std::to_string(total));
+        heads_.push_back(head_of(of + "_bucket", prefix + "le=\"" + bound + "\""));
     }
-    const std::int64_t sum = sum_ns_.load(std::memory_order_relaxed);
-    append_sample(out, std::string{name} + "_sum", labels, seconds(sum));
-    append_sample(out, std::string{name} + "_count", labels, std::to_string(total));
+    heads_.push_back(head_of(of + "_sum", labels));
+    heads_.push_back(head_of(of + "_count", labels));
+}
+
+void Histogram::append_to(std::string& out) const {
+    std::array<std::uint64_t, k_bounds_ns.size() + 1> counts{};
+    std::int64_t sum = 0;
+    for (const Part& part : parts_) {
+        for (std::size_t i = 0; i < counts.size(); ++i) {
+            counts[i] += part.buckets[i].load(std::memory_order_relaxed);
+        }
+        sum += part.sum_ns.load(std::memory_order_relaxed);
+    }
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        append_line(out, heads_[i], total += counts[i]);
+    }
+    out.append(heads_[counts.size()]).append(seconds(sum)).append("\n");
+    append_line(out, heads_.back(), total);
 }
 
 Metrics::Cell* Metrics::cell(
@@ -154,8 +239,13 @@ Metrics::Cell* Metrics::cell(
     if (series_ >= k_max_series) {
         return nullptr;
     }
+    auto made = std::make_unique<Cell>();
+    made->head = head_of(name, rendered);
+    if (type == Type::histogram) {
+        made->histogram = std::make_unique<Histogram>(name, rendered);
+    }
     ++series_;
-    return series.emplace(std::move(rendered), std::make_unique<Cell>()).first->second.get();
+    return series.emplace(std::move(rendered), std::move(made)).first->second.get();
 }
 
 std::uint64_t* Metrics::counter(
@@ -182,7 +272,7 @@ Histogram* Metrics::histogram(
     const std::vector<tenon_label>& labels
 ) {
     Cell* made = cell(Type::histogram, name, help, labels);
-    return made == nullptr ? nullptr : &made->histogram;
+    return made == nullptr ? nullptr : made->histogram.get();
 }
 
 std::uint64_t Metrics::on_collect(tenon_fn fn, void* ctx) {
@@ -205,6 +295,7 @@ std::string Metrics::collect() {
     }
     std::string out;
     const std::lock_guard lock{mutex_};
+    out.reserve(page_size_ + page_size_ / 8);
     for (auto& [name, family] : families_) {
         constexpr std::array<std::string_view, 3> k_types{"counter", "gauge", "histogram"};
         out.append("# HELP ").append(name).append(" ").append(escaped(family.help, false));
@@ -213,17 +304,18 @@ std::string Metrics::collect() {
         for (auto& [labels, cell] : family.series) {
             switch (family.type) {
                 case Type::counter:
-                    append_sample(out, name, labels, std::to_string(relaxed(cell->count)));
+                    append_line(out, cell->head, relaxed(cell->count));
                     break;
                 case Type::gauge:
-                    append_sample(out, name, labels, std::to_string(relaxed(cell->level)));
+                    append_line(out, cell->head, relaxed(cell->level));
                     break;
                 case Type::histogram:
-                    cell->histogram.append_to(out, name, labels);
+                    cell->histogram->append_to(out);
                     break;
             }
         }
     }
+    page_size_ = out.size();
     return out;
 }
 

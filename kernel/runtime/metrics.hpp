@@ -21,21 +21,31 @@
 
 namespace tenon::runtime {
 
-// Durations in buckets from 5 µs to 10 s.
+// Durations in buckets from 5 µs to 10 s. A thread counts in a part of its own, so that threads do
+// not take a line from each other; those beyond k_parts - 1 share the last one.
 class Histogram {
 public:
+    static constexpr std::size_t k_parts = 16;
     static constexpr std::array<std::int64_t, 20> k_bounds_ns{
         5'000,       10'000,        25'000,        50'000,        100'000,
         250'000,     500'000,       1'000'000,     2'500'000,     5'000'000,
         10'000'000,  25'000'000,    50'000'000,    100'000'000,   250'000'000,
         500'000'000, 1'000'000'000, 2'500'000'000, 5'000'000'000, 10'000'000'000};
 
+    // One line of the page for each bucket, the sum and the count, up to their values.
+    Histogram(std::string_view name, const std::string& labels);
+
     void observe(std::int64_t duration_ns) noexcept;
-    void append_to(std::string& out, std::string_view name, const std::string& labels) const;
+    void append_to(std::string& out) const;
 
 private:
-    std::array<std::atomic<std::uint64_t>, k_bounds_ns.size() + 1> buckets_{};
-    std::atomic<std::int64_t> sum_ns_{0};
+    struct alignas(64) Part {
+        std::array<std::atomic<std::uint64_t>, k_bounds_ns.size() + 1> buckets{};
+        std::atomic<std::int64_t> sum_ns{0};
+    };
+
+    std::array<Part, k_parts> parts_{};
+    std::vector<std::string> heads_;
 };
 
 class Metrics {
@@ -63,7 +73,8 @@ private:
     struct alignas(64) Cell {
         std::uint64_t count = 0;
         std::int64_t level = 0;
-        Histogram histogram;
+        std::string head;  // its line of the page, up to the value
+        std::unique_ptr<Histogram> histogram;
     };
 
     struct Family {
@@ -85,6 +96,7 @@ private:
     std::mutex mutex_;
     std::map<std::string, Family, std::less<>> families_;  // guarded by mutex_
     std::size_t series_ = 0;                               // guarded by mutex_
+    std::size_t page_size_ = 0;                            // guarded by mutex_; of the last one
 };
 
 }  // namespace tenon::runtime

@@ -16,7 +16,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <thread>
 #include <unistd.h>
+#include <vector>
 
 using namespace tenon::runtime;
 using tenon::log::Format;
@@ -122,6 +124,62 @@ TEST_CASE("metrics are checked by name and come out as Prometheus text", "[kerne
     CHECK(has("tenon_h_seconds_bucket{le=\"2.5\"} 2\n"));
     CHECK(has("tenon_h_seconds_bucket{le=\"+Inf\"} 3\n"));
     CHECK(has("tenon_h_seconds_sum 61.500005\ntenon_h_seconds_count 3\n"));
+}
+
+TEST_CASE("each duration falls into the bucket of its bound", "[kernel][metrics][M1]") {
+    const auto bucket_of = [](std::int64_t duration_ns) {
+        Histogram histogram{"tenon_h_seconds", ""};
+        histogram.observe(duration_ns);
+        std::string page;
+        histogram.append_to(page);
+        std::size_t at = 0;
+        for (std::size_t line = 0; line <= Histogram::k_bounds_ns.size(); ++line) {
+            const std::size_t end = page.find('\n', at);
+            if (page.substr(end - 2, 2) == " 1") {
+                return line;
+            }
+            at = end + 1;
+        }
+        return Histogram::k_bounds_ns.size() + 1;
+    };
+    for (std::size_t i = 0; i < Histogram::k_bounds_ns.size(); ++i) {
+        const std::int64_t bound = Histogram::k_bounds_ns[i];
+        CHECK(bucket_of(bound - 1) == i);
+        CHECK(bucket_of(bound) == i);
+        CHECK(bucket_of(bound + 1) == i + 1);
+    }
+    for (const std::int64_t least : {std::int64_t{0}, std::int64_t{-5}, INT64_MIN}) {
+        CHECK(bucket_of(least) == 0);
+    }
+    CHECK(bucket_of(INT64_MAX) == Histogram::k_bounds_ns.size());
+}
+
+TEST_CASE("no observation is lost among more threads than parts", "[kernel][metrics][M1]") {
+    Metrics metrics;
+    Histogram* const histogram = metrics.histogram("tenon_h_seconds", "h", {});
+    constexpr int k_each = 2'000;
+    // Some come when others have gone, and take over what those counted in.
+    for (int round = 0; round < 2; ++round) {
+        std::promise<void> go;
+        const std::shared_future<void> begin = go.get_future().share();
+        std::vector<std::thread> threads;
+        for (std::size_t i = 0; i < 2 * Histogram::k_parts; ++i) {
+            threads.emplace_back([&] {
+                histogram->observe(1);  // all have their part before any ends
+                begin.wait();
+                for (int k = 1; k < k_each; ++k) {
+                    histogram->observe(1'000'000);
+                }
+            });
+        }
+        go.set_value();
+        for (std::thread& thread : threads) {
+            thread.join();
+        }
+    }
+    const std::size_t total = std::size_t{2} * 2 * Histogram::k_parts * k_each;
+    const std::string page = metrics.collect();
+    CHECK(page.find("tenon_h_seconds_count " + std::to_string(total) + "\n") != std::string::npos);
 }
 
 TEST_CASE("the number of series is bounded", "[kernel][metrics][K10]") {
