@@ -151,8 +151,12 @@ find(Session& session, const StoredInstrument& instrument, Stretch asked) {
         asked.from -= asked.from_id != 0 ? 1 : 0;
         // A page ends within a millisecond: its last rows stand behind what is known, and count
         // while they follow.
-        found.rows.agg_trades = read_aggregates(session, instrument.id, asked, asked.to);
-        whole = cut_at_hole(found.rows.agg_trades);
+        auto& rows = found.rows.agg_trades;
+        rows = read_aggregates(session, instrument.id, asked, asked.to);
+        if (!rows.empty() && rows.front().time_real_ns > known + 1) {
+            rows.clear();  // of a later stretch: what is between is not known
+        }
+        whole = cut_at_hole(rows);
     }
     found.known = found.rows.size() == asked.limit || (whole && known >= asked.to);
     return found;

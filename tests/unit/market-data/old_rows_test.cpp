@@ -152,6 +152,18 @@ TEST_CASE(
     CHECK_FALSE(f.read({k_aggregates, 0, 11 * k_ms, 20 * k_ms, 0, 1}).known);
 }
 
+TEST_CASE("rows of a later stretch do not stand in for what is between", "[market_data][T6]") {
+    Fixture f;
+    f.write({k_aggregates, 0, 10 * k_ms, 20 * k_ms, 0, 9}, {});  // nobody traded
+    HistoryRows page;
+    page.agg_trades = {aggregate(7, 7, 50), aggregate(8, 8, 51)};
+    f.write({k_aggregates, 0, 50 * k_ms, 60 * k_ms, 0, 9}, page);
+    const auto full_page = f.read({k_aggregates, 0, 12 * k_ms, 60 * k_ms, 0, 2});
+    CHECK_FALSE(full_page.known);
+    CHECK(full_page.rows.agg_trades.empty());
+    CHECK(f.read({k_aggregates, 0, 12 * k_ms, 15 * k_ms, 0, 2}).known);
+}
+
 TEST_CASE("a page from an id is not known for its first millisecond", "[market_data][T6]") {
     Fixture f;
     HistoryRows page;
