@@ -74,8 +74,8 @@ public:
     void tick(std::int64_t now_real_ns);
     // Sends what slow readers wait for, to those who can take it by now.
     void catch_up(std::int64_t now_real_ns);
-    // True when catch_up would send or release something. Looks at some slow readers, the next ones at
-    // the next call: it is asked every turn, however many there are.
+    // True when catch_up would send or release something. Looks at some slow readers, the next ones
+    // at the next call: it is asked every turn, however many there are.
     [[nodiscard]] bool can_catch_up() noexcept;
 
     void set_slow_above(std::uint64_t bytes) noexcept { slow_above_bytes_ = bytes; }

@@ -74,14 +74,8 @@ private:
     void arm(std::int64_t deadline_ns);
     void publish_statistics();
 
-    static constexpr tenon_feed_1 k_feed{
-        sizeof(tenon_feed_1),
-        0,
-        &subscribe,
-        &unsubscribe,
-        &serves,
-        nullptr,
-        nullptr};
+    static constexpr tenon_feed_1
+        k_feed{sizeof(tenon_feed_1), 0, &subscribe, &unsubscribe, &serves, nullptr, nullptr};
 
     ReplaySettings settings_;
     std::vector<FileSetting> files_;

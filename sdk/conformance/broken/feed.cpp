@@ -239,14 +239,8 @@ private:
         return fault("feed.serves") || instrument < 2 ? 1 : 0;
     }
 
-    static constexpr tenon_feed_1 k_table{
-        sizeof(tenon_feed_1),
-        0,
-        &subscribe,
-        &unsubscribe,
-        &serves,
-        nullptr,
-        nullptr};
+    static constexpr tenon_feed_1
+        k_table{sizeof(tenon_feed_1), 0, &subscribe, &unsubscribe, &serves, nullptr, nullptr};
 
     Service<tenon_exec_1> exec_;
     Service<tenon_clock_1> clock_;
