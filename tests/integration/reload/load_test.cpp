@@ -83,6 +83,10 @@ public:
               "orders_per_day"}) {
             setting("binance", limit) = k_plenty;
         }
+        // Checks of the database begin a minute after the start and take memory while they run.
+        for (const char* check : {"views_every_s", "integrity_every_s"}) {
+            setting("upkeep", check) = 0;
+        }
         write();
         process_ = std::make_unique<Process>(std::vector<std::string>{
             (build_dir() / "bin/tenond").string(),
