@@ -2,8 +2,8 @@
 // /api/console/operations/NAME: what operations.hpp lists, asked of this server's admin socket.
 #pragma once
 
-#include "plugins/console/admin_line.hpp"
 #include "plugins/console/desk.hpp"
+#include "sdk/admin/admin_line.hpp"
 
 namespace tenon::console {
 

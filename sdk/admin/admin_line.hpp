@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asks this server's own admin socket (DATA_DIR/admin.sock, lines of JSON) without holding a
-// thread: what the tools' commands tell, the console tells too. A connection for each question;
+// thread: what the commands of the tools do, a plugin does too. A connection for each question;
 // answers and questions in flight are bounded.
 //
 // One reactor's. `done` is called once for each ask() that was taken, on that reactor, never
@@ -15,7 +15,7 @@
 #include <memory>
 #include <string>
 
-namespace tenon::console {
+namespace tenon {
 
 class AdminLine {
 public:
@@ -55,4 +55,4 @@ private:
     bool closed_ = false;
 };
 
-}  // namespace tenon::console
+}  // namespace tenon

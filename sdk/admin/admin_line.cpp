@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/console/admin_line.hpp"
+#include "sdk/admin/admin_line.hpp"
 
 #include <array>
 #include <cerrno>
@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <utility>
 
-namespace tenon::console {
+namespace tenon {
 
 struct AdminLine::Question {
     AdminLine* owner;
@@ -162,4 +162,4 @@ void AdminLine::close() noexcept {
     }
 }
 
-}  // namespace tenon::console
+}  // namespace tenon

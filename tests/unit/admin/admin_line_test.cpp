@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/console/admin_line.hpp"
+#include "sdk/admin/admin_line.hpp"
 
 #include "tests/support/fake_host.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 using namespace tenon;
-using namespace tenon::console;
 
 namespace {
 
