@@ -6,6 +6,5 @@ install(TARGETS tenond tenon tenon-plugin-check RUNTIME DESTINATION bin COMPONEN
 install(TARGETS tenon tenon-plugin-check RUNTIME DESTINATION bin COMPONENT sdk OPTIONAL)
 install(DIRECTORY etc/deployments etc/imports etc/market-data DESTINATION share/tenon/etc COMPONENT server)
 install(FILES etc/instruments.json DESTINATION share/tenon/etc COMPONENT server)
-install(FILES etc/systemd/tenon.service DESTINATION share/tenon/etc/systemd COMPONENT server)
 install(DIRECTORY migrations DESTINATION share/tenon COMPONENT server)
 install(FILES LICENSE DESTINATION share/tenon COMPONENT server)

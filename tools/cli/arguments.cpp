@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdlib>
 #include <string_view>
 
 namespace tenon::cli {
@@ -67,6 +68,9 @@ public:
     explicit Parser(const std::vector<std::string>& in) : in_{&in} {}
 
     Arguments parse() {
+        if (const char* folder = std::getenv("TENON_DATA_DIR"); folder != nullptr && *folder != 0) {
+            out_.data_dir = folder;
+        }
         while (at_ < in_->size()) {
             const std::string& word = (*in_)[at_++];
             if (word == "-h") {

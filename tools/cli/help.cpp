@@ -44,7 +44,7 @@ Any other words are sent to the server as they are: `tenon a b --x y` runs its c
 the command; status, verify, log level, reload, stop and commands want a running one.
 
 Options
-  --data-dir DIR     the server's folder (default ./data)
+  --data-dir DIR     the server's folder (default: $TENON_DATA_DIR, else ./data)
   --deployment FILE  for a folder that no server has used yet (default: the conservative one)
   --set /pointer=value, --plugin-path DIR   as for tenond, when one is started
   --json             the answer as JSON; errors as {"error":{"code":…,"message":…}}
