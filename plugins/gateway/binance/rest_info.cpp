@@ -141,34 +141,21 @@ void write_market(
 
 struct InfoQuery {
     std::optional<std::vector<std::string_view>> symbols;
-    std::optional<std::uint32_t> status;
+    SymbolStatus status;
     bool spot = true;
     bool permission_sets = true;
 };
-
-[[nodiscard]] std::uint32_t read_status(std::string_view text) {
-    if (text == "TRADING") {
-        return TENON_INSTRUMENT_TRADING;
-    }
-    if (text == "HALT") {
-        return TENON_INSTRUMENT_HALT;
-    }
-    if (text == "BREAK") {
-        return TENON_INSTRUMENT_BREAK;
-    }
-    throw ApiError{-1122, "Invalid symbolStatus."};
-}
 
 [[nodiscard]] InfoQuery read_query(Call& call) {
     InfoQuery query;
     const auto symbol = call.params.symbol();
     query.symbols = call.params.symbols("symbols");
     const auto permissions = call.params.text("permissions");
-    const auto status = call.params.text("symbolStatus");
+    query.status = read_symbol_status(call.params);
     query.permission_sets = call.params.boolean("showPermissionSets").value_or(true);
     call.finish();
     const bool named = symbol.has_value() || query.symbols.has_value();
-    if ((symbol && query.symbols) || (named && (permissions || status))) {
+    if ((symbol && query.symbols) || (named && (permissions || query.status))) {
         throw errors::combination();
     }
     if (symbol) {
@@ -177,13 +164,36 @@ struct InfoQuery {
     if (permissions) {
         query.spot = permissions->find("SPOT") != std::string_view::npos;
     }
-    if (status) {
-        query.status = read_status(*status);
-    }
     return query;
 }
 
 }  // namespace
+
+SymbolStatus read_symbol_status(Params& params) {
+    const auto text = params.text("symbolStatus");
+    if (!text) {
+        return std::nullopt;
+    }
+    for (const auto known :
+         {TENON_INSTRUMENT_TRADING, TENON_INSTRUMENT_HALT, TENON_INSTRUMENT_BREAK}) {
+        const auto status = static_cast<std::uint32_t>(known);
+        if (*text == instrument_status_name(status)) {
+            return status;
+        }
+    }
+    throw ApiError{-1122, "Invalid symbolStatus."};
+}
+
+bool has_status(Api& api, std::uint32_t instrument, const SymbolStatus& asked) {
+    const auto& trading = api.services().trading;
+    return !asked || trading->status_of(trading.self, instrument) == *asked;
+}
+
+void require_status(Api& api, const Market& market, const SymbolStatus& asked) {
+    if (!has_status(api, market.id(), asked)) {
+        throw ApiError{-1220, "The symbol's status does not match the requested symbolStatus."};
+    }
+}
 
 void ping(Api& api, Call& call) {
     call.finish();

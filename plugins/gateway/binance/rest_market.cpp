@@ -215,7 +215,9 @@ std::int64_t read_time_zone(std::string_view text) {
 void depth(Api& api, Call& call) {
     const Market market = mandatory_market(api, call);
     const std::uint32_t limit = call.params.limit(100, 5'000);
+    const SymbolStatus status = read_symbol_status(call.params);
     call.finish();
+    require_status(api, market, status);
     api.note_age(call.to, market.id(), TENON_MD_KIND_BOOK);
     if (call.to.stale && call.to.age_ms >= api.stale_book_ms() && has_lost_its_place(api, market)) {
         throw errors::unavailable("the order book is being synchronised");

@@ -48,9 +48,13 @@ void answer(
     Call& call,
     TickerForm form,
     std::optional<std::string_view> symbol,
-    const std::optional<std::vector<std::string_view>>& symbols
+    const std::optional<std::vector<std::string_view>>& symbols,
+    const SymbolStatus& status
 ) {
     const auto& instruments = api.services().instruments;
+    if (symbol) {
+        require_status(api, market_of(instruments, *symbol), status);
+    }
     if (symbol && !call.to.micro) {
         const Market market = market_of(instruments, *symbol);
         api.note_age(call.to, market.id(), kind_of(form));
@@ -68,12 +72,17 @@ void answer(
     json.raw("[");
     if (symbols) {
         for (const std::string_view name : *symbols) {
-            append(json, api, market_of(instruments, name), form);
+            const Market market = market_of(instruments, name);
+            if (has_status(api, market.id(), status)) {
+                append(json, api, market, form);
+            }
         }
     } else {
         const std::uint32_t count = instruments->instrument_count(instruments.self);
         for (std::uint32_t id = 0; id < count; ++id) {
-            append(json, api, market_of(instruments, id), form);
+            if (has_status(api, id, status)) {
+                append(json, api, market_of(instruments, id), form);
+            }
         }
     }
     json.raw("]");
@@ -83,6 +92,7 @@ void answer(
 void ticker(Api& api, Call& call, bool has_type, TickerForm form) {
     const auto symbol = call.params.symbol();
     const auto symbols = call.params.symbols("symbols");
+    const SymbolStatus status = read_symbol_status(call.params);
     if (has_type) {
         const std::string_view type = call.params.text("type").value_or("FULL");
         if (type != "FULL" && type != "MINI") {
@@ -94,7 +104,7 @@ void ticker(Api& api, Call& call, bool has_type, TickerForm form) {
     if (symbol && symbols) {
         throw errors::combination();
     }
-    answer(api, call, form, symbol, symbols);
+    answer(api, call, form, symbol, symbols, status);
 }
 
 }  // namespace

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tickers of a window that the client names, and of the trading day: summed from candles in memory.
 #include "plugins/gateway/binance/rest_public.hpp"
+#include "plugins/gateway/binance/window_ticker.hpp"
 
-#include <tenon/decimal.hpp>
-#include <tenon/structs.hpp>
-
-#include <algorithm>
 #include <charconv>
-#include <limits>
 #include <string>
 
 namespace tenon::binance::rest {
@@ -16,12 +12,7 @@ namespace {
 constexpr std::int64_t k_minute_ns = 60'000'000'000;
 constexpr std::int64_t k_hour_ns = 60 * k_minute_ns;
 constexpr std::int64_t k_day_ns = 24 * k_hour_ns;
-constexpr std::uint32_t k_rows = 1'000;
 constexpr std::size_t k_symbols_max = 100;
-
-struct Window {
-    std::int64_t open_ns = 0, close_ns = 0;  // both inclusive
-};
 
 // 1m to 59m, 1h to 23h, 1d to 7d.
 [[nodiscard]] std::int64_t read_window(std::string_view text) {
@@ -36,80 +27,25 @@ struct Window {
     return count * (unit == 'm' ? k_minute_ns : unit == 'h' ? k_hour_ns : k_day_ns);
 }
 
-void merge(tenon_ticker& into, const tenon_candle& candle) {
-    if (into.open == 0) {
-        into.open = into.high = into.low = candle.open;
-    }
-    into.last = candle.close;
-    if (candle.trade_count == 0) {
-        return;
-    }
-    const auto add = [](std::int64_t& sum, std::int64_t more) {
-        if (__builtin_add_overflow(sum, more, &sum)) {
-            sum = std::numeric_limits<std::int64_t>::max();
-        }
-    };
-    into.high = std::max(into.high, candle.high);
-    into.low = std::min(into.low, candle.low);
-    into.first_trade_id = into.trade_count == 0 ? candle.first_trade_id : into.first_trade_id;
-    into.last_trade_id = candle.last_trade_id;
-    into.trade_count += candle.trade_count;
-    add(into.volume, candle.volume);
-    add(into.quote_volume, candle.quote_volume);
-}
-
-// Candles that open in [start, end].
-void add_candles(
-    Api& api,
-    std::uint32_t interval,
-    std::int64_t start_ns,
-    std::int64_t end_ns,
-    tenon_ticker& sum
-) {
-    if (start_ns > end_ns) {
-        return;
-    }
-    const auto& data = api.services().market_data;
-    const auto row = [](void* ctx, const tenon_candle* candle) noexcept -> tenon_status {
-        merge(*static_cast<tenon_ticker*>(ctx), *candle);
-        return TENON_OK;
-    };
+[[nodiscard]] tenon_ticker sum_of(Api& api, const Market& market, const Window& window) {
+    tenon_ticker sum{};
     const tenon_status status =
-        data->candles(data.self, sum.instrument, interval, start_ns, end_ns, 0, k_rows, &sum, row);
-    if (status != TENON_OK && status != TENON_NOT_FOUND) {
+        sum_window(api.services().market_data, market, window, api.now_real_ns(), sum);
+    if (status != TENON_OK) {
         throw status_error(status, nullptr);
     }
-}
-
-// A minute opens the window; whole hours are taken whole.
-[[nodiscard]] tenon_ticker sum_of(Api& api, const Market& market, const Window& window) {
-    auto sum = sized<tenon_ticker>();
-    sum.instrument = market.id();
-    sum.open_real_ns = window.open_ns;
-    sum.close_real_ns = window.close_ns;
-    const std::int64_t end = std::min(window.close_ns, api.now_real_ns());
-    const std::int64_t hour = (window.open_ns + k_hour_ns - 1) / k_hour_ns * k_hour_ns;
-    add_candles(api, TENON_INTERVAL_1M, window.open_ns, std::min(hour - 1, end), sum);
-    add_candles(api, TENON_INTERVAL_1H, hour, end, sum);
-    sum.price_change = sum.last - sum.open;
     return sum;
 }
 
 void write(JsonWriter& json, const Market& market, const tenon_ticker& t, bool full) {
     const int price = market.instrument->price_scale;
     const int quantity = market.instrument->quantity_scale;
-    const int spare = std::max(market.quote->scale - price - quantity, 0);
     json.next().raw("{").field("symbol", market.symbol());
     if (full) {
-        const Int128 volume = Int128{t.volume} * power_of_ten(spare);
-        const Int128 mean = volume == 0 ? 0 : (Int128{t.quote_volume} + volume / 2) / volume;
-        const Int128 change = t.open == 0 ? 0 : Int128{t.price_change} * 100'000 / t.open;
         json.field("priceChange", t.price_change, price)
             .key("priceChangePercent")
-            .decimal(fits_int64(change) ? static_cast<std::int64_t>(change) : 0, 3, 3)
-            .field(
-                "weightedAvgPrice", fits_int64(mean) ? static_cast<std::int64_t>(mean) : 0, price
-            );
+            .decimal(t.price_change_ppm / 10, 3, 3)
+            .field("weightedAvgPrice", t.weighted_average, price);
     }
     json.field("openPrice", t.open, price)
         .field("highPrice", t.high, price)
@@ -141,6 +77,7 @@ void answer(Api& api, Call& call, MakeWindow make_window) {
     const auto symbol = call.params.symbol();
     const auto symbols = call.params.symbols("symbols");
     const bool full = read_full(call);
+    const auto status = read_symbol_status(call.params);
     const Window window = make_window();
     call.finish();
     if (symbol && symbols) {
@@ -157,13 +94,16 @@ void answer(Api& api, Call& call, MakeWindow make_window) {
     JsonWriter json{api.buffer(), call.to.micro};
     if (symbol) {
         const Market market = market_of(instruments, *symbol);
+        require_status(api, market, status);
         write(json, market, sum_of(api, market, window), full);
         api.note_age(call.to, market.id(), TENON_MD_KIND_CANDLES);
     } else {
         json.raw("[");
         for (const std::string_view name : *symbols) {
             const Market market = market_of(instruments, name);
-            write(json, market, sum_of(api, market, window), full);
+            if (has_status(api, market.id(), status)) {
+                write(json, market, sum_of(api, market, window), full);
+            }
         }
         json.raw("]");
     }
@@ -175,8 +115,7 @@ void answer(Api& api, Call& call, MakeWindow make_window) {
 void ticker_window(Api& api, Call& call) {
     answer(api, call, [&] {
         const std::int64_t length = read_window(call.params.text("windowSize").value_or("1d"));
-        const std::int64_t now = api.now_real_ns();
-        return Window{(now - length) / k_minute_ns * k_minute_ns, now};
+        return rolling_window(length, api.now_real_ns());
     });
 }
 

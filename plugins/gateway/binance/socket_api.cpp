@@ -27,6 +27,8 @@ constexpr std::array k_same_as_rest{
     SameAsRest{"klines", "GET", "/api/v3/klines"},
     SameAsRest{"uiKlines", "GET", "/api/v3/uiKlines"},
     SameAsRest{"avgPrice", "GET", "/api/v3/avgPrice"},
+    SameAsRest{"ticker", "GET", "/api/v3/ticker"},
+    SameAsRest{"ticker.tradingDay", "GET", "/api/v3/ticker/tradingDay"},
     SameAsRest{"ticker.24hr", "GET", "/api/v3/ticker/24hr"},
     SameAsRest{"ticker.price", "GET", "/api/v3/ticker/price"},
     SameAsRest{"ticker.book", "GET", "/api/v3/ticker/bookTicker"},

@@ -177,6 +177,34 @@ void write_mini_ticker_event(
         .raw("}");
 }
 
+void write_window_ticker_event(
+    JsonWriter& json,
+    const Market& market,
+    const tenon_ticker& t,
+    std::uint32_t hours,
+    std::int64_t now_real_ns
+) {
+    const int price = market.instrument->price_scale;
+    const std::string_view type = hours == 1 ? "1hTicker" : hours == 4 ? "4hTicker" : "1dTicker";
+    open_event(json, type, now_real_ns, market)
+        .field("p", t.price_change, price)
+        .key("P")
+        .decimal(t.price_change_ppm / 10, 3, 3)
+        .field("o", t.open, price)
+        .field("h", t.high, price)
+        .field("l", t.low, price)
+        .field("c", t.last, price)
+        .field("w", t.weighted_average, price)
+        .field("v", t.volume, market.instrument->quantity_scale)
+        .field("q", t.quote_volume, market.quote->scale)
+        .time_field("O", t.open_real_ns)
+        .time_field("C", t.close_real_ns)
+        .field("F", id_or_none(t.first_trade_id))
+        .field("L", id_or_none(t.last_trade_id))
+        .field("n", t.trade_count)
+        .raw("}");
+}
+
 void write_average_price_event(
     JsonWriter& json,
     const Market& market,

@@ -51,6 +51,14 @@ void write_mini_ticker_event(
     const tenon_ticker& ticker,
     std::int64_t now_real_ns
 );
+// Of a window of 1, 4 or 24 hours.
+void write_window_ticker_event(
+    JsonWriter& json,
+    const Market& market,
+    const tenon_ticker& ticker,
+    std::uint32_t hours,
+    std::int64_t now_real_ns
+);
 void write_average_price_event(
     JsonWriter& json,
     const Market& market,

@@ -16,6 +16,11 @@ constexpr std::int64_t k_eight_hours_ns = 8 * 3'600'000'000'000;
     return {{}, error};
 }
 
+// "ticker_1h", "ticker_4h", "ticker_1d"
+[[nodiscard]] std::uint32_t window_hours(std::string_view kind) noexcept {
+    return kind == "ticker_1h" ? 1 : kind == "ticker_4h" ? 4 : kind == "ticker_1d" ? 24 : 0;
+}
+
 [[nodiscard]] ParsedTopic parse_all_markets(std::string_view text) {
     TopicName name;
     if (text == "!ticker@arr") {
@@ -25,9 +30,12 @@ constexpr std::int64_t k_eight_hours_ns = 8 * 3'600'000'000'000;
     } else if (text == "!bookTicker") {
         name.kind = TopicKind::all_book_tickers;
     } else {
-        return failed(
-            text.substr(0, 8) == "!ticker_" ? TopicError::unsupported : TopicError::unknown_stream
-        );
+        const std::size_t at = std::min(text.find('@'), text.size());
+        name.kind = TopicKind::all_window_tickers;
+        name.hours = text.substr(at) == "@arr" ? window_hours(text.substr(1, at - 1)) : 0;
+        if (name.hours == 0) {
+            return failed(TopicError::unknown_stream);
+        }
     }
     return {name, TopicError::none};
 }
@@ -84,8 +92,12 @@ constexpr std::int64_t k_eight_hours_ns = 8 * 3'600'000'000'000;
         known = parse_depth(kind, name);
     } else if (kind.substr(0, 6) == "kline_") {
         known = parse_kline(kind, name);
-    } else if (kind == "ticker_1h" || kind == "ticker_4h" || kind == "ticker_1d" || kind == "blockTrade" || kind == "referencePrice") {
+    } else if (kind == "blockTrade" || kind == "referencePrice") {
         return TopicError::unsupported;
+    } else {
+        name.kind = TopicKind::window_ticker;
+        name.hours = window_hours(kind);
+        known = name.hours != 0;
     }
     return known ? TopicError::none : TopicError::unknown_stream;
 }

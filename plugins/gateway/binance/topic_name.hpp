@@ -20,8 +20,10 @@ enum class TopicKind : std::uint8_t {
     ticker,
     mini_ticker,
     average_price,
+    window_ticker,
     all_tickers,
     all_mini_tickers,
+    all_window_tickers,
     all_book_tickers
 };
 
@@ -31,6 +33,7 @@ struct TopicName {
     std::uint32_t interval = 0;    // kline
     std::int64_t offset_ns = 0;    // kline: of the day's boundary
     std::uint32_t levels = 0;      // partial depth
+    std::uint32_t hours = 0;       // of a ticker's window: 1, 4, 24
     bool fast = false;             // depth: every 100 ms instead of every second
 
     [[nodiscard]] bool of_all_markets() const noexcept { return kind >= TopicKind::all_tickers; }

@@ -33,7 +33,7 @@ struct Topic {
     bool fresh = true;                           // somebody came: send at the next tick
     std::uint64_t version_sent = 0;              // of the data
     DepthDiff diff;                              // depth
-    std::int64_t open_sent_ns = k_never;         // kline: the candle sent last
+    std::int64_t open_sent_ns = k_never;         // the candle, or the window, sent last
     bool closed_sent = false;                    // and whether as closed
     std::vector<std::uint64_t> versions_sent;    // all markets: by instrument
     std::map<std::uint32_t, Frames> kept;        // newest ones that slow readers wait for
@@ -121,9 +121,17 @@ private:
     void send_partial_depth(Topic& topic);
     void send_kline(Topic& topic, std::int64_t now_real_ns);
     void send_ticker(Topic& topic, std::int64_t now_real_ns);
+    void send_window(Topic& topic, std::int64_t now_real_ns);
     void send_average(Topic& topic, std::int64_t now_real_ns);
     void send_all(Topic& topic, std::int64_t now_real_ns);
     [[nodiscard]] bool is_new(Topic& topic) const;
+    [[nodiscard]] static bool has_moved(Topic& topic, std::int64_t now_real_ns) noexcept;
+    [[nodiscard]] bool read_ticker(
+        const TopicName& name,
+        std::uint32_t instrument,
+        std::int64_t now_real_ns,
+        tenon_ticker& out
+    ) const;
     void write_all(
         JsonWriter& json,
         const Topic& topic,

@@ -149,6 +149,29 @@ TEST_CASE("weights follow the parameters", "[binance][T3]") {
     CHECK(weigh("/api/v3/myTrades", "symbol=A") == 20);
     CHECK(weigh("/no/such/path", "") == 1);
     CHECK(weights.of("POST", "/api/v3/order").on_failure);
+    const std::vector<std::pair<std::string, std::uint32_t>> plain{
+        {"ping", 1},
+        {"time", 1},
+        {"exchangeInfo", 20},
+        {"trades", 25},
+        {"historicalTrades", 25},
+        {"aggTrades", 4},
+        {"klines", 2},
+        {"uiKlines", 2},
+        {"avgPrice", 2}};
+    for (const auto& [path, weight] : plain) {
+        CAPTURE(path);
+        CHECK(weigh("/api/v3/" + path, "symbol=A") == weight);
+    }
+    for (const char* const path : {"/api/v3/ticker", "/api/v3/ticker/tradingDay"}) {
+        CAPTURE(path);
+        CHECK(weigh(path, "symbol=A") == 4);
+        CHECK(weigh(path, "symbols=" + std::string(2, ',')) == 12);
+        CHECK(weigh(path, "symbols=" + std::string(48, ',')) == 196);
+        CHECK(weigh(path, "symbols=" + std::string(99, ',')) == 200);
+    }
+    CHECK(weigh("/api/v3/ticker/bookTicker", "symbol=A") == 2);
+    CHECK(weigh("/api/v3/ticker/bookTicker", "symbols=%5B%22A%22%5D") == 4);
     for (const Endpoint& endpoint : Api::endpoints()) {
         const std::string key =
             "\"" + std::string{endpoint.method} + " " + std::string{endpoint.path} + "\"";

@@ -84,8 +84,8 @@ TEST_CASE("control messages are answered as Binance does", "[binance][T6]") {
          R"({"result":null,"id":2})"},
         {R"({"method":"SUBSCRIBE","params":["nopeusdt@trade"],"id":2})",
          R"({"result":null,"id":2})"},
-        {R"({"method":"SUBSCRIBE","params":["btcusdt@depth","btcusdt@ticker_1h"],"id":2})",
-         R"({"error":{"code":2,"msg":"Invalid request: stream 'btcusdt@ticker_1h' is not supported by this server yet"},"id":2})"},
+        {R"({"method":"SUBSCRIBE","params":["btcusdt@depth","btcusdt@blockTrade"],"id":2})",
+         R"({"error":{"code":2,"msg":"Invalid request: stream 'btcusdt@blockTrade' is not supported by this server yet"},"id":2})"},
         {R"({"method":"LIST_SUBSCRIPTIONS","id":2})",
          R"({"result":["ethusdt@depth","btcusdt@trade"],"id":2})"},
         {"x", R"({"error":{"code":3,"msg":"Invalid JSON: expected value at line 1 column 1"}})"},
@@ -324,6 +324,40 @@ TEST_CASE("tickers come once a second when something changed", "[binance][T6]") 
     f.streams.tick(now += k_second);
     CHECK(f.sent[c].size() == 2);
     CHECK(f.sent[all].size() == 2);
+}
+
+TEST_CASE("tickers of windows are those of the last hours, from a minute on", "[binance][T6]") {
+    Fixture f;
+    const auto hour = f.connect("btcusdt@ticker_1h");
+    const auto day = f.connect("btcusdt@ticker_1d");
+    const auto all = f.connect("!ticker_4h@arr");
+    const auto none = f.connect("btcusdt@ticker_2h/!ticker_2h@arr/!ticker_1h/!ticker_1h@all");
+    CHECK(f.connections[none]->topics.empty());
+    std::int64_t now = f.now_ns / k_second * k_second;
+    f.streams.tick(now);
+    REQUIRE(f.sent[hour].size() == 1);
+    CHECK(
+        f.sent[hour][0] ==
+        R"({"e":"1hTicker","E":1732233600000,"s":"BTCUSDT","p":"0.50000000","P":"0.000",)"
+        R"("o":"61000.00000000","h":"61001.00000000","l":"60999.00000000",)"
+        R"("c":"61000.50000000","w":"61000.00000000","v":"2.50000000","q":"152500.00000000",)"
+        R"("O":1732230000000,"C":1732233600000,"F":10,"L":12,"n":3})"
+    );
+    CHECK(f.sent[day].at(0).find(R"("O":1732147200000,"C":1732233600000)") != std::string::npos);
+    CHECK(f.sent[all].at(0).find(R"([{"e":"4hTicker","E":1732233600000,"s":"BTC)") == 0);
+    CHECK(f.sent[all].at(0).find(R"("O":1732219200000)") != std::string::npos);
+    // Nothing new within the minute; a change, or the next minute, is told.
+    f.streams.tick(now += k_second);
+    CHECK(f.sent[hour].size() == 1);
+    CHECK(f.sent[all].size() == 1);
+    f.version = 2;
+    f.streams.tick(now += k_second);
+    CHECK(f.sent[hour].size() == 2);
+    CHECK(f.sent[all].size() == 2);
+    f.streams.tick(now += 60 * k_second);
+    REQUIRE(f.sent[hour].size() == 3);
+    CHECK(f.sent[hour].back().find(R"("O":1732230060000)") != std::string::npos);
+    CHECK(f.sent[all].size() == 3);
 }
 
 TEST_CASE("a candle is followed and its last word is said once", "[binance][T6]") {

@@ -74,3 +74,35 @@ TEST_CASE("a window needs a symbol and a length that there is", "[binance][T6]")
     CHECK(f.body("/api/v3/ticker?symbol=NONE").find("-1121") != std::string::npos);
     CHECK(f.body("/api/v3/ticker?symbol=BTCUSDT&type=BOTH").find("-1139") != std::string::npos);
 }
+
+TEST_CASE("a market of another status than asked for is refused or left out", "[binance][T6]") {
+    Fixture f;
+    const std::string refused =
+        R"({"code":-1220,"msg":"The symbol's status does not match the requested symbolStatus."})";
+    for (const char* const path :
+         {"depth",
+          "ticker",
+          "ticker/tradingDay",
+          "ticker/24hr",
+          "ticker/price",
+          "ticker/bookTicker"}) {
+        CAPTURE(path);
+        const std::string one = std::string{"/api/v3/"} + path + "?symbol=BTCUSDT&symbolStatus=";
+        f.instrument_status = TENON_INSTRUMENT_TRADING;
+        CHECK(f.get(f.api, one + "TRADING").status == 200);
+        CHECK(f.get(f.api, one + "BREAK").status == 400);
+        CHECK(f.body(one + "HALT") == refused);
+        CHECK(f.body(one + "OPEN") == R"({"code":-1122,"msg":"Invalid symbolStatus."})");
+        f.instrument_status = TENON_INSTRUMENT_HALT;
+        CHECK(f.get(f.api, one + "HALT").status == 200);
+        if (std::string_view{path} == "depth") {
+            continue;
+        }
+        const std::string many =
+            std::string{"/api/v3/"} + path + "?symbols=[\"BTCUSDT\",\"ETHUSDT\"]&symbolStatus=";
+        CHECK(f.body(many + "TRADING") == "[]");
+        CHECK(f.body(many + "HALT").find("ETHUSDT") != std::string::npos);
+    }
+    CHECK(f.body("/api/v3/ticker/price?symbolStatus=TRADING") == "[]");
+    CHECK(f.body("/api/v3/ticker/price?symbolStatus=HALT").find("BTCUSDT") != std::string::npos);
+}
