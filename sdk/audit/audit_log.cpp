@@ -7,6 +7,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -15,6 +16,7 @@
 #include <fcntl.h>
 #include <fstream>
 #include <sodium.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace tenon::audit {
@@ -101,6 +103,102 @@ private:
     }
 };
 
+class File {
+public:
+    explicit File(const std::filesystem::path& path)
+        : path_{path}, fd_{::open(path.c_str(), O_RDONLY | O_CLOEXEC)} {
+        if (fd_ < 0 && errno != ENOENT) {
+            fail();
+        }
+    }
+
+    ~File() {
+        if (fd_ >= 0) {
+            ::close(fd_);
+        }
+    }
+
+    File(const File&) = delete;
+    File& operator=(const File&) = delete;
+
+    // 0 of a file that is not there.
+    [[nodiscard]] std::size_t size() const {
+        struct stat facts {};
+
+        if (fd_ < 0) {
+            return 0;
+        }
+        if (::fstat(fd_, &facts) != 0) {
+            fail();
+        }
+        return static_cast<std::size_t>(facts.st_size);
+    }
+
+    // Fewer bytes where the file was cut off meanwhile.
+    [[nodiscard]] std::string read(std::size_t at, std::size_t bytes) const {
+        std::string block(bytes, '\0');
+        std::size_t got = 0;
+        while (got < bytes) {
+            const ssize_t more =
+                ::pread(fd_, block.data() + got, bytes - got, static_cast<off_t>(at + got));
+            if (more < 0 && errno == EINTR) {
+                continue;
+            }
+            if (more < 0) {
+                fail();
+            }
+            if (more == 0) {
+                break;
+            }
+            got += static_cast<std::size_t>(more);
+        }
+        block.resize(got);
+        return block;
+    }
+
+private:
+    [[noreturn]] void fail() const {
+        throw Error{TENON_UNAVAILABLE, "cannot read " + path_.string()};
+    }
+
+    const std::filesystem::path& path_;
+    int fd_;
+};
+
+// The last whole lines, oldest first. Reads from the end only as far back as they go, a block at a
+// time, each byte once.
+std::deque<std::string> last_lines(const std::filesystem::path& path, std::size_t count) {
+    constexpr std::size_t k_block = 65'536;
+    std::deque<std::string> lines;
+    const File file{path};
+    std::size_t begin = count == 0 ? 0 : file.size();
+    bool whole = false;  // a line end follows what is gathered
+    std::string rest;    // of one line, block by block from its end, each turned round
+    const auto take = [&] {
+        if (whole) {
+            lines.emplace_front(rest.rbegin(), rest.rend());
+        }
+        rest.clear();
+    };
+    while (begin > 0 && lines.size() < count) {
+        const std::size_t bytes = std::min(begin, k_block);
+        begin -= bytes;
+        const std::string block = file.read(begin, bytes);
+        for (std::size_t at = block.size(); at > 0 && lines.size() < count; --at) {
+            if (block[at - 1] == '\n') {
+                take();
+                whole = true;
+            } else if (whole) {
+                rest.push_back(block[at - 1]);
+            }
+        }
+    }
+    if (begin == 0 && lines.size() < count) {
+        take();
+    }
+    return lines;
+}
+
 // What is not UTF-8 would make a line that no reader takes.
 bool is_text(tenon_str text) {
     json::error_code ec;
@@ -175,15 +273,8 @@ json::object to_json(const Check& check) {
 }
 
 json::array newest(const std::filesystem::path& file, std::size_t count) {
-    std::deque<std::string> lines;
-    (void)check_file(file, [&](std::string_view line) {
-        lines.emplace_back(line);
-        if (lines.size() > count) {
-            lines.pop_front();
-        }
-    });
     json::array out;
-    for (const std::string& line : lines) {
+    for (const std::string& line : last_lines(file, count)) {
         json::error_code ec;
         json::value value = json::parse(line, ec);
         out.push_back(ec ? json::value(json::object{{"damaged", line}}) : std::move(value));

@@ -64,7 +64,9 @@ struct Check {
 // {"ok","lines","broken","first_broken","last_seq","last_hash","torn_bytes"}
 [[nodiscard]] boost::json::object to_json(const Check& check);
 
-// The newest lines, oldest first; one that is no JSON as {"damaged":"…"}.
+// The newest lines, oldest first; one that is no JSON as {"damaged":"…"}. Reads from the end of the
+// file, as far back as they go, and checks no hashes: that is check_file()'s. Throws Error
+// TENON_UNAVAILABLE when the file cannot be read.
 [[nodiscard]] boost::json::array newest(const std::filesystem::path& file, std::size_t count);
 
 // `tenon audit verify` and `tenon audit list`: "audit.verify" gives the check, "audit.list" the

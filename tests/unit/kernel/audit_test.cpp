@@ -180,3 +180,49 @@ TEST_CASE("threads record at once and the chain holds", "[audit][K5]") {
     CHECK(audit::check_file(log.file()).good());
     CHECK(audit::check_file(log.file()).lines == 100);
 }
+
+TEST_CASE("the newest lines are read from the end, however long they are", "[audit][K5]") {
+    const TempDir dir;
+    const auto file = dir.path() / "audit.log";
+    CHECK(audit::newest(file, 5).empty());
+    // Around the size of what is read at once, and much longer than it.
+    const std::vector<std::size_t> lengths{
+        0, 1, 65'533, 65'534, 65'535, 65'536, 3, 200'000, 1, 131'070, 2};
+    std::vector<std::string> lines;
+    std::string text;
+    for (std::size_t i = 0; i < lengths.size(); ++i) {
+        lines.push_back("\"" + std::string(lengths[i], static_cast<char>('a' + i)) + "\"");
+        text.append(lines.back()).append("\n");
+    }
+    for (const std::string_view torn : {"", "{\"seq\":12,\"ti"}) {
+        write_file(file, text + std::string{torn});
+        for (std::size_t count = 0; count <= lines.size() + 1; ++count) {
+            INFO("the newest " << count);
+            const json::array newest = audit::newest(file, count);
+            const std::size_t told = std::min(count, lines.size());
+            REQUIRE(newest.size() == told);
+            for (std::size_t i = 0; i < told; ++i) {
+                CHECK(json::serialize(newest[i]) == lines[lines.size() - told + i]);
+            }
+        }
+    }
+    write_file(file, "\n\nno json\n");
+    const json::array odd = audit::newest(file, 9);
+    REQUIRE(odd.size() == 3);
+    CHECK(odd[2].at("damaged") == "no json");
+    CHECK(audit::newest(file, 1).size() == 1);
+    CHECK_THROWS_AS(audit::newest(dir.path(), 1), tenon::Error);
+}
+
+TEST_CASE("what is before the newest lines is not read", "[audit][K5]") {
+    const TempDir dir;
+    const auto file = dir.path() / "audit.log";
+    // A hole that no memory would hold, read as one line.
+    write_file(file, "");
+    std::filesystem::resize_file(file, std::uintmax_t{1} << 36U);
+    std::ofstream{file, std::ios::binary | std::ios::app} << "\n\"one\"\n\"two\"\n";
+    const json::array newest = audit::newest(file, 2);
+    REQUIRE(newest.size() == 2);
+    CHECK(newest[0] == "one");
+    CHECK(newest[1] == "two");
+}
