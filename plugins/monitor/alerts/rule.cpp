@@ -41,14 +41,6 @@ bool is_name(std::string_view text) {
 
 }  // namespace
 
-void refuse_unknown(const Settings& json, const std::vector<std::string>& known) {
-    for (const std::string& key : json.object().keys()) {
-        if (std::find(known.begin(), known.end(), key) == known.end()) {
-            json.refuse("unknown member \"" + key + "\"");
-        }
-    }
-}
-
 std::string_view to_text(Severity severity) noexcept {
     return severity == Severity::warning ? "warning" : "critical";
 }

@@ -9,10 +9,10 @@
 // A level is entered when every value is beyond its threshold, and left when one is no longer
 // beyond `clear`. It fires when it has been so for `for_s`, and goes on for `keep_s` after it was
 // left. `min`: judged only while there is enough to judge by. `by`: one alert for each set of these
-// labels, of the worst value. E: see expression.hpp.
+// labels, of the worst value. E: see sdk/series/expression.hpp.
 #pragma once
 
-#include "plugins/monitor/alerts/expression.hpp"
+#include "sdk/series/expression.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -23,13 +23,14 @@
 
 namespace tenon::alerts {
 
-// Longest window of a rate: three days.
-inline constexpr std::int64_t k_over_max_s = 259'200;
+using series::Expression;
+using series::Labels;
+using series::refuse_unknown;
+using series::Samples;
+using series::Value;
+
 // Where a rule's page of runbook is.
 inline constexpr std::string_view k_runbooks = "etc/runbooks.md#";
-
-// Throws Error (TENON_INVALID) for a member that is not known.
-void refuse_unknown(const Settings& json, const std::vector<std::string>& known);
 
 struct Level {
     explicit Level(const Settings& json);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Dashboards ask for metrics and labels that exist, in PromQL that Prometheus reads; recording rules give what
-they say; each alert has its page in the runbook, whose commands exist (M3, M5).
+they say; the history keeps metrics that exist; each alert has its page in the runbook, whose commands exist (M3, M5).
 
 usage: etc_test.py SOURCE_DIR. Exit 0, or 1 with each problem."""
 import json
@@ -86,6 +86,26 @@ with tempfile.TemporaryDirectory() as folder:
     shutil.copy(recording, folder)
     shutil.copy(root / "tests/unit/monitor/recording_test.yml", folder)
     promtool("test", "rules", str(pathlib.Path(folder, "recording_test.yml")))
+
+
+def metrics_of(value):
+    """Names in an expression of an alert rule or of the history, and what they are asked for by."""
+    if isinstance(value, list):
+        return [found for one in value for found in metrics_of(one)]
+    if not isinstance(value, dict):
+        return []
+    inner = [found for one in value.values() for found in metrics_of(one)]
+    names = [value[key] for key in ("metric", "rate", "of", "age_of") if isinstance(value.get(key), str)]
+    asked = set(value.get("where", ())) | (set(value.get("by", ())) if names else set())
+    return inner + [(name, asked) for name in names]
+
+
+for series in json.loads((root / "etc/history.json").read_text())["series"]:
+    for name, asked in metrics_of(series["value"]):
+        for label in sorted(asked - known.get(name, set())):
+            wrong.append(f"history.json: {series['name']}: {name} has no label {label}")
+        if name not in known:
+            wrong.append(f"history.json: {series['name']}: there is no metric {name}")
 
 alerts = json.loads((root / "etc/alerts.json").read_text())["rules"]
 runbook = (root / "etc/runbooks.md").read_text()

@@ -17,7 +17,7 @@
 // #histogram_quantile).
 #pragma once
 
-#include "plugins/monitor/alerts/samples.hpp"
+#include "sdk/series/samples.hpp"
 
 #include <tenon/settings.hpp>
 
@@ -26,7 +26,13 @@
 #include <string>
 #include <vector>
 
-namespace tenon::alerts {
+namespace tenon::series {
+
+// Longest window of a rate: three days.
+inline constexpr std::int64_t k_over_max_s = 259'200;
+
+// Throws Error (TENON_INVALID) for a member that is not known.
+void refuse_unknown(const Settings& json, const std::vector<std::string>& known);
 
 struct Value {
     Labels labels;
@@ -72,4 +78,4 @@ private:
     std::vector<Expression> of_;
 };
 
-}  // namespace tenon::alerts
+}  // namespace tenon::series

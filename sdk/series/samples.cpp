@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/monitor/alerts/samples.hpp"
+#include "sdk/series/samples.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -7,7 +7,7 @@
 #include <limits>
 #include <optional>
 
-namespace tenon::alerts {
+namespace tenon::series {
 namespace {
 
 struct Line {
@@ -57,7 +57,9 @@ std::optional<double> to_value(std::string_view text) {
     return value;
 }
 
-Labels to_labels(std::string_view text) {
+}  // namespace
+
+Labels labels_of(std::string_view text) {
     Labels labels;
     while (!text.empty()) {
         const std::size_t equals = text.find("=\"");
@@ -82,8 +84,6 @@ Labels to_labels(std::string_view text) {
     }
     return labels;
 }
-
-}  // namespace
 
 void Samples::want(std::string_view name, std::int64_t span_ms) {
     Family& family = families_[std::string{name}];
@@ -126,7 +126,7 @@ void Samples::add(std::string_view page, std::int64_t at_ms) {
                 continue;
             }
             ++count_;
-            series = all.emplace(line->labels, Series{to_labels(line->labels), {}, 0}).first;
+            series = all.emplace(line->labels, Series{labels_of(line->labels), {}, 0}).first;
         }
         push(series->second, at_ms, *value);
     }
@@ -181,4 +181,4 @@ std::vector<const Series*> Samples::of(std::string_view name) const {
     return out;
 }
 
-}  // namespace tenon::alerts
+}  // namespace tenon::series

@@ -17,9 +17,12 @@
 #include <string_view>
 #include <vector>
 
-namespace tenon::alerts {
+namespace tenon::series {
 
 using Labels = std::map<std::string, std::string, std::less<>>;
+
+// Of `a="x",b="y"`; quotes, backslashes and newlines of the values are escaped.
+[[nodiscard]] Labels labels_of(std::string_view text);
 
 struct Sample {
     std::int64_t at_ms;
@@ -73,4 +76,4 @@ private:
     std::size_t count_ = 0, left_out_ = 0;
 };
 
-}  // namespace tenon::alerts
+}  // namespace tenon::series

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/monitor/alerts/expression.hpp"
-
-#include "plugins/monitor/alerts/rule.hpp"
+#include "sdk/series/expression.hpp"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +9,7 @@
 #include <map>
 #include <optional>
 
-namespace tenon::alerts {
+namespace tenon::series {
 namespace {
 
 // What Prometheus makes of the samples within a window that ends at `end_ms`: the growth with
@@ -146,6 +144,14 @@ std::string number(double value) {
 }
 
 }  // namespace
+
+void refuse_unknown(const Settings& json, const std::vector<std::string>& known) {
+    for (const std::string& key : json.object().keys()) {
+        if (std::find(known.begin(), known.end(), key) == known.end()) {
+            json.refuse("unknown member \"" + key + "\"");
+        }
+    }
+}
 
 Expression::Expression(const Settings& json) {
     const std::string kind = kind_of(json);
@@ -387,4 +393,4 @@ std::string Expression::promql() const {
     return {};
 }
 
-}  // namespace tenon::alerts
+}  // namespace tenon::series
