@@ -103,7 +103,8 @@ Address parse_url(std::string_view url) {
         url.remove_prefix(found ? scheme.size() : 0);
         return found;
     };
-    if (is("redis://")) {
+    address.tls = is("rediss://");
+    if (address.tls || is("redis://")) {
         take_user(url, address);
         const std::size_t slash = url.find('/');
         take_host(url.substr(0, slash), address);
@@ -126,10 +127,7 @@ Address parse_url(std::string_view url) {
         }
         return address;
     }
-    if (is("rediss://")) {
-        refuse("rediss:// (TLS) is not supported; use a tunnel on this machine or a unix socket");
-    }
-    refuse("it begins with redis:// or unix://");
+    refuse("it begins with redis://, rediss:// or unix://");
 }
 
 }  // namespace tenon::redis

@@ -6,7 +6,8 @@
 //   auto answer = client.call({"GET", "key"});           // waits, on a thread that may
 //   client.send({"GET", "key"}, &done, ctx);             // does not wait
 //
-// Commands that come in while the thread is busy go out together at the end of its turn. What
+// Commands that come in while the thread is busy go out together at the end of its turn. Who calls
+// while nothing else waits writes and reads by itself, without the thread: it is not woken. What
 // cannot be sent is refused at once: while there is no connection, or while as many commands as
 // allowed wait for their answers. A command whose answer is late fails with TENON_TIMEOUT; the
 // server may carry it out nevertheless, and may have when the connection was lost. Nothing is sent
@@ -30,6 +31,7 @@
 #include <cstdint>
 #include <deque>
 #include <initializer_list>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <span>
@@ -142,9 +144,16 @@ private:
     static void greeted(void* ctx, const Reply* reply, const Error* why);
     // One turn: writes, waits, reads, answers.
     void turn();
+    // Of what may be waited for from now on: the socket's events, by epoll.
+    void await(std::uint32_t events) noexcept;
+    [[nodiscard]] bool unsent() const noexcept;
     void take_queued();
     void flush();
+    void make_room();
     void read_some();
+    void tell_all();
+    // False: not whole yet. Throws when the server breaks the protocol.
+    [[nodiscard]] bool parse();
     void answer(const Reply& reply);
     void expire();
     void keep_alive();
@@ -152,13 +161,23 @@ private:
     void pause(std::int64_t until_ns);
     void wake() noexcept;
     void check() const;
-    [[nodiscard]] bool submit(std::string_view bytes, std::size_t count, Done done, void* ctx);
+    // `lead`, unless null, becomes true when the caller shall lead().
+    [[nodiscard]] bool
+    submit(std::string_view bytes, std::size_t count, Done done, void* ctx, bool* lead);
+    // Reads, on the caller's thread, the answers that `ctx` waits for, and nothing else; gives up
+    // when something else comes, when none comes for a while, and on a fault: then the thread goes
+    // on with it.
+    void lead(const void* ctx, std::int64_t until_ns) noexcept;
+    [[nodiscard]] bool read_own(const void* ctx);
+    [[nodiscard]] bool is_own_thread() const noexcept;
     [[nodiscard]] std::int64_t backoff_ns();
 
     const ClientOptions options_;
     Listener* const listener_;
+    const std::shared_ptr<const net::TlsContext> tls_;
     std::thread thread_;
     int wake_fd_ = -1;
+    int epoll_fd_ = -1;
     std::atomic<bool> stopping_{false};
     std::atomic<bool> up_{false};
     std::atomic<std::int64_t> heard_ns_{0};
@@ -174,8 +193,11 @@ private:
     std::uint64_t queued_ = 0;  // since the connection was made
     bool asleep_ = false;       // the thread waits for the socket
     bool direct_ = false;       // … and has nothing unsent: who sends may write
+    bool led_ = false;          // by a caller, who has what follows meanwhile
+    bool wanted_ = false;       // … which the thread waits for
 
     // The thread's from here on.
+    std::uint32_t awaited_ = 0;  // events of the socket
     Connection connection_;
     Reader reader_;
     std::vector<char> buffer_;

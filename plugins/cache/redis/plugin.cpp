@@ -27,6 +27,9 @@ TierOptions read_options(const Settings& s) {
         throw Error{
             TENON_INVALID, "setting /url: a password does not belong here, but in /password"};
     }
+    options.client.address.ca_file =
+        s.get<std::optional<std::string>>("ca_file").value_or(std::string{});
+    (void)redis::trusted(options.client.address);
     options.client.address.password =
         s.get<std::optional<std::string>>("password").value_or(std::string{});
     options.client.command_timeout = s.get<milliseconds>("command_timeout_ms");

@@ -32,6 +32,9 @@ struct Connecting {
             throw Error{
                 TENON_INVALID, "setting /url: a password does not belong here, but in /password"};
         }
+        client.address.ca_file =
+            s.get<std::optional<std::string>>("ca_file").value_or(std::string{});
+        (void)redis::trusted(client.address);
         client.address.password =
             s.get<std::optional<std::string>>("password").value_or(std::string{});
         client.command_timeout = s.get<milliseconds>("command_timeout_ms");

@@ -26,6 +26,13 @@ TEST_CASE("a URL names host, port, database, user and password", "[redis][C2]") 
     const Address socket = parse_url("unix:///run/redis.sock?db=2");
     CHECK(socket.socket == "/run/redis.sock");
     CHECK(socket.database == 2);
+    CHECK_FALSE(plain.tls);
+    const Address sealed = parse_url("rediss://anna:p@cache.example:6390/1");
+    CHECK(sealed.tls);
+    CHECK(sealed.host == "cache.example");
+    CHECK(sealed.port == 6390);
+    CHECK(sealed.user == "anna");
+    CHECK(sealed.database == 1);
 }
 
 TEST_CASE("a bad URL is refused without being quoted", "[redis][C2]") {
@@ -39,7 +46,7 @@ TEST_CASE("a bad URL is refused without being quoted", "[redis][C2]") {
           "redis://u:secret@[::1",
           "redis://u:secret@[::1]7",
           "unix://u:secret@relative",
-          "rediss://u:secret@h"}) {
+          "rediss://u:secret@"}) {
         CAPTURE(url);
         std::string why;
         try {

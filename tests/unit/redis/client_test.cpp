@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -127,4 +128,116 @@ TEST_CASE("who does not wait is told of a late answer, however seldom is asked",
     std::unique_lock lock{told.mutex};
     REQUIRE(told.changed.wait_for(lock, 30s, [&] { return !told.codes.empty(); }));
     CHECK(told.codes == std::vector<tenon_status>{TENON_TIMEOUT});
+}
+
+TEST_CASE("who reads its own answer leaves what was pushed to the client's thread", "[redis][C3]") {
+    struct Heard final : tenon::redis::Listener {
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::vector<std::thread::id> threads;
+
+        void pushed(const tenon::redis::Reply&) override {
+            const std::lock_guard lock{mutex};
+            threads.push_back(std::this_thread::get_id());
+            changed.notify_all();
+        }
+    };
+
+    constexpr std::size_t k_rounds = 50;
+    WireServer server{[](WireConnection& connection) {
+        (void)connection.read_until("PING\r\n");
+        connection.send("%0\r\n+PONG\r\n");
+        for (std::size_t i = 0; i < k_rounds; ++i) {
+            (void)connection.read_until("GET\r\n");
+            // Before the answer, in the middle of it, and after it.
+            connection.send(">2\r\n+a\r\n+b\r\n$5\r\nva");
+            connection.send("lue\r\n>1\r\n+c\r\n");
+        }
+        (void)connection.wait_for_end();
+    }};
+    Heard heard;
+    ClientOptions with = options(server);
+    with.command_timeout = with.dead_after = with.ping_interval = 30s;
+    Client client{with, &heard};
+    client.start();
+    REQUIRE(client.wait_up(30s));
+    for (std::size_t i = 0; i < k_rounds; ++i) {
+        REQUIRE(client.call({"GET"}).reply().text() == "value");
+    }
+    std::unique_lock lock{heard.mutex};
+    REQUIRE(heard.changed.wait_for(lock, 30s, [&] { return heard.threads.size() == 2 * k_rounds; })
+    );
+    for (const std::thread::id& one : heard.threads) {
+        REQUIRE(one != std::this_thread::get_id());
+        REQUIRE(one == heard.threads.front());
+    }
+}
+
+TEST_CASE("an answer that comes in pieces for longer than allowed is too late", "[redis][C2]") {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool over = false;
+    WireServer server{[&](WireConnection& connection) {
+        (void)connection.read_until("PING\r\n");
+        connection.send("%0\r\n+PONG\r\n");
+        (void)connection.read_until("GET\r\n");
+        connection.send("$1000000000\r\n");
+        std::unique_lock lock{mutex};
+        for (int i = 0; i < 10'000 && !changed.wait_for(lock, 5ms, [&] { return over; }); ++i) {
+            connection.send("piece");
+        }
+    }};
+    ClientOptions with = options(server);
+    with.command_timeout = 100ms;
+    with.dead_after = 30s;
+    with.limits.bytes = std::size_t{1} << 30;
+    Client client{with};
+    client.start();
+    REQUIRE(client.wait_up(30s));
+    int code = TENON_OK;
+    try {
+        (void)client.call({"GET"});
+    } catch (const tenon::Error& error) {
+        code = error.code();
+    }
+    CHECK(code == TENON_TIMEOUT);
+    const std::lock_guard lock{mutex};
+    over = true;
+    changed.notify_all();
+}
+
+TEST_CASE("callers who come and go read all their answers, whoever reads", "[redis][C2]") {
+    WireServer server{[](WireConnection& connection) {
+        (void)connection.read_until("PING\r\n");
+        connection.send("%0\r\n+PONG\r\n");
+        while (true) {
+            const std::string head = connection.read_until("ECHO\r\n");
+            if (head.empty()) {
+                return;
+            }
+            const std::string size = connection.read_until("\r\n");
+            connection.send(size + connection.read_until("\r\n"));
+        }
+    }};
+    ClientOptions with = options(server);
+    with.command_timeout = with.dead_after = with.ping_interval = 30s;
+    Client client{with};
+    client.start();
+    REQUIRE(client.wait_up(30s));
+    std::vector<std::thread> callers;
+    std::atomic<int> good{0};
+    constexpr int k_callers = 3;
+    constexpr int k_calls = 300;
+    for (int i = 0; i < k_callers; ++i) {
+        callers.emplace_back([&, i] {
+            for (int k = 0; k < k_calls; ++k) {
+                const std::string word = std::to_string(i) + "/" + std::to_string(k);
+                good += client.call({"ECHO", word}).reply().text() == word ? 1 : 0;
+            }
+        });
+    }
+    for (std::thread& caller : callers) {
+        caller.join();
+    }
+    CHECK(good == k_callers * k_calls);
 }
