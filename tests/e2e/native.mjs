@@ -28,7 +28,10 @@ export function signed(key, method, path, { query = '', body = '', at = timestam
 export async function send(server, { url, ...options }) {
   const response = await fetch(`${server.http}${url}`, options);
   const text = await response.text();
-  return { status: response.status, body: text ? JSON.parse(text) : undefined, text };
+  const age = response.headers.get('x-tenon-age-ms');
+  return {
+    status: response.status, body: text ? JSON.parse(text) : undefined, text, ageMs: age === null ? undefined : Number(age),
+  };
 }
 
 export function ask(server, key, method, path, { query = {}, body } = {}) {

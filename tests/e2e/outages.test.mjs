@@ -13,6 +13,8 @@ import { call, limitBuy } from './signed.mjs';
 
 const recovery = Number(process.env.TENON_E2E_RECOVERY_S ?? 60);
 const outage = Number(process.env.TENON_E2E_OUTAGE_S ?? 4);
+const keptMs = 3000; // answers of the native API; their time is over at the latest then
+const bookMs = 5000; // stale_book_ms
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const open = [];
 let peer;
@@ -41,8 +43,8 @@ const parts = {
   database: {
     lose: () => postgres.kill(),
     restore: () => postgres.start(),
-    gone: async () => (await ask(live, key, 'GET', '/api/signals')).status === 503,
-    back: async () => (await ask(live, key, 'GET', '/api/signals')).status === 200,
+    gone: async () => (await ask(live, key, 'GET', '/api/licenses/check', { query: { license_type: 'basic' } })).status === 503,
+    back: async () => (await ask(live, key, 'GET', '/api/licenses/check', { query: { license_type: 'basic' } })).status === 200,
   },
   exchange: {
     lose: () => { proxy.refusing = true; proxy.cutAll(); },
@@ -72,6 +74,7 @@ class Load {
       this.#repeat('cache statistics', () => fetch(`${live.http}/api/stats/cache`)),
       this.#repeat('depth', () => fetch(`${live.http}/api/v3/depth?symbol=BTCUSDT&limit=10`), 'exchange'),
       this.#repeat('signals', () => ask(live, key, 'GET', '/api/signals'), 'database'),
+      this.#repeat('licence', () => ask(live, key, 'GET', '/api/licenses/check', { query: { license_type: 'basic' } }), 'database'),
       this.#repeat('account', () => call(live, key, 'GET', '/api/v3/account')),
       // On paper an order meets the exchange's book, so a new one is refused without it.
       this.#repeat('order', () => this.#order(), 'exchange', (status, body) => status === 400 && /"code":-1112/.test(body)),
@@ -132,7 +135,7 @@ before(async () => {
     `/plugins/cache-redis/config/url=${address}`, `/plugins/throttle/config/url=${address}`,
     `/plugins/exchange/config/rest_url=http://${proxy.address}`, `/plugins/exchange/config/stream_url=ws://${proxy.address}`,
     '/plugins/exchange/config/poll_ms=500', '/plugins/binance/config/weight_per_minute=4294967295',
-    '/plugins/binance/config/orders_per_10_seconds=4294967295', '/plugins/records/config/request_timeout_ms=1000'] });
+    '/plugins/binance/config/orders_per_10_seconds=4294967295', '/plugins/records/config/request_timeout_ms=1000', `/plugins/records/config/cache_ms=${keptMs}`] });
   open.push(live);
   await live.start();
   key = live.key();
@@ -174,6 +177,50 @@ async function loseAndRestore(names) {
 for (const names of [['redis'], ['database'], ['exchange'], ['redis', 'database', 'exchange']]) {
   test(`without ${names.join(', ')} the rest answers, and it comes back by itself [C2, T9]`, () => loseAndRestore(names));
 }
+
+// What a public answer says of itself.
+async function market(path) {
+  const answer = await fetch(`${live.http}${path}`);
+  await answer.text();
+  const age = answer.headers.get('x-tenon-age-ms');
+  return { status: answer.status, source: answer.headers.get('x-tenon-source'), ageMs: age === null ? undefined : Number(age) };
+}
+
+test('with nothing left an answer tells its age and source, and a kept one ends with its time [C2]', async () => {
+  const news = () => ask(live, key, 'GET', '/api/news');
+  const names = ['redis', 'database', 'exchange'];
+  // So that the answer is kept, and a young one when everything goes.
+  await eventually('a fresh answer', async () => (await news()).ageMs === 0);
+  assert.equal((await news()).status, 200);
+  await Promise.all(names.map((name) => parts[name].lose()));
+  const seen = [];
+  await eventually('its time is over', async () => {
+    seen.push(await news());
+    return seen.at(-1).status === 503;
+  });
+  await Promise.all(names.map((name) => eventually(`${name} is said to be gone`, parts[name].gone)));
+  for (let i = 0; i < 5; i += 1) seen.push(await news());
+  const given = seen.filter(({ status }) => status === 200);
+  assert.ok(given.length > 0);
+  // The time that the load took, a second at most, is of its age too.
+  for (const { ageMs } of given) assert.ok(ageMs <= keptMs + 1000, `${ageMs} ms old`);
+  assert.deepEqual(seen.slice(given.length).filter(({ status }) => status !== 503), []);
+  for (const path of ['/api/v3/ticker/24hr?symbol=BTCUSDT', '/api/v3/trades?symbol=BTCUSDT']) {
+    const answer = await market(path);
+    assert.equal(answer.status, 200, path);
+    assert.equal(answer.source, 'stale', path);
+    assert.ok(answer.ageMs > 0, path);
+  }
+  // A book that has lost its place is given no longer than so.
+  await eventually('the book is too old', async () => {
+    const answer = await market('/api/v3/depth?symbol=BTCUSDT');
+    assert.ok(answer.status === 503 || (answer.source === 'stale' && answer.ageMs < bookMs), JSON.stringify(answer));
+    return answer.status === 503;
+  });
+  await Promise.all(names.map((name) => parts[name].restore()));
+  for (const name of names) await eventually(`${name} is back`, parts[name].back, recovery);
+  await eventually('a fresh answer', async () => (await news()).ageMs === 0);
+});
 
 test('every order that was acknowledged meanwhile is in the database in the end [T5]', async () => {
   await eventually('the projection has caught up', () => {
