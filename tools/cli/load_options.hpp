@@ -22,7 +22,7 @@ struct LoadOptions {
     unsigned accounts = 0;  // 0: one for each hundred users
     std::filesystem::path out, html, baseline;
     std::string metric = "auto";
-    load::Bars bars;
+    statistics::Bars bars;
     bool quiet = false;
 };
 

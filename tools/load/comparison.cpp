@@ -50,11 +50,12 @@ double median(std::vector<double> values) {
 }
 
 // Of the rate more is better, of everything else less.
-std::string_view judged(Verdict verdict, std::string_view metric) {
-    if (verdict == Verdict::no_difference || verdict == Verdict::too_few) {
-        return name_of(verdict);
+std::string_view judged(statistics::Verdict verdict, std::string_view metric) {
+    if (verdict == statistics::Verdict::no_difference || verdict == statistics::Verdict::too_few) {
+        return statistics::name_of(verdict);
     }
-    return (verdict == Verdict::higher) == (metric == "per_second") ? "better" : "worse";
+    return (verdict == statistics::Verdict::higher) == (metric == "per_second") ? "better"
+                                                                                : "worse";
 }
 
 std::string_view chosen_metric(const json::object& a, const json::object& b) {
@@ -109,7 +110,7 @@ json::object compare_results(
     const json::object& a,
     const json::object& b,
     std::string_view metric,
-    const Bars& bars
+    const statistics::Bars& bars
 ) {
     if (metric == "auto") {
         metric = chosen_metric(a, b);
@@ -130,7 +131,7 @@ json::object compare_results(
             }
             continue;
         }
-        const Difference found = compare(left, right, bars);
+        const statistics::Difference found = statistics::compare(left, right, bars);
         json::object line{
             {"name", name},
             {"a", median(left)},

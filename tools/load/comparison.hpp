@@ -2,7 +2,7 @@
 // Two results side by side: effect size and significance of each figure, and a verdict.
 #pragma once
 
-#include "tools/load/significance.hpp"
+#include "sdk/statistics/significance.hpp"
 
 #include <boost/json/object.hpp>
 
@@ -24,7 +24,7 @@ not_comparable(const boost::json::object& a, const boost::json::object& b);
     const boost::json::object& a,
     const boost::json::object& b,
     std::string_view metric,
-    const Bars& bars
+    const statistics::Bars& bars
 );
 
 [[nodiscard]] std::string comparison_text(const boost::json::object& comparison);

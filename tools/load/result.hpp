@@ -3,7 +3,7 @@
 // members), and what is made of it: text, a page, comparisons.
 #pragma once
 
-#include "tools/load/significance.hpp"
+#include "sdk/statistics/significance.hpp"
 #include "tools/load/tally.hpp"
 
 #include <boost/json/array.hpp>

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Comparisons of real processes, for the long campaign: what one request costs the server, rounds
 // in turns.
+#include "sdk/statistics/significance.hpp"
 #include "tests/unit/load/child_server.hpp"
 #include "tools/load/generator.hpp"
-#include "tools/load/significance.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <cstdio>
 
 using namespace tenon::load;
+using namespace tenon::statistics;
 using tenon::test::ChildServer;
 
 namespace {

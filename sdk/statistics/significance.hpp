@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace tenon::load {
+namespace tenon::statistics {
 
 struct RankTest {
     double u = 0;  // pairs (a, b) with a < b, ties for a half
@@ -48,4 +48,4 @@ struct Difference {
 [[nodiscard]] Difference
 compare(const std::vector<double>& a, const std::vector<double>& b, const Bars& bars);
 
-}  // namespace tenon::load
+}  // namespace tenon::statistics

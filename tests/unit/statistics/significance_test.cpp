@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/load/significance.hpp"
+#include "sdk/statistics/significance.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -9,7 +9,7 @@
 #include <random>
 #include <string>
 
-using namespace tenon::load;
+using namespace tenon::statistics;
 
 namespace {
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/load/significance.hpp"
+#include "sdk/statistics/significance.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
-namespace tenon::load {
+namespace tenon::statistics {
 
 namespace {
 
@@ -112,4 +112,4 @@ Difference compare(const std::vector<double>& a, const std::vector<double>& b, c
     return difference;
 }
 
-}  // namespace tenon::load
+}  // namespace tenon::statistics
