@@ -83,6 +83,8 @@ public:
         make_metrics();
         add_commands();
         add_routes();
+        // What fails is tried again with each measurement.
+        (void)guard(nullptr, [this] { open(); });
         JobOptions options;
         options.jitter = 0;
         options.first_after = std::chrono::seconds{1};
