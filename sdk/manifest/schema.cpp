@@ -31,7 +31,8 @@ constexpr std::array k_keywords{
     "description",
     "title",
     "x-secret",
-    "x-reload"};
+    "x-reload",
+    "x-flag"};
 
 constexpr std::array k_types{"object", "array", "string", "integer", "number", "boolean", "null"};
 
@@ -294,7 +295,7 @@ public:
         for (const auto& entry : object) {
             good = keyword(entry.key(), entry.value(), pointer_to(pointer, entry.key())) && good;
         }
-        good = good && required(object, pointer);
+        good = good && required(object, pointer) && flag(object, pointer);
         const json::value* given = object.if_contains("default");
         if (good && given != nullptr) {
             json::value copy = *given;
@@ -346,7 +347,7 @@ private:
         if (key == "description" || key == "title" || key == "x-reload") {
             return value.is_string() || bad(pointer, "wrong type", shown(value), "string");
         }
-        if (key == "x-secret") {
+        if (key == "x-secret" || key == "x-flag") {
             return value.is_bool() || bad(pointer, "wrong type", shown(value), "boolean");
         }
         if (key.ends_with("Length") || key.ends_with("Items")) {
@@ -385,6 +386,25 @@ private:
             }
         }
         return good;
+    }
+
+    // A switch of an optimisation, which operators find by its title.
+    bool flag(const json::object& schema, const std::string& pointer) {
+        const json::value* given = schema.if_contains("x-flag");
+        if (given == nullptr || *given == false) {
+            return true;
+        }
+        const auto is = [&](std::string_view key, std::string_view text) {
+            const json::value* found = schema.if_contains(key);
+            return found != nullptr && *found == json::value(text);
+        };
+        const json::value* title = schema.if_contains("title");
+        return (is("type", "boolean") && is("x-reload", "live") && title != nullptr &&
+                !title->get_string().empty()) ||
+               bad(pointer_to(pointer, "x-flag"),
+                   "a flag is a live boolean with a title",
+                   shown(schema),
+                   "\"type\": \"boolean\", \"x-reload\": \"live\" and a title");
     }
 
     bool bad(const std::string& pointer, std::string what, std::string found, std::string wanted) {

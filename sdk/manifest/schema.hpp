@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A closed subset of JSON Schema, for settings and for the manifests themselves: type, properties,
 // required, additionalProperties (only false), enum, const, minimum, maximum, minLength, maxLength,
-// minItems, maxItems, items, default, description, title, x-secret, x-reload.
+// minItems, maxItems, items, default, description, title, x-secret, x-reload,
+// x-flag (a live boolean that operators switch by its title).
 //
 // An object with `properties` takes no other key; one without takes any. No references, patterns or
 // combinations: a keyword that is not in the list is an error of the schema, never ignored.
