@@ -43,6 +43,11 @@ struct StackSettings {
           warm_hottest{s.get<std::uint32_t>("warm_hottest", 0)},
           warm_per_second{s.get<std::uint32_t>("warm_per_second", 20)},
           prefetch{s.get("prefetch", false)},
+          memory_tiers{s.get("memory_tiers", true)},
+          shared_tiers{s.get("shared_tiers", true)},
+          stale_while_refresh{s.get("stale_while_refresh", true)},
+          negative_entries{s.get("negative_entries", true)},
+          warming{s.get("warming", true)},
           prefetch_limit{s.get<std::string>("prefetch_limit", "")} {
         defaults.ttl = s.get<std::chrono::milliseconds>("default_ttl_ms");
         defaults.negative_ttl = s.get<std::chrono::milliseconds>("default_negative_ttl_ms");
@@ -102,6 +107,9 @@ struct StackSettings {
     std::uint32_t warm_hottest = 0;       // of a cache's keys are remembered for the next start
     std::uint32_t warm_per_second = 20;
     bool prefetch = false;
+    // Off: entries are neither read from nor written to these tiers; what invalidates them is.
+    bool memory_tiers = true, shared_tiers = true;
+    bool stale_while_refresh = true, negative_entries = true, warming = true;
     std::string prefetch_limit;  // of the throttle, a third of which is left to others
 };
 

@@ -243,7 +243,7 @@ std::optional<Stack::Entry> Stack::look(
     }
     for (std::uint32_t i = 0; i < tiers_.size(); ++i) {
         Tier& tier = *tiers_[i];
-        if ((tier.blocking() && !also_blocking) || !asked(tier, consistency) ||
+        if ((tier.blocking() && !also_blocking) || !asked(tier, consistency) || !used(tier) ||
             (tier.blocking() && settling && !stamped(tier, consistency)) ||
             (tier.shared() && !settled(tier))) {
             continue;
@@ -262,7 +262,8 @@ std::optional<Stack::Entry> Stack::look(
         }
         entry.fresh_ns = entry.expires_ns - entry.envelope.stale_ns - now;
         entry.stale = entry.fresh_ns <= 0;
-        if (entry.stale && !cache.refreshes.load()) {
+        if ((entry.stale && (!cache.refreshes.load() || !settings_->stale_while_refresh)) ||
+            (entry.envelope.negative && !settings_->negative_entries)) {
             continue;
         }
         if (tier.blocking() && consistency != Consistency::strict) {
@@ -292,7 +293,7 @@ void Stack::promote(const std::string& tier_key, const Entry& entry, std::uint64
     }
     const std::string& data = own.empty() ? entry.data : own;
     for (std::uint32_t i = 0; i < entry.tier; ++i) {
-        if (!tiers_[i]->blocking() && !tiers_[i]->shared()) {
+        if (!tiers_[i]->blocking() && !tiers_[i]->shared() && used(*tiers_[i])) {
             tiers_[i]->put(tier_key, data, now, entry.expires_ns - now);
         }
     }
@@ -342,9 +343,14 @@ void Stack::write(
     std::int64_t longest = longest_ns_.load();
     while (ttl_ns > longest && !longest_ns_.compare_exchange_weak(longest, ttl_ns)) {}
     for (const auto& tier : tiers_) {
-        if (tier->blocking() == blocking && asked(*tier, consistency) &&
-            !stamped(*tier, consistency)) {
+        if (tier->blocking() != blocking || !asked(*tier, consistency) ||
+            stamped(*tier, consistency)) {
+            continue;
+        }
+        if (used(*tier)) {
             tier->put(tier_key, data, now_ns(), ttl_ns);
+        } else {
+            tier->erase(tier_key, now_ns());  // what this would take the place of is old
         }
     }
 }
@@ -390,7 +396,9 @@ void Stack::put(
     }
     const Consistency consistency = consistency_of(named);
     write(false, consistency, tier_key.text, data, ttl_ns);
-    named.index.add(hash_of(key), now_ns() + ttl_ns);
+    if (any_used()) {
+        named.index.add(hash_of(key), now_ns() + ttl_ns);
+    }
     if (any_blocking_) {
         settle_later(tier_key.text, [this, consistency, text = tier_key.text, data, ttl_ns] {
             write(true, consistency, text, data, ttl_ns);

@@ -262,6 +262,13 @@ private:
         return consistency != Consistency::strict || tier.shared();
     }
 
+    // Whether tiers of its kind are switched on.
+    [[nodiscard]] bool used(const Tier& tier) const {
+        return tier.shared() ? settings_->shared_tiers : settings_->memory_tiers;
+    }
+
+    [[nodiscard]] bool any_used() const;
+
     // Whether its entries go by stamps.
     [[nodiscard]] static bool stamped(const Tier& tier, Consistency consistency) noexcept {
         return consistency != Consistency::timed && tier.shared();
@@ -414,6 +421,7 @@ private:
         Predictor by_key, by_thread;
     };
 
+    bool memory_used_ = true;       // as the settings said last
     std::unique_ptr<Ahead> ahead_;  // made once, when it is first wanted
     std::atomic<Ahead*> ahead_now_{nullptr};
     std::function<bool()> upstream_free_;

@@ -55,7 +55,7 @@ void Stack::asked(std::uint32_t id, Cache& cache, std::string_view key, const En
         } else if (entry != nullptr && due_early(cache, *entry)) {
             refresh_later(id, key, Reason::early);
         }
-        if (settings_->warm_hottest != 0) {
+        if (settings_->warm_hottest != 0 && settings_->warming) {
             cache.hot.asked(key, any_number());
         }
     }
@@ -184,7 +184,7 @@ void Stack::want_warm(std::uint32_t id) {
 }
 
 void Stack::warm_some(std::uint32_t count) {
-    for (; count > 0 && !closed_.load(); --count) {
+    for (; count > 0 && !closed_.load() && settings_->warming; --count) {
         std::pair<std::uint32_t, std::string> next;
         {
             const std::lock_guard lock{warm_mutex_};

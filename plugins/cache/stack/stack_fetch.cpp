@@ -168,7 +168,8 @@ void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept&
     const Lifetimes& times = settings->times_of(cache.name);
     const bool negative = flight.status == TENON_NOT_FOUND;
     const std::int64_t full_ns =
-        negative ? std::chrono::nanoseconds{times.negative_ttl}.count()
+        negative ? std::chrono::nanoseconds{times.negative_ttl}.count() *
+                       (settings->negative_entries ? 1 : 0)
                  : (kept.ttl_ns != 0 ? kept.ttl_ns : std::chrono::nanoseconds{times.ttl}.count());
     // Entries that were loaded together do not end together.
     const std::int64_t fresh_ns = jittered(
@@ -211,7 +212,9 @@ void Stack::keep(Cache& cache, std::string_view key, Flight& flight, const Kept&
         }
         write(false, consistency, tier_key.text, data, fresh_ns + stale_ns);
         flight.expires_ns = now_ns() + fresh_ns + stale_ns;
-        cache.index.add(hash_of(key), flight.expires_ns);
+        if (any_used()) {
+            cache.index.add(hash_of(key), flight.expires_ns);
+        }
         if (any_blocking_) {
             // Under the lock too: an erase or a put from now on comes after this.
             mine = supersede(

@@ -23,7 +23,7 @@ Stack::look_locked(Cache& cache, std::string_view key, const std::string& tier_k
             entry.envelope = *envelope;
             entry.fresh_ns = entry.expires_ns - envelope->stale_ns - now;
             entry.stale = entry.fresh_ns <= 0;
-            if (!entry.stale || cache.refreshes.load()) {
+            if (!entry.stale || (cache.refreshes.load() && settings_->stale_while_refresh)) {
                 return entry;
             }
         }
@@ -81,7 +81,9 @@ void Stack::drop_locked() {
 
 void Stack::apply() {
     const auto settings = settings_.read();
-    bool any_more = false;
+    // What is in memory when its tiers go off is not there when they come on again.
+    bool any_more = memory_used_ && !settings->memory_tiers;
+    memory_used_ = settings->memory_tiers;
     for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
         const bool locked = settings->times_of(caches_[i]->name).locked;
         any_more = (!caches_[i]->locked.exchange(locked) && locked) || any_more;

@@ -44,6 +44,12 @@ bool Stack::on_reactor() const noexcept {
     return services_.exec->current_reactor(services_.exec.self) >= 0;
 }
 
+bool Stack::any_used() const {
+    return std::any_of(tiers_.begin(), tiers_.end(), [this](const auto& tier) {
+        return used(*tier);
+    });
+}
+
 bool Stack::any_suspect() const noexcept {
     return std::any_of(tiers_.begin(), tiers_.end(), [](const auto& tier) {
         return tier->suspect();
@@ -169,7 +175,8 @@ void Stack::write_loaded(
     std::int64_t ttl_ns
 ) {
     for (const auto& tier : tiers_) {
-        if (!tier->blocking() || !asked(*tier, consistency) || stamped(*tier, consistency)) {
+        if (!tier->blocking() || !asked(*tier, consistency) || stamped(*tier, consistency) ||
+            !used(*tier)) {
             continue;
         }
         if (!tier->conditional()) {
@@ -191,6 +198,9 @@ void Stack::write_shared(
     std::int64_t ttl_ns
 ) {
     for (const Hold& hold : holds) {
+        if (!used(*hold.tier)) {
+            continue;  // what is there goes by stamps
+        }
         (void)hold.tier->put(tier_key, with_stamps(hold.stamps, data), now_ns(), ttl_ns);
     }
 }

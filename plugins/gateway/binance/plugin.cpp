@@ -55,6 +55,7 @@ public:
             call_on_reactor(exec_, 0, [&] {
                 api_->set(settings.limits);
                 api_->set_cdn_seconds(settings.cdn_seconds);
+                api_->rendered().keep(settings.hot_answers);
                 api_->set_stale_book_ms(settings.stale_book_ms);
                 streams_->set(settings.streams);
                 sockets_->set(settings.streams);
@@ -75,6 +76,7 @@ public:
         exec_ = host().service<tenon_exec_1>("tenon.exec/1");
         api_.emplace(services_, settings_.limits, weights_);
         api_->set_cdn_seconds(settings_.cdn_seconds);
+        api_->rendered().keep(settings_.hot_answers);
         api_->set_stale_book_ms(settings_.stale_book_ms);
         streams_.emplace(services_, api_->addresses(), settings_.streams);
         streams_->on_first_connection([this] { arm_tick(); });
@@ -350,6 +352,10 @@ private:
         api_connections_ =
             gauge("tenon_binance_api_connections", "Connections of the WebSocket API");
         followers_ = gauge("tenon_binance_user_streams", "Subscriptions of accounts' events");
+        hot_answers_ = counter(
+            "tenon_binance_hot_answers_total",
+            "Answers that were rendered for an earlier request already"
+        );
         user_events_ = counter("tenon_binance_user_events_total", "Events of accounts handed out");
     }
 
@@ -367,6 +373,7 @@ private:
         set(slow_, streams_->topics().slow_count());
         set(frames_, counts.frames);
         set(conflated_, counts.conflated);
+        set(hot_answers_, api_->rendered().hits());
         set(depth_gaps_, counts.depth_gaps);
         set(api_connections_, sockets_->connection_count());
         set(followers_, api_->user_streams().size());
@@ -410,6 +417,7 @@ private:
     std::uint64_t* frames_ = nullptr;
     std::int64_t* slow_ = nullptr;
     std::uint64_t* conflated_ = nullptr;
+    std::uint64_t* hot_answers_ = nullptr;
     std::uint64_t* depth_gaps_ = nullptr;
     std::int64_t* api_connections_ = nullptr;
     std::int64_t* followers_ = nullptr;

@@ -17,13 +17,21 @@ public:
     static constexpr std::uint32_t k_depth = 0x10000;
     static constexpr std::uint32_t k_ticker = 1;  // + TickerForm
 
+    // Off: each answer is rendered anew.
+    void keep(bool on) noexcept { keeps_ = on; }
+
+    // Answers that were kept ones.
+    [[nodiscard]] std::uint64_t hits() const noexcept { return hits_; }
+
     // The kept text of (instrument, key), when it was made at this version; else what
     // `render(std::string&)` appends to an empty string. Valid until the next call.
     template <class Render>
     [[nodiscard]] std::string_view
     get(std::uint32_t instrument, std::uint32_t key, std::uint64_t version, Render&& render) {
         Slot& slot = slot_of(instrument, key);
-        if (slot.key != key || slot.version != version) {
+        if (keeps_ && slot.key == key && slot.version == version) {
+            ++hits_;
+        } else {
             slot.key = 0;
             slot.text.clear();
             render(slot.text);
@@ -62,6 +70,8 @@ private:
     }
 
     std::vector<Row> rows_;
+    bool keeps_ = true;
+    std::uint64_t hits_ = 0;
 };
 
 }  // namespace tenon::binance

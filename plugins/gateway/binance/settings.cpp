@@ -27,6 +27,14 @@ Settings read_settings(std::string_view json) {
     read("conflate_above_bytes", out.streams.conflate_above_bytes);
     read("stale_book_ms", out.stale_book_ms);
     read("cdn_seconds", out.cdn_seconds);
+    const auto flag = [&](const char* name) {
+        const auto* const value = object.if_contains(name);
+        return value == nullptr || value->as_bool();
+    };
+    out.hot_answers = flag("hot_answers");
+    if (!flag("conflation")) {
+        out.streams.conflate_above_bytes = UINT32_MAX;  // the server closes who is so slow
+    }
     if (const auto* const limit = object.if_contains("key_limit")) {
         out.key_limit = limit->as_string().c_str();
     }

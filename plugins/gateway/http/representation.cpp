@@ -175,7 +175,7 @@ Representation Negotiator::choose(
         return chosen;
     }
     const Said said = said_by(response);
-    const bool tagged = said.may_be_kept && reads(view(request.method));
+    const bool tagged = settings.etags && said.may_be_kept && reads(view(request.method));
     if (said.decided || (!packs && !tagged)) {
         return chosen;
     }

@@ -17,6 +17,12 @@ void read(const boost::json::object& object, std::string_view key, Number& out) 
     }
 }
 
+void read(const boost::json::object& object, std::string_view key, bool& out) {
+    if (const boost::json::value* const value = object.if_contains(key)) {
+        out = value->as_bool();
+    }
+}
+
 void read(const boost::json::object& object, std::string_view key, Gzip& out) {
     if (const boost::json::value* const value = object.if_contains(key)) {
         out = value->as_string() == "off"      ? Gzip::off
@@ -46,7 +52,14 @@ Settings parse_settings(std::string_view json) {
     read(object, "ws_message_burst", settings.ws_message_burst);
     read(object, "gzip_min_bytes", settings.gzip_min_bytes);
     read(object, "gzip_kept_bytes", settings.gzip_kept_bytes);
+    bool compresses = true;
     read(object, "gzip", settings.gzip);
+    read(object, "answer_compression", compresses);
+    if (!compresses) {
+        settings.gzip = Gzip::off;
+    }
+    read(object, "etags", settings.etags);
+    read(object, "message_compression", settings.message_compression);
     read(object, "ws_deflate", settings.ws_deflate);
     read(object, "ws_deflate_min_bytes", settings.ws_deflate_min_bytes);
     if (const boost::json::value* const path = object.if_contains("ws_request_path")) {

@@ -30,7 +30,9 @@ struct Settings {
     // Of a WebSocket whose messages are requests, which its handler limits: its text messages are
     // not counted by these two, its pings are.
     std::string ws_request_path = "/ws-api/v3";
-    Gzip gzip = Gzip::remote;
+    bool etags = true;
+    bool message_compression = true;  // of what is agreed on, for the time being
+    Gzip gzip = Gzip::remote;         // off without answer_compression
     std::size_t gzip_min_bytes = 1400;
     std::size_t gzip_kept_bytes = 8 * 1024 * 1024;
     Gzip ws_deflate = Gzip::remote;

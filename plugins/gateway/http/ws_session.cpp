@@ -110,8 +110,9 @@ tenon_status WsSession::send(tenon_ws_frame& given) {
         return TENON_NOT_FOUND;
     }
     tenon_ws_frame& frame =
-        deflate_ ? packed_frame(given, shared_.deflater, shared_.settings.ws_deflate_min_bytes)
-                 : given;
+        deflate_ && shared_.settings.message_compression
+            ? packed_frame(given, shared_.deflater, shared_.settings.ws_deflate_min_bytes)
+            : given;
     if (output_.bytes() + frame.size > shared_.settings.ws_queue_max_bytes) {
         count(shared_.metrics.ws_slow_closed);
         output_.drop_unstarted();

@@ -90,7 +90,8 @@ std::uint64_t HistoryReads::ask(
     if (query.deadline_ns <= now_ns()) {
         throw Error{TENON_TIMEOUT, "the deadline has passed"};
     }
-    std::string key = key_of(query);
+    // A read that is joined by nobody has a key of its own.
+    std::string key = joins_ ? key_of(query) : "#" + std::to_string(last_id_);
     const auto same = by_key_.find(key);
     const bool joins = same != by_key_.end();
     if (waiting_ >= k_waiting_max || (!joins && reads_.size() >= k_reads_max)) {
@@ -159,8 +160,9 @@ void HistoryReads::expired(std::uint64_t id) {
 
 void HistoryReads::look_in_storage(std::uint64_t id) {
     Read& read = reads_.at(id);
-    if (!rows_ || !read.plan.stretch || now_ns() < storage_again_ns_) {
-        read.storage_reason = rows_ && read.plan.stretch ? "the database is away" : "";
+    if (!rows_ || !from_storage_ || !read.plan.stretch || now_ns() < storage_again_ns_) {
+        read.storage_reason =
+            rows_ && from_storage_ && read.plan.stretch ? "the database is away" : "";
         ask_feed(id);
         return;
     }

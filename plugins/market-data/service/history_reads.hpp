@@ -54,6 +54,14 @@ public:
         tenon_history_done done
     );
     void cancel(std::uint64_t handle) noexcept;
+
+    // Whether the database is asked before the exchange, and whether equal reads are one. For
+    // reads from now on.
+    void set(bool from_storage, bool joins) noexcept {
+        from_storage_ = from_storage;
+        joins_ = joins;
+    }
+
     // Nobody is answered afterwards.
     void stop() noexcept;
 
@@ -123,6 +131,7 @@ private:
     std::optional<OldRows> rows_;
     Market& market_;
     std::size_t rows_kept_;
+    bool from_storage_ = true, joins_ = true;
     HistoryMetrics metrics_;
     std::map<std::uint64_t, Read> reads_;
     std::unordered_map<std::string, std::uint64_t> by_key_;

@@ -249,9 +249,11 @@ void MarketDataPlugin::configure(std::string_view json, bool dry_run) {
     if (dry_run) {
         return;
     }
-    if (market_) {
-        const std::int64_t stale_after_ns = settings.stale_after_ns;
-        call_on_reactor(exec_, 0, [&] { stale_after_ns_ = stale_after_ns; });
+    if (reads_) {
+        call_on_reactor(exec_, 0, [&] {
+            stale_after_ns_ = settings.stale_after_ns;
+            reads_->set(settings.history_from_database, settings.join_reads);
+        });
     } else {
         stale_after_ns_ = settings.stale_after_ns;
     }
@@ -306,11 +308,7 @@ void MarketDataPlugin::start() {
         history.bounds = settings_.market.candles;
         history_ = std::make_unique<CandleHistory>(host(), Storage{storage}, *market_, history);
         trade_history_ = std::make_unique<TradeHistory>(
-            host(),
-            Storage{storage},
-            *market_,
-            settings_.history_every,
-            settings_.market.trades_kept
+            host(), Storage{storage}, *market_, history.every, settings_.market.trades_kept
         );
     }
     reads_ = std::make_unique<HistoryReads>(
@@ -320,6 +318,7 @@ void MarketDataPlugin::start() {
         *market_,
         settings_.history_rows_kept
     );
+    reads_->set(settings_.history_from_database, settings_.join_reads);
     for (Feed& feed : feeds_) {
         const auto fn = [](void* ctx, const tenon_feed_event* event) noexcept {
             (void)guard(nullptr, [&] {

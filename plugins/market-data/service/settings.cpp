@@ -19,6 +19,12 @@ ServiceSettings read_settings(std::string_view json) {
         std::chrono::seconds{parsed.at("history_every_s").to_number<std::int64_t>()};
     settings.history_rows_kept = number("history_rows_kept");
     settings.stale_after_ns = parsed.at("stale_after_s").to_number<std::int64_t>() * 1'000'000'000;
+    const auto flag = [&](std::string_view key) {
+        const boost::json::value* const given = parsed.as_object().if_contains(key);
+        return given == nullptr || given->as_bool();
+    };
+    settings.history_from_database = flag("history_from_database");
+    settings.join_reads = flag("join_reads");
     for (const auto& name : parsed.at("quiet_feeds").as_array()) {
         settings.quiet_feeds.emplace_back(name.as_string());
     }

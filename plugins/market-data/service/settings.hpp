@@ -19,6 +19,7 @@ struct ServiceSettings {
     MarketSettings market;
     std::chrono::seconds history_every{0};  // 0: nothing is kept
     std::size_t history_rows_kept = 0;
+    bool history_from_database = true, join_reads = true;
     std::int64_t stale_after_ns = 0;  // 0: never
     std::vector<std::string> quiet_feeds;
 };

@@ -88,6 +88,10 @@ DeliverySettings::DeliverySettings(const Settings& json)
     };
     grouping.wait_ms = ms("group_wait_s", 15);
     grouping.interval_ms = ms("group_interval_s", 60);
+    if (!json.get("grouping", true)) {
+        grouping.wait_ms = 0;
+        grouping.interval_ms = 0;
+    }
     grouping.repeat_ms = ms("repeat_s", 14'400);
     grouping.calm_ms = ms("calm_s", 900);
     std::set<std::string> known{"mail"};

@@ -23,6 +23,8 @@ Database::Database(Settings settings, Telemetry telemetry)
            .ttl_ns = settings_.query_cache_ttl_ms * k_ms}},
       telemetry_{with_own(std::move(telemetry))},
       hosts_{settings_, telemetry_} {
+    tables_.cache().serve(settings_.query_cache);
+    statements_.record_runs(settings_.statement_capture);
     plans_ = std::make_unique<PlanWatch>(
         telemetry_,
         settings_.statements_max,
@@ -71,7 +73,10 @@ void Database::take(const Settings& settings) noexcept {
     settings_.command_timeout_ms = settings.command_timeout_ms;
     settings_.slow_query_ms = settings.slow_query_ms;
     settings_.health_check_ms = settings.health_check_ms;
+    settings_.replica_reads = settings.replica_reads;
     tables_.cache().set_ttl_ns(settings.query_cache_ttl_ms * k_ms);
+    tables_.cache().serve(settings.query_cache);
+    statements_.record_runs(settings.statement_capture);
     for (const auto& host : hosts_.pools()) {
         host->set_ping_after(settings_.health_check_ms * k_ms);
     }

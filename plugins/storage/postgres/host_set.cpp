@@ -142,7 +142,15 @@ HostPool::Lease HostSet::acquire(const Wanted& wanted) {
         request.now_ns = telemetry_.now_ns();
         request.in_use = in_use;
         request.random = mixed(random_.fetch_add(1, std::memory_order_relaxed));
-        const Route found = route(*seen, request);
+        Route found = route(*seen, request);
+        if (settings_.replica_reads == 0) {
+            // Replicas stay behind the primary: they are asked while there is none.
+            std::stable_partition(
+                found.candidates.begin(),
+                found.candidates.end(),
+                [](const Candidate& one) { return one.is_primary; }
+            );
+        }
         std::string why = found.refusal;
         std::optional<HostPool::Lease> lease = try_candidates(wanted, found, why);
         if (lease) {

@@ -27,6 +27,9 @@ Settings read(const tenon::Settings& s) {
     settings.statements_max = s.get<std::uint32_t>("statements_max");
     settings.query_cache_mb = s.get<std::uint32_t>("query_cache_mb");
     settings.query_cache_ttl_ms = s.get<std::int64_t>("query_cache_ttl_ms");
+    settings.query_cache = s.get("query_cache", true);
+    settings.statement_capture = s.get("statement_capture", true);
+    settings.replica_reads = s.get("replica_reads", true) ? 1 : 0;
     settings.isolation = s.get<std::string>("isolation");
     settings.application_name = s.get<std::string>("application_name");
     settings.cluster.probe_interval_ms = s.get<std::int64_t>("probe_interval_ms");

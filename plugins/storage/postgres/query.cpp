@@ -135,7 +135,7 @@ Database::run_query(const tenon_query& wanted, tenon_row_fn row, void* ctx, teno
     const std::span<const tenon_value> values{wanted.values, wanted.value_count};
     QueryCache& cache = tables_.cache();
     Query query{wanted, row, ctx, std::nullopt};
-    if (cache.is_on() && wanted.ttl_ms != 0 && tables_.is_trusted() &&
+    if (cache.is_on() && cache.serves() && wanted.ttl_ms != 0 && tables_.is_trusted() &&
         std::none_of(values.begin(), values.end(), is_moving_date)) {
         const std::int64_t ttl_ns =
             wanted.ttl_ms < 0 ? cache.ttl_ns() : std::min(wanted.ttl_ms, k_ttl_ms_max) * k_ms;

@@ -67,6 +67,9 @@ struct Settings {
     std::int64_t statement_idle_s = 300;
     std::uint32_t query_cache_mb = 32;  // 0: no cache
     LiveNumber query_cache_ttl_ms = 300'000;
+    LiveNumber replica_reads = 1;   // 0: reads go to the primary too
+    bool query_cache = true;        // as it was read; the database has the one in force
+    bool statement_capture = true;  // likewise
     bool trial = false;  // a copy for trials: nobody else uses it, and nothing of it is told
     std::string isolation = "serializable";
     std::string application_name = "tenon";

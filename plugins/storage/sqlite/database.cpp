@@ -35,6 +35,8 @@ Database::Database(Settings settings, Telemetry telemetry)
            .ttl_ns = settings_.query_cache_ttl_ms * k_ms}},
       telemetry_{with_own(counting_statements(telemetry, &statement_hits_, &statement_misses_))},
       readers_{Readers{settings_, telemetry_}, pool_options(settings_, telemetry.now_ns())} {
+    queries_.serve(settings_.query_cache);
+    statements_.record_runs(settings_.statement_capture);
     if (settings_.source.empty()) {
         const Writer::Hooks hooks{[this] { maintain(); }, [this] { forget_file(); }};
         writer_ = std::make_unique<Writer>(settings_, telemetry_, hooks);

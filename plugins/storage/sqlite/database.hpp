@@ -25,6 +25,8 @@ public:
     // [any] Takes over what may change live.
     void take(const Settings& settings) noexcept {
         queries_.set_ttl_ns(settings.query_cache_ttl_ms * k_ms);
+        queries_.serve(settings.query_cache);
+        statements_.record_runs(settings.statement_capture);
         settings_.query_timeout_ms = settings.query_timeout_ms;
         settings_.slow_query_ms = settings.slow_query_ms;
         settings_.health_check_ms = settings.health_check_ms;

@@ -97,7 +97,7 @@ private:
 
 tenon_status Database::query(const tenon_query& query, tenon_row_fn row, void* ctx) {
     const std::span<const tenon_value> values{query.values, query.value_count};
-    const bool caches = queries_.is_on() && query.ttl_ms != 0;
+    const bool caches = queries_.is_on() && queries_.serves() && query.ttl_ms != 0;
     if (!caches) {
         return run_query(query, row, ctx, nullptr);
     }

@@ -36,6 +36,12 @@ public:
         settings.statements_max = small("statements_max");
         settings.query_cache_mb = small("query_cache_mb");
         settings.query_cache_ttl_ms = number("query_cache_ttl_ms");
+        const auto flag = [&](const char* key) {
+            const boost::json::value* const given = o.if_contains(key);
+            return given == nullptr || given->as_bool();
+        };
+        settings.query_cache = flag("query_cache");
+        settings.statement_capture = flag("statement_capture");
         settings.synchronous = std::string{o.at("synchronous").as_string()};
         settings.source = std::string{o.at("source").as_string()};
         settings.capture = capture_settings(o.at("capture").as_object());

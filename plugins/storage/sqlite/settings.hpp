@@ -73,6 +73,8 @@ struct Settings {
     std::uint32_t statements_max = 1000;  // in the log of statements; 0: none
     std::uint32_t query_cache_mb = 32;    // 0: no cache
     LiveNumber query_cache_ttl_ms = 300'000;
+    bool query_cache = true;        // as it was read; the database has the one in force
+    bool statement_capture = true;  // likewise
     CaptureSettings capture;
     std::string source;  // the capture folder to follow; empty: the database is written here
 };

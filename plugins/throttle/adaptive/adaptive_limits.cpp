@@ -44,6 +44,7 @@ void check(const AdaptiveSettings& limit) {
 AdaptiveLimits::Limit::Limit(const AdaptiveSettings& settings)
     : answer_timeout_ns{settings.answer_timeout_ns},
       floor{static_cast<std::int64_t>(settings.gradient.floor)},
+      ceiling{static_cast<std::int64_t>(settings.gradient.ceiling)},
       name_{settings.name} {
     for (std::size_t i = 0; i <= k_keys_max; ++i) {
         places.push_back(std::make_unique<Place>(settings.gradient));
@@ -66,6 +67,7 @@ void AdaptiveLimits::apply(const std::vector<AdaptiveSettings>& limits) {
         Limit& known = *table_.at(*found);
         known.answer_timeout_ns = each.answer_timeout_ns;
         known.floor = static_cast<std::int64_t>(each.gradient.floor);
+        known.ceiling = static_cast<std::int64_t>(each.gradient.ceiling);
         for (const auto& place : known.places) {
             while (place->busy.test_and_set(std::memory_order_acquire)) {}
             place->gradient.set(each.gradient);
@@ -116,7 +118,9 @@ AdaptiveLimits::Place& AdaptiveLimits::place_of(Limit& limit, std::string_view k
 }
 
 std::int64_t AdaptiveLimits::allowed(const Limit& limit, const Place& place) const noexcept {
-    const std::int64_t whole = place.limit.load(std::memory_order_relaxed);
+    const std::int64_t whole = adapts_.load(std::memory_order_relaxed)
+                                   ? place.limit.load(std::memory_order_relaxed)
+                                   : limit.ceiling.load(std::memory_order_relaxed);
     const std::int64_t share = share_.load(std::memory_order_relaxed);
     const std::int64_t least = std::min(whole, limit.floor.load(std::memory_order_relaxed));
     return share >= 1'000 ? whole : std::max(whole * share / 1'000, least);
@@ -237,7 +241,7 @@ void AdaptiveLimits::observe(
     if (mine != nullptr) {
         Place& place = place_of(*mine, key);
         const std::int64_t under_way = leave(place);
-        if (!place.busy.test_and_set(std::memory_order_acquire)) {
+        if (adapts_.load() && !place.busy.test_and_set(std::memory_order_acquire)) {
             place.gradient.ended(
                 ended_of(feedback.outcome), feedback.latency_ns, under_way, now_ns
             );

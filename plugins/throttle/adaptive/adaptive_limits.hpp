@@ -70,7 +70,7 @@ public:
 
         [[nodiscard]] std::uint64_t limited() const noexcept { return refused.load(); }
 
-        std::atomic<std::int64_t> answer_timeout_ns, floor;
+        std::atomic<std::int64_t> answer_timeout_ns, floor, ceiling;
         std::atomic<std::uint64_t> rate_id{k_no_rate};
         std::vector<std::unique_ptr<Place>> places;  // the last one is the shared one
         std::atomic<std::uint64_t> granted{0}, refused{0};
@@ -116,6 +116,9 @@ public:
     // [any] So much of each limit is in force, per mille, but never less than its floor.
     void squeeze(std::int64_t share) noexcept { share_.store(share); }
 
+    // [any] Off: each limit is its ceiling, and nothing is learned.
+    void adapt(bool on) noexcept { adapts_.store(on); }
+
     [[nodiscard]] std::int64_t share() const noexcept { return share_.load(); }
 
     struct Totals {
@@ -149,6 +152,7 @@ private:
     void link(Limit& limit) const;
 
     ThrottleTable<Limit, 64> table_;
+    std::atomic<bool> adapts_{true};
     std::atomic<std::int64_t> share_{1'000};  // per mille of each limit
     mutable std::mutex mutex_;                // of changes
     Service<tenon_throttle_1> rates_;

@@ -7,6 +7,7 @@
 #include <tenon/throttle_plugin.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -48,6 +49,8 @@ public:
         limits().apply(wanted);
         limits_changed();
         const Settings settings{json};
+        limits().adapt(settings.get("adaptation", true));
+        shedding_.store(settings.get("pressure_shedding", true));
         if (!running()) {
             pressure_max_ =
                 static_cast<double>(settings.get<std::int64_t>("cpu_pressure_percent", 0)) / 100;
@@ -91,7 +94,9 @@ private:
                 call_on_reactor(exec_, 0, [] {});
             }
             const std::int64_t now_ns = clock_->now_ns(clock_.self);
-            limits().squeeze(squeeze_->sample(pressure_->sample(now_ns), now_ns - begin_ns));
+            const std::int64_t share =
+                squeeze_->sample(pressure_->sample(now_ns), now_ns - begin_ns);
+            limits().squeeze(shedding_.load() ? share : Squeeze::k_whole);
         });
     }
 
@@ -136,6 +141,7 @@ private:
 
     std::vector<Gauges> gauges_;
     Gauge share_;
+    std::atomic<bool> shedding_{true};
     double pressure_max_ = 0;
     std::int64_t lag_max_ns_ = 0;
     Service<tenon_exec_1> exec_;

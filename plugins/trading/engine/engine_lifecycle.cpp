@@ -64,6 +64,7 @@ void Engine::open_projection() {
     options.batch_interval_ns = settings_.projection_interval_ms * 1'000'000;
     options.queue_max = settings_.projection_queue_max;
     projection_ = std::make_unique<Projection>(storage_, exec_, clock_, log_, options);
+    projection_->gather(settings_.projection_gathering);
     spool_ = std::make_unique<Spool>(*disk_, data_folder_ + "/projection.spool");
     try {
         projected_at_start_ = projection_->load_offset();

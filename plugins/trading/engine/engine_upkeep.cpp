@@ -39,6 +39,10 @@ void Engine::take(const Settings& settings) {
         settings_.disk_reserve_bytes = settings.disk_reserve_bytes;
         settings_.snapshot_commands = settings.snapshot_commands;
         settings_.snapshot_bytes = settings.snapshot_bytes;
+        settings_.projection_gathering = settings.projection_gathering;
+        if (projection_) {
+            projection_->gather(settings.projection_gathering);
+        }
     });
 }
 

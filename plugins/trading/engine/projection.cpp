@@ -123,10 +123,12 @@ public:
             run = phase_ == Phase::idle && !stopped_;
         }
         if (run) {
-            wait_on_reactor(options_.batch_interval_ns);
+            wait_on_reactor(interval_ns());
         }
         return true;
     }
+
+    void gather(bool on) noexcept { gathers_.store(on, std::memory_order_relaxed); }
 
     void advance(std::uint64_t sequence) {
         bool run = false;
@@ -245,7 +247,11 @@ private:
                 return;
             }
         }
-        retry_later(options_.batch_interval_ns);
+        retry_later(interval_ns());
+    }
+
+    [[nodiscard]] std::int64_t interval_ns() const noexcept {
+        return gathers_.load(std::memory_order_relaxed) ? options_.batch_interval_ns : 0;
     }
 
     void end_job(Phase phase) noexcept {
@@ -375,6 +381,7 @@ private:
     const Service<tenon_clock_1> clock_;
     const Log log_;
     const ProjectionOptions options_;
+    std::atomic<bool> gathers_{true};
     std::atomic<std::uint64_t> projected_{0};
     // Of the job, or of stop() after the last job.
     ProjectionWriter writer_;
@@ -416,6 +423,10 @@ Projection::~Projection() {
 
 std::uint64_t Projection::load_offset() {
     return impl_->load_offset();
+}
+
+void Projection::gather(bool on) noexcept {
+    impl_->gather(on);
 }
 
 bool Projection::enqueue(std::span<const tenon_execution_event> events) {

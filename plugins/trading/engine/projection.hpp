@@ -128,6 +128,9 @@ public:
     // takes a call of any size, so that a huge command can not block for ever.
     [[nodiscard]] bool enqueue(std::span<const tenon_execution_event> events);
 
+    // [any] Off: as if batch_interval_ns were 0.
+    void gather(bool on) noexcept;
+
     // [reactor] All events of commands up to `sequence` were given to enqueue; most commands of a
     // quiet market have none, and without this the offset would stay behind them. Cheap; the offset
     // goes to the database with the next batch, or by itself now and then.

@@ -56,6 +56,9 @@ Settings parse_settings(std::string_view json) {
     settings.projection_batch_max = number(object, "projection_batch_max");
     settings.projection_interval_ms =
         static_cast<std::int64_t>(number(object, "projection_interval_ms"));
+    if (const auto* gathers = object.if_contains("projection_gathering"); gathers != nullptr) {
+        settings.projection_gathering = gathers->as_bool();
+    }
     if (const auto* demo = object.if_contains("demo_account"); demo != nullptr) {
         parse_demo(demo->as_object(), settings);
     }

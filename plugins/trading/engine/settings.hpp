@@ -22,6 +22,7 @@ struct Settings {
     std::size_t projection_queue_max = 50'000;
     std::size_t projection_batch_max = 10'000;
     std::int64_t projection_interval_ms = 100;
+    bool projection_gathering = true;
     std::string demo_account;                       // empty: none
     std::map<std::string, std::string> demo_funds;  // asset name -> decimal amount
 };

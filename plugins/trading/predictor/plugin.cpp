@@ -39,6 +39,12 @@ struct Config {
         limits.waiting_max = limits.queue_max * 8;
         limits.cache_max = s.get<std::size_t>("cache_max");
         limits.keep_ns = s.get<std::int64_t>("keep_s") * 1'000'000'000;
+        if (!s.get("answer_cache", true)) {
+            limits.keep_ns = 0;
+        }
+        if (!s.get("batching", true)) {
+            limits.batch_max = 1;
+        }
     }
 
     Url url;
@@ -92,12 +98,21 @@ public:
 
     void configure(std::string_view json, bool dry_run) override {
         auto config = std::make_unique<const Config>(Settings{json});
-        if (!dry_run) {
+        if (dry_run) {
+            return;
+        }
+        if (runs_) {  // threads of the pool read config_; what is live is in the limits
+            predictor_->set_limits(config->limits);
+            next_config_ = std::move(config);
+        } else {
             config_ = std::move(config);
         }
     }
 
     void start() override {
+        if (next_config_) {
+            config_ = std::move(next_config_);
+        }
         if (!config_) {
             throw Error{TENON_INVALID, "there are no settings"};
         }
@@ -107,6 +122,7 @@ public:
         make_metrics();
         predictor_.emplace(config_->limits);
         is_stopping_ = false;
+        runs_ = true;
         bus_.open(host());
         bus_.subscribe(k_ask, [this](const tenon_bus_message& message) { hear(message); });
         commands_.open(host());
@@ -136,6 +152,7 @@ public:
         }
         commands_.clear();
         in_flight_.wait();
+        runs_ = false;
     }
 
 private:
@@ -281,7 +298,7 @@ private:
                 return false;
             }
             const std::int64_t left = oldest + wait_ns - now_ns();
-            if (left <= 0 || predictor_->queued() >= config_->limits.batch_max) {
+            if (left <= 0 || predictor_->queued() >= predictor_->batch_max()) {
                 return true;
             }
             changed_.wait_for(lock, std::chrono::nanoseconds{left});
@@ -334,7 +351,8 @@ private:
         return out.append("\"cost\":\"").append(decimal_text(s.cost, k_cost_scale)).append("\"}");
     }
 
-    std::unique_ptr<const Config> config_;
+    std::unique_ptr<const Config> config_, next_config_;
+    bool runs_ = false;
     Service<tenon_exec_1> exec_;
     Service<tenon_clock_1> clock_;
     Service<tenon_health_1> health_;

@@ -165,6 +165,15 @@ void Predictor::fail_queued(const Answer& answer) {
 void Predictor::set_limits(const Limits& limits) {
     const std::lock_guard lock{mutex_};
     limits_ = limits;
+    if (limits_.keep_ns <= 0) {
+        kept_.clear();
+        ends_.clear();
+    }
+}
+
+std::size_t Predictor::batch_max() const {
+    const std::lock_guard lock{mutex_};
+    return limits_.batch_max;
 }
 
 Stats Predictor::stats() const {

@@ -83,7 +83,9 @@ public:
     void fail(const std::vector<Question>& batch, const Answer& answer);
     void fail_queued(const Answer& answer);
 
+    // Where nothing is kept any more, what was kept is forgotten.
     void set_limits(const Limits& limits);
+    [[nodiscard]] std::size_t batch_max() const;
     [[nodiscard]] Stats stats() const;
 
 private:

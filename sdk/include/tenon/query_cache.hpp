@@ -169,6 +169,16 @@ public:
 
     [[nodiscard]] bool is_on() const noexcept { return bytes_max_ != 0; }
 
+    // Off: nothing is given, kept or counted. Writes are marked all the same, so what is given
+    // after it is on again is as new as ever.
+    void serve(bool on) noexcept {
+        if (serves_.exchange(on, std::memory_order_acq_rel) && !on) {
+            invalidate_all();
+        }
+    }
+
+    [[nodiscard]] bool serves() const noexcept { return serves_.load(std::memory_order_acquire); }
+
     [[nodiscard]] std::int64_t ttl_ns() const noexcept {
         return ttl_ns_.load(std::memory_order_relaxed);
     }
@@ -213,6 +223,9 @@ public:
     // Rows at most `ttl_ns` old that no write has outdated; null: none. Counts.
     [[nodiscard]] std::shared_ptr<const CachedRows>
     find(const Key& key, std::int64_t ttl_ns, std::int64_t now_ns) {
+        if (!serves()) {
+            return nullptr;
+        }
         Shard& shard = shard_of(key);
         const std::lock_guard lock{shard.mutex};
         const auto found = shard.by_key.find({key.digest_, key.text_});
@@ -248,7 +261,7 @@ public:
         std::shared_ptr<const CachedRows> rows,
         std::int64_t now_ns
     ) {
-        if (rows == nullptr || !is_current(dependencies)) {
+        if (rows == nullptr || !serves() || !is_current(dependencies)) {
             return;
         }
         Shard& shard = shard_of(key);
@@ -396,6 +409,7 @@ private:
     }
 
     const std::size_t bytes_max_;
+    std::atomic<bool> serves_{true};
     std::atomic<std::int64_t> ttl_ns_;
     const std::uint64_t seed_;
     std::array<std::atomic<std::uint64_t>, k_slots> counters_{};

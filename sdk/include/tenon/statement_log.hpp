@@ -66,7 +66,7 @@ public:
         Handle() = default;
 
         void record(const Call& call) {
-            if (entry_ == nullptr) {
+            if (entry_ == nullptr || !log_->is_recording()) {
                 return;
             }
             if (entry_->dropped.load(std::memory_order_relaxed)) [[unlikely]] {
@@ -82,7 +82,7 @@ public:
 
         // To the ring of slow ones.
         void note_slow(std::int64_t duration_ns, std::int64_t real_ns) {
-            if (entry_ != nullptr) {
+            if (entry_ != nullptr && log_->is_recording()) {
                 log_->note_slow(*entry_, duration_ns, real_ns);
             }
         }
@@ -142,6 +142,13 @@ public:
             place->add_table(table);
         }
         return {*this, place, text};
+    }
+
+    // Off: runs are not recorded; what was stays. [any]
+    void record_runs(bool on) noexcept { recording_.store(on, std::memory_order_relaxed); }
+
+    [[nodiscard]] bool is_recording() const noexcept {
+        return recording_.load(std::memory_order_relaxed);
     }
 
     [[nodiscard]] std::uint64_t dropped() const {
@@ -411,6 +418,7 @@ private:
 
     const std::int64_t since_real_ns_;
     const Limits limits_;
+    std::atomic<bool> recording_{true};
     std::atomic<std::uint64_t> plan_changes_{0};
     mutable std::mutex mutex_;
     std::unordered_map<std::uint64_t, std::shared_ptr<Entry>> entries_;

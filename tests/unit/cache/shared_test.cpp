@@ -238,3 +238,21 @@ TEST_CASE("a tier whose news are not heard is not back because a command passes"
     tell(one, TENON_CACHE_TIER_TRUSTED);
     CHECK(tier.settled(one.host.reactor().now_ns() + 3 * k_second, 3 * k_second));
 }
+
+TEST_CASE("a server that leaves the shared tier out still tells what is outdated", "[cache][K8]") {
+    SharedMap map;
+    SharingServer one{map, 0};
+    SharingServer two{map, 1};
+    const std::string name = GENERATE("notes", "balance", "price");
+    CAPTURE(name);
+    std::string text{tenon::test::k_shared_settings};
+    text.insert(1, R"("shared_tiers":false,)");
+    CHECK(two.fetch(name, "k", two.gives("old")).value == "old");
+    one.settings.configure(text, false);
+    one.stack->apply();
+    CHECK(one.fetch(name, "k", one.gives("mine")).value == "mine");
+    CHECK(one.loads == 1);
+    one.stack->erase(one.stack->open(name), "k");
+    two.hear(map);
+    CHECK(two.fetch(name, "k", two.gives("new")).value == "new");
+}

@@ -519,3 +519,72 @@ TEST_CASE("statistics show each cache and tier", "[cache][C4]") {
     CHECK(stats.find("balance")->find("evictions")->integer<int>() == 1);
     CHECK(stats.find("balance")->find("size")->integer<int>() == 0);
 }
+
+namespace {
+
+// The fixture's settings with one more.
+void set(StackFixture& f, const std::string& member) {
+    std::string text{tenon::test::k_stack_settings};
+    text.insert(1, member + ",");
+    f.settings.configure(text, false);
+    f.stack->apply();
+}
+
+}  // namespace
+
+TEST_CASE("tiers in memory that are off are neither read nor written", "[cache][K8]") {
+    StackFixture f;
+    MapTier memory;
+    f.add(memory, "memory");
+    CHECK(f.fetch("balance", "u1", f.gives("1")).value == "1");
+    set(f, R"("memory_tiers":false)");
+    CHECK(f.fetch("balance", "u1", f.gives("2")).value == "2");
+    CHECK(f.fetch("balance", "u1", f.gives("3")).value == "3");
+    CHECK(f.loads == 3);
+    f.stack->put(f.stack->open("balance"), "u1", "4", nullptr);
+    CHECK(f.get("balance", "u1").status == TENON_NOT_FOUND);
+    set(f, R"("memory_tiers":true)");
+    CHECK(f.get("balance", "u1").status == TENON_NOT_FOUND);  // nothing old comes back
+    CHECK(f.fetch("balance", "u1", f.gives("5")).value == "5");
+    CHECK(f.get("balance", "u1").value == "5");
+}
+
+TEST_CASE("that there is none is asked each time while it is not to be kept", "[cache][K8]") {
+    StackFixture f;
+    MapTier memory;
+    f.add(memory, "memory");
+    const StackFixture::Loader none = [&](std::string&, tenon_cache_keep&) {
+        ++f.loads;
+        return TENON_NOT_FOUND;
+    };
+    CHECK(f.fetch("balance", "u1", none).status == TENON_NOT_FOUND);
+    CHECK(f.fetch("balance", "u1", none).status == TENON_NOT_FOUND);
+    CHECK(f.loads == 1);
+    set(f, R"("negative_entries":false)");
+    CHECK(f.fetch("balance", "u1", none).status == TENON_NOT_FOUND);
+    CHECK(f.fetch("balance", "u1", none).status == TENON_NOT_FOUND);
+    CHECK(f.loads == 3);
+    set(f, R"("negative_entries":true)");
+    CHECK(f.fetch("balance", "u2", none).status == TENON_NOT_FOUND);
+    CHECK(f.fetch("balance", "u2", none).status == TENON_NOT_FOUND);
+    CHECK(f.loads == 4);
+}
+
+TEST_CASE("a stale value is not served while that is off", "[cache][K8]") {
+    StackFixture f;
+    MapTier memory;
+    f.add(memory, "memory");
+    const std::uint32_t price = f.stack->open("price");
+    const auto refresh =
+        [](void*, tenon_bytes, std::int64_t, tenon_sink value, tenon_cache_keep*, tenon_err*) {
+            return value.put(value.ctx, tenon::bytes("fresh"));
+        };
+    f.stack->refresh(price, nullptr, refresh);
+    CHECK(f.fetch("price", "BTC", f.gives("first")).value == "first");
+    set(f, R"("stale_while_refresh":false)");
+    f.pass(6);
+    const auto answer = f.fetch("price", "BTC", f.gives("second"));
+    CHECK(answer.value == "second");
+    CHECK(answer.how.source == TENON_CACHE_LOADED);
+    f.stack->refresh(price, nullptr, nullptr);
+}

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "plugins/gateway/binance/rendered.hpp"
+#include "plugins/gateway/binance/settings.hpp"
 #include "tests/unit/gateway/binance_fakes.hpp"
 
 #include <catch2/catch.hpp>
@@ -313,4 +315,32 @@ TEST_CASE("what is not supported says so", "[binance][T6]") {
     CHECK(f.answers[oco].status == 404);
     const auto sbe = f.send(f.api, "GET", "/api/v3/ping", {}, {{"x-mbx-sbe", "3:4"}});
     CHECK(f.answers[sbe].body == R"({"code":-1155,"msg":"SBE is not enabled."})");
+}
+
+TEST_CASE("a hot answer is given until its market changes, or is rendered anew", "[binance][K8]") {
+    using binance::Rendered;
+    Rendered rendered;
+    int renders = 0;
+    const auto get = [&](std::uint64_t version) {
+        return std::string{rendered.get(0, Rendered::k_depth + 5, version, [&](std::string& out) {
+            ++renders;
+            out = "v" + std::to_string(version);
+        })};
+    };
+    CHECK(get(1) == "v1");
+    CHECK(get(1) == "v1");
+    CHECK(renders == 1);
+    CHECK(get(2) == "v2");
+    CHECK(rendered.hits() == 1);
+    rendered.keep(false);
+    CHECK(get(2) == "v2");
+    CHECK(renders == 3);
+    rendered.keep(true);
+    CHECK(get(2) == "v2");
+    CHECK(renders == 3);
+    CHECK(rendered.hits() == 2);
+    CHECK(
+        binance::read_settings(R"({"conflation":false})").streams.conflate_above_bytes == UINT32_MAX
+    );
+    CHECK_FALSE(binance::read_settings(R"({"hot_answers":false})").hot_answers);
 }

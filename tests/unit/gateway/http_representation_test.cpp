@@ -231,3 +231,35 @@ TEST_CASE("an answer that must not be kept is not kept compressed either", "[htt
     CHECK(packed("no-cache"));
     CHECK(negotiator.kept_bytes() > 0);
 }
+
+TEST_CASE("answers go out whole and without a tag while that is off", "[http][K8]") {
+    Negotiator negotiator;
+    const std::string body = numbers(0, 2000);
+    const tenon_http_header accepts{tenon::str("accept-encoding"), tenon::str("gzip")};
+    tenon_http_request request{};
+    request.method = tenon::str("GET");
+    request.headers = &accepts;
+    request.header_count = 1;
+    const tenon_http_header header{tenon::str("Cache-Control"), tenon::str("no-cache")};
+    tenon_http_response response{};
+    response.status = 200;
+    response.content_type = tenon::str("application/json");
+    response.body = tenon::str(body);
+    response.headers = &header;
+    response.header_count = 1;
+    const auto given = [&](std::string_view json) {
+        return negotiator.choose(request, response, tenon::http::parse_settings(json));
+    };
+    auto chosen = given(R"({"gzip":"always"})");
+    CHECK(chosen.gzip);
+    CHECK_FALSE(chosen.etag.empty());
+    chosen = given(R"({"gzip":"always","answer_compression":false})");
+    CHECK_FALSE(chosen.gzip);
+    CHECK_FALSE(chosen.etag.empty());
+    CHECK(chosen.body == body);
+    chosen = given(R"({"gzip":"always","answer_compression":false,"etags":false})");
+    CHECK(chosen.etag.empty());
+    CHECK(chosen.body == body);
+    CHECK_FALSE(tenon::http::parse_settings(R"({"message_compression":false})").message_compression
+    );
+}

@@ -176,3 +176,26 @@ TEST_CASE("every question of many threads is answered once", "[predictor][T7]") 
     CHECK(answered == k_threads * k_each);
     CHECK(predictor.stats().waiting == 0);
 }
+
+TEST_CASE("without kept answers and batches each question goes out by itself", "[predictor][K8]") {
+    Asker a;
+    CHECK(a.ask("BTCUSDT", 1));
+    CHECK(a.serve(2) == 1);
+    CHECK_FALSE(a.ask("BTCUSDT", 3));
+    Limits plain;
+    plain.keep_ns = 0;
+    plain.batch_max = 1;
+    a.predictor.set_limits(plain);
+    CHECK(a.predictor.batch_max() == 1);
+    CHECK(a.ask("BTCUSDT", 4));
+    CHECK(a.ask("ETHUSDT", 5));
+    CHECK(a.serve(6) == 1);
+    CHECK(a.serve(7) == 1);
+    CHECK(a.ask("BTCUSDT", 8));
+    CHECK(a.serve(9) == 1);
+    CHECK(a.predictor.stats().kept == 0);
+    a.predictor.set_limits({});
+    CHECK(a.ask("BTCUSDT", 10));
+    CHECK(a.serve(11) == 1);
+    CHECK_FALSE(a.ask("BTCUSDT", 12));
+}

@@ -239,3 +239,26 @@ TEST_CASE("no read after an acknowledged write is stale", "[query-cache][S4]") {
     CHECK(stale.load() == 0);
     CHECK(committed[0].load() + committed[1].load() == 3 * k_writes);
 }
+
+TEST_CASE(
+    "a cache that does not serve gives nothing, and is as new when it does",
+    "[query-cache][K8]"
+) {
+    Fixture f;
+    f.keep();
+    REQUIRE(f.has());
+    const auto before = f.cache.depends_on(f.tables);  // of a query that is under way
+    f.cache.serve(false);
+    CHECK_FALSE(f.has());
+    f.keep();
+    f.write("orders");
+    const std::uint64_t misses = f.cache.figures().misses;
+    CHECK_FALSE(f.has());
+    CHECK(f.cache.figures().misses == misses);
+    f.cache.serve(true);
+    CHECK_FALSE(f.has());  // what was kept before has gone
+    f.cache.insert(f.key, before, rows_of(1), 0);
+    CHECK_FALSE(f.has());  // it began before the write
+    f.keep();
+    CHECK(f.has());
+}

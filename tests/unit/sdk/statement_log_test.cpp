@@ -279,3 +279,19 @@ TEST_CASE("threads record and read at once and nothing is lost", "[statements][S
     CHECK(number(first_of(answer), "calls") == k_threads * k_calls);
     CHECK(number(first_of(answer), "rows") == k_threads * k_calls);
 }
+
+TEST_CASE("while runs are not recorded, what was stays", "[statements][K8]") {
+    StatementLog log{0};
+    auto handle = log.open("SELECT a FROM t WHERE id = 1", false, {});
+    handle.record({.duration_ns = 1000, .rows = 1});
+    log.record_runs(false);
+    handle.record({.duration_ns = 1000, .rows = 1});
+    handle.note_slow(1000, 0);
+    Json told = statements_of(log);
+    CHECK(number(first_of(told), "calls") == 1);
+    CHECK(told.find("slow")->items().empty());
+    log.record_runs(true);
+    handle.record({.duration_ns = 1000, .rows = 1});
+    told = statements_of(log);
+    CHECK(number(first_of(told), "calls") == 2);
+}

@@ -214,3 +214,22 @@ TEST_CASE(
     CHECK(host.metric("tenon_throttle_in_flight", "limit=\"alone\"") == 5);
     CHECK(host.metric("tenon_throttle_concurrency_limit", "limit=\"alone\"") == 5);
 }
+
+TEST_CASE("a limit that does not adapt is its ceiling, and learns nothing", "[throttle][K8]") {
+    AdaptiveLimits limits;
+    limits.apply({limit_of("a", 3)});  // up to 100
+    const std::uint32_t id = limits.find("a").value();
+    limits.adapt(false);
+    for (int i = 0; i < 100; ++i) {
+        REQUIRE(take(limits, "k", 0) == TENON_OK);
+    }
+    CHECK(take(limits, "k", 0) == TENON_LIMITED);
+    for (int i = 0; i < 100; ++i) {
+        limits.observe(id, "k", ended(TENON_UPSTREAM_FAILED, k_ms), k_ms);
+    }
+    limits.adapt(true);
+    for (int i = 0; i < 3; ++i) {
+        CHECK(take(limits, "k", k_ms) == TENON_OK);
+    }
+    CHECK(take(limits, "k", k_ms) == TENON_LIMITED);
+}
