@@ -2,7 +2,7 @@
 #include "kernel/daemon.hpp"
 
 #include "kernel/answers.hpp"
-#include "kernel/loader/reload.hpp"
+#include "kernel/configuration.hpp"
 #include "kernel/loader/safe_mode.hpp"
 #include "kernel/loader/scan.hpp"
 #include "kernel/registry/admin_commands.hpp"
@@ -15,6 +15,7 @@
 #include "kernel/runtime/log.hpp"
 #include "kernel/runtime/metrics.hpp"
 #include "sdk/manifest/json_file.hpp"
+#include "sdk/manifest/overrides.hpp"
 #include "sdk/manifest/plan.hpp"
 #include "sdk/sealing/secret_box.hpp"
 
@@ -47,8 +48,6 @@ namespace {
 namespace fs = std::filesystem;
 namespace json = boost::json;
 
-// A reload waits so long for another one.
-constexpr std::chrono::seconds k_turn_limit{5};
 // What runs on the blocking pool at the stop may take so long; then it is named and left behind.
 constexpr std::chrono::seconds k_stop_limit{10};
 constexpr const char* k_needed_failed = "a plugin with on_failure stop failed";
@@ -57,12 +56,6 @@ void print(const manifest::Problems& problems) {
     for (const manifest::Problem& problem : problems) {
         (void)std::fprintf(stderr, "%s\n", manifest::to_text(problem).c_str());
     }
-}
-
-manifest::Plan read_plan(const DaemonOptions& options) {
-    return manifest::make_plan(
-        options.deployment, options.overrides, options.plugin_path, {default_plugin_path()}
-    );
 }
 
 // A descriptor that closes itself.
@@ -84,10 +77,11 @@ std::ptrdiff_t thread_count() {
 
 class Daemon {
 public:
-    // `plan` and `safe_mode` go with the data folder.
+    // `plan`, with the overrides in it, and `safe_mode` go with the data folder.
     Daemon(
         const DaemonOptions& options,
         manifest::Plan plan,
+        manifest::OverridesFile overrides,
         runtime::DataDir& data_dir,
         loader::SafeMode& safe_mode
     )
@@ -104,7 +98,19 @@ public:
           exec_{
               plan_.deployment.runtime.reactors,
               plan_.deployment.runtime.blocking_threads,
-              plan_.deployment.runtime.spin_us} {}
+              plan_.deployment.runtime.spin_us},
+          configuration_{
+              {&options,
+               &plan_,
+               &data_dir,
+               &log_,
+               log_source_,
+               &health_,
+               &metrics_,
+               &audit_,
+               &generation_,
+               [this] { lose_needed(); }},
+              std::move(overrides)} {}
 
     int run(const std::string& listen, std::int64_t began_ns, loader::Lifecycle::Refused refused);
 
@@ -116,22 +122,18 @@ private:
     }
 
     void record(const std::string& listen);
-    void record_deployment();
-    void count_reload(std::string_view result);
     void add_commands();
     void add_metrics();
     void tell_last_crash();
-    [[nodiscard]] json::object reload(bool dry_run, std::string_view actor);
-    void audit_reload(std::string_view actor, std::string_view result, const json::array& changes);
     void tell_audit();
-    void hang_up();
+    void lose_needed();
     void wait_for_stop();
     int serve(loader::Lifecycle& lifecycle, const std::string& listen, std::int64_t began_ns);
     void beat();
 
     const std::ptrdiff_t threads_ = thread_count();  // before any is made here
     const DaemonOptions* options_;
-    manifest::Plan plan_;  // settings and deployment: guarded by control_
+    manifest::Plan plan_;  // settings and deployment are configuration_'s
     runtime::DataDir* data_dir_;
     loader::SafeMode* safe_mode_;
     Descriptor stop_event_;
@@ -145,21 +147,14 @@ private:
     std::atomic<std::uint64_t> generation_{1};  // of the configuration
     runtime::Exec exec_;
     registry::Bus bus_{exec_};
-    std::timed_mutex control_;              // reloads and the stop, one at a time
-    std::optional<loader::Reload> reload_;  // guarded by control_; empty when the server stops
-    bool left_behind_ = false;              // an admin command that does not end
-    std::atomic<bool> hung_up_{false};      // a SIGHUP that nobody has seen to
-    std::atomic<bool> failed_{false};       // a plugin that the server needs, while it ran
+    kernel::Configuration configuration_;
+    bool left_behind_ = false;         // an admin command that does not end
+    std::atomic<bool> failed_{false};  // a plugin that the server needs, while it ran
 };
-
-void Daemon::record_deployment() {
-    const json::object document = manifest::portable_document(plan_.deployment);
-    data_dir_->write("deployment.json", json::serialize(document) + "\n");
-}
 
 // What the tools need to know of this run.
 void Daemon::record(const std::string& listen) {
-    record_deployment();
+    configuration_.record();
     const json::object run{
         {"pid", static_cast<std::int64_t>(::getpid())},
         {"version", TENON_VERSION},
@@ -169,73 +164,11 @@ void Daemon::record(const std::string& listen) {
     data_dir_->write("runtime.json", json::serialize(run) + "\n");
 }
 
-// With control_ held.
-json::object Daemon::reload(bool dry_run, std::string_view actor) {
-    if (!dry_run) {
-        const std::string now = std::to_string(runtime::monotonic_ns() / 1000);
-        runtime::notify_systemd("RELOADING=1\nMONOTONIC_USEC=" + now);
-    }
-    const loader::Reload::Outcome outcome = reload_->run(dry_run);
-    const bool good = !manifest::has_errors(outcome.problems);
-    if (outcome.must_stop && !options_->no_listen) {
+// Not when the tools run it: it may be what they are to repair.
+void Daemon::lose_needed() {
+    if (!options_->no_listen) {
         failed_ = true;
         (void)::eventfd_write(stop_event_.fd, 1);
-    }
-    if (outcome.applied && !outcome.changes.empty()) {
-        if (guard(nullptr, [this] { record_deployment(); }) != TENON_OK) {
-            log(TENON_LOG_ERROR, "deployment_not_recorded");
-        }
-    }
-    const json::array changes = manifest::to_json(outcome.changes);
-    if (!dry_run) {
-        const std::string_view result = !good             ? "refused"
-                                        : changes.empty() ? "unchanged"
-                                                          : "applied";
-        for (const manifest::Problem& problem : outcome.problems) {
-            log(TENON_LOG_WARN, "config_problem", {{"problem", manifest::to_text(problem)}});
-        }
-        log(good ? TENON_LOG_INFO : TENON_LOG_ERROR,
-            "config_reload",
-            {{"result", result},
-             {"generation", generation_.load()},
-             {"changes", json::serialize(changes)},
-             {"problems", outcome.problems.size()}});
-        count_reload(result);
-        audit_reload(actor, result, changes);
-        runtime::notify_systemd("READY=1");
-    }
-    return {
-        {"ok", good},
-        {"reloaded", outcome.applied},
-        {"dry_run", dry_run},
-        {"generation", generation_.load()},
-        {"changes", changes},
-        {"problems", manifest::to_json(outcome.problems)}};
-}
-
-void Daemon::audit_reload(
-    std::string_view actor,
-    std::string_view result,
-    const json::array& changes
-) {
-    json::object detail{
-        {"result", result}, {"generation", generation_.load()}, {"changes", changes}};
-    std::string text = json::serialize(detail);
-    if (text.size() > audit::Log::k_detail_max) {  // then what can be compared with the file
-        const std::string whole = json::serialize(changes);
-        detail["changes"] = json::object{
-            {"count", changes.size()},
-            {"bytes", whole.size()},
-            {"sha256", manifest::sha256_of(whole)}};
-        text = json::serialize(detail);
-    }
-    const std::string file = plan_.deployment.file.string().substr(0, audit::Log::k_subject_max);
-    const tenon_audit_event event{
-        sizeof event, 0, str(actor), str("config.reload"), str(file), str(text)};
-    ErrorBuffer err;
-    if (guard(&err, [&] { audit_.record("kernel", event, runtime::realtime_ns() / 1'000'000); }) !=
-        TENON_OK) {
-        log(TENON_LOG_ERROR, "audit_failed", {{"reason", err.message()}});
     }
 }
 
@@ -247,19 +180,6 @@ void Daemon::tell_audit() {
     if (!found.good()) {
         log(TENON_LOG_ERROR, "audit_chain_broken", {{"first", found.first_broken}});
         health_.set("kernel", "audit", TENON_DEGRADED, "audit.log: " + found.first_broken);
-    }
-}
-
-// Sees to a SIGHUP, unless another reload is under way, which then sees to it at its end.
-void Daemon::hang_up() {
-    while (hung_up_.load()) {
-        const std::unique_lock lock{control_, std::try_to_lock};
-        if (!lock) {
-            return;
-        }
-        if (hung_up_.exchange(false) && reload_) {
-            (void)reload(false, "signal:SIGHUP");
-        }
     }
 }
 
@@ -295,21 +215,6 @@ void Daemon::add_commands() {
         }
         return json::serialize(list);
     });
-    add("reload",
-        "reload [--dry-run]: read the deployment again and apply what can change live",
-        [this](std::string_view args) {
-            const json::value parsed = json::parse(args);
-            const bool dry_run = parsed.get_object().contains("dry_run");
-            std::unique_lock lock{control_, k_turn_limit};
-            if (!lock || !reload_) {
-                throw Error{
-                    TENON_UNAVAILABLE, "another reload, the start or the stop is under way"};
-            }
-            const json::object answer = reload(dry_run, "admin");
-            lock.unlock();
-            hang_up();
-            return json::serialize(answer);
-        });
     for (const auto& [name, usage] :
          {std::pair{"audit.verify", "audit verify: check the chain of audit.log"},
           std::pair{"audit.list", "audit list [--count N]: its newest entries"}}) {
@@ -346,14 +251,6 @@ void Daemon::add_metrics() {
     (void)metrics_.on_collect(collect, this);
 }
 
-void Daemon::count_reload(std::string_view result) {
-    const tenon_label label{str("result"), str(result)};
-    std::uint64_t* total = metrics_.counter(
-        "tenon_config_reloads_total", "Reloads of the configuration by their result", {label}
-    );
-    std::atomic_ref<std::uint64_t>{*total}.fetch_add(1);
-}
-
 // A sign of life, sent only while reactor 0 turns.
 void Daemon::beat() {
     (void)exec_.reactor(0).post([](void*) { runtime::notify_systemd("WATCHDOG=1"); }, nullptr);
@@ -388,9 +285,8 @@ void Daemon::wait_for_stop() {
             continue;
         }
         if (info.ssi_signo == SIGHUP) {
-            hung_up_ = true;
             const auto see_to_it = [](void* self) {
-                (void)guard(nullptr, [&] { static_cast<Daemon*>(self)->hang_up(); });
+                (void)guard(nullptr, [&] { static_cast<Daemon*>(self)->configuration_.hang_up(); });
             };
             (void)exec_.pool().run(see_to_it, this);
             continue;
@@ -408,12 +304,7 @@ int Daemon::serve(
     const std::string& listen,
     std::int64_t began_ns
 ) try {
-    {
-        const std::lock_guard lock{control_};
-        reload_.emplace(plan_, lifecycle, log_, generation_, [this] {
-            return read_plan(*options_);
-        });
-    }
+    configuration_.open(lifecycle);
     auto admin = std::make_unique<runtime::AdminServer>(exec_, commands_, data_dir_->path());
     log(TENON_LOG_INFO,
         "ready",
@@ -462,9 +353,11 @@ int Daemon::run(
     record(listen);
     exec_.start();
     add_commands();
+    configuration_.add_commands(commands_);
     add_metrics();
     tell_last_crash();
     tell_audit();
+    configuration_.tell_settings();
     loader::Lifecycle lifecycle{plan_, services, *log_source_, std::move(refused)};
     const bool started = lifecycle.start();
     runtime::note_ready();
@@ -481,8 +374,7 @@ int Daemon::run(
         exit_code = k_exit_plugin;
     }
     runtime::notify_systemd("STOPPING=1");
-    const std::unique_lock lock{control_};
-    reload_.reset();
+    const auto turn = configuration_.close();
     lifecycle.stop();
     data_dir_->remove("runtime.json");
     bool clean = !lifecycle.lost() && !left_behind_;
@@ -550,12 +442,12 @@ fs::path default_plugin_path() {
 
 int run_daemon(const DaemonOptions& options) {
     const std::int64_t began_ns = runtime::monotonic_ns();
-    manifest::Plan plan = read_plan(options);
+    manifest::Plan plan = kernel::read_plan(options);
     if (options.check) {
         return check_only(plan);
     }
-    print(plan.problems);
     if (!plan.good()) {
+        print(plan.problems);
         return k_exit_manifest;
     }
     block_signals();
@@ -565,11 +457,14 @@ int run_daemon(const DaemonOptions& options) {
         if (!options.no_listen) {
             runtime::probe_listen(listen);
         }
+        manifest::OverridesFile overrides{data_dir.path() / "overrides.json"};
+        overrides.apply(plan);
+        print(plan.problems);
         loader::SafeMode safe_mode{data_dir, plan, !options.safe_mode};
         loader::Lifecycle::Refused refused{
             loader::scan_libraries(plan, data_dir), safe_mode.held()};
         runtime::arm_crash_sentinel(data_dir.path());
-        Daemon daemon{options, std::move(plan), data_dir, safe_mode};
+        Daemon daemon{options, std::move(plan), std::move(overrides), data_dir, safe_mode};
         return daemon.run(listen, began_ns, std::move(refused));
     } catch (const runtime::InUse& e) {
         (void)std::fprintf(stderr, "tenond: %s\n", e.what());

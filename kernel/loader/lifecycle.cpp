@@ -257,6 +257,11 @@ void Lifecycle::reconfigure(std::string_view name, const std::string& config, bo
     }
 }
 
+bool Lifecycle::keep(std::string_view name, const std::string& config) {
+    const_cast<Entry&>(find(name)).given = config;
+    return true;
+}
+
 void Lifecycle::show(std::string_view name, const boost::json::object& config) {
     find(name).slot->config().set(config);
 }

@@ -50,6 +50,8 @@ public:
     [[nodiscard]] std::map<std::string, boost::json::value, std::less<>> settings() const;
     [[nodiscard]] bool started(std::string_view name) const;
     void reconfigure(std::string_view name, const std::string& config, bool dry_run);
+    // What a plugin that does not run counts as having; true.
+    bool keep(std::string_view name, const std::string& config);
     // After a reload: what tenon.config/1 shows, then those who listen to it. Throws Error.
     void show(std::string_view name, const boost::json::object& config);
     void announce(std::string_view name);

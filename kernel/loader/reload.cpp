@@ -54,6 +54,10 @@ bool Reload::configure(
     manifest::Report& report
 ) {
     if (!lifecycle_->started(name)) {
+        if (patient_) {
+            report.warn("R08", config_of(name), "the plugin does not run: taken at its next start");
+            return dry_run || lifecycle_->keep(name, json::serialize(settings.at(name)));
+        }
         report.add("R08", config_of(name), "the plugin does not run: needs a restart");
         return false;
     }
@@ -78,21 +82,22 @@ void Reload::take(manifest::Plan& fresh) {
         for (PlannedPlugin& now : fresh.plugins) {
             if (now.instance.name == plugin.instance.name) {
                 plugin.config = std::move(now.config);
+                plugin.deployed = std::move(now.deployed);
             }
         }
     }
     running_->deployment = std::move(fresh.deployment);
 }
 
-Reload::Outcome Reload::run(bool dry_run) {
+Reload::Outcome Reload::run(manifest::Plan fresh, bool dry_run, bool patient) {
     Outcome out;
-    apply(dry_run, out);
+    patient_ = patient;
+    apply(fresh, dry_run, out);
     out.must_stop = lifecycle_->must_stop();
     return out;
 }
 
-void Reload::apply(bool dry_run, Outcome& out) {
-    manifest::Plan fresh = read_();
+void Reload::apply(manifest::Plan& fresh, bool dry_run, Outcome& out) {
     out.problems = fresh.problems;
     if (fresh.deployment.document.empty()) {
         return;

@@ -18,7 +18,6 @@
 #include "sdk/manifest/plan_difference.hpp"
 
 #include <atomic>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -33,25 +32,21 @@ public:
         manifest::Problems problems;  // warnings too
     };
 
-    // `read` makes the new plan; `running` is brought up to date. All outlive this object.
+    // `running` is brought up to date. All outlive this object.
     Reload(
         manifest::Plan& running,
         Lifecycle& lifecycle,
         runtime::LogRouter& log,
-        std::atomic<std::uint64_t>& generation,
-        std::function<manifest::Plan()> read
+        std::atomic<std::uint64_t>& generation
     )
-        : running_{&running},
-          lifecycle_{&lifecycle},
-          log_{&log},
-          generation_{&generation},
-          read_{std::move(read)} {}
+        : running_{&running}, lifecycle_{&lifecycle}, log_{&log}, generation_{&generation} {}
 
-    // Not while plugins start or stop. With dry_run nothing changes.
-    [[nodiscard]] Outcome run(bool dry_run);
+    // Not while plugins start or stop. With dry_run nothing changes. With `patient`, a plugin that
+    // does not run gets its settings at its next start, which is a warning instead of R08.
+    [[nodiscard]] Outcome run(manifest::Plan fresh, bool dry_run, bool patient = false);
 
 private:
-    void apply(bool dry_run, Outcome& out);
+    void apply(manifest::Plan& fresh, bool dry_run, Outcome& out);
     bool configure(
         const std::string& name,
         const manifest::Settings& settings,
@@ -64,7 +59,7 @@ private:
     Lifecycle* lifecycle_;
     runtime::LogRouter* log_;
     std::atomic<std::uint64_t>* generation_;  // one more with each change that was applied
-    std::function<manifest::Plan()> read_;
+    bool patient_ = false;
 };
 
 }  // namespace tenon::loader

@@ -2,6 +2,7 @@
 #include "kernel/runtime/admin_server.hpp"
 
 #include "kernel/runtime/data_dir.hpp"
+#include "sdk/admin/admin_protocol.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -164,7 +165,10 @@ void AdminServer::launch(Client& client, std::string line) {
     const auto run = [](void* ctx) {
         std::unique_ptr<Job> mine{static_cast<Job*>(ctx)};
         AdminServer* const server = mine->server;
-        mine->answer = run_admin_line(*server->commands_, mine->line);
+        const auto command = [server](std::string_view name, std::string_view args) {
+            return server->commands_->run(name, args);
+        };
+        mine->answer = run_admin_line(command, mine->line);
         const auto back = [](void* done) {
             const std::unique_ptr<Job> owned{static_cast<Job*>(done)};
             (void)guard(nullptr, [&] {

@@ -73,12 +73,4 @@ private:
     int running_ = 0;  // guarded by mutex_
 };
 
-// Opens a connection or a listener on DIR/admin.sock, however long the folder's name is. -1 with
-// errno.
-[[nodiscard]] int connect_admin(const std::filesystem::path& data_dir);
-
-// The answer line for one request line; never throws.
-[[nodiscard]] std::string
-run_admin_line(registry::AdminCommands& commands, std::string_view line) noexcept;
-
 }  // namespace tenon::runtime

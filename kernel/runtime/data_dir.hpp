@@ -2,18 +2,17 @@
 // The data folder: made when missing, locked for as long as this object lives.
 #pragma once
 
+#include "sdk/process/process.hpp"
+
 #include <filesystem>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 
 namespace tenon::runtime {
 
-// The folder or the port is not to be had: in use, read-only, no folder.
-class InUse : public std::runtime_error {
-public:
-    using std::runtime_error::runtime_error;
-};
+using process::InUse;
+using process::notify_systemd;
+using process::probe_listen;
 
 class DataDir {
 public:
@@ -35,12 +34,5 @@ private:
     std::filesystem::path path_;
     int lock_ = -1;
 };
-
-// Checks that the address can be listened on: "ADDR:PORT", "[ADDR]:PORT" for IPv6; port 0 always
-// can. Throws InUse; std::invalid_argument when it is no address.
-void probe_listen(const std::string& listen);
-
-// Tells systemd ("READY=1"), when it asked to be told. See sd_notify(3).
-void notify_systemd(std::string_view state) noexcept;
 
 }  // namespace tenon::runtime

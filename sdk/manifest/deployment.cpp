@@ -65,21 +65,6 @@ json::value parse_override_value(const std::string& text) {
     return ec ? json::value(text) : value;
 }
 
-std::vector<std::string> tokens_of(std::string_view pointer) {
-    std::vector<std::string> tokens;
-    for (std::size_t at = 0; at < pointer.size(); ++at) {
-        if (pointer[at] == '/') {
-            tokens.emplace_back();
-        } else if (pointer[at] == '~' && at + 1 < pointer.size()) {
-            ++at;
-            tokens.back().push_back(pointer[at] == '1' ? '/' : '~');
-        } else {
-            tokens.back().push_back(pointer[at]);
-        }
-    }
-    return tokens;
-}
-
 // Sets one value. Objects on the way are made, but no plugin is: a misspelt name must not go
 // unnoticed.
 void apply(const Override& set, json::value& document, Report& report) {

@@ -5,6 +5,8 @@
 
 #include <boost/json/array.hpp>
 
+#include <algorithm>
+
 namespace tenon::manifest {
 
 namespace json = boost::json;
@@ -56,6 +58,22 @@ public:
 };
 
 }  // namespace
+
+bool holds_secret(const json::object& schema) {
+    const json::value* secret = schema.if_contains("x-secret");
+    const json::value* items = schema.if_contains("items");
+    if ((secret != nullptr && *secret == true) ||
+        (items != nullptr && items->is_object() && holds_secret(items->get_object()))) {
+        return true;
+    }
+    const json::value* properties = schema.if_contains("properties");
+    return properties != nullptr &&
+           std::any_of(
+               properties->get_object().begin(),
+               properties->get_object().end(),
+               [](const auto& property) { return holds_secret(property.value().get_object()); }
+           );
+}
 
 json::value without_secrets(const json::object& schema, const json::value& value) {
     if (const json::value* secret = schema.if_contains("x-secret");

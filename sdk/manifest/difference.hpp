@@ -33,6 +33,9 @@ struct Difference {
 // [{"pointer","live","old","new"}]
 [[nodiscard]] boost::json::array to_json(const std::vector<Difference>& differences);
 
+// True when a value of this schema is a secret or may have one in it.
+[[nodiscard]] bool holds_secret(const boost::json::object& schema);
+
 // A copy with "(secret)" wherever the schema says x-secret, and without what it does not declare.
 [[nodiscard]] boost::json::value
 without_secrets(const boost::json::object& schema, const boost::json::value& value);

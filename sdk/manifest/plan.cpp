@@ -56,7 +56,7 @@ private:
                 used_manifest(matches);
             }
             check_version(instance, *matches.front());
-            plan_->plugins.push_back({instance, *matches.front(), {}, {}});
+            plan_->plugins.push_back({instance, *matches.front(), {}, {}, {}});
         }
     }
 
@@ -197,6 +197,7 @@ private:
         );
         if (config.is_object()) {
             plugin.config = std::move(config.get_object());
+            plugin.deployed = plugin.config;
         }
     }
 

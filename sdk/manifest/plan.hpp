@@ -15,7 +15,8 @@ namespace tenon::manifest {
 struct PlannedPlugin {
     Instance instance;
     PluginManifest manifest;
-    boost::json::object config;  // validated, defaults filled in
+    boost::json::object config;    // in force: validated, defaults filled in
+    boost::json::object deployed;  // the same without what was overridden; see overrides.hpp
     // Requirement's interface to indices in Plan::plugins, in the order of the deployment. Empty
     // for an optional one that nobody provides.
     std::map<std::string, std::vector<std::size_t>, std::less<>> providers;

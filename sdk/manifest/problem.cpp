@@ -69,6 +69,21 @@ bool has_errors(const Problems& problems) {
     });
 }
 
+std::vector<std::string> tokens_of(std::string_view pointer) {
+    std::vector<std::string> tokens;
+    for (std::size_t at = 0; at < pointer.size(); ++at) {
+        if (pointer[at] == '/') {
+            tokens.emplace_back();
+        } else if (pointer[at] == '~' && at + 1 < pointer.size()) {
+            ++at;
+            tokens.back().push_back(pointer[at] == '1' ? '/' : '~');
+        } else {
+            tokens.back().push_back(pointer[at]);
+        }
+    }
+    return tokens;
+}
+
 std::string pointer_to(std::string_view pointer, std::string_view key) {
     std::string out{pointer};
     out.push_back('/');

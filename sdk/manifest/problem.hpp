@@ -68,6 +68,9 @@ private:
 [[nodiscard]] std::string pointer_to(std::string_view pointer, std::string_view key);
 [[nodiscard]] std::string pointer_to(std::string_view pointer, std::size_t index);
 
+// The tokens of a JSON pointer that is empty or starts with '/', unescaped.
+[[nodiscard]] std::vector<std::string> tokens_of(std::string_view pointer);
+
 // The candidate that is closest in spelling, or "" when none is near.
 [[nodiscard]] std::string
 nearest(std::string_view word, const std::vector<std::string>& candidates);

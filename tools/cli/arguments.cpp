@@ -77,7 +77,7 @@ public:
                 out_.help = true;
             } else if (is_option(word)) {
                 option(word.substr(2));
-            } else if (word.starts_with('-')) {
+            } else if (word.starts_with('-') && !is_number(word)) {
                 throw UsageError{"unknown option " + word};
             } else {
                 out_.words.push_back(word);
@@ -90,6 +90,10 @@ private:
     // Not a PEM key, which starts with dashes too.
     static bool is_option(std::string_view word) {
         return word.size() > 2 && word.starts_with("--") && word[2] != '-';
+    }
+
+    static bool is_number(std::string_view word) {
+        return word.size() > 1 && word[1] >= '0' && word[1] <= '9';
     }
 
     void option(std::string name) {

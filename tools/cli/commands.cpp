@@ -13,6 +13,7 @@
 #include "tools/cli/plugin_check.hpp"
 #include "tools/cli/plugin_new.hpp"
 #include "tools/cli/rotate_key.hpp"
+#include "tools/cli/settings.hpp"
 #include "tools/cli/verify.hpp"
 
 #include <boost/json/array.hpp>
@@ -306,6 +307,28 @@ int migrate(const Arguments& typed) {
     return send(arguments);
 }
 
+int settings(const Arguments& typed) {
+    const Arguments arguments = settings_arguments(typed);
+    const auto tell = [&](AdminClient& client) {
+        const json::value answer = client.run(arguments.command(), arguments.options);
+        if (!arguments.json) {
+            return tell_settings(answer);
+        }
+        print(arguments, answer);
+        const json::value* applied = answer.as_object().if_contains("applied");
+        return applied == nullptr || *applied == true ||
+                       *answer.as_object().if_contains("dry_run") == true
+                   ? k_exit_ok
+                   : k_exit_failed;
+    };
+    if (auto client = AdminClient::connect(arguments.data_dir)) {
+        return tell(*client);
+    }
+    TemporaryServer server{
+        {arguments.data_dir, arguments.deployment, arguments.plugin_path, arguments.overrides}};
+    return tell(server.client());
+}
+
 int dispatch(const Arguments& arguments) {
     if (!arguments.words.empty() && arguments.words[0] == "migrate") {
         return migrate(arguments);
@@ -335,6 +358,9 @@ int dispatch(const Arguments& arguments) {
     }
     if (arguments.command() == "audit.verify" || arguments.command() == "audit.list") {
         return audit_command(arguments);
+    }
+    if (word == "settings") {
+        return settings(arguments);
     }
     if (word == "reload" && arguments.words.size() == 1) {
         return reload(arguments);

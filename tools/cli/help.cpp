@@ -34,6 +34,9 @@ Commands
                                   storage, venue, feed, migrations, backup, gateway, monitor or plain
   reload [--dry-run]              read the deployment again; what can change live is applied, or all
                                   of it is refused (SIGHUP does the same)
+  settings list [--plugin NAME]   what can change live, and what was changed
+  settings set PLUGIN POINTER VALUE, settings unset PLUGIN POINTER [--reason TEXT] [--dry-run]
+                                  over the deployment, and back; kept in DATA_DIR/overrides.json
   audit verify, audit list [--count N]
                                   the log of who did what: is it whole, and its newest entries
   stop                            drain and stop the running server

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/runtime/admin_server.hpp"
+#include "sdk/admin/admin_protocol.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -8,13 +8,8 @@
 #include <boost/json/serialize.hpp>
 
 #include <array>
-#include <cerrno>
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-namespace tenon::runtime {
+namespace tenon {
 
 namespace {
 
@@ -42,7 +37,7 @@ std::string error_line(tenon_status status, std::string_view message) {
     return json::serialize(json::object{{"error", error}});
 }
 
-std::string run(registry::AdminCommands& commands, std::string_view line) {
+std::string run(const AdminRun& command_of, std::string_view line) {
     json::error_code ec;
     const json::value request = json::parse(line, ec);
     const json::object* object = request.if_object();
@@ -56,7 +51,7 @@ std::string run(registry::AdminCommands& commands, std::string_view line) {
         throw Error{TENON_INVALID, "args is an object"};
     }
     std::string out =
-        commands.run(command->get_string(), args == nullptr ? "{}" : json::serialize(*args));
+        command_of(command->get_string(), args == nullptr ? "{}" : json::serialize(*args));
     // One line, whatever the handler's layout; and never an answer that is not JSON.
     const json::value answer = json::parse(out.empty() ? "null" : std::string_view{out}, ec);
     if (ec) {
@@ -67,9 +62,9 @@ std::string run(registry::AdminCommands& commands, std::string_view line) {
 
 }  // namespace
 
-std::string run_admin_line(registry::AdminCommands& commands, std::string_view line) noexcept {
+std::string run_admin_line(const AdminRun& command_of, std::string_view line) noexcept {
     try {
-        return run(commands, line);
+        return run(command_of, line);
     } catch (const Error& e) {
         return error_line(e.code(), e.what());
     } catch (const std::exception& e) {
@@ -77,28 +72,4 @@ std::string run_admin_line(registry::AdminCommands& commands, std::string_view l
     }
 }
 
-int connect_admin(const std::filesystem::path& data_dir) {
-    // sun_path is short; the way through /proc is not affected by how deep the folder lies.
-    const int folder = ::open(data_dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) {
-        return -1;
-    }
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const std::string path = "/proc/self/fd/" + std::to_string(folder) + "/admin.sock";
-    path.copy(address.sun_path, sizeof address.sun_path - 1);
-    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int reason = errno;
-    if (fd >= 0 &&
-        ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-        ::close(folder);
-        return fd;
-    }
-    reason = errno;
-    ::close(fd);
-    ::close(folder);
-    errno = reason;
-    return -1;
-}
-
-}  // namespace tenon::runtime
+}  // namespace tenon

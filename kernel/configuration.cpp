@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/configuration.hpp"
+
+#include "kernel/registry/admin_commands.hpp"
+#include "kernel/registry/health.hpp"
+#include "kernel/runtime/clock.hpp"
+#include "kernel/runtime/metrics.hpp"
+#include "sdk/manifest/settings.hpp"
+
+#include <tenon/plugin.hpp>
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <chrono>
+#include <string>
+
+namespace tenon::kernel {
+
+namespace {
+
+namespace json = boost::json;
+
+// A change waits so long for another one.
+constexpr std::chrono::seconds k_turn_limit{5};
+
+}  // namespace
+
+manifest::Plan read_plan(const DaemonOptions& options) {
+    return manifest::make_plan(
+        options.deployment, options.overrides, options.plugin_path, {default_plugin_path()}
+    );
+}
+
+void Configuration::record() const {
+    const json::object document = manifest::portable_document(server_.plan->deployment);
+    server_.data_dir->write("deployment.json", json::serialize(document) + "\n");
+}
+
+void Configuration::hang_up() {
+    hung_up_ = true;
+    see_to_hang_up();
+}
+
+// Whoever changes what runs, one at a time.
+Configuration::Turn Configuration::take_turn() {
+    std::unique_lock lock{turn_, k_turn_limit};
+    if (!lock || !reload_) {
+        throw Error{TENON_UNAVAILABLE, "another reload, the start or the stop is under way"};
+    }
+    return lock;
+}
+
+void Configuration::end_turn(Turn turn) {
+    turn.unlock();
+    see_to_hang_up();
+}
+
+// With turn_ held.
+loader::Reload::Outcome Configuration::apply(manifest::Plan fresh, bool dry_run, bool patient) {
+    loader::Reload::Outcome outcome = reload_->run(std::move(fresh), dry_run, patient);
+    if (outcome.must_stop) {
+        server_.needed_failed();
+    }
+    if (outcome.applied && !outcome.changes.empty()) {
+        if (guard(nullptr, [this] { record(); }) != TENON_OK) {
+            log(TENON_LOG_ERROR, "deployment_not_recorded");
+        }
+    }
+    return outcome;
+}
+
+// With turn_ held.
+json::object Configuration::reload(bool dry_run, std::string_view actor) {
+    if (!dry_run) {
+        const std::string now = std::to_string(runtime::monotonic_ns() / 1000);
+        runtime::notify_systemd("RELOADING=1\nMONOTONIC_USEC=" + now);
+    }
+    manifest::Plan fresh = read_plan(*server_.options);
+    overrides_.apply(fresh);
+    tell_settings();
+    const loader::Reload::Outcome outcome = apply(std::move(fresh), dry_run, false);
+    const bool good = !manifest::has_errors(outcome.problems);
+    const json::array changes = manifest::to_json(outcome.changes);
+    if (!dry_run) {
+        const std::string_view result = !good             ? "refused"
+                                        : changes.empty() ? "unchanged"
+                                                          : "applied";
+        for (const manifest::Problem& problem : outcome.problems) {
+            log(TENON_LOG_WARN, "config_problem", {{"problem", manifest::to_text(problem)}});
+        }
+        log(good ? TENON_LOG_INFO : TENON_LOG_ERROR,
+            "config_reload",
+            {{"result", result},
+             {"generation", server_.generation->load()},
+             {"changes", json::serialize(changes)},
+             {"problems", outcome.problems.size()}});
+        count_reload(result);
+        audit_reload(actor, result, changes);
+        runtime::notify_systemd("READY=1");
+    }
+    return {
+        {"ok", good},
+        {"reloaded", outcome.applied},
+        {"dry_run", dry_run},
+        {"generation", server_.generation->load()},
+        {"changes", changes},
+        {"problems", manifest::to_json(outcome.problems)}};
+}
+
+// With turn_ held.
+json::object Configuration::settings(std::string_view command, const json::object& args) {
+    if (command == "settings.list") {
+        return manifest::list_settings(args, overrides_, *server_.plan, server_.generation->load());
+    }
+    manifest::SettingsHost host{
+        server_.plan,
+        server_.generation->load(),
+        runtime::realtime_ns() / 1'000'000,
+        [&](manifest::Plan fresh, bool dry_run) {
+            loader::Reload::Outcome outcome = apply(std::move(fresh), dry_run, true);
+            host.generation = server_.generation->load();
+            return manifest::SettingsHost::Outcome{outcome.applied, std::move(outcome.problems)};
+        },
+        [this](auto action, auto actor, auto subject, const json::object& detail) {
+            audit(action, actor, subject, detail);
+        }};
+    json::object answer = manifest::change_settings(command, args, overrides_, host);
+    log(TENON_LOG_INFO,
+        "settings_changed",
+        {{"command", command}, {"answer", json::serialize(answer)}});
+    tell_settings();
+    return answer;
+}
+
+void Configuration::tell_settings() {
+    const std::string complaint = overrides_.complaint();
+    server_.health->set(
+        "kernel", "settings", complaint.empty() ? TENON_HEALTHY : TENON_DEGRADED, complaint
+    );
+}
+
+void Configuration::audit(
+    std::string_view action,
+    std::string_view actor,
+    std::string_view subject,
+    const json::object& detail
+) {
+    const std::string text = json::serialize(detail);
+    const tenon_audit_event event{
+        sizeof event, 0, str(actor), str(action), str(subject), str(text)};
+    ErrorBuffer err;
+    if (guard(&err, [&] {
+            server_.audit->record("kernel", event, runtime::realtime_ns() / 1'000'000);
+        }) != TENON_OK) {
+        log(TENON_LOG_ERROR, "audit_failed", {{"reason", err.message()}});
+    }
+}
+
+void Configuration::audit_reload(
+    std::string_view actor,
+    std::string_view result,
+    const json::array& changes
+) {
+    json::object detail{
+        {"result", result}, {"generation", server_.generation->load()}, {"changes", changes}};
+    if (json::serialize(detail).size() > audit::Log::k_detail_max) {
+        const std::string whole = json::serialize(changes);  // what can be compared with the file
+        detail["changes"] = json::object{
+            {"count", changes.size()},
+            {"bytes", whole.size()},
+            {"sha256", manifest::sha256_of(whole)}};
+    }
+    const std::string file =
+        server_.plan->deployment.file.string().substr(0, audit::Log::k_subject_max);
+    audit("config.reload", actor, file, detail);
+}
+
+// Sees to a SIGHUP, unless another reload is under way, which then sees to it at its end.
+void Configuration::see_to_hang_up() {
+    while (hung_up_.load()) {
+        const std::unique_lock lock{turn_, std::try_to_lock};
+        if (!lock) {
+            return;
+        }
+        if (hung_up_.exchange(false) && reload_) {
+            (void)reload(false, "signal:SIGHUP");
+        }
+    }
+}
+
+void Configuration::count_reload(std::string_view result) {
+    const tenon_label label{str("result"), str(result)};
+    std::uint64_t* total = server_.metrics->counter(
+        "tenon_config_reloads_total", "Reloads of the configuration by their result", {label}
+    );
+    std::atomic_ref<std::uint64_t>{*total}.fetch_add(1);
+}
+
+void Configuration::open(loader::Lifecycle& lifecycle) {
+    const std::lock_guard lock{turn_};
+    reload_.emplace(*server_.plan, lifecycle, *server_.log, *server_.generation);
+}
+
+Configuration::Turn Configuration::close() {
+    Turn lock{turn_};
+    reload_.reset();
+    return lock;
+}
+
+void Configuration::add_commands(registry::AdminCommands& commands) {
+    const auto add = [&](std::string_view name, std::string_view usage, auto run) {
+        (void)commands.add("kernel", name, usage, std::move(run));
+    };
+    add("reload",
+        "reload [--dry-run]: read the deployment again and apply what can change live",
+        [this](std::string_view args) {
+            const json::value parsed = json::parse(args);
+            const bool dry_run = parsed.get_object().contains("dry_run");
+            Turn turn = take_turn();
+            const json::object answer = reload(dry_run, "admin");
+            end_turn(std::move(turn));
+            return json::serialize(answer);
+        });
+    for (const auto& [name, usage] :
+         {std::pair{"settings.list", "settings list [--plugin NAME]: what may be changed live"},
+          std::pair{
+              "settings.set",
+              "settings set PLUGIN POINTER VALUE [--reason TEXT]: over the deployment"},
+          std::pair{"settings.unset", "settings unset PLUGIN POINTER: as the deployment has it"}}) {
+        add(name, usage, [this, command = std::string{name}](std::string_view args) {
+            Turn turn = take_turn();
+            const json::object answer = settings(command, json::parse(args).get_object());
+            end_turn(std::move(turn));
+            return json::serialize(answer);
+        });
+    }
+}
+
+}  // namespace tenon::kernel
