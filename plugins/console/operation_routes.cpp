@@ -79,7 +79,7 @@ void change(Desk& desk, AdminLine& line, const tenon_http_request& request) {
     const Operation& operation = operation_of(request, true);
     Json body;
     const Sessions::Session& session = desk.require_write(request, operation.right, body);
-    const std::string arguments = arguments_of(operation, body);
+    const std::string arguments = arguments_of(operation, body, session.who.actor);
     const std::uint64_t handle = request.handle;
     desk.audited(
         {session.who.actor,

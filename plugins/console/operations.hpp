@@ -23,15 +23,19 @@ struct Operation {
     std::int64_t timeout_ms;
     // Given with it, as members of a JSON object.
     std::string_view fixed = {};
+    bool is_signed = false;      // it is told who does it, as "by"
+    bool asks_reason = false;    // "reason" has to be given, and goes with it
+    bool takes_changes = false;  // of settings: "changes", and "dry_run"
 };
 
 [[nodiscard]] std::span<const Operation> operations() noexcept;
 // NULL when there is none.
 [[nodiscard]] const Operation* find_operation(std::string_view name) noexcept;
 
-// The arguments as a JSON object, from the members of a body. Throws Refusal 400 for what the
-// operation does not take.
-[[nodiscard]] std::string arguments_of(const Operation& operation, const Json& body);
+// The arguments as a JSON object, from the members of a body; `actor` is who asks. Throws Refusal
+// 400 for what the operation does not take.
+[[nodiscard]] std::string
+arguments_of(const Operation& operation, const Json& body, std::string_view actor = {});
 // The line for the admin socket.
 [[nodiscard]] std::string line_of(const Operation& operation, std::string_view arguments);
 

@@ -5,6 +5,7 @@
 #include "plugins/console/assets.hpp"
 #include "plugins/console/live.hpp"
 #include "plugins/console/operation_routes.hpp"
+#include "plugins/console/record_routes.hpp"
 #include "plugins/console/session_routes.hpp"
 #include "plugins/console/status_page.hpp"
 #include "plugins/console/user_commands.hpp"
@@ -111,7 +112,15 @@ private:
         }
         mount_files();
         mount_status();
-        mount_session_routes(*desk_, {users_ ? &*users_ : nullptr, k_command_timeout_ns});
+        mount_session_routes(*desk_, {users_ ? &*users_ : nullptr, k_command_timeout_ns, [this] {
+                                          return clock_->now_real_ns(clock_.self);
+                                      }});
+        mount_record_routes(
+            *desk_,
+            storage ? Storage{storage} : Storage{},
+            static_cast<bool>(storage),
+            k_command_timeout_ns
+        );
         line_.emplace(exec_, host().environment("data_dir"));
         mount_operation_routes(*desk_, *line_);
         const DeskServices& bound = desk_->services();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/console/session_routes.hpp"
 
+#include "plugins/console/challenges.hpp"
+
 #include <tenon/auth.hpp>
 #include <tenon/structs.hpp>
 
@@ -17,7 +19,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t k_password_max = 256, k_key_max = 128;
+constexpr std::size_t k_password_min = 12, k_password_max = 256, k_key_max = 128;
 constexpr int k_hashing_max = 2;  // each takes 64 MiB for its time
 
 template <class Names>
@@ -37,6 +39,7 @@ json::object session_json(const Sessions::Session& session) {
     return {
         {"signed_in", true},
         {"name", session.who.name},
+        {"user", session.who.api_key.empty()},
         {"roles", array_of(role_names(session.who.roles))},
         {"rights", array_of(right_names(rights_of(session.who.roles)))},
         {"accounts", std::move(accounts)},
@@ -117,6 +120,13 @@ public:
         );
     }
 
+    void challenge(const tenon_http_request& request) const {
+        if (!desk_.services().auth) {
+            throw Refusal{404, "absent", "this deployment has no API keys"};
+        }
+        desk_.answer(request.handle, {{"challenge", challenges_.make(desk_.now_ns())}});
+    }
+
     void sign_out(const tenon_http_request& request) const {
         Json body;
         (void)desk_.require_write(request, 0, body);
@@ -134,7 +144,135 @@ public:
         }
     }
 
+    // {"old","new"}: his own, and all his sessions end but for a new one of this browser.
+    void change_password(const tenon_http_request& request) {
+        Json body;
+        const Sessions::Session& session = desk_.require_write(request, 0, body);
+        constexpr std::string_view k_user = "user:";
+        if (options_.users == nullptr || !session.who.actor.starts_with(k_user)) {
+            throw forbidden("an API key has no password");
+        }
+        const auto change = std::make_shared<Change>(
+            request.handle,
+            desk_.user_changes(),
+            session.who,
+            session.who.actor.substr(k_user.size()),
+            std::string{view(request.remote)}
+        );
+        change->old_one = text_member(body, "old");
+        change->new_one = text_member(body, "new");
+        check_new_password(*change);
+        refuse_flood(desk_, change->name, request);
+        desk_.audited(
+            {session.who.actor, "console.password", change->name, {}},
+            request.handle,
+            [self = shared_from_this(), change] { self->begin_change(change); }
+        );
+    }
+
 private:
+    struct Change {
+        Change(
+            std::uint64_t handle,
+            std::uint64_t user_changes,
+            Principal principal,
+            std::string user_name,
+            std::string remote_address
+        )
+            : request{handle},
+              changes{user_changes},
+              who{std::move(principal)},
+              name{std::move(user_name)},
+              remote{std::move(remote_address)} {}
+
+        Change(const Change&) = delete;
+        Change& operator=(const Change&) = delete;
+
+        ~Change() {
+            sodium_memzero(old_one.data(), old_one.size());
+            sodium_memzero(new_one.data(), new_one.size());
+        }
+
+        std::uint64_t request;
+        std::uint64_t changes;  // of users, as it began
+        Principal who;
+        std::string name, remote, old_one, new_one;
+        bool is_done = false;
+        std::string failure;
+    };
+
+    static void check_new_password(const Change& change) {
+        if (change.old_one.size() > k_password_max || change.new_one.size() > k_password_max ||
+            change.new_one.size() < k_password_min) {
+            throw invalid("new: a password of 12 to 256 bytes expected");
+        }
+        if (change.new_one == change.old_one || change.new_one == change.name) {
+            throw invalid("new: another one than the old, and than the name");
+        }
+    }
+
+    void take_hashing() {
+        if (hashing_.fetch_add(1) >= k_hashing_max) {
+            --hashing_;
+            throw busy();
+        }
+    }
+
+    void begin_change(const std::shared_ptr<Change>& change) {
+        take_hashing();
+        desk_.in_flight().enter();
+        try {
+            run_blocking(desk_.services().exec, [self = shared_from_this(), change] {
+                self->change_on_pool(change);
+            });
+        } catch (const Error&) {
+            --hashing_;
+            desk_.in_flight().leave();
+            throw busy();
+        }
+    }
+
+    void change_on_pool(const std::shared_ptr<Change>& change) {
+        try {
+            change->is_done = options_.users->change_password(
+                change->name,
+                change->old_one,
+                change->new_one,
+                options_.now_real_ns(),
+                desk_.now_ns() + options_.timeout_ns
+            );
+        } catch (const std::exception& e) {
+            change->failure = e.what();
+        }
+        --hashing_;
+        const tenon_status posted = guard(nullptr, [&] {
+            post(desk_.services().exec, 0, [self = shared_from_this(), change] {
+                self->desk_.settle(change->request, [&] { self->finish_change(*change); });
+                self->desk_.in_flight().leave();
+            });
+        });
+        if (posted != TENON_OK) {
+            desk_.in_flight().leave();
+        }
+    }
+
+    void finish_change(const Change& change) {
+        if (!change.failure.empty()) {
+            desk_.services().log.warn("console_password_failed", {{"reason", change.failure}});
+            throw Refusal{503, "unavailable", "the password could not be changed: try again later"};
+        }
+        if (!change.is_done) {
+            desk_.refused_sign_ins().add();
+            throw Refusal{403, "wrong", "the old password is wrong"};
+        }
+        const bool was_changed = change.changes != desk_.user_changes();
+        desk_.user_changed(change.name);
+        if (was_changed) {  // his roles, perhaps: what is new is read at a sign-in
+            throw Refusal{401, "signed_out", "changed; sign in with the new password"};
+        }
+        open(change.request, change.who, change.name, change.remote);
+    }
+
     void
     open(std::uint64_t request, Principal who, std::string_view name, std::string_view remote) {
         desk_.guard().succeeded(name, remote);
@@ -151,18 +289,28 @@ private:
             throw Refusal{404, "absent", "this deployment has no API keys"};
         }
         const std::string key = text_member(body, "api_key");
-        const std::string secret = text_member(body, "secret");
-        if (key.size() > k_key_max || secret.size() > k_password_max) {
+        const bool is_signed = body.find("signature") != nullptr;
+        const std::string proof = text_member(body, is_signed ? "signature" : "secret");
+        const std::string given = is_signed ? text_member(body, "challenge") : random_token();
+        if (key.size() > k_key_max || proof.size() > k_password_max ||
+            given.size() > k_password_max) {
             throw wrong();
         }
         refuse_flood(desk_, key, request);
-        const std::string challenge = random_token();
-        const tenon_bytes part = bytes(challenge);
+        if (is_signed && !challenges_.holds(given, desk_.now_ns())) {
+            throw Refusal{401, "stale", "what was signed is too old: try again"};
+        }
+        const std::string text =
+            is_signed ? Challenges::text_of(header_of(request, "host"), given) : given;
+        const tenon_bytes part = bytes(text);
         auto identity = sized<tenon_identity>();
-        if (auth->verify(auth.self, str(key), &part, 1, str(sign(secret, challenge)), &identity) !=
-            TENON_OK) {
+        const std::string signature = is_signed ? proof : sign(proof, text);
+        if (auth->verify(auth.self, str(key), &part, 1, str(signature), &identity) != TENON_OK) {
             desk_.refused_sign_ins().add();
             throw wrong();
+        }
+        if (is_signed && !challenges_.use(given, desk_.now_ns())) {
+            throw busy();
         }
         const auto role = [&](std::uint32_t permission, std::uint32_t bit) {
             return (identity.permissions & permission) != 0 ? bit : 0U;
@@ -195,10 +343,7 @@ private:
             desk_.refused_sign_ins().add();
             throw wrong();
         }
-        if (hashing_.fetch_add(1) >= k_hashing_max) {
-            --hashing_;
-            throw busy();
-        }
+        take_hashing();
         desk_.in_flight().enter();
         // The work outlives the routes that hold this object, when they are taken back meanwhile.
         auto work = [self = shared_from_this(),
@@ -274,6 +419,7 @@ private:
 
     Desk& desk_;
     SignInOptions options_;
+    Challenges challenges_;
     std::atomic<int> hashing_{0};
 };
 
@@ -284,8 +430,14 @@ void mount_session_routes(Desk& desk, SignInOptions options) {
     desk.mount("GET", "/api/console/session", [routes](const tenon_http_request& request) {
         routes->who(request);
     });
+    desk.mount("GET", "/api/console/challenge", [routes](const tenon_http_request& request) {
+        routes->challenge(request);
+    });
     desk.mount("POST", "/api/console/session", [routes](const tenon_http_request& request) {
         routes->sign_in(request);
+    });
+    desk.mount("POST", "/api/console/password", [routes](const tenon_http_request& request) {
+        routes->change_password(request);
     });
     desk.mount("DELETE", "/api/console/session", [routes](const tenon_http_request& request) {
         routes->sign_out(request);

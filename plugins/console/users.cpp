@@ -179,33 +179,65 @@ std::vector<User> UserStore::list(std::int64_t deadline_ns) const {
     return users;
 }
 
+UserStore::Found UserStore::find(std::string_view name, std::int64_t deadline_ns) const {
+    Found found;
+    storage_.read(deadline_ns, [&](Session& session) {
+        found = {};
+        Statement row = session.prepare(k_user);
+        row.bind_all(name);
+        if (row.step()) {
+            found.user = user_of(row);
+            found.hash = row.text(5);
+            row.run();
+            read_accounts(session, *found.user);
+        }
+    });
+    return found;
+}
+
+bool UserStore::may_sign_in(const Found& found, std::string_view password) const {
+    if (!found.user) {
+        // As much work as for a user who is there; what is hashed is thrown away.
+        (void)hash_password(password, cost_);
+        return false;
+    }
+    return fits_password(found.hash, password) && !found.user->disabled;
+}
+
 std::optional<User> UserStore::sign_in(
     std::string_view name,
     std::string_view password,
     std::int64_t deadline_ns
 ) const {
-    std::optional<User> user;
-    std::string hash;
-    storage_.read(deadline_ns, [&](Session& session) {
-        user.reset();
-        Statement row = session.prepare(k_user);
-        row.bind_all(name);
-        if (row.step()) {
-            user = user_of(row);
-            hash = row.text(5);
-            row.run();
-            read_accounts(session, *user);
+    const Found found = find(name, deadline_ns);
+    return may_sign_in(found, password) ? found.user : std::nullopt;
+}
+
+bool UserStore::change_password(
+    std::string_view name,
+    std::string_view old_password,
+    std::string_view new_password,
+    std::int64_t now_real_ns,
+    std::int64_t deadline_ns
+) const {
+    const Found found = find(name, deadline_ns);
+    if (!may_sign_in(found, old_password)) {
+        return false;
+    }
+    const std::string hash = hash_password(new_password, cost_);
+    storage_.write(deadline_ns, [&](Session& session) {
+        session
+            .prepare(
+                "UPDATE console_users SET password_hash = ?, updated_real_ns = ? "
+                "WHERE name = ? AND password_hash = ? AND disabled = 0"
+            )
+            .bind_all(hash, now_real_ns, name, found.hash)
+            .run();
+        if (session.changes() == 0) {
+            throw Error{TENON_CONFLICT, "the user was changed meanwhile: sign in again"};
         }
     });
-    if (!user) {
-        // As much work as for a user who is there; what is hashed is thrown away.
-        (void)hash_password(password, cost_);
-        return std::nullopt;
-    }
-    if (!fits_password(hash, password) || user->disabled) {
-        return std::nullopt;
-    }
-    return user;
+    return true;
 }
 
 }  // namespace tenon::console

@@ -51,6 +51,15 @@ public:
         std::int64_t now_real_ns,
         std::int64_t deadline_ns
     ) const;
+    // By himself. False: `old_password` is not his, or he is disabled, or not there; that takes as
+    // long. Throws Error TENON_CONFLICT when his password was changed meanwhile.
+    [[nodiscard]] bool change_password(
+        std::string_view name,
+        std::string_view old_password,
+        std::string_view new_password,
+        std::int64_t now_real_ns,
+        std::int64_t deadline_ns
+    ) const;
     void set_disabled(
         std::string_view name,
         bool disabled,
@@ -67,6 +76,15 @@ public:
     sign_in(std::string_view name, std::string_view password, std::int64_t deadline_ns) const;
 
 private:
+    struct Found {
+        std::optional<User> user;
+        std::string hash;
+    };
+
+    [[nodiscard]] Found find(std::string_view name, std::int64_t deadline_ns) const;
+    // Takes as long for a user who is not there.
+    [[nodiscard]] bool may_sign_in(const Found& found, std::string_view password) const;
+
     Storage storage_;
     PasswordCost cost_;
 };

@@ -17,6 +17,10 @@ const installed = createRequire(join(folder, 'package.json'));
 rmSync(join(folder, 'src'), { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 cpSync(join(source, 'src'), join(folder, 'src'), { recursive: true });
+// The runbooks' pages by their names, a part of their own that is loaded when one is opened.
+const runbooks = Object.fromEntries(readFileSync(join(source, '../../../etc/runbooks.md'), 'utf8').split(/^## /m).slice(1)
+  .map((page) => [page.slice(0, page.indexOf('\n')).trim(), page.slice(page.indexOf('\n')).trim()]));
+writeFileSync(join(folder, 'src/runbooks.ts'), `export const runbooks: Record<string, string> = ${JSON.stringify(runbooks)};\n`);
 cpSync(join(source, 'tsconfig.json'), join(folder, 'tsconfig.json'));
 const checker = join(folder, 'node_modules/typescript/bin/tsc');
 execFileSync(process.execPath, [checker, '--noEmit', '-p', folder], { stdio: 'inherit' });
@@ -60,7 +64,6 @@ files.push({ path: `/assets/licenses-${hash(licences)}.txt`, type: 'text/plain; 
 
 const find = (start, end) => files.find((file) => name(file.path).startsWith(start) && file.path.endsWith(end)).path;
 const page = readFileSync(join(source, 'src/index.html'), 'utf8')
-  
   .replace('{{style}}', find('style-', '.css')).replace('{{licences}}', find('licenses-', '.txt'))
   .replace('{{app}}', find('app-', '.js'));
 files.push({ path: '/', type: 'text/html; charset=utf-8', plain: Buffer.from(page) });
@@ -99,7 +102,7 @@ ${rows.join('\n')}
 
 }  // namespace tenon::console
 `);
-const first = files.filter((file) => !/chart/.test(file.path))
+const first = files.filter((file) => !/chart|runbooks/.test(file.path))
   .reduce((sum, file) => sum + gzipSync(file.plain, { level: 9 }).length, 0);
 console.log(`${files.length} files, ${files.reduce((sum, file) => sum + gzipSync(file.plain).length, 0)} bytes packed,`
   + ` ${first} without the chart`);

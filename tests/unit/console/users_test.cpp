@@ -130,3 +130,27 @@ TEST_CASE("names of users are simple, passwords are long and never the same", "[
     CHECK(random_password() != random_password());
     CHECK(PasswordCost::interactive().memory_bytes >= std::size_t{64} << 20U);
 }
+
+TEMPLATE_TEST_CASE(
+    "a user changes his own password with the old one alone",
+    "[console][M5]",
+    TENON_STORAGE_BACKENDS
+) {
+    Database<TestType> db;
+    db.store.add(user("anna"), "the old one", db.deadline());
+    const auto change = [&](const char* name, const char* before, const char* after) {
+        return db.store.change_password(name, before, after, 9, db.deadline());
+    };
+    CHECK_FALSE(change("anna", "not the old one", "the new one"));
+    CHECK_FALSE(change("nobody", "the old one", "the new one"));
+    CHECK(db.store.sign_in("anna", "the old one", db.deadline()));
+    CHECK(change("anna", "the old one", "the new one"));
+    CHECK_FALSE(db.store.sign_in("anna", "the old one", db.deadline()));
+    const auto found = db.store.sign_in("anna", "the new one", db.deadline());
+    REQUIRE(found);
+    CHECK(found->updated_real_ns == 9);
+    CHECK(found->roles == (k_role_trader | k_role_viewer));
+    CHECK_FALSE(change("anna", "the old one", "a third one"));
+    db.store.set_disabled("anna", true, 10, db.deadline());
+    CHECK_FALSE(change("anna", "the new one", "a third one"));
+}

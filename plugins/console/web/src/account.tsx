@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks';
 import { get, type Session } from './api';
 import { add, decimal, isZero, multiply, show, sign, subtract } from './decimal';
 import { OpenOrders, useAccount, useAccountEvents } from './orders';
-import { Shown, Table, useLoaded, when } from './ui';
+import { Loading, Shown, Table, isLoading, useLoaded, when } from './ui';
 
 interface Balance { asset: string; free: string; locked: string }
 interface Position {
@@ -55,6 +55,7 @@ function AccountView({ account, session }: { account: string; session: Session }
     const gain = subtract(multiply(decimal(one.quantity), decimal(price)), decimal(one.cost));
     return signed(`${show(gain, 2)} ${one.quote}`, sign(gain));
   };
+  if (isLoading(balances, positions)) return <Loading />;
   return (
     <>
       <section><h2>Balances</h2>

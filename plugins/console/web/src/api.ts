@@ -12,6 +12,7 @@ export interface Session {
   rights?: string[];
   accounts?: string[];
   csrf?: string;
+  user?: boolean; // with a password, not with a key
   users?: boolean;
   keys?: boolean;
 }
@@ -72,3 +73,21 @@ function keep(session: Session): Session {
 export const whoAmI = async (): Promise<Session> => keep(await get<Session>('/api/console/session'));
 export const signIn = async (body: unknown): Promise<Session> => keep(await post<Session>('/api/console/session', body));
 export const signOut = async (): Promise<Session> => keep(await request<Session>('DELETE', '/api/console/session'));
+export const changePassword = async (body: unknown): Promise<Session> => keep(await post<Session>('/api/console/password', body));
+
+// A private key in PEM (PKCS #8, Ed25519) signs what the server gives; it does not leave the browser.
+export async function signInByKey(apiKey: string, pem: string): Promise<Session> {
+  const bytes = (text: string): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+  if (!crypto.subtle) throw new Error('A private key needs TLS, or this machine\'s own server.');
+  let key: CryptoKey;
+  try {
+    const der = bytes(pem.replace(/-----[A-Z ]+-----/g, '').replace(/\s/g, ''));
+    key = await crypto.subtle.importKey('pkcs8', der, 'Ed25519', false, ['sign']);
+  } catch {
+    throw new Error('This is no Ed25519 private key in PEM, or this browser knows no Ed25519.');
+  }
+  const { challenge } = await get<{ challenge: string }>('/api/console/challenge');
+  const text = new TextEncoder().encode(`tenon-console-sign-in\n${location.host}\n${challenge}`);
+  const signature = btoa(String.fromCharCode(...new Uint8Array(await crypto.subtle.sign('Ed25519', key, text))));
+  return signIn({ api_key: apiKey, challenge, signature });
+}

@@ -5,6 +5,8 @@ import { AccountPage } from './account';
 import { signOut, whenSignedOut, whoAmI, type Session } from './api';
 import { MarketsPage } from './markets';
 import { serverPages } from './server';
+import { MePage } from './password';
+import { NewsPage } from './records';
 import { SignIn } from './sign_in';
 import { markets, type Link } from './streams';
 
@@ -13,6 +15,7 @@ interface Page { path: string; title: string; right?: string }
 const pages: Page[] = [
   { path: 'markets', title: 'Markets' },
   { path: 'account', title: 'Account', right: 'account' },
+  { path: 'news', title: 'News' },
   ...serverPages.map((page) => ({ path: page.path, title: page.title, right: page.right })),
 ];
 
@@ -62,7 +65,7 @@ function LinkState(): JSX.Element {
 }
 
 // Letters that go somewhere, when no field has the focus.
-const keys: Record<string, string> = { m: 'markets', a: 'account', h: 'health', l: 'alerts', d: 'data' };
+const keys: Record<string, string> = { m: 'markets', a: 'account', o: 'overview', h: 'health', l: 'alerts', d: 'data' };
 
 function App(): JSX.Element {
   const [path, setPath] = useState(here());
@@ -91,7 +94,7 @@ function App(): JSX.Element {
   }, []);
   const first = path.split('/')[0] ?? '';
   const page = pages.find((one) => one.path === first);
-  useEffect(() => { document.title = `${page?.title ?? 'Sign in'} · Tenon`; }, [page]);
+  useEffect(() => { document.title = `${page?.title ?? (first === 'me' ? 'My sign-in' : 'Sign in')} · Tenon`; }, [page, first]);
   return (
     <>
       <a class="skip" href="#main" onClick={(event) => {
@@ -112,7 +115,7 @@ function App(): JSX.Element {
           <LinkState />
           <ThemeSwitch />
           {session?.signed_in
-            ? <><span class="name">{session.name}</span> <button type="button" class="plain" onClick={() => { signOut().then(setSession, () => { setSession({ signed_in: false, users: true, keys: true }); }); }}>Sign out</button></>
+            ? <><a class="name" href="#/me">{session.name}</a> <button type="button" class="plain" onClick={() => { signOut().then(setSession, () => { setSession({ signed_in: false, users: true, keys: true }); }); }}>Sign out</button></>
             : <a href="#/sign-in">Sign in</a>}
         </div>
       </header>
@@ -139,11 +142,14 @@ function Content({ path, first, page, session, onSession }: {
       location.hash = '#/markets';
     }} />;
   }
+  if (first === 'me' && session.signed_in) return <><h1>My sign-in</h1><MePage session={session} onSession={onSession} /></>;
+  if (first === 'me') return <><h1>My sign-in</h1><SignIn session={session} onSession={onSession} inside /></>;
   if (!page) return <><h1>Not found</h1><p>There is no such page. <a href="#/markets">Markets</a></p></>;
   if (!session.signed_in) return <><h1>{page.title}</h1><SignIn session={session} onSession={onSession} inside /></>;
   if (page.right && !session.rights?.includes(page.right)) {
     return <><h1>{page.title}</h1><p class="quiet" role="status">Your role does not allow this.</p></>;
   }
+  if (first === 'news') return <><h1>News</h1><NewsPage /></>;
   if (first === 'account') return <AccountPage session={session} />;
   const View = serverPages.find((one) => one.path === first)?.view;
   return View ? <><h1>{page.title}</h1><View session={session} /></> : <p>There is no such page.</p>;

@@ -3,13 +3,15 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { operate, operation, type Session } from './api';
-import { Action, Badge, Shown, Table, duration, useLoaded, when } from './ui';
+import { Recommendations } from './advice';
+import { HistoryPage } from './history';
+import { Overview } from './overview';
+import { SettingsPage } from './settings';
+import { Action, Badge, Loading, Reasoned, Shown, Table, duration, isLoading, operates, useLoaded, when } from './ui';
 
 interface Props { session: Session }
 
-const operates = (session: Session): boolean => session.rights?.includes('operate') ?? false;
-
-interface Report {
+export interface Report {
   state: string; ready: boolean;
   components: { plugin: string; component: string; state: string; reason: string; since: number }[];
 }
@@ -34,10 +36,12 @@ function Health(_: Props): JSX.Element {
   );
 }
 
-interface AlertRow {
+export interface AlertRow {
   rule: string; state: string; severity: string; labels: unknown; value: unknown; since_ms: number; fired_ms: number;
   silenced?: unknown; summary: string; runbook?: string;
 }
+
+export const labelsText = (labels: unknown): string => (typeof labels === 'string' ? labels : JSON.stringify(labels ?? {}));
 
 function Alerts({ session }: Props): JSX.Element {
   const [alerts, again] = useLoaded(() => operation<{ at_ms: number; alerts: AlertRow[] }>('alerts'), [], 5);
@@ -53,7 +57,7 @@ function Alerts({ session }: Props): JSX.Element {
               { head: 'Severity', cell: (one) => one.severity },
               { head: 'Since', cell: (one) => when(one.fired_ms || one.since_ms) },
               { head: 'What', cell: (one) => one.summary },
-              { head: 'Of', cell: (one) => (typeof one.labels === 'string' ? one.labels : JSON.stringify(one.labels ?? {})) },
+              { head: 'Of', cell: (one) => labelsText(one.labels) },
             ]} />
           </>
         )}
@@ -179,6 +183,7 @@ function Data(_: Props): JSX.Element {
   const [statements] = useLoaded(() => operation<{ slow: SlowRow[]; costliest: StatementRow[] }>('slow-queries'), [], 15);
   const [plans] = useLoaded(() => operation<{ plans: PlanRow[] }>('plans'), [], 60);
   const known = plans.state === 'ready' ? plans.value.plans : [];
+  if (isLoading(samples, statements, plans)) return <Loading />;
   return (
     <>
       <section><h2>Pools and query caches</h2>
@@ -213,7 +218,14 @@ function Data(_: Props): JSX.Element {
 interface Proposal { name?: string; table?: string; sql?: string; gain_ns?: number; size_bytes?: number; why?: string; reason?: string }
 interface Advice { proposals?: Proposal[]; unused?: string[]; redundant?: { name: string; by: string }[]; complete?: boolean }
 
-function AdviceView({ session }: Props): JSX.Element {
+const AdvicePage = ({ session }: Props): JSX.Element => (
+  <>
+    <Recommendations session={session} />
+    <section><h2>Indexes</h2><IndexAdvice session={session} /></section>
+  </>
+);
+
+function IndexAdvice({ session }: Props): JSX.Element {
   const [advice, setAdvice] = useState<Advice | undefined>();
   if (!operates(session)) return <p class="quiet" role="status">Advice is looked for and applied by operators.</p>;
   const columns = [
@@ -250,7 +262,7 @@ function AdviceView({ session }: Props): JSX.Element {
   );
 }
 
-interface PluginRow { name: string; id: string; version: string; state: string; error: string; provides: string[] }
+export interface PluginRow { name: string; id: string; version: string; state: string; error: string; provides: string[] }
 
 function Plugins({ session }: Props): JSX.Element {
   const [plugins, again] = useLoaded(() => operation<PluginRow[]>('plugins'), [], 10);
@@ -268,6 +280,10 @@ function Plugins({ session }: Props): JSX.Element {
             await operate('plugin-release', { plugin: one.name });
             again();
             return 'Starts again with the server';
+          }} /> : operates(session) ? <Reasoned label="Restart" of={one.name} work={async (reason) => {
+            await operate('plugin-restart', { plugin: one.name, reason });
+            again();
+            return 'Started again';
           }} /> : '') },
         ]} />
       )}
@@ -290,6 +306,7 @@ function Jobs({ session }: Props): JSX.Element {
   const [imports] = useLoaded(() => operation<Record<string, unknown>>('imports'), [], 10);
   const [copy] = useLoaded(() => operation<Record<string, unknown>>('copy'), [], 10);
   const [schema] = useLoaded(() => operation<{ current: number; latest: number; migrations: MigrationRow[] }>('schema'), [], 60);
+  if (isLoading(backups, imports, copy, schema)) return <Loading />;
   return (
     <>
       <section><h2>Backups</h2>
@@ -357,12 +374,15 @@ function Audit(_: Props): JSX.Element {
 }
 
 export const serverPages: { path: string; title: string; right: string; view: (props: Props) => JSX.Element }[] = [
+  { path: 'overview', title: 'Overview', right: 'watch', view: Overview },
   { path: 'health', title: 'Health', right: 'watch', view: Health },
   { path: 'alerts', title: 'Alerts', right: 'watch', view: Alerts },
+  { path: 'history', title: 'History', right: 'watch', view: HistoryPage },
   { path: 'caches', title: 'Caches', right: 'watch', view: Caches },
   { path: 'limits', title: 'Limits', right: 'watch', view: Limits },
   { path: 'data', title: 'Data', right: 'watch', view: Data },
-  { path: 'advice', title: 'Advice', right: 'watch', view: AdviceView },
+  { path: 'advice', title: 'Advice', right: 'watch', view: AdvicePage },
+  { path: 'settings', title: 'Settings', right: 'watch', view: SettingsPage },
   { path: 'plugins', title: 'Plugins', right: 'watch', view: Plugins },
   { path: 'jobs', title: 'Jobs', right: 'watch', view: Jobs },
   { path: 'audit', title: 'Audit', right: 'operate', view: Audit },

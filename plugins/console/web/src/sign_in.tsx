@@ -1,7 +1,7 @@
-// Signing in: by the name and password of a local user, or by an API key and its secret.
+// Signing in: by the name and password of a local user, or by an API key and its secret, or its private key.
 import type { JSX, TargetedEvent } from 'preact';
 import { useState } from 'preact/hooks';
-import { signIn, type Session } from './api';
+import { signIn, signInByKey, type Session } from './api';
 
 export function SignIn({ session, onSession, inside = false }: {
   session: Session; onSession: (session: Session) => void; inside?: boolean;
@@ -15,10 +15,11 @@ export function SignIn({ session, onSession, inside = false }: {
     const fields = new FormData(form);
     setBusy(true);
     say('');
-    const body = byKey
-      ? { api_key: fields.get('name'), secret: fields.get('secret') }
-      : { user: fields.get('name'), password: fields.get('secret') };
-    signIn(body).then((now) => {
+    const name = String(fields.get('name'));
+    const secret = String(fields.get('secret'));
+    const asked = !byKey ? signIn({ user: name, password: secret })
+      : secret.includes('PRIVATE KEY') ? signInByKey(name, secret) : signIn({ api_key: name, secret });
+    asked.then((now) => {
       form.reset();
       onSession(now);
     }, (error: unknown) => { say(error instanceof Error ? error.message : 'It failed.'); })
@@ -43,7 +44,7 @@ export function SignIn({ session, onSession, inside = false }: {
         <button type="submit" disabled={busy}>{busy ? 'Working…' : 'Sign in'}</button>
         <p class="bad said" role="alert">{said}</p>
       </form>
-      <p class="quiet">Users are made with <code>tenon users add --name NAME --roles trader --accounts demo</code>, keys with <code>tenon keys create</code>.</p>
+      <p class="quiet">Users are made with <code>tenon users add --name NAME --roles trader --accounts demo</code>, keys with <code>tenon keys create</code>. For an Ed25519 key the secret is the private key in PEM; it stays in this browser.</p>
     </section>
   );
 }

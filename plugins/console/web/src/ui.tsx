@@ -1,7 +1,7 @@
 // Parts that the pages are made of. Whatever comes from the server is a text node.
 import type { ComponentChildren, JSX } from 'preact';
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError } from './api';
+import { ApiError, type Session } from './api';
 
 export type Loaded<T> = { state: 'loading' } | { state: 'failed'; error: ApiError } | { state: 'ready'; value: T };
 
@@ -32,8 +32,14 @@ export function useLoaded<T>(read: () => Promise<T>, keys: unknown[], seconds = 
   return [loaded, again];
 }
 
+// As high as a small table, so that what stands below does not move far.
+export const Loading = (): JSX.Element => <p class="quiet loading" role="status">Loading…</p>;
+
+// Sections that load by themselves are shown when all have an answer: none moves the next.
+export const isLoading = (...all: Loaded<unknown>[]): boolean => all.some((one) => one.state === 'loading');
+
 export function Shown<T>({ of, children }: { of: Loaded<T>; children: (value: T) => JSX.Element }): JSX.Element {
-  if (of.state === 'loading') return <p class="quiet" role="status">Loading…</p>;
+  if (of.state === 'loading') return <Loading />;
   if (of.state === 'failed') return <Failure error={of.error} />;
   return children(of.value);
 }
@@ -67,7 +73,7 @@ export function Table<Row>({ caption, columns, rows, empty, id }: {
 }
 
 const moods: Record<string, string> = {
-  healthy: 'good', started: 'good', applied: 'good', critical: 'bad', failed: 'bad', down: 'bad', firing: 'bad',
+  healthy: 'good', started: 'good', applied: 'good', kept: 'good', critical: 'bad', rolled_back: 'bad', failed: 'bad', down: 'bad', firing: 'bad',
 };
 
 // The word carries the meaning, not the colour.
@@ -94,6 +100,49 @@ export function Action({ label, work, confirm, disabled = false }: {
       {asked
         ? <><span>{confirm}</span> <button type="button" onClick={run}>Yes</button> <button type="button" class="plain" onClick={() => { setAsked(false); }}>No</button></>
         : <button type="button" disabled={busy || disabled} onClick={() => { if (confirm) setAsked(true); else run(); }}>{busy ? 'Working…' : label}</button>}
+      <span role="status" class={said?.bad ? 'bad' : 'good'}>{said?.text ?? ''}</span>
+    </span>
+  );
+}
+
+export const operates = (session: Session): boolean => session.rights?.includes('operate') ?? false;
+
+// A change that is asked why it is made. What else it needs to know are its children.
+export function Reasoned({ label, of, work, children }: {
+  label: string; of: string; work: (reason: string) => Promise<string>; children?: ComponentChildren;
+}): JSX.Element {
+  const [open, setOpen] = useState(false);
+  const [reason, setReason] = useState('');
+  const [busy, setBusy] = useState(false);
+  const [said, say] = useState<{ text: string; bad: boolean } | undefined>();
+  const send = (event: Event): void => {
+    event.preventDefault();
+    setBusy(true);
+    say(undefined);
+    Promise.resolve().then(() => work(reason.trim())).then((text) => {
+      say({ text, bad: false });
+      setOpen(false);
+      setReason('');
+    }, (error: unknown) => { say({ text: error instanceof Error ? error.message : 'It failed.', bad: true }); })
+      .finally(() => { setBusy(false); });
+  };
+  return (
+    <span class="action">
+      {!open && <button type="button" class="plain" aria-label={`${label}: ${of}`} onClick={() => {
+        say(undefined);
+        setOpen(true);
+      }}>{label}</button>}
+      {open && (
+        <form class="reasoned" onSubmit={send}>
+          {children}
+          <label><span class="unseen">Why</span>
+            <input value={reason} required maxLength={200} pattern=".*\S.*" placeholder="Why?" autoComplete="off" ref={(field) => { if (field && reason === '' && !children) field.focus(); }}
+              onInput={(event) => { setReason(event.currentTarget.value); }} />
+          </label>
+          <button type="submit" disabled={busy}>{busy ? 'Working…' : label}</button>
+          <button type="button" class="plain" onClick={() => { setOpen(false); }}>Never mind</button>
+        </form>
+      )}
       <span role="status" class={said?.bad ? 'bad' : 'good'}>{said?.text ?? ''}</span>
     </span>
   );
