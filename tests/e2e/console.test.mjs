@@ -280,7 +280,8 @@ test('text from elsewhere is shown as text', async () => {
   await page.context().close();
 });
 
-const pages = ['markets', 'account', 'health', 'alerts', 'caches', 'limits', 'data', 'advice', 'plugins', 'jobs', 'audit', 'sign-in'];
+const pages = ['markets', 'account', 'news', 'overview', 'health', 'alerts', 'history', 'caches', 'limits', 'data', 'advice', 'settings', 'plugins',
+  'jobs', 'audit', 'sign-in', 'me'];
 
 test('every page is accessible in both themes, and fits a phone', async () => {
   const wide = { width: 1280, height: 900 };

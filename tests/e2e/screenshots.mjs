@@ -34,6 +34,7 @@ try {
   };
   await shoot('markets-dark', 'markets/BTCUSDT', market, { colorScheme: 'dark' });
   await shoot('markets-phone', 'markets/BTCUSDT', market, { colorScheme: 'light', viewport: { width: 390, height: 844 } });
+  await shoot('overview-light', 'overview', (page) => page.getByRole('heading', { name: 'Recommendations' }).waitFor(), { colorScheme: 'light' });
   await shoot('health-light', 'health', (page) => page.locator('main table').first().waitFor(), { colorScheme: 'light' });
 } finally {
   await browser.close();
