@@ -60,7 +60,7 @@ constexpr std::array k_operations{
     look("settings", "settings.list"),
     look("recommendations", "advice.list"),
     look("recommendation-history", "advice.history"),
-    Operation{"audit", "audit.list", k_right_operate, false, {}, k_look_ms},
+    Operation{"audit", "audit.list", k_right_operate, false, {}, k_look_ms, R"("count":200)"},
     Operation{"cache-invalidate", "cache.invalidate", k_right_operate, true, k_cache, k_change_ms},
     Operation{"throttle-level", "throttle.level", k_right_operate, true, k_throttle, k_change_ms},
     Operation{"advice", "advise.indexes", k_right_operate, true, {}, k_search_ms},

@@ -7,8 +7,8 @@ import { Shown, duration, useLoaded, type Loaded } from './ui';
 
 type Point = [number, number, number, number]; // time in ms, mean, least, most
 interface Series { series: string; name: string; labels: Record<string, string>; title: string; unit: string; points: Point[] }
-interface Answer { from_ms: number; to_ms: number; step_s: number; series: Series[] }
-interface Known { series: { name: string }[] }
+interface Answer { from_ms: number; to_ms: number; step_s: number; series: Series[]; all?: Record<string, number> }
+interface Known { series: { series: string; name: string }[] }
 
 // What is asked for has at most some 400 points: more than are seen.
 const ranges = [
@@ -20,6 +20,7 @@ const ranges = [
   { title: 'Year', seconds: 31_536_000, step: 86_400 },
 ];
 const linesShown = 6;
+const seriesAtOnce = 24;
 
 export function amount(value: number, unit: string): string {
   if (unit === 'seconds') return duration(value * 1e9);
@@ -59,7 +60,7 @@ function path(points: Point[], x: (time: number) => number, y: (value: number) =
 
 const nameOf = (one: Series): string => Object.values(one.labels).join(' ') || one.title;
 
-export function Chart({ title, of, from, to, step }: { title: string; of: Series[]; from: number; to: number; step: number }): JSX.Element {
+export function Chart({ title, of, all, from, to, step }: { title: string; of: Series[]; all: number; from: number; to: number; step: number }): JSX.Element {
   const shown = of.slice(0, linesShown);
   const unit = of[0]?.unit ?? 'count';
   const means = shown.flatMap((one) => one.points.map((point) => point[1]));
@@ -79,7 +80,7 @@ export function Chart({ title, of, from, to, step }: { title: string; of: Series
           const last = one.points[one.points.length - 1];
           return <li key={one.series}><span class={`key key${index}`} aria-hidden="true" /> {nameOf(one)}: {last ? amount(last[1], unit) : 'nothing measured'}</li>;
         })}
-        {of.length > linesShown && <li class="quiet">{of.length - linesShown} more are not drawn</li>}
+        {all > linesShown && <li class="quiet">{all - linesShown} more are not drawn</li>}
       </ul>
     </figure>
   );
@@ -92,10 +93,29 @@ export function Charts({ answer }: { answer: Answer }): JSX.Element {
     <div class="trends">
       {names.map((name) => {
         const of = answer.series.filter((one) => one.name === name);
-        return <Chart key={name} title={of[0]?.title || name} of={of} from={answer.from_ms} to={answer.to_ms} step={answer.step_s} />;
+        return <Chart key={name} title={of[0]?.title || name} of={of} all={answer.all?.[name] ?? of.length} from={answer.from_ms} to={answer.to_ms} step={answer.step_s} />;
       })}
     </div>
   );
+}
+
+// The server bounds an answer: so many series at once, one answer after the other.
+async function readAll(known: Known, seconds: number, step: number): Promise<Answer> {
+  const asked: string[] = [];
+  const more: Record<string, number> = {};
+  for (const { name } of known.series) more[name] = (more[name] ?? 0) + 1;
+  const taken: Record<string, number> = {};
+  for (const one of known.series) {
+    taken[one.name] = (taken[one.name] ?? 0) + 1;
+    if ((taken[one.name] ?? 0) <= linesShown) asked.push(one.series);
+  }
+  const all: Answer = { from_ms: 0, to_ms: 0, step_s: step, series: [], all: more };
+  for (let at = 0; at < asked.length; at += seriesAtOnce) {
+    const next = await readHistory(asked.slice(at, at + seriesAtOnce), seconds, step);
+    Object.assign(all, { from_ms: next.from_ms, to_ms: next.to_ms, step_s: next.step_s });
+    all.series.push(...next.series);
+  }
+  return all;
 }
 
 export function HistoryPage(): JSX.Element {
@@ -103,9 +123,8 @@ export function HistoryPage(): JSX.Element {
   const range = ranges[chosen] ?? { title: '', seconds: 3600, step: 10 };
   const [answer]: [Loaded<Answer>, () => void] = useLoaded(async () => {
     const known = await absentIfNoPath<Known>('/api/history/series');
-    const names = [...new Set(known.series.map((one) => one.name))];
-    return names.length === 0 ? { from_ms: 0, to_ms: 0, step_s: range.step, series: [] } : readHistory(names, range.seconds, range.step);
-  }, [chosen], range.step < 60 ? 10 : 60);
+    return readAll(known, range.seconds, range.step);
+  }, [chosen], range.step < 60 ? 20 : 60);
   return (
     <>
       <p><label>Over the last <select value={chosen} onChange={(event) => { choose(Number(event.currentTarget.value)); }}>

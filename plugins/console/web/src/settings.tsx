@@ -3,24 +3,31 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { operate, operation, type Session } from './api';
-import { Reasoned, Shown, Table, operates, useLoaded } from './ui';
+import { Reasoned, Shown, Table, operates, useLoaded, when } from './ui';
 
 interface Setting {
   plugin: string; pointer: string; title?: string; description?: string; type: string;
   minimum?: number; maximum?: number; enum?: unknown[]; value: unknown; deployment: unknown; overridden: boolean; flag?: boolean;
+  by?: string; reason?: string; at_ms?: number;
 }
 interface Settings { generation: number; settings: Setting[] }
-interface Problem { rule?: string; place?: string; text?: string; message?: string }
+interface Problem { severity?: string; message?: string; found?: string; expected?: string; text?: string }
 interface Outcome { applied: boolean; problems?: (Problem | string)[] }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value) ?? '–');
 const nameOf = (one: Setting): string => `${one.plugin}${one.pointer.replace(/\//g, '.')}`;
 
+function told(one: Problem | string): string {
+  if (typeof one === 'string') return one;
+  const parts = [one.text ?? one.message, one.found ? `found ${one.found}` : '', one.expected ? `expected ${one.expected}` : ''];
+  return parts.filter(Boolean).join(', ') || JSON.stringify(one);
+}
+
 async function change(what: 'settings-set' | 'settings-unset', setting: Setting, reason: string, value?: unknown): Promise<string> {
   const changes = [{ plugin: setting.plugin, pointer: setting.pointer, ...(what === 'settings-set' ? { value } : {}) }];
   const outcome = await operate<Outcome>(what, { changes, reason });
   if (!outcome.applied) {
-    throw new Error((outcome.problems ?? []).map((one) => (typeof one === 'string' ? one : one.text ?? one.message ?? JSON.stringify(one))).join('; ') || 'It was refused.');
+    throw new Error((outcome.problems ?? []).map(told).join('; ') || 'It was refused.');
   }
   return what === 'settings-set' ? 'Set' : 'As the deployment says again';
 }
@@ -74,6 +81,16 @@ const named = (one: Setting): ComponentChildren => (
   </>
 );
 
+function SetHere({ setting, may, done }: { setting: Setting; may: boolean; done: () => void }): JSX.Element {
+  if (!setting.overridden) return <>no</>;
+  return (
+    <>
+      {setting.by ? `by ${setting.by}${setting.at_ms ? `, ${when(setting.at_ms)}` : ''}: ${setting.reason ?? ''}` : 'yes'}{' '}
+      {may && <Unset setting={setting} done={done} />}
+    </>
+  );
+}
+
 const onOff = (value: unknown): string => (value === true ? 'on' : value === false ? 'off' : text(value));
 
 export function SettingsPage({ session }: { session: Session }): JSX.Element {
@@ -98,7 +115,7 @@ export function SettingsPage({ session }: { session: Session }): JSX.Element {
                   return one.value === true ? 'Off' : 'On';
                 }} />
               ) : '') },
-              { head: 'Set here', cell: (one) => (!one.overridden ? 'no' : may ? <Unset setting={one} done={again} /> : 'yes') },
+              { head: 'Set here', cell: (one) => <SetHere setting={one} may={may} done={again} /> },
             ]} />
           </section>
           <section><h2>Settings</h2>
@@ -108,7 +125,7 @@ export function SettingsPage({ session }: { session: Session }): JSX.Element {
               { head: 'Is', cell: (one) => text(one.value) },
               { head: 'Deployment', cell: (one) => (one.overridden ? text(one.deployment) : 'the same') },
               { head: 'Do', cell: (one) => (may ? <Edit key={text(one.value)} setting={one} done={again} /> : '') },
-              { head: 'Set here', cell: (one) => (!one.overridden ? 'no' : may ? <Unset setting={one} done={again} /> : 'yes') },
+              { head: 'Set here', cell: (one) => <SetHere setting={one} may={may} done={again} /> },
             ]} />
           </section>
         </>
