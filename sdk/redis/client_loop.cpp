@@ -213,26 +213,24 @@ void Client::turn() {
     flush();
     const bool blocked = unsent();
     await(blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
-    bool more = connection_.has_more();
-    {
-        const std::lock_guard lock{mutex_};
-        more = more || (!outbox_.empty() && !blocked);
-        asleep_ = !more;
-        direct_ = asleep_ && !blocked && !connection_.is_secure();
-    }
     // Who sends while this thread sleeps may write without waking it: it looks for late answers
     // all the same.
     const std::int64_t idle_ns = std::min(
         pinged_ns_ + options_.ping_interval.count() - turn_ns_,
         std::max(options_.command_timeout.count() / 2, k_tick_ns)
     );
-    const std::int64_t wait_ns = more                                                ? 0
-                                 : waiting_.size() > expired_ || greeting_left_ != 0 ? k_tick_ns
-                                                                                     : idle_ns;
+    std::int64_t wait_ns = waiting_.size() > expired_ || greeting_left_ != 0 ? k_tick_ns : idle_ns;
+    {
+        const std::lock_guard lock{mutex_};
+        const bool more = connection_.has_more() || (!outbox_.empty() && !blocked);
+        wait_ns = more ? 0 : wait_ns;
+        asleep_ = !more;
+        direct_ = asleep_ && !blocked && !connection_.is_secure();
+    }
+    // From here on a caller may lead.
     std::array<epoll_event, 2> events{};
-    const int ready = ::epoll_wait(
-        epoll_fd_, events.data(), static_cast<int>(events.size()), more ? 0 : poll_ms(wait_ns)
-    );
+    const int ready =
+        ::epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), poll_ms(wait_ns));
     {
         std::unique_lock lock{mutex_};
         wanted_ = true;
