@@ -38,7 +38,9 @@ Load
 
 What is asked
   --symbol S          may be repeated (the first four that trade); orders use the first
-  --stream TARGET     of fanout, as /ws/btcusdt@trade (trades of the symbols); --users subscribe
+  --stream TARGET     of fanout, as /ws/btcusdt@trade (trades of the symbols); --users subscribe. A
+                      server takes 300 connections of an address in five minutes; more when its
+                      gateway/binance has connections_per_5_minutes set higher
   --key K --secret S  sign orders with this key; else keys are made over the admin socket of
                       --data-dir and revoked at the end: of --account (demo), or with more than 100
                       users of accounts load-1, load-2, … which are opened and funded (--accounts N)

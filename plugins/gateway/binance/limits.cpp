@@ -138,6 +138,15 @@ bool AddressLimits::admit_connection(std::string_view address, std::int64_t now_
     return true;
 }
 
+std::string AddressLimits::connection_refusal(std::string_view address, std::int64_t now_real_ns)
+    const {
+    return banned(address, now_real_ns)
+               ? "the address is banned"
+               : "this address has opened its " +
+                     std::to_string(settings_.connections_per_5_minutes) +
+                     " connections of five minutes (connections_per_5_minutes)";
+}
+
 void OrderLimits::roll(Entry& entry, std::int64_t now_real_ns) noexcept {
     if (const std::int64_t window = now_real_ns / (10 * k_second_ns); entry.ten_seconds != window) {
         entry.ten_seconds = window;

@@ -50,6 +50,9 @@ public:
     [[nodiscard]] bool banned(std::string_view address, std::int64_t now_real_ns) const;
     // A new WebSocket connection.
     [[nodiscard]] bool admit_connection(std::string_view address, std::int64_t now_real_ns);
+    // Why it was not admitted: a reason to close with, of at most 123 bytes (RFC 6455, 5.5).
+    [[nodiscard]] std::string connection_refusal(std::string_view address, std::int64_t now_real_ns)
+        const;
 
     [[nodiscard]] std::size_t addresses() const noexcept { return entries_.size(); }
 

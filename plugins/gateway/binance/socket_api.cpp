@@ -74,6 +74,9 @@ tenon_status SocketApi::open(
 ) {
     const std::int64_t now = api_.now_real_ns();
     if (!api_.addresses().admit_connection(view(request.remote), now)) {
+        const std::string why = api_.addresses().connection_refusal(view(request.remote), now);
+        const auto& http = api_.services().http;
+        (void)http->ws_close(http.self, id, k_policy, str(why));
         return TENON_UNAVAILABLE;
     }
     auto made = std::make_unique<SocketConnection>();

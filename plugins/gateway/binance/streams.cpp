@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::int64_t k_minute_ns = 60'000'000'000;
 constexpr std::uint16_t k_going_away = 1'001;
+constexpr std::uint16_t k_policy = 1'008;
 
 template <class Each>
 void each_name(std::string_view names, Each&& each) {
@@ -39,7 +40,9 @@ tenon_status Streams::open(
 ) {
     const std::int64_t now = services_.clock->now_real_ns(services_.clock.self);
     if (!addresses_.admit_connection(view(request.remote), now)) {
-        return TENON_UNAVAILABLE;
+        return refuse(
+            id, TENON_UNAVAILABLE, addresses_.connection_refusal(view(request.remote), now)
+        );
     }
     Params params;
     Params path;
@@ -49,7 +52,7 @@ tenon_status Streams::open(
         params.parse(view(request.query), {});
         path.parse(tail, {});
     } catch (const ApiError&) {
-        return TENON_INVALID;
+        return refuse(id, TENON_INVALID, "the query cannot be read");
     }
     auto made = std::make_unique<StreamConnection>();
     made->id = id;
@@ -61,7 +64,11 @@ tenon_status Streams::open(
     subscribe_initial(*made, params.peek("streams").value_or(std::string_view{}));
     if (made->topics.size() > settings_.streams_max) {
         topics_.drop(*made);
-        return TENON_INVALID;
+        return refuse(
+            id,
+            TENON_INVALID,
+            "too many streams; a connection may listen to " + std::to_string(settings_.streams_max)
+        );
     }
     *connection = made.get();
     connections_[id] = std::move(made);
@@ -69,6 +76,11 @@ tenon_status Streams::open(
         on_first_();
     }
     return TENON_OK;
+}
+
+tenon_status Streams::refuse(std::uint64_t connection, tenon_status status, std::string_view why) {
+    (void)services_.http->ws_close(services_.http.self, connection, k_policy, str(why));
+    return status;
 }
 
 void Streams::subscribe_initial(StreamConnection& connection, std::string_view names) {

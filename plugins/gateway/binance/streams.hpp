@@ -62,6 +62,8 @@ private:
     [[nodiscard]] std::string answer(StreamConnection& connection, const ControlRequest& request);
     [[nodiscard]] std::string
     subscribe(StreamConnection& connection, const ControlRequest& request);
+    // Before the handler's failure closes it without a reason.
+    tenon_status refuse(std::uint64_t connection, tenon_status status, std::string_view why);
     void send(std::uint64_t connection, std::string_view text);
     void close_old();
 

@@ -81,8 +81,9 @@ struct FakeBinanceWorld::Tables {
     }
 
     static tenon_status
-    ws_close(void* self, std::uint64_t connection, std::uint16_t code, tenon_str) {
+    ws_close(void* self, std::uint64_t connection, std::uint16_t code, tenon_str reason) {
         world(self).closed[connection] = code;
+        world(self).close_reasons[connection] = view(reason);
         return TENON_OK;
     }
 

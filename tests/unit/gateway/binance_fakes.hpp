@@ -36,8 +36,9 @@ public:
     // ---- http
     std::map<std::uint64_t, FakeAnswer> answers;
     std::map<std::uint64_t, std::vector<std::string>> sent;  // text frames by connection
-    std::map<std::uint64_t, std::uint16_t> closed;           // close codes by connection
-    std::map<std::uint64_t, std::uint64_t> queued;           // bytes by connection
+    std::map<std::uint64_t, std::string> close_reasons;
+    std::map<std::uint64_t, std::uint16_t> closed;  // close codes by connection
+    std::map<std::uint64_t, std::uint64_t> queued;  // bytes by connection
     int frames_made = 0, frames_alive = 0;
     std::uint64_t full_connection = 0;  // ws_send fails for it
 

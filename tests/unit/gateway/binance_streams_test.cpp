@@ -414,6 +414,8 @@ TEST_CASE("streams and connections are bounded", "[binance][T3]") {
     );
     (void)f.connect("btcusdt@trade/btcusdt@depth/btcusdt@ticker");
     CHECK(f.status == TENON_INVALID);
+    CHECK(f.closed[f.last_id] == 1008);
+    CHECK(f.close_reasons[f.last_id] == "too many streams; a connection may listen to 2");
     CHECK(f.streams.topics().topic_count() == 0);
     for (int i = 0; i < 298; ++i) {
         (void)f.connect("");
@@ -421,6 +423,11 @@ TEST_CASE("streams and connections are bounded", "[binance][T3]") {
     }
     (void)f.connect("");
     CHECK(f.status == TENON_UNAVAILABLE);
+    CHECK(f.closed[f.last_id] == 1008);
+    CHECK(
+        f.close_reasons[f.last_id] ==
+        "this address has opened its 300 connections of five minutes (connections_per_5_minutes)"
+    );
 }
 
 TEST_CASE("old connections are closed and a shutdown is announced", "[binance][T6]") {

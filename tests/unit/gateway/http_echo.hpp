@@ -31,6 +31,11 @@ struct Echo {
         if (of(ctx).tail == "refused") {
             return TENON_DENIED;
         }
+        if (of(ctx).tail == "refused/why") {
+            const auto routes = of(ctx).gateway->routes();
+            (void)routes->ws_close(routes.self, connection, 1008, str("not today"));
+            return TENON_DENIED;
+        }
         ++of(ctx).opened;
         return TENON_OK;
     }

@@ -196,6 +196,12 @@ TEST_CASE("a handshake that is wrong is refused", "[http][ws]") {
     CHECK(status_of(client.upgrade("/plain")) == 200);  // the upgrade is not offered there
     CHECK(status_of(client.upgrade("/ws/refused")) == 101);
     CHECK(close_code(client.frame().payload) == 1011);
+    // A handler that closes before it refuses says why.
+    Client other{gateway.port()};
+    CHECK(status_of(other.upgrade("/ws/refused/why")) == 101);
+    const Client::Frame why = other.frame();
+    CHECK(close_code(why.payload) == 1008);
+    CHECK(why.payload.substr(2) == "not today");
     CHECK(echo.opened == 0);
     CHECK(echo.closed == 0);
 }
