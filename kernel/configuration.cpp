@@ -5,13 +5,16 @@
 #include "kernel/registry/health.hpp"
 #include "kernel/runtime/clock.hpp"
 #include "kernel/runtime/metrics.hpp"
+#include "sdk/manifest/json_file.hpp"
 #include "sdk/manifest/settings.hpp"
 
 #include <tenon/plugin.hpp>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <boost/json/value_from.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -43,17 +46,16 @@ void Configuration::hang_up() {
 }
 
 // Whoever changes what runs, one at a time.
-Configuration::Turn Configuration::take_turn() {
-    std::unique_lock lock{turn_, k_turn_limit};
-    if (!lock || !reload_) {
+Configuration::Turn::Turn(Configuration& configuration)
+    : mine{&configuration}, lock{configuration.turn_, k_turn_limit} {
+    if (!lock || !mine->reload_) {
         throw Error{TENON_UNAVAILABLE, "another reload, the start or the stop is under way"};
     }
-    return lock;
 }
 
-void Configuration::end_turn(Turn turn) {
-    turn.unlock();
-    see_to_hang_up();
+Configuration::Turn::~Turn() {
+    lock.unlock();
+    (void)guard(nullptr, [this] { mine->see_to_hang_up(); });
 }
 
 // With turn_ held.
@@ -77,8 +79,12 @@ json::object Configuration::reload(bool dry_run, std::string_view actor) {
         runtime::notify_systemd("RELOADING=1\nMONOTONIC_USEC=" + now);
     }
     manifest::Plan fresh = read_plan(*server_.options);
-    overrides_.apply(fresh);
-    tell_settings();
+    if (dry_run) {
+        manifest::OverridesFile{overrides_}.apply(fresh);
+    } else {
+        overrides_.apply(fresh);
+        tell_settings();
+    }
     const loader::Reload::Outcome outcome = apply(std::move(fresh), dry_run, false);
     const bool good = !manifest::has_errors(outcome.problems);
     const json::array changes = manifest::to_json(outcome.changes);
@@ -127,9 +133,45 @@ json::object Configuration::settings(std::string_view command, const json::objec
         }};
     json::object answer = manifest::change_settings(command, args, overrides_, host);
     log(TENON_LOG_INFO,
-        "settings_changed",
-        {{"command", command}, {"answer", json::serialize(answer)}});
+        "settings_changed",  // the values are in the audit log
+        {{"command", command}, {"applied", answer.at("applied") == true ? "yes" : "no"}});
     tell_settings();
+    return answer;
+}
+
+json::object Configuration::restart(const json::object& args) {
+    const std::string name = manifest::text_at(args, "plugin");
+    std::string actor = manifest::text_at(args, "by");
+    actor = actor.empty() ? "admin" : actor.substr(0, audit::Log::k_word_max);
+    const std::string reason = manifest::text_at(args, "reason").substr(0, 1000);
+    const std::int64_t began_ns = runtime::monotonic_ns();
+    log(TENON_LOG_INFO, "plugin_restart", {{"name", name}, {"by", actor}, {"reason", reason}});
+    const std::vector<std::string> names = lifecycle_->restart(name);
+    json::array failed;
+    for (const registry::Health::Plugin& plugin : server_.health->plugins()) {
+        if (std::find(names.begin(), names.end(), plugin.name) != names.end() &&
+            plugin.state != registry::PluginState::started) {
+            failed.push_back(json::object{
+                {"name", plugin.name},
+                {"state", registry::state_name(plugin.state)},
+                {"error", plugin.error}});
+        }
+    }
+    const bool ok = failed.empty();
+    json::object answer{
+        {"ok", ok}, {"plugins", json::value_from(names)}, {"failed", std::move(failed)}};
+    json::object detail = answer;
+    detail["reason"] = reason;
+    audit("plugins.restart", actor, name, detail);
+    log(ok ? TENON_LOG_INFO : TENON_LOG_ERROR,
+        "plugin_restarted",
+        {{"name", name},
+         {"ok", ok ? "yes" : "no"},
+         {"count", names.size()},
+         {"elapsed_ms", (runtime::monotonic_ns() - began_ns) / 1'000'000}});
+    if (lifecycle_->must_stop()) {
+        server_.needed_failed();
+    }
     return answer;
 }
 
@@ -199,11 +241,12 @@ void Configuration::count_reload(std::string_view result) {
 
 void Configuration::open(loader::Lifecycle& lifecycle) {
     const std::lock_guard lock{turn_};
+    lifecycle_ = &lifecycle;
     reload_.emplace(*server_.plan, lifecycle, *server_.log, *server_.generation);
 }
 
-Configuration::Turn Configuration::close() {
-    Turn lock{turn_};
+std::unique_lock<std::timed_mutex> Configuration::close() {
+    std::unique_lock lock{turn_};
     reload_.reset();
     return lock;
 }
@@ -217,10 +260,14 @@ void Configuration::add_commands(registry::AdminCommands& commands) {
         [this](std::string_view args) {
             const json::value parsed = json::parse(args);
             const bool dry_run = parsed.get_object().contains("dry_run");
-            Turn turn = take_turn();
-            const json::object answer = reload(dry_run, "admin");
-            end_turn(std::move(turn));
-            return json::serialize(answer);
+            const Turn turn{*this};
+            return json::serialize(reload(dry_run, "admin"));
+        });
+    add("plugins.restart",
+        "plugins restart --plugin NAME [--reason TEXT]: stop and start it and all that need it",
+        [this](std::string_view args) {
+            const Turn turn{*this};
+            return json::serialize(restart(json::parse(args).get_object()));
         });
     for (const auto& [name, usage] :
          {std::pair{"settings.list", "settings list [--plugin NAME]: what may be changed live"},
@@ -229,10 +276,8 @@ void Configuration::add_commands(registry::AdminCommands& commands) {
               "settings set PLUGIN POINTER VALUE [--reason TEXT]: over the deployment"},
           std::pair{"settings.unset", "settings unset PLUGIN POINTER: as the deployment has it"}}) {
         add(name, usage, [this, command = std::string{name}](std::string_view args) {
-            Turn turn = take_turn();
-            const json::object answer = settings(command, json::parse(args).get_object());
-            end_turn(std::move(turn));
-            return json::serialize(answer);
+            const Turn turn{*this};
+            return json::serialize(settings(command, json::parse(args).get_object()));
         });
     }
 }

@@ -55,18 +55,26 @@ public:
     void hang_up();
 
 private:
-    using Turn = std::unique_lock<std::timed_mutex>;
+    // Sees to a SIGHUP that came meanwhile when it ends.
+    struct Turn {
+        Configuration* mine;
+        std::unique_lock<std::timed_mutex> lock;
+
+        explicit Turn(Configuration& configuration);
+        ~Turn();
+        Turn(const Turn&) = delete;
+        Turn& operator=(const Turn&) = delete;
+    };
 
     void log(std::int32_t level, std::string_view event, std::initializer_list<Field> fields = {}) {
         server_.log_source->write(level, event, fields);
     }
 
-    [[nodiscard]] Turn take_turn();
-    void end_turn(Turn turn);
     [[nodiscard]] loader::Reload::Outcome apply(manifest::Plan fresh, bool dry_run, bool patient);
     [[nodiscard]] boost::json::object reload(bool dry_run, std::string_view actor);
     [[nodiscard]] boost::json::object
     settings(std::string_view command, const boost::json::object& args);
+    [[nodiscard]] boost::json::object restart(const boost::json::object& args);
     void audit(
         std::string_view action,
         std::string_view actor,
@@ -82,10 +90,11 @@ private:
     void see_to_hang_up();
 
     const Server server_;
-    manifest::OverridesFile overrides_;     // guarded by turn_
-    std::timed_mutex turn_;                 // also of the plan's settings
-    std::optional<loader::Reload> reload_;  // guarded by turn_; empty when nothing may change
-    std::atomic<bool> hung_up_{false};      // a SIGHUP that nobody has seen to
+    manifest::OverridesFile overrides_;       // guarded by turn_
+    std::timed_mutex turn_;                   // also of the plan's settings
+    std::optional<loader::Reload> reload_;    // guarded by turn_; empty when nothing may change
+    loader::Lifecycle* lifecycle_ = nullptr;  // guarded by turn_
+    std::atomic<bool> hung_up_{false};        // a SIGHUP that nobody has seen to
 };
 
 }  // namespace tenon::kernel

@@ -148,8 +148,10 @@ private:
     runtime::Exec exec_;
     registry::Bus bus_{exec_};
     kernel::Configuration configuration_;
-    bool left_behind_ = false;         // an admin command that does not end
-    std::atomic<bool> failed_{false};  // a plugin that the server needs, while it ran
+    std::atomic<std::uint32_t> not_turned_{0};  // reactors, since the last beat
+    std::uint64_t missed_ = 0;                  // beats
+    bool left_behind_ = false;                  // an admin command that does not end
+    std::atomic<bool> failed_{false};           // a plugin that the server needs, while it ran
 };
 
 // What the tools need to know of this run.
@@ -251,9 +253,25 @@ void Daemon::add_metrics() {
     (void)metrics_.on_collect(collect, this);
 }
 
-// A sign of life, sent only while reactor 0 turns.
+// A sign of life, when every reactor has turned since the one before; the thread that waits here
+// did, too. Control calls have time limits of their own.
 void Daemon::beat() {
-    (void)exec_.reactor(0).post([](void*) { runtime::notify_systemd("WATCHDOG=1"); }, nullptr);
+    if (not_turned_ != 0) {
+        log(TENON_LOG_WARN,
+            "watchdog_not_fed",
+            {{"reactors", not_turned_.load()}, {"missed", ++missed_}});
+        return;
+    }
+    missed_ = 0;
+    not_turned_ = exec_.reactor_count();
+    for (std::uint32_t i = 0; i < exec_.reactor_count(); ++i) {
+        const auto turned = [](void* self) {
+            if (--static_cast<Daemon*>(self)->not_turned_ == 0) {
+                runtime::notify_systemd("WATCHDOG=1");
+            }
+        };
+        (void)exec_.reactor(i).post(turned, this);
+    }
 }
 
 void Daemon::wait_for_stop() {

@@ -74,30 +74,94 @@ Lifecycle::~Lifecycle() {
     runtime::forget_images();
 }
 
-bool Lifecycle::start() {
+Lifecycle::Entries Lifecycle::all() {
+    Entries out;
     for (Entry& entry : entries_) {
+        out.push_back(&entry);
+    }
+    return out;
+}
+
+bool Lifecycle::start() {
+    start(all());
+    return !must_stop_;
+}
+
+void Lifecycle::start(const Entries& entries) {
+    for (Entry* entry : entries) {
         try {
-            if (!refused(entry) && !blocked(entry)) {
-                load(entry);
-                configure(entry);
-            }
+            prepare(*entry);
         } catch (const Error& e) {
-            fail(entry, e.what());
+            fail(*entry, e.what());
         }
     }
-    for (Entry& entry : entries_) {
+    for (Entry* entry : entries) {
+        const PluginState state = entry->slot->state();
         try {
-            if (entry.slot->state() == PluginState::configured && !blocked(entry)) {
-                start_one(entry);
+            if ((state == PluginState::configured || state == PluginState::stopped) &&
+                !blocked(*entry)) {
+                start_one(*entry);
             }
         } catch (const Error& e) {
-            fail(entry, e.what());
+            fail(*entry, e.what());
         }
         if (must_stop_) {
-            return false;
+            return;
         }
     }
-    return !must_stop_;
+}
+
+// Up to configured. One that got there before is started again as it is.
+void Lifecycle::prepare(Entry& entry) {
+    const PluginState state = entry.slot->state();
+    if (state == PluginState::stopped || state == PluginState::quarantined ||
+        state == PluginState::held) {
+        return;
+    }
+    if (!entry.given.empty() && !entry.stale) {
+        set_state(entry, PluginState::configured);
+        return;
+    }
+    if (entry.slot->plugin() != nullptr) {
+        destroy_one(entry);
+        services_->admin->remove_all(entry.slot->name());
+    }
+    if (!refused(entry) && !blocked(entry)) {
+        load(entry);
+        configure(entry);
+    }
+}
+
+std::vector<std::string> Lifecycle::restart(std::string_view name) {
+    Entries affected;
+    std::vector<std::string> names;
+    for (Entry& entry : entries_) {
+        const auto bound = [&](const Entry* provider) {
+            const auto& providers = entry.slot->plan().providers;
+            return std::any_of(providers.begin(), providers.end(), [&](const auto& one) {
+                return std::any_of(one.second.begin(), one.second.end(), [&](std::size_t index) {
+                    return &entries_[index] == provider;
+                });
+            });
+        };
+        if (entry.slot->name() == name || std::any_of(affected.begin(), affected.end(), bound)) {
+            affected.push_back(&entry);
+            names.push_back(entry.slot->name());
+        }
+    }
+    if (affected.empty()) {
+        throw Error{TENON_NOT_FOUND, "no plugin \"" + std::string{name} + "\""};
+    }
+    const PluginState state = find(name).slot->state();
+    if (state == PluginState::quarantined || state == PluginState::held) {
+        throw Error{
+            TENON_CONFLICT,
+            "plugin \"" + std::string{name} + "\" is " + std::string{registry::state_name(state)} +
+                ": only a restart of the server starts it again"};
+    }
+    stop(affected);
+    start(affected);
+    return names;
 }
 
 bool Lifecycle::refused(Entry& entry) {
@@ -200,6 +264,7 @@ void Lifecycle::configure(Entry& entry) {
         return plugin->vt->configure(plugin, str(text), 0, err);
     });
     entry.given = text;
+    entry.stale = false;
     slot.set_offered(true);
     for (const manifest::Provision& provision : manifest.provides) {
         tenon_iface iface{};
@@ -258,7 +323,9 @@ void Lifecycle::reconfigure(std::string_view name, const std::string& config, bo
 }
 
 bool Lifecycle::keep(std::string_view name, const std::string& config) {
-    const_cast<Entry&>(find(name)).given = config;
+    auto& entry = const_cast<Entry&>(find(name));
+    entry.given = config;
+    entry.stale = true;
     return true;
 }
 
@@ -279,6 +346,7 @@ void Lifecycle::start_one(Entry& entry) {
     const std::int64_t before = runtime::monotonic_ns();
     tenon_plugin* plugin = entry.slot->plugin();
     entry.slot->set_state(PluginState::started);  // what it may call already
+    entry.slot->set_offered(true);
     attempt(entry, "start", entry.slot->plan().manifest.start_timeout_ms, [plugin](tenon_err* err) {
         return plugin->vt->start(plugin, err);
     });
@@ -355,20 +423,25 @@ void Lifecycle::stop_one(Entry& entry) {
     set_state(entry, PluginState::stopped);
 }
 
-// Drains all, then stops all. What cannot be drained is stopped all the same, and told.
 void Lifecycle::stop() {
-    const auto each = [this](PluginState state, void (Lifecycle::*step)(Entry&)) {
-        for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
+    stop(all());
+}
+
+// Drains all, then stops all. What cannot be drained is stopped all the same, and told.
+void Lifecycle::stop(const Entries& entries) {
+    const auto each = [&](PluginState state, void (Lifecycle::*step)(Entry&)) {
+        for (auto at = entries.rbegin(); at != entries.rend(); ++at) {
+            Entry& entry = **at;
             try {
-                if (entry->slot->state() == state) {
-                    (this->*step)(*entry);
+                if (entry.slot->state() == state) {
+                    (this->*step)(entry);
                 }
             } catch (const Error& e) {
-                if (entry->slot->state() != PluginState::quarantined) {
+                if (entry.slot->state() != PluginState::quarantined) {
                     log_->write(
                         TENON_LOG_WARN,
                         "plugin_stop_failed",
-                        {{"name", entry->slot->name()}, {"reason", e.what()}}
+                        {{"name", entry.slot->name()}, {"reason", e.what()}}
                     );
                 }
             }
@@ -380,23 +453,27 @@ void Lifecycle::stop() {
 
 void Lifecycle::destroy() {
     for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
-        PluginSlot& slot = *entry->slot;
-        tenon_plugin* plugin = slot.plugin();
-        if (plugin == nullptr || slot.state() == PluginState::quarantined) {
-            continue;
-        }
-        slot.set_plugin(nullptr);
-        slot.set_offered(false);
-        slot.set_state(PluginState::stopped);
         try {
-            attempt(*entry, "destroy", slot.plan().manifest.stop_timeout_ms, [plugin](tenon_err*) {
-                plugin->vt->destroy(plugin);
-                return TENON_OK;
-            });
+            destroy_one(*entry);
         } catch (const Error& e) {
             fail(*entry, e.what());
         }
     }
+}
+
+void Lifecycle::destroy_one(Entry& entry) {
+    PluginSlot& slot = *entry.slot;
+    tenon_plugin* plugin = slot.plugin();
+    if (plugin == nullptr || slot.state() == PluginState::quarantined) {
+        return;
+    }
+    slot.set_plugin(nullptr);
+    slot.set_offered(false);
+    slot.set_state(PluginState::stopped);
+    attempt(entry, "destroy", slot.plan().manifest.stop_timeout_ms, [plugin](tenon_err*) {
+        plugin->vt->destroy(plugin);
+        return TENON_OK;
+    });
 }
 
 }  // namespace tenon::loader

@@ -45,6 +45,12 @@ public:
     // After the reactors have stopped.
     void destroy();
 
+    // Drains and stops one and all that are bound to it, directly or not, dependants first, and
+    // starts them again; what failed or was down is tried again. Gives their names in the order of
+    // the start; how far each got is in the health registry. Throws Error for one that does not
+    // exist, is quarantined, or is held back in safe mode.
+    [[nodiscard]] std::vector<std::string> restart(std::string_view name);
+
     // For a reload, serialised with start and stop by the caller. The settings of every instance as
     // it was given them, secrets included; `reconfigure` throws Error.
     [[nodiscard]] std::map<std::string, boost::json::value, std::less<>> settings() const;
@@ -65,13 +71,20 @@ public:
 private:
     struct Entry {
         std::unique_ptr<PluginSlot> slot;
-        std::string given;  // the settings that it has, as JSON
+        std::string given;   // the settings that it has, as JSON
+        bool stale = false;  // they changed since it was configured
     };
 
     // The body of one control call: fills the error and returns a status.
     using Step = std::function<tenon_status(tenon_err*)>;
 
     [[nodiscard]] const Entry& find(std::string_view name) const;
+    using Entries = std::vector<Entry*>;
+    [[nodiscard]] Entries all();
+    void start(const Entries& entries);
+    void stop(const Entries& entries);
+    void prepare(Entry& entry);
+    void destroy_one(Entry& entry);
     void load(Entry& entry);
     void configure(Entry& entry);
     void start_one(Entry& entry);

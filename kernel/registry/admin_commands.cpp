@@ -31,6 +31,12 @@ void AdminCommands::remove(std::string_view owner, std::string_view name) {
     commands_.erase(found);
 }
 
+void AdminCommands::remove_all(std::string_view owner) {
+    for (const Usage& usage : list()) {
+        remove(owner, usage.name);  // only if it is the owner's
+    }
+}
+
 std::string AdminCommands::run(std::string_view name, std::string_view args_json) {
     Command* command = nullptr;
     {

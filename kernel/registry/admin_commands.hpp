@@ -31,6 +31,8 @@ public:
     add(std::string_view owner, std::string_view name, std::string_view usage, Run run);
     // [control] Waits until the handler does not run. Only the owner's command is removed.
     void remove(std::string_view owner, std::string_view name);
+    // [control] All of one owner.
+    void remove_all(std::string_view owner);
     // [io] Throws Error: TENON_NOT_FOUND for an unknown command.
     [[nodiscard]] std::string run(std::string_view name, std::string_view args_json);
     [[nodiscard]] std::vector<Usage> list() const;

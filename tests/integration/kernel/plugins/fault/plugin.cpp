@@ -78,6 +78,11 @@ tenon_status answer(void* self, tenon_str, tenon_sink out, tenon_err*) {
     if (mine.at == "command") {
         crash();
     }
+    if (mine.at == "hang-reactor") {
+        (void)exec_of(mine)->post(
+            exec_of(mine).self, 1, [](void*) { hang(); }, nullptr
+        );
+    }
     if (mine.at == "hang-command") {
         mine.host.log().info("hanging");
         hang();

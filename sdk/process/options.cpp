@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/daemon.hpp"
+#include "sdk/process/options.hpp"
+
+#include <optional>
 
 namespace tenon {
 
