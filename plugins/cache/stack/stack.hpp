@@ -263,8 +263,8 @@ private:
     }
 
     // Whether tiers of its kind are switched on.
-    [[nodiscard]] bool used(const Tier& tier) const {
-        return tier.shared() ? settings_->shared_tiers : settings_->memory_tiers;
+    [[nodiscard]] bool used(const Tier& tier) const noexcept {
+        return (tier.shared() ? shared_used_ : memory_used_).load(std::memory_order_relaxed);
     }
 
     [[nodiscard]] bool any_used() const;
@@ -421,8 +421,8 @@ private:
         Predictor by_key, by_thread;
     };
 
-    bool memory_used_ = true;       // as the settings said last
-    std::unique_ptr<Ahead> ahead_;  // made once, when it is first wanted
+    std::atomic<bool> memory_used_{true}, shared_used_{true};  // as apply() found the settings
+    std::unique_ptr<Ahead> ahead_;                             // made once, when it is first wanted
     std::atomic<Ahead*> ahead_now_{nullptr};
     std::function<bool()> upstream_free_;
     std::mutex warm_mutex_;

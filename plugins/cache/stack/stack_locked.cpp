@@ -81,9 +81,16 @@ void Stack::drop_locked() {
 
 void Stack::apply() {
     const auto settings = settings_.read();
-    // What is in memory when its tiers go off is not there when they come on again.
-    bool any_more = memory_used_ && !settings->memory_tiers;
-    memory_used_ = settings->memory_tiers;
+    bool any_more = false;
+    shared_used_.store(settings->shared_tiers);
+    if (memory_used_.exchange(settings->memory_tiers) && !settings->memory_tiers) {
+        // What is there now is not there when they come on again.
+        for (const auto& tier : tiers_) {
+            if (!tier->shared()) {
+                tier->clear(now_ns());
+            }
+        }
+    }
     for (std::uint32_t i = 0; i < cache_count_.load(); ++i) {
         const bool locked = settings->times_of(caches_[i]->name).locked;
         any_more = (!caches_[i]->locked.exchange(locked) && locked) || any_more;
