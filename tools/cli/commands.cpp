@@ -6,6 +6,7 @@
 #include "tools/cli/admin_client.hpp"
 #include "tools/cli/arguments.hpp"
 #include "tools/cli/copy.hpp"
+#include "tools/cli/flags.hpp"
 #include "tools/cli/import.hpp"
 #include "tools/cli/load.hpp"
 #include "tools/cli/migrate.hpp"
@@ -361,6 +362,9 @@ int dispatch(const Arguments& arguments) {
     }
     if (word == "settings") {
         return settings(arguments);
+    }
+    if (word == "flags") {
+        return converse(arguments, run_flags);
     }
     if (word == "reload" && arguments.words.size() == 1) {
         return reload(arguments);

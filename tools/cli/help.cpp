@@ -37,6 +37,8 @@ Commands
   settings list [--plugin NAME]   what can change live, and what was changed
   settings set PLUGIN POINTER VALUE, settings unset PLUGIN POINTER [--reason TEXT] [--dry-run]
                                   over the deployment, and back; kept in DATA_DIR/overrides.json
+  flags list, flags on|off|reset NAME [--reason TEXT]
+                                  optimisations, switched while the server runs; reset: as the deployment says
   audit verify, audit list [--count N]
                                   the log of who did what: is it whole, and its newest entries
   stop                            drain and stop the running server

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The OpenAPI document, from the same descriptions that the requests are checked with.
 #include "plugins/trading/records/api.hpp"
+#include "plugins/trading/records/flags.hpp"
 
 #include <tenon/json.hpp>
 
@@ -276,6 +277,16 @@ std::string openapi_document(std::string_view version) {
         path.append(operation_of(endpoint));
         schemas[std::string{endpoint.resource->name}] = properties_of(*endpoint.resource, 0);
     }
+    paths["/api/flags"] = flags_operations();
+    paths["/api/flags/{name}"] = flag_operations();
+    schemas["flags"] = R"({"type":"object","properties":{"name":{"type":"string"},)"
+                       R"("title":{"type":"string"},"description":{"type":"string"},)"
+                       R"("by":{"type":"string"},"reason":{"type":"string"},)"
+                       R"("on":{"type":"boolean"},"deployment":{"type":"boolean"},)"
+                       R"("overridden":{"type":"boolean"}}})";
+    schemas["flag-change"] = R"({"type":"object","properties":{"name":{"type":"string"},)"
+                             R"("on":{"type":"boolean"},"before":{"type":"boolean"},)"
+                             R"("generation":{"type":"integer"}}})";
     std::string out = R"({"openapi":"3.1.0","info":{"title":"Tenon native API","version":)" +
                       quoted(version) +
                       R"(},"security":[{"key":[],"timestamp":[],"signature":[]}],"paths":{)";

@@ -4,6 +4,7 @@
 #include "plugins/trading/records/api.hpp"
 #include "plugins/trading/records/digest.hpp"
 #include "plugins/trading/records/failure.hpp"
+#include "plugins/trading/records/flags.hpp"
 #include "plugins/trading/records/kept_answers.hpp"
 #include "plugins/trading/records/replays.hpp"
 
@@ -88,6 +89,7 @@ public:
         for (const Endpoint& endpoint : endpoints()) {
             mount(endpoint);
         }
+        mount_flags();
         add_commands();
     }
 
@@ -95,7 +97,16 @@ public:
         commands_.clear();
         if (routes_) {
             routes_->clear();
+            (void)guard(nullptr, [this] {
+                call_on_reactor(exec_, 0, [this] {
+                    if (line_) {
+                        line_->close();  // who waits is answered
+                    }
+                });
+            });
             in_flight_.wait();
+            flags_.reset();
+            line_.reset();
             routes_.reset();
         }
     }
@@ -151,6 +162,46 @@ private:
         routes_->mount(endpoint.method, path, [this, &endpoint](const tenon_http_request& request) {
             take(endpoint, request);
         });
+    }
+
+    void mount_flags() {
+        line_.emplace(exec_, host().environment("data_dir"));
+        flags_.emplace(*line_, clock_);
+        const auto take = [this](const tenon_http_request& request) { take_flags(request); };
+        routes_->mount("GET", "/api/flags", take);
+        routes_->mount("PUT", "/api/flags/<tail>", take);
+        routes_->mount("DELETE", "/api/flags/<tail>", take);
+    }
+
+    // On the reactor throughout: it waits for the server itself and for no database.
+    void take_flags(const tenon_http_request& http) {
+        requests_.add();
+        try {
+            const std::uint64_t handle = http.handle;
+            const std::int64_t begin_ns = clock_->now_ns(clock_.self);
+            const Request request = read(http);
+            const std::string actor = "key:" + std::string{header(http, "x-tenon-key")};
+            enter();
+            try {
+                flags_->answer(request, actor, [this, handle, begin_ns](const Answer& answer) {
+                    duration_.observe(std::chrono::nanoseconds{
+                        clock_->now_ns(clock_.self) - begin_ns});
+                    if (answer.status >= 500) {
+                        failures_.add();
+                    }
+                    respond(handle, answer);
+                    leave();
+                });
+            } catch (...) {
+                leave();
+                throw;
+            }
+        } catch (const ApiFailure& failure) {
+            refused_.add();
+            (void)routes_->respond(
+                http.handle, {failure.http_status(), "application/json", failure.body()}
+            );
+        }
     }
 
     void take(const Endpoint& endpoint, const tenon_http_request& http) {
@@ -409,6 +460,8 @@ private:
     std::uint32_t workers_ = 0;
     std::string document_;
     std::unique_ptr<HttpRoutes> routes_;
+    std::optional<AdminLine> line_;  // on the reactor, with flags_
+    std::optional<Flags> flags_;
 };
 
 }  // namespace

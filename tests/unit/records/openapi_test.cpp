@@ -37,7 +37,9 @@ TEST_CASE("the OpenAPI document names just the routes that are mounted", "[recor
     const json::value document = json::parse(tenon::records::openapi_document("1.2.3"));
     CHECK(document.at("openapi").as_string() == "3.1.0");
     CHECK(document.at("info").at("version").as_string() == "1.2.3");
-    std::set<std::string> told, mounted;
+    std::set<std::string> told;
+    std::set<std::string> mounted{
+        "get /api/flags", "put /api/flags/{name}", "delete /api/flags/{name}"};
     for (const auto& [path, operations] : document.at("paths").as_object()) {
         for (const auto& [method, operation] : operations.as_object()) {
             told.insert(std::string{method} + " " + std::string{path});
