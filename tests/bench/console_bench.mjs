@@ -20,10 +20,15 @@ const rates = [0, 60, 600];
 // In the page, before its scripts: what is measured, and a WebSocket whose newest book can be sent
 // again with other quantities, by the page's own timers and through its own handlers.
 function observe() {
-  const seen = { ready: 0, shift: 0, tasks: [], frames: 0, messages: 0, extra: 0 };
+  const seen = { ready: 0, shift: 0, moved: [], tasks: [], frames: 0, messages: 0, extra: 0 };
   window.seen = seen;
   new PerformanceObserver((list) => { for (const one of list.getEntries()) seen.tasks.push(one.duration); }).observe({ type: 'longtask', buffered: true });
-  new PerformanceObserver((list) => { for (const one of list.getEntries()) seen.shift += one.value; }).observe({ type: 'layout-shift', buffered: true });
+  new PerformanceObserver((list) => {
+    for (const one of list.getEntries()) {
+      seen.shift += one.value;
+      seen.moved.push(...one.sources.map(({ node }) => node?.className || node?.nodeName));
+    }
+  }).observe({ type: 'layout-shift', buffered: true });
   const frame = () => {
     ++seen.frames;
     if (seen.ready === 0 && /\d/.test(document.querySelector('.bids tbody')?.textContent ?? '')) seen.ready = performance.now();
@@ -65,7 +70,8 @@ const show = (values) => {
 const server = await new Server({ set: ['/plugins/replay/config/speed=6'] }).start();
 const browser = await launch();
 const rows = { bytes: [], ready: [], shift: [] };
-const loads = Object.fromEntries(rates.map((rate) => [rate, { updates: [], tasks: [], longest: [], frames: [] }]));
+const moved = [];
+const loads = Object.fromEntries(rates.map((rate) => [rate, { updates: [], tasks: [], longest: [], busy: [], frames: [] }]));
 try {
   for (let round = 0; round < rounds; ++round) {
     const page = await open(browser, { viewport: { width: 1280, height: 900 } });
@@ -81,7 +87,13 @@ try {
     rows.ready.push(await page.evaluate(() => window.seen.ready));
     await page.waitForTimeout(1000);
     rows.shift.push(await page.evaluate(() => window.seen.shift));
+    moved.push(...await page.evaluate(() => window.seen.moved));
+    // Time that the thread ran, not that it waited for a processor.
+    await session.send('Performance.setTimeDomain', { timeDomain: 'threadTicks' });
+    await session.send('Performance.enable');
+    const busy = async () => (await session.send('Performance.getMetrics')).metrics.find(({ name }) => name === 'TaskDuration').value;
     for (const rate of rates) {
+      const before = await busy();
       const found = await page.evaluate(async ([perSecond, howLong]) => {
         const { seen } = window;
         Object.assign(seen, { tasks: [], frames: 0, messages: 0, extra: 0 });
@@ -93,6 +105,7 @@ try {
       loads[rate].updates.push(found.messages / seconds);
       loads[rate].tasks.push(found.tasks.length);
       loads[rate].longest.push(Math.max(0, ...found.tasks));
+      loads[rate].busy.push(((await busy()) - before) / seconds * 100);
       loads[rate].frames.push(found.frames / seconds);
     }
     await page.context().close();
@@ -103,12 +116,13 @@ try {
 }
 console.log(`first view, kB over the wire   ${show(rows.bytes)}; bar 300`);
 console.log(`a book is seen, ms             ${show(rows.ready)}; bar 1000`);
-console.log(`layout shift, thousandths      ${show(rows.shift.map((one) => one * 1000))}; bar 100`);
+console.log(`layout shift, thousandths      ${show(rows.shift.map((one) => one * 1000))}; bar 100; ${[...new Set(moved)].join(', ')}`);
 for (const rate of rates) {
-  const { updates, tasks, longest, frames } = loads[rate];
+  const { updates, tasks, longest, busy, frames } = loads[rate];
   console.log(`-- ${rate === 0 ? 'as the server sends' : `and the book ${rate} times a second besides`}`);
   console.log(`messages a second              ${show(updates)}`);
   console.log(`frames a second                ${show(frames)}`);
   console.log(`tasks over 50 ms in ${seconds} s      ${show(tasks)}; bar 0 at 60`);
   console.log(`the longest, ms                ${show(longest)}`);
+  console.log(`the page's thread busy, %      ${show(busy)}`);
 }

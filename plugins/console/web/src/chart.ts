@@ -11,6 +11,8 @@ export class CandleChart {
   private waiting: Candle[] = [];
   private decimals = 2;
   private gone = false;
+  private timer: number | undefined;
+  private readonly changed = new Map<number, Candle>();
   private readonly onTheme = (): void => { this.paint(); };
 
   constructor(private readonly element: HTMLElement) {
@@ -49,21 +51,31 @@ export class CandleChart {
   show(candles: Candle[], decimals: number): void {
     this.waiting = candles;
     this.decimals = decimals;
+    this.changed.clear();
     this.series?.applyOptions({ priceFormat: { type: 'price', precision: decimals, minMove: 10 ** -decimals } });
     this.series?.setData(candles.map((one) => ({ ...one, time: one.time as UTCTimestamp })));
     this.chart?.timeScale().fitContent();
   }
 
+  // Drawing the whole canvas is the dearest thing on the page: a few times a second is enough.
   update(candle: Candle): void {
     const last = this.waiting[this.waiting.length - 1];
     if (last && candle.time < last.time) return;
     if (last?.time === candle.time) this.waiting[this.waiting.length - 1] = candle;
     else this.waiting.push(candle);
-    this.series?.update({ ...candle, time: candle.time as UTCTimestamp });
+    this.changed.set(candle.time, candle);
+    this.timer ??= window.setTimeout(() => { this.draw(); }, 200);
+  }
+
+  private draw(): void {
+    this.timer = undefined;
+    for (const one of this.changed.values()) this.series?.update({ ...one, time: one.time as UTCTimestamp });
+    this.changed.clear();
   }
 
   remove(): void {
     this.gone = true;
+    window.clearTimeout(this.timer);
     window.removeEventListener('theme', this.onTheme);
     matchMedia('(prefers-color-scheme: dark)').removeEventListener('change', this.onTheme);
     this.chart?.remove();

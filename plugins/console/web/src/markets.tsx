@@ -85,6 +85,16 @@ interface Depth { bids: Level[]; asks: Level[] }
 
 const rowsShown = 12;
 
+// Drawn anew when it is another one alone: of a book that moves, most levels stay.
+function LevelRow({ price, quantity, market, onPrice }: { price: string; quantity: string; market: Market; onPrice: (price: string) => void }): JSX.Element {
+  return useMemo(() => (
+    <tr>
+      <td class="number">{price === '' ? '\u00a0' : <button type="button" class="price" onClick={() => { onPrice(price); }}>{showText(price, market.price)}</button>}</td>
+      <td class="number">{quantity === '' ? '' : showText(quantity, market.quantity)}</td>
+    </tr>
+  ), [price, quantity, market, onPrice]);
+}
+
 function Side({ name, levels, market, onPrice }: { name: string; levels: Level[]; market: Market; onPrice: (price: string) => void }): JSX.Element {
   const rows = [...levels.slice(0, rowsShown)];
   while (rows.length < rowsShown) rows.push(['', '']);
@@ -94,10 +104,7 @@ function Side({ name, levels, market, onPrice }: { name: string; levels: Level[]
       <thead><tr><th scope="col" class="number">Price</th><th scope="col" class="number">Quantity</th></tr></thead>
       <tbody>
         {(name === 'asks' ? rows.reverse() : rows).map(([price, quantity], index) => (
-          <tr key={index}>
-            <td class="number">{price === '' ? '\u00a0' : <button type="button" class="price" onClick={() => { onPrice(price); }}>{showText(price, market.price)}</button>}</td>
-            <td class="number">{quantity === '' ? '' : showText(quantity, market.quantity)}</td>
-          </tr>
+          <LevelRow key={index} price={price} quantity={quantity} market={market} onPrice={onPrice} />
         ))}
       </tbody>
     </table>
@@ -131,6 +138,19 @@ function Book({ market, onPrice }: { market: Market; onPrice: (price: string) =>
 }
 
 interface Trade { id: number; price: string; quantity: string; time: number; sold: boolean }
+
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
+
+function TradeRow({ of, market }: { of: Trade; market: Market }): JSX.Element {
+  return useMemo(() => (
+    <tr>
+      <td>{clock.format(of.time)}</td>
+      <td class={of.sold ? 'down' : 'up'}>{of.sold ? 'sell' : 'buy'}</td>
+      <td class="number">{showText(of.price, market.price)}</td>
+      <td class="number">{showText(of.quantity, market.quantity)}</td>
+    </tr>
+  ), [of, market]);
+}
 
 const tradesShown = 25;
 
@@ -170,22 +190,29 @@ function Trades({ market }: { market: Market }): JSX.Element {
         <thead><tr><th scope="col">Time</th><th scope="col">Side</th><th scope="col" class="number">Price</th><th scope="col" class="number">Quantity</th></tr></thead>
         <tbody>
           {trades.length === 0 && <tr><td colSpan={4} class="quiet">No trades yet.</td></tr>}
-          {trades.map((one) => (
-            <tr key={one.id}>
-              <td>{new Date(one.time).toLocaleTimeString()}</td>
-              <td class={one.sold ? 'down' : 'up'}>{one.sold ? 'sell' : 'buy'}</td>
-              <td class="number">{showText(one.price, market.price)}</td>
-              <td class="number">{showText(one.quantity, market.quantity)}</td>
-            </tr>
-          ))}
+          {/* By place: rows stay where they are, and what is in them changes. */}
+          {trades.map((one, index) => <TradeRow key={index} of={one} market={market} />)}
         </tbody>
       </table>
     </section>
   );
 }
 
+interface Info { symbols: SymbolInfo[] }
+
+const readInfo = (): Promise<Info> => get<Info>('/api/v3/exchangeInfo', true);
+// Asked for while it is asked who is signed in; taken once.
+let early: Promise<Info> | undefined = /^(#\/?(markets.*)?)?$/.test(location.hash) ? readInfo() : undefined;
+early?.catch(() => undefined);
+
+function firstInfo(): Promise<Info> {
+  const taken = early ?? readInfo();
+  early = undefined;
+  return taken;
+}
+
 export function MarketsPage({ symbol, session }: { symbol: string | undefined; session: Session }): JSX.Element {
-  const [info] = useLoaded(() => get<{ symbols: SymbolInfo[] }>('/api/v3/exchangeInfo', true), []);
+  const [info] = useLoaded(firstInfo, []);
   const [tickers] = useLoaded(() => get<Ticker[]>('/api/v3/ticker/24hr', true), [], 5);
   return (
     <>

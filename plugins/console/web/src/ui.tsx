@@ -115,6 +115,8 @@ export function Reasoned({ label, of, work, children }: {
   const [reason, setReason] = useState('');
   const [busy, setBusy] = useState(false);
   const [said, say] = useState<{ text: string; bad: boolean } | undefined>();
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => { if (open && !children) field.current?.focus(); }, [open]);
   const send = (event: Event): void => {
     event.preventDefault();
     setBusy(true);
@@ -136,7 +138,7 @@ export function Reasoned({ label, of, work, children }: {
         <form class="reasoned" onSubmit={send}>
           {children}
           <label><span class="unseen">Why</span>
-            <input value={reason} required maxLength={200} pattern=".*\S.*" placeholder="Why?" autoComplete="off" ref={(field) => { if (field && reason === '' && !children) field.focus(); }}
+            <input value={reason} required maxLength={200} pattern=".*\S.*" placeholder="Why?" autoComplete="off" ref={field}
               onInput={(event) => { setReason(event.currentTarget.value); }} />
           </label>
           <button type="submit" disabled={busy}>{busy ? 'Working…' : label}</button>
