@@ -41,6 +41,11 @@ std::map<Labels, std::vector<double>> worst_values(const Rule& rule, const Sampl
     return groups;
 }
 
+std::string baseline_name(const Rule& rule) {
+    return rule.name + " " + std::to_string(rule.baseline->over_s) + " " +
+           rule.values.front().promql();
+}
+
 bool enough(const Rule& rule, const Samples& samples) {
     if (!rule.min) {
         return true;
@@ -63,6 +68,7 @@ std::vector<AlertEvent> AlertBook::step(const std::vector<Rule>& rules, const Sa
                 judge(rule, severity, values, samples.at_ms(), events);
             }
         }
+        learn(rule, values, samples.at_ms());
     }
     return events;
 }
@@ -87,7 +93,8 @@ void AlertBook::judge(
     std::map<Labels, double> active;
     for (const auto& [labels, all] : values) {
         const bool fires = state_of(labels) == Alert::State::firing;
-        if (!beyond(all, fires ? level.clear : level.enter)) {
+        const Level::Thresholds limits = thresholds(rule, level, labels);
+        if (!beyond(all, fires ? limits.clear : limits.enter)) {
             continue;
         }
         if (!state_of(labels)) {
@@ -98,6 +105,7 @@ void AlertBook::judge(
             Alert& made = alerts_[Key{rule.name, severity, labels}];
             made = {rule.name, severity, labels};
             made.active_ms = now_ms;
+            made.threshold = limits.enter;
         }
         active[labels] = all.front();
     }
@@ -129,6 +137,42 @@ void AlertBook::judge(
     }
 }
 
+Level::Thresholds AlertBook::thresholds(const Rule& rule, const Level& level, const Labels& labels)
+    const {
+    if (!rule.baseline) {
+        return {level.enter, level.clear};
+    }
+    const auto known = baselines_.find({baseline_name(rule), labels});
+    return level.thresholds(
+        known == baselines_.end() ? std::nullopt : known->second.usual(), rule.baseline->deviations
+    );
+}
+
+// After it was judged: what is unusual does not become usual by lasting.
+void AlertBook::learn(
+    const Rule& rule,
+    const std::map<Labels, std::vector<double>>& values,
+    std::int64_t now_ms
+) {
+    if (!rule.baseline) {
+        return;
+    }
+    for (const auto& [labels, all] : values) {
+        const bool is_active = alerts_.contains({rule.name, Severity::warning, labels}) ||
+                               alerts_.contains({rule.name, Severity::critical, labels});
+        auto known = baselines_.find({baseline_name(rule), labels});
+        if (is_active || (known == baselines_.end() && baselines_.size() >= k_baselines_max)) {
+            continue;
+        }
+        if (known == baselines_.end()) {
+            known =
+                baselines_.emplace(std::pair{baseline_name(rule), labels}, rule.baseline->over_s)
+                    .first;
+        }
+        known->second.add(now_ms, all.front());
+    }
+}
+
 void AlertBook::note_fired(const Key& key, Alert& alert) {
     auto& times = fired_[key];
     times.push_back(alert.fired_ms);
@@ -148,6 +192,12 @@ void AlertBook::keep_only(const std::vector<Rule>& rules) {
         });
     };
     std::erase_if(alerts_, [&](const auto& alert) { return is_gone(alert.first); });
+    // A rule with another value learns anew.
+    std::erase_if(baselines_, [&](const auto& baseline) {
+        return std::none_of(rules.begin(), rules.end(), [&](const Rule& rule) {
+            return rule.baseline && baseline_name(rule) == baseline.first.first;
+        });
+    });
     std::erase_if(fired_, [&](const auto& fired) { return is_gone(fired.first); });
 }
 

@@ -12,6 +12,7 @@
 #include <map>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace tenon::alerts {
@@ -24,6 +25,7 @@ struct Alert {
     Labels labels;
     State state = State::pending;
     double value = 0;            // when it was last beyond
+    double threshold = 0;        // which it was beyond to become active
     std::int64_t active_ms = 0;  // since when
     std::int64_t fired_ms = 0;   // 0: not yet
     std::int64_t left_ms = 0;    // not beyond any more since then, and kept firing; 0: it is beyond
@@ -41,6 +43,8 @@ class AlertBook {
 public:
     // More alerts at a time are not kept; they are counted.
     static constexpr std::size_t k_alerts_max = 1'000;
+    // Series whose usual values are known; of more the thresholds stand still.
+    static constexpr std::size_t k_baselines_max = 200;
     // Fired so often within an hour, an alert flaps.
     static constexpr std::size_t k_flaps = 5;
 
@@ -63,10 +67,18 @@ private:
         std::int64_t now_ms,
         std::vector<AlertEvent>& events
     );
+    void learn(
+        const Rule& rule,
+        const std::map<Labels, std::vector<double>>& values,
+        std::int64_t now_ms
+    );
+    [[nodiscard]] Level::Thresholds
+    thresholds(const Rule& rule, const Level& level, const Labels& labels) const;
     void note_fired(const Key& key, Alert& alert);
 
     std::map<Key, Alert> alerts_;
-    std::map<Key, std::deque<std::int64_t>> fired_;  // within the last hour
+    std::map<std::pair<std::string, Labels>, Baseline> baselines_;  // by baseline_name()
+    std::map<Key, std::deque<std::int64_t>> fired_;                 // within the last hour
     std::uint64_t left_out_ = 0;
 };
 

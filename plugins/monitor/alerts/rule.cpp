@@ -49,14 +49,40 @@ Level::Level(const Settings& json)
     : above{json.has("above")},
       enter{json.get<double>(above ? "above" : "below")},
       clear{json.get<double>("clear", enter)},
+      adjusts_to{json.get<std::optional<double>>("adjusts_to")},
       for_s{json.get<std::int64_t>("for_s", 0)},
       keep_s{json.get<std::int64_t>("keep_s", 0)} {
-    refuse_unknown(json, {above ? "above" : "below", "clear", "for_s", "keep_s"});
+    refuse_unknown(json, {above ? "above" : "below", "clear", "for_s", "keep_s", "adjusts_to"});
     if (above ? clear > enter : clear < enter) {
         json.refuse("clear: expected a value on the good side of the threshold");
     }
+    if (adjusts_to && (above ? *adjusts_to > enter : *adjusts_to < enter)) {
+        json.refuse("adjusts_to: expected a value on the good side of the threshold");
+    }
     if (for_s < 0 || for_s > 86'400 || keep_s < 0 || keep_s > 86'400) {
         json.refuse("for_s and keep_s: expected 0 to 86400");
+    }
+}
+
+Level::Thresholds Level::thresholds(const std::optional<Baseline::Usual>& usual, double deviations)
+    const noexcept {
+    if (!usual || !adjusts_to) {
+        return {enter, clear};
+    }
+    const double far = deviations * usual->deviation;
+    const double adjusted = above ? std::clamp(usual->median + far, *adjusts_to, enter)
+                                  : std::clamp(usual->median - far, enter, *adjusts_to);
+    return {adjusted, enter == 0 ? adjusted : adjusted * (clear / enter)};
+}
+
+BaselineOptions::BaselineOptions(const Settings& json)
+    : deviations{json.get<double>("deviations")}, over_s{json.get<std::int64_t>("over_s")} {
+    refuse_unknown(json, {"deviations", "over_s"});
+    if (!(deviations > 0 && deviations <= 100)) {
+        json.refuse("deviations: expected more than 0, 100 at most");
+    }
+    if (over_s < 1'440 || over_s > 604'800) {
+        json.refuse("over_s: expected 1440 to 604800");
     }
 }
 
@@ -71,10 +97,21 @@ Rule::Rule(const Settings& json)
       runbook{json.get<std::string>("runbook")},
       by{json.get<std::vector<std::string>>("by", {})},
       min{json.get<std::optional<Minimum>>("min")},
+      baseline{json.get<std::optional<BaselineOptions>>("baseline")},
       warning{json.get<std::optional<Level>>("warning")},
       critical{json.get<std::optional<Level>>("critical")} {
     refuse_unknown(
-        json, {"name", "summary", "runbook", "value", "and", "by", "min", "warning", "critical"}
+        json,
+        {"name",
+         "summary",
+         "runbook",
+         "value",
+         "and",
+         "by",
+         "min",
+         "baseline",
+         "warning",
+         "critical"}
     );
     if (!is_name(name)) {
         json.refuse("name: found \"" + name + "\", expected letters and digits, a capital first");
@@ -85,6 +122,10 @@ Rule::Rule(const Settings& json)
     }
     if (!warning && !critical) {
         json.refuse("expected warning, critical or both");
+    }
+    const bool adjusts = (warning && warning->adjusts_to) || (critical && critical->adjusts_to);
+    if (adjusts != baseline.has_value()) {
+        json.refuse("baseline and adjusts_to: expected both or none");
     }
     if (warning && critical && warning->above != critical->above) {
         json.refuse("warning and critical lie on different sides");
@@ -156,6 +197,11 @@ std::string RuleFile::prometheus() const {
         out.append(indent).append(key).append(": ").append(value).append("\n");
     };
     for (const Rule& rule : rules) {
+        if (rule.baseline) {
+            out.append("      # ").append(rule.name);
+            out.append(" adjusts itself to its past, which only the server does.\n");
+            continue;
+        }
         for (const Severity severity : k_severities) {
             const Level* level = rule.level(severity);
             if (level == nullptr) {

@@ -2,16 +2,24 @@
 // Alert rules, read from JSON, judged here and written down for Prometheus so that both fire alike.
 //
 //   {"rules": [{"name": "CpuHigh", "summary": TEXT, "runbook": PAGE, "value": E, "and": [E…],
-//     "by": [LABEL…], "min": {"value": E, "is": N},
-//     "warning":  {"above": N or "below": N, "clear": N, "for_s": S, "keep_s": S},
+//     "by": [LABEL…], "min": {"value": E, "is": N}, "baseline": {"deviations": K, "over_s": S},
+//     "warning":  {"above": N or "below": N, "clear": N, "for_s": S, "keep_s": S, "adjusts_to": N},
 //     "critical": {…}}]}
 //
 // A level is entered when every value is beyond its threshold, and left when one is no longer
 // beyond `clear`. It fires when it has been so for `for_s`, and goes on for `keep_s` after it was
 // left. `min`: judged only while there is enough to judge by. `by`: one alert for each set of these
-// labels, of the worst value. E: see sdk/series/expression.hpp.
+// labels, of the worst value.
+//
+// `baseline`: thresholds adjust themselves to what the (first) value was over the last S seconds,
+// for each set of labels: the median plus K deviations (minus, of `below`), not beyond `above`, nor
+// below `adjusts_to`, and `clear` in proportion. What is pending or fires teaches nothing: the
+// threshold stands still meanwhile. A level without `adjusts_to` keeps its own. The past is in
+// memory and begins with the server; until an hour of a day is known, `above` holds. Prometheus is
+// not told such a rule. E: see sdk/series/expression.hpp.
 #pragma once
 
+#include "plugins/monitor/alerts/baseline.hpp"
 #include "sdk/series/expression.hpp"
 
 #include <cstdint>
@@ -35,12 +43,21 @@ inline constexpr std::string_view k_runbooks = "etc/runbooks.md#";
 struct Level {
     explicit Level(const Settings& json);
 
+    struct Thresholds {
+        double enter, clear;
+    };
+
     [[nodiscard]] bool beyond(double value, double threshold) const noexcept {
         return above ? value > threshold : value < threshold;
     }
 
+    // Where they are when this is usual; nothing is: where the rule puts them.
+    [[nodiscard]] Thresholds
+    thresholds(const std::optional<Baseline::Usual>& usual, double deviations) const noexcept;
+
     bool above;
     double enter, clear;
+    std::optional<double> adjusts_to;
     std::int64_t for_s, keep_s;
 };
 
@@ -52,6 +69,13 @@ struct Minimum {
 
     Expression value;
     double is;
+};
+
+struct BaselineOptions {
+    explicit BaselineOptions(const Settings& json);
+
+    double deviations;
+    std::int64_t over_s;
 };
 
 struct Rule {
@@ -70,6 +94,7 @@ struct Rule {
     std::vector<Expression> values;  // the first is the one that is told
     std::vector<std::string> by;
     std::optional<Minimum> min;
+    std::optional<BaselineOptions> baseline;
     std::optional<Level> warning, critical;
 };
 

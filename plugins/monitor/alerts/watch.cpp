@@ -40,6 +40,7 @@ void append(std::string& out, const Alert& alert, const Rule& rule, bool is_sile
         member(out, label, value);
     }
     out.append("},\"value\":").append(number(alert.value));
+    out.append(",\"threshold\":").append(number(alert.threshold));
     out.append(",\"since_ms\":").append(std::to_string(alert.active_ms));
     out.append(",\"fired_ms\":").append(std::to_string(alert.fired_ms));
     out.append(",\"ending\":").append(alert.left_ms != 0 ? "true" : "false");

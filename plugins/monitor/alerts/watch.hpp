@@ -30,7 +30,7 @@ public:
     [[nodiscard]] std::string summary_of(std::string_view rule) const;
     void set_grouping(const GroupingOptions& options);
 
-    // {"at_ms":T,"alerts":[{"rule","severity","state","labels","value","since_ms","fired_ms","ending",
+    // {"at_ms":T,"alerts":[{"rule","severity","state","labels","value","threshold","since_ms","fired_ms","ending",
     // "flapping","silenced","summary","runbook"}]}; times since the epoch, 0: not yet.
     [[nodiscard]] std::string json(const Silences& silences) const;
     // The rules for Prometheus.
