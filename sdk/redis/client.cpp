@@ -155,6 +155,11 @@ bool Client::submit(std::string_view bytes, std::size_t count, Done done, void* 
         return true;
     }
     if (direct_) {
+        const bool alone = lead != nullptr && !led_ && !wanted_ && begin_ == end_ &&
+                           queued_ - done_.load(std::memory_order_relaxed) == count;
+        if (alone) {
+            await(0);  // before the answer can come and wake the thread
+        }
         std::size_t written = 0;
         try {
             written = connection_.write(outbox_);
@@ -163,12 +168,13 @@ bool Client::submit(std::string_view bytes, std::size_t count, Done done, void* 
         }
         outbox_.erase(0, written);
         if (outbox_.empty()) {
-            if (lead != nullptr && !led_ && !wanted_ && begin_ == end_ &&
-                queued_ - done_.load(std::memory_order_relaxed) == count) {
+            if (alone) {
                 *lead = led_ = true;
-                await(0);
             }
             return true;
+        }
+        if (alone) {
+            await(EPOLLIN);
         }
         direct_ = false;
     }
