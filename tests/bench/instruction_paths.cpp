@@ -17,9 +17,12 @@
 #include "plugins/throttle/token-bucket/token_buckets.hpp"
 #include "plugins/trading/engine/journal/journal_writer.hpp"
 #include "plugins/trading/engine/recovery.hpp"
+#include "sdk/redis/resp.hpp"
 #include "tests/simulation/core_world.hpp"
 #include "tests/support/fake_instruments.hpp"
 #include "tests/support/memory_disk.hpp"
+
+#include <tenon/metrics.hpp>
 
 #include <array>
 #include <cstdio>
@@ -201,19 +204,55 @@ void throttle_check() {
     });
 }
 
+// What a GET of a small value costs the client of Redis, but for its sockets and threads.
+void redis_command() {
+    constexpr std::array<std::string_view, 2> k_get{"GET", "tenon:{ticker}:BTCUSDT"};
+    std::string command;
+    path("redis_command", 20'000, [&](int) {
+        command.clear();
+        redis::append_command(command, k_get);
+    });
+}
+
+void redis_answer() {
+    std::string stream{"$100\r\n"};
+    stream.append(100, 'v').append("\r\n");
+    redis::Reader reader;
+    std::size_t read = 0;
+    path("redis_answer", 20'000, [&](int) {
+        if (reader.next(stream.data(), stream.size()) != redis::Reader::State::message) {
+            throw std::runtime_error{"the answer is not whole"};
+        }
+        read += reader.reply(stream.data()).text().size();
+    });
+    if (read == 0) {
+        throw std::runtime_error{"nothing was read"};
+    }
+}
+
+void metrics_count() {
+    runtime::Metrics metrics;
+    const Service<tenon_metrics_1> service{&metrics, &runtime::Metrics::table()};
+    const Counter counter = Metrics{service}.counter("tenon_paths_total", "Of the benchmark");
+    path("metrics_count", 20'000, [&](int) { counter.add(); });
+}
+
 void metrics_observe() {
     runtime::Metrics metrics;
     runtime::Histogram* const histogram = metrics.histogram("tenon_path_seconds", "A path.", {});
     path("metrics_observe", 20'000, [&](int i) { histogram->observe(i * 997LL); });
 }
 
-constexpr std::array<std::pair<std::string_view, void (*)()>, 7> k_paths{
+constexpr std::array<std::pair<std::string_view, void (*)()>, 10> k_paths{
     {{"engine_command", engine_command},
      {"journal_append", journal_append},
      {"http_request", http_request},
      {"order_answer_json", order_answer},
      {"cache_hit", cache_hit},
      {"throttle_check", throttle_check},
+     {"redis_command", redis_command},
+     {"redis_answer", redis_answer},
+     {"metrics_count", metrics_count},
      {"metrics_observe", metrics_observe}}};
 
 }  // namespace
