@@ -15,9 +15,9 @@ namespace {
 constexpr std::size_t k_read_bytes = std::size_t{64} << 10;
 constexpr std::int64_t k_ms = 1'000'000;
 constexpr std::int64_t k_tick_ns = 50 * k_ms;  // how late a missing answer may be noticed
-// So many answers are told before what was asked meanwhile leaves: the server works on it while
-// the others are told.
-constexpr std::size_t k_told_at_once = 16;
+// What was asked meanwhile leaves when half of the answers are told, so that the server works on
+// it while the others are; but not for fewer than this.
+constexpr std::size_t k_least_half = 16;
 
 // Whose thread this is.
 thread_local const Client* t_client = nullptr;
@@ -291,10 +291,11 @@ bool Client::parse() {
 }
 
 void Client::tell_all() {
+    const std::size_t half = std::max(waiting_.size() / 2, k_least_half);
     for (std::size_t told = 1; begin_ != end_ && parse(); ++told) {
         answer(reader_.reply(buffer_.data() + begin_));
         begin_ += reader_.consumed();
-        if (told % k_told_at_once == 0) {
+        if (told % half == 0) {
             {
                 const std::lock_guard lock{mutex_};
                 take_queued();
