@@ -45,6 +45,7 @@ AdaptiveLimits::Limit::Limit(const AdaptiveSettings& settings)
     : answer_timeout_ns{settings.answer_timeout_ns},
       floor{static_cast<std::int64_t>(settings.gradient.floor)},
       ceiling{static_cast<std::int64_t>(settings.gradient.ceiling)},
+      fresh{settings.gradient},
       name_{settings.name} {
     for (std::size_t i = 0; i <= k_keys_max; ++i) {
         places.push_back(std::make_unique<Place>(settings.gradient));
@@ -68,12 +69,15 @@ void AdaptiveLimits::apply(const std::vector<AdaptiveSettings>& limits) {
         known.answer_timeout_ns = each.answer_timeout_ns;
         known.floor = static_cast<std::int64_t>(each.gradient.floor);
         known.ceiling = static_cast<std::int64_t>(each.gradient.ceiling);
+        while (known.moving.test_and_set(std::memory_order_acquire)) {}
+        known.fresh = each.gradient;
         for (const auto& place : known.places) {
             while (place->busy.test_and_set(std::memory_order_acquire)) {}
             place->gradient.set(each.gradient);
             place->limit = place->gradient.limit();
             place->busy.clear(std::memory_order_release);
         }
+        known.moving.clear(std::memory_order_release);
     }
 }
 
@@ -104,17 +108,89 @@ AdaptiveLimits::Limit* AdaptiveLimits::ours(std::uint32_t id) const noexcept {
     return (id & k_ours) != 0 ? table_.at(id & ~k_ours) : nullptr;
 }
 
-AdaptiveLimits::Place& AdaptiveLimits::place_of(Limit& limit, std::string_view key) noexcept {
-    const std::uint64_t hash = std::hash<std::string_view>{}(key) | 1U;
+std::uint64_t AdaptiveLimits::hash_of(std::string_view key) noexcept {
+    return std::hash<std::string_view>{}(key) | 2U;
+}
+
+AdaptiveLimits::Place* AdaptiveLimits::find_place(const Limit& limit, std::uint64_t key) noexcept {
     for (std::size_t i = 0; i < k_keys_max; ++i) {
-        Place& place = *limit.places[(hash + i) % k_keys_max];
+        Place& place = *limit.places[(key + i) % k_keys_max];
+        const std::uint64_t has = place.key.load(std::memory_order_acquire);
+        if (has == key) {
+            return &place;
+        }
+        if (has == k_free) {
+            return nullptr;
+        }
+    }
+    return nullptr;
+}
+
+AdaptiveLimits::Place&
+AdaptiveLimits::find_or_make(Limit& limit, std::uint64_t key, std::int64_t now_ns) noexcept {
+    if (Place* const found = find_place(limit, key)) {
+        return *found;
+    }
+    for (std::size_t i = 0; i < k_keys_max; ++i) {
+        Place& place = *limit.places[(key + i) % k_keys_max];
         std::uint64_t has = place.key.load(std::memory_order_acquire);
-        if (has == hash ||
-            (has == 0 && (place.key.compare_exchange_strong(has, hash) || has == hash))) {
+        if (has == key ||
+            (has == k_free && (place.key.compare_exchange_strong(has, key) || has == key))) {
             return place;
         }
     }
-    return *limit.places.back();
+    // One at a time, so that no key has two; the others wait for nobody.
+    if (limit.moving.test_and_set(std::memory_order_acquire)) {
+        return limit.shared();
+    }
+    Place* const found = find_place(limit, key);
+    Place* const mine = found != nullptr ? found : take_idle(limit, key, now_ns);
+    limit.moving.clear(std::memory_order_release);
+    return mine != nullptr ? *mine : limit.shared();
+}
+
+AdaptiveLimits::Place*
+AdaptiveLimits::take_idle(Limit& limit, std::uint64_t key, std::int64_t now_ns) noexcept {
+    std::int64_t oldest_ns =
+        now_ns - std::max<std::int64_t>(limit.answer_timeout_ns.load(std::memory_order_relaxed), 1);
+    Place* idle = nullptr;
+    for (std::size_t i = 0; i < k_keys_max; ++i) {
+        Place& place = *limit.places[i];
+        const std::int64_t begun_ns = place.begun_ns.load(std::memory_order_relaxed);
+        if (place.in_flight.load() == 0 && begun_ns <= oldest_ns) {
+            oldest_ns = begun_ns;
+            idle = &place;
+        }
+    }
+    return idle != nullptr && hand_over(limit, *idle, key, now_ns) ? idle : nullptr;
+}
+
+// Who enters counts itself first and looks at the key then, and this takes the key away first and
+// looks at the count then: one of the two sees the other.
+bool AdaptiveLimits::hand_over(
+    const Limit& limit,
+    Place& place,
+    std::uint64_t key,
+    std::int64_t now_ns
+) noexcept {
+    const std::uint64_t before = place.key.exchange(k_moving);
+    if (place.in_flight.load() != 0 || place.busy.test_and_set(std::memory_order_acquire)) {
+        place.key.store(before);
+        return false;
+    }
+    place.gradient = Gradient{limit.fresh};
+    place.limit = place.gradient.limit();
+    place.unloaded_ns = 0;
+    place.begun_ns = now_ns;
+    place.busy.clear(std::memory_order_release);
+    place.key.store(key);
+    return true;
+}
+
+AdaptiveLimits::Place&
+AdaptiveLimits::place_to_leave(const Limit& limit, std::uint64_t key) noexcept {
+    Place* const own = find_place(limit, key);
+    return own != nullptr && own->in_flight.load() > 0 ? *own : limit.shared();
 }
 
 std::int64_t AdaptiveLimits::allowed(const Limit& limit, const Place& place) const noexcept {
@@ -145,6 +221,24 @@ bool AdaptiveLimits::enter(Limit& limit, Place& place, std::int64_t now_ns) cons
     return true;
 }
 
+AdaptiveLimits::Place* AdaptiveLimits::enter_for(
+    Limit& limit,
+    std::uint64_t key,
+    std::int64_t now_ns,
+    Place*& last
+) const noexcept {
+    last = &find_or_make(limit, key, now_ns);
+    if (!enter(limit, *last, now_ns)) {
+        return nullptr;
+    }
+    if (last == &limit.shared() || last->key.load() == key) {
+        return last;
+    }
+    (void)leave(*last);  // it has gone to another key in between
+    last = &limit.shared();
+    return enter(limit, *last, now_ns) ? last : nullptr;
+}
+
 // How many were under way until then.
 std::int64_t AdaptiveLimits::leave(Place& place) noexcept {
     std::int64_t under_way = place.in_flight.load();
@@ -164,8 +258,7 @@ std::optional<AdaptiveLimits::Sorted> AdaptiveLimits::sort(Claims claims) const 
         tenon_throttle_claim rate = claim;
         if (Limit* const limit = ours(claim.limit)) {
             out.limits[out.ours] = limit;
-            out.places[out.ours++] =
-                &place_of(*limit, {claim.key.n == 0 ? "" : claim.key.p, claim.key.n});
+            out.keys[out.ours++] = hash_of({claim.key.n == 0 ? "" : claim.key.p, claim.key.n});
             const auto rate_id = limit->rate();
             if (!rate_id) {
                 continue;
@@ -181,7 +274,7 @@ std::optional<AdaptiveLimits::Sorted> AdaptiveLimits::sort(Claims claims) const 
 
 tenon_status
 AdaptiveLimits::take(Claims claims, std::int64_t now_ns, std::int64_t& retry_after_ns) noexcept {
-    const auto sorted = sort(claims);
+    auto sorted = sort(claims);
     if (!sorted) {
         return TENON_INVALID;
     }
@@ -189,14 +282,16 @@ AdaptiveLimits::take(Claims claims, std::int64_t now_ns, std::int64_t& retry_aft
     std::size_t entered = 0;
     tenon_status status = TENON_OK;
     while (status == TENON_OK && entered < sorted->ours) {
-        Place& place = *sorted->places[entered];
-        if (enter(*sorted->limits[entered], place, now_ns)) {
-            ++entered;
+        Place* last = nullptr;
+        Place* const place =
+            enter_for(*sorted->limits[entered], sorted->keys[entered], now_ns, last);
+        if (place != nullptr) {
+            sorted->entered[entered++] = place;
         } else {
             status = TENON_LIMITED;
             // One ends in about the time that one takes, divided by how many there are.
             retry_after_ns = std::max(
-                place.unloaded_ns.load() / std::max<std::int64_t>(place.limit.load(), 1),
+                last->unloaded_ns.load() / std::max<std::int64_t>(last->limit.load(), 1),
                 k_least_wait_ns
             );
         }
@@ -208,7 +303,7 @@ AdaptiveLimits::take(Claims claims, std::int64_t now_ns, std::int64_t& retry_aft
     }
     for (std::size_t i = 0; i < sorted->ours; ++i) {
         if (status != TENON_OK && i < entered) {
-            (void)leave(*sorted->places[i]);
+            (void)leave(*sorted->entered[i]);
         }
         (status == TENON_OK ? sorted->limits[i]->granted : sorted->limits[i]->refused).fetch_add(1);
     }
@@ -221,7 +316,7 @@ void AdaptiveLimits::refund(Claims claims, std::int64_t now_ns) noexcept {
         return;
     }
     for (std::size_t i = 0; i < sorted->ours; ++i) {
-        (void)leave(*sorted->places[i]);
+        (void)leave(place_to_leave(*sorted->limits[i], sorted->keys[i]));
     }
     if (sorted->rate_count > 0) {
         rates_->refund(rates_.self, sorted->rates.data(), sorted->rate_count, now_ns);
@@ -239,7 +334,7 @@ void AdaptiveLimits::observe(
         return;
     }
     if (mine != nullptr) {
-        Place& place = place_of(*mine, key);
+        Place& place = place_to_leave(*mine, hash_of(key));
         const std::int64_t under_way = leave(place);
         if (adapts_.load() && !place.busy.test_and_set(std::memory_order_acquire)) {
             place.gradient.ended(
@@ -267,7 +362,8 @@ bool AdaptiveLimits::state(
         return (limit & k_ours) == 0 && rates_ &&
                rates_->state(rates_.self, limit, str(key), now_ns, &out) == TENON_OK;
     }
-    const Place& place = place_of(*mine, key);
+    const Place* const own = find_place(*mine, hash_of(key));
+    const Place& place = own != nullptr ? *own : mine->shared();
     out.burst = allowed(*mine, place);
     out.available = std::max<std::int64_t>(out.burst - place.in_flight.load(), 0);
     return true;
@@ -315,10 +411,10 @@ std::vector<AdaptiveLimits::Totals> AdaptiveLimits::totals() const {
         each.limited = limit.limited();
         std::int64_t most = -1;
         for (const auto& place : limit.places) {
-            each.keys += place->key.load() != 0 ? 1U : 0U;
+            each.keys += place->key.load() > k_moving ? 1U : 0U;
             const std::int64_t under_way = place->in_flight.load();
             each.in_flight += under_way;
-            if (place->key.load() != 0 && under_way > most) {
+            if (place->key.load() > k_moving && under_way > most) {
                 most = under_way;
                 each.limit = place->limit.load();
                 each.unloaded_seconds = static_cast<double>(place->unloaded_ns.load()) / 1e9;

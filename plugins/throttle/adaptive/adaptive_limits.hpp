@@ -5,6 +5,10 @@
 // A granted request has to be ended by observe() or refund(). What a caller forgets holds its place
 // until nothing has begun for answer_timeout_ns; then all that is under way counts as lost.
 //
+// A key that has no place of its own when all are taken gets that of the key that has been idle
+// longest, and for answer_timeout_ns at least; as long as there is none it is in the place that all
+// such keys share. What a key leaves that has nothing under way in its own place it had there.
+//
 // Thread-safe. take, refund, observe and state neither lock nor allocate. An answer that comes
 // while another thread measures one is counted as ended, and not measured.
 #pragma once
@@ -37,14 +41,14 @@ class AdaptiveLimits {
 public:
     using Claims = std::span<const tenon_throttle_claim>;
 
-    static constexpr std::size_t k_keys_max = 64;  // of a limit; further ones share one place
+    static constexpr std::size_t k_keys_max = 64;  // of a limit that have a place at a time
 
     struct Place {
         explicit Place(const GradientOptions& options) : limit{0}, gradient{options} {
             limit = gradient.limit();
         }
 
-        std::atomic<std::uint64_t> key{0};  // 0: free
+        std::atomic<std::uint64_t> key{0};  // k_free, k_moving, or whose it is
         std::atomic<std::int64_t> in_flight{0}, limit;
         std::atomic<std::int64_t> begun_ns{0};     // the last one
         std::atomic<std::int64_t> unloaded_ns{0};  // what the gradient has learned
@@ -55,6 +59,8 @@ public:
     class Limit {
     public:
         static constexpr std::uint64_t k_no_rate = UINT64_MAX;
+
+        [[nodiscard]] Place& shared() const noexcept { return *places.back(); }
 
         explicit Limit(const AdaptiveSettings& settings);
 
@@ -74,6 +80,8 @@ public:
         std::atomic<std::uint64_t> rate_id{k_no_rate};
         std::vector<std::unique_ptr<Place>> places;  // the last one is the shared one
         std::atomic<std::uint64_t> granted{0}, refused{0};
+        std::atomic_flag moving;  // a place changes hands
+        GradientOptions fresh;    // what a place begins with; of who holds `moving`
 
     private:
         const std::string name_;
@@ -134,9 +142,11 @@ public:
 
 private:
     static constexpr std::uint32_t k_ours = 0x8000'0000U;
+    static constexpr std::uint64_t k_free = 0, k_moving = 1;
 
     struct Sorted {
-        std::array<Place*, TENON_THROTTLE_CLAIMS_MAX> places{};
+        std::array<std::uint64_t, TENON_THROTTLE_CLAIMS_MAX> keys{};
+        std::array<Place*, TENON_THROTTLE_CLAIMS_MAX> entered{};  // once it is granted there
         std::array<Limit*, TENON_THROTTLE_CLAIMS_MAX> limits{};
         std::size_t ours = 0;
         std::array<tenon_throttle_claim, TENON_THROTTLE_CLAIMS_MAX> rates{};
@@ -145,7 +155,20 @@ private:
 
     [[nodiscard]] std::optional<Sorted> sort(Claims claims) const noexcept;
     [[nodiscard]] Limit* ours(std::uint32_t id) const noexcept;
-    [[nodiscard]] static Place& place_of(Limit& limit, std::string_view key) noexcept;
+    [[nodiscard]] static std::uint64_t hash_of(std::string_view key) noexcept;
+    // The key's own place; nullptr: it has none.
+    [[nodiscard]] static Place* find_place(const Limit& limit, std::uint64_t key) noexcept;
+    [[nodiscard]] static Place&
+    find_or_make(Limit& limit, std::uint64_t key, std::int64_t now_ns) noexcept;
+    [[nodiscard]] static Place*
+    take_idle(Limit& limit, std::uint64_t key, std::int64_t now_ns) noexcept;
+    [[nodiscard]] static bool
+    hand_over(const Limit& limit, Place& place, std::uint64_t key, std::int64_t now_ns) noexcept;
+    // Where a request of the key is under way that ends now.
+    [[nodiscard]] static Place& place_to_leave(const Limit& limit, std::uint64_t key) noexcept;
+    // nullptr: as many are under way as may be, in `last`.
+    [[nodiscard]] Place*
+    enter_for(Limit& limit, std::uint64_t key, std::int64_t now_ns, Place*& last) const noexcept;
     [[nodiscard]] bool enter(Limit& limit, Place& place, std::int64_t now_ns) const noexcept;
     [[nodiscard]] std::int64_t allowed(const Limit& limit, const Place& place) const noexcept;
     static std::int64_t leave(Place& place) noexcept;

@@ -136,6 +136,94 @@ TEST_CASE("more keys than places share one", "[throttle][H5]") {
     CHECK(given <= 66 + 64);
 }
 
+TEST_CASE("a new key gets the place of one that is idle", "[throttle][H5]") {
+    AdaptiveLimits limits;
+    limits.apply({limit_of("a", 2)});
+    const std::uint32_t id = limits.find("a").value();
+    const auto key = [](int i) { return "k" + std::to_string(i); };
+    const auto end = [&](const std::string& of, std::int64_t now_ns) {
+        limits.observe(id, of, ended(TENON_UPSTREAM_OK, 10 * k_ms), now_ns);
+    };
+    const auto burst_of = [&](const std::string& of) {
+        auto state = tenon::sized<tenon_throttle_state>();
+        REQUIRE(limits.state(id, of, 0, state));
+        return state.burst;
+    };
+    // All places are taken; the first key is under way, the others are idle.
+    for (int i = 0; i < 64; ++i) {
+        REQUIRE(take(limits, key(i), i) == TENON_OK);
+        if (i > 0) {
+            end(key(i), i);
+        }
+    }
+    for (std::int64_t now = 100; now < 100 + 2'000 * k_ms; now += 10 * k_ms) {
+        int given = 0;
+        while (take(limits, key(1), now) == TENON_OK) {
+            ++given;
+        }
+        for (; given > 0; --given) {
+            end(key(1), now);
+        }
+    }
+    CHECK(burst_of(key(1)) > 2);
+    // Soon it is too early, and new keys share one place.
+    CHECK(take(limits, "x0", 200 * k_ms) == TENON_OK);
+    CHECK(take(limits, "x1", 200 * k_ms) == TENON_OK);
+    CHECK(take(limits, "x2", 200 * k_ms) == TENON_LIMITED);
+    CHECK(limits.totals().at(0).keys == 64);
+    // Later 63 of them can come and go, again and again, each with a fresh measure.
+    const std::int64_t later = 70'000 * k_ms;
+    REQUIRE(take(limits, key(0), later - 1) == TENON_OK);  // what it had was lost
+    for (int i = 0; i < 1'000; ++i) {
+        const std::string of = "y" + std::to_string(i);
+        const std::int64_t now = later + i * 1'000 * k_ms;
+        REQUIRE(take(limits, key(0), now) == TENON_OK);  // never idle
+        end(key(0), now);
+        REQUIRE(take(limits, of, now) == TENON_OK);
+        REQUIRE(take(limits, of, now) == TENON_OK);
+        REQUIRE(take(limits, of, now) == TENON_LIMITED);
+        end(of, now);
+        end(of, now);
+    }
+    CHECK(limits.totals().at(0).keys == 64);
+    CHECK(limits.totals().at(0).in_flight <= 4);  // x0 and x1, which nobody ended, and the first
+    CHECK(burst_of("y999") == 2);
+}
+
+TEST_CASE("keys that come and go by many threads leave nothing behind", "[throttle][H5]") {
+    AdaptiveLimits limits;
+    AdaptiveSettings fixed = limit_of("a", 3);
+    fixed.gradient.floor = fixed.gradient.ceiling = 3;
+    fixed.answer_timeout_ns = 1;  // every place is idle as soon as nothing is under way in it
+    limits.apply({fixed});
+    const std::uint32_t id = limits.find("a").value();
+    std::atomic<std::int64_t> clock{0};
+    std::atomic<std::int64_t> granted{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&, t] {
+            for (int i = 0; i < 20'000; ++i) {
+                const std::string key = "k" + std::to_string((i * 7 + t) % 200);
+                const tenon_throttle_claim claim{id, 1, tenon::str(key)};
+                std::int64_t retry_ns = 0;
+                if (limits.take({&claim, 1}, clock.load(), retry_ns) == TENON_OK) {
+                    ++granted;
+                    limits.observe(id, key, ended(TENON_UPSTREAM_OK, 1'000), clock.load());
+                }
+                if (i % 16 == 0) {
+                    clock += 2;
+                }
+            }
+        });
+    }
+    for (auto& thread : threads) {
+        thread.join();
+    }
+    CHECK(granted > 0);
+    CHECK(limits.totals().at(0).in_flight == 0);
+    CHECK(limits.totals().at(0).keys == 64);
+}
+
 TEST_CASE("threads never have more under way than allowed", "[throttle][H5]") {
     AdaptiveLimits limits;
     AdaptiveSettings fixed = limit_of("a", 5);
