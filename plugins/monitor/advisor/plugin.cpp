@@ -77,7 +77,7 @@ TunerOptions options_of(const Settings& s) {
 json::value value_of(const std::string& text) {
     boost::system::error_code failed;
     json::value parsed = json::parse(text, failed);
-    return failed ? json::value{text} : parsed;
+    return failed ? json::value(json::string{text}) : parsed;
 }
 
 std::size_t limit_of(const std::string& text) {

@@ -9,6 +9,7 @@
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace tenon::advisor {
@@ -17,6 +18,7 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr std::chrono::seconds k_turn_limit{1};
 constexpr std::int64_t k_again_ms = 5'000;  // between tries to take a trial back
 constexpr std::int64_t k_seen_for = 3;      // evaluations that a recommendation outlives
 
@@ -42,7 +44,7 @@ const json::value& value_at(const json::object& detail, std::string_view key) {
 }
 
 json::value number(const std::optional<double>& value) {
-    return value ? json::value{*value} : json::value{nullptr};
+    return value ? json::value(*value) : json::value();
 }
 
 json::array windows_json(const Experiment& experiment) {
@@ -77,13 +79,35 @@ void Tuner::set_options(TunerOptions options) {
     shared_options_ = std::move(options);
 }
 
-void Tuner::tick() {
-    const std::lock_guard lock{work_};
-    {
-        const std::lock_guard options{options_mutex_};
-        options_ = shared_options_;
+void Tuner::renew_options() {
+    const std::lock_guard lock{options_mutex_};
+    options_ = shared_options_;
+}
+
+Tuner::Turn Tuner::take_turn() {
+    Turn turn{work_, k_turn_limit};
+    if (!turn.owns_lock()) {
+        throw Error{TENON_UNAVAILABLE, "the advisor is at work; ask again"};
     }
+    renew_options();
+    return turn;
+}
+
+void Tuner::tick() {
+    const Turn turn{work_, std::try_to_lock};
+    if (!turn.owns_lock()) {
+        return;
+    }
+    renew_options();
     const std::int64_t now_ms = now_();
+    {
+        const std::lock_guard lock{view_mutex_};
+        if (found_indexes_) {
+            const std::string id = found_indexes_->id();
+            open_.insert_or_assign(id, Open{std::move(*found_indexes_), now_ms, now_ms});
+            found_indexes_.reset();
+        }
+    }
     if (recovery_) {
         if (now_ms >= recovery_->again_ms) {
             recover();

@@ -94,6 +94,10 @@ private:
         std::int64_t again_ms = 0;
     };
 
+    using Turn = std::unique_lock<std::timed_mutex>;
+
+    [[nodiscard]] Turn take_turn();
+    void renew_options();
     void observe(const Snapshot& snapshot);
     void evaluate(std::int64_t now_ms);
     void merge(std::vector<Recommendation> found, std::int64_t now_ms);
@@ -119,8 +123,8 @@ private:
     const Told told_;
     mutable std::mutex options_mutex_;
     TunerOptions shared_options_;  // guarded by options_mutex_
-    mutable std::mutex work_;      // all below but view_ and state_
-    TunerOptions options_;         // as of the tick's begin
+    std::timed_mutex work_;        // all below but view_, state_ and found_indexes_
+    TunerOptions options_;         // as of the turn's begin
     std::deque<Snapshot> snapshots_;
     std::map<std::string, Open, std::less<>> open_;
     std::optional<Trial> trial_;
@@ -131,8 +135,9 @@ private:
     bool slow_seen_ = false;
     std::string trouble_;  // why the server's settings could not be read or changed last
     mutable std::mutex view_mutex_;
-    boost::json::object view_;  // guarded by view_mutex_
-    State state_;               // guarded by view_mutex_
+    boost::json::object view_;                     // guarded by view_mutex_
+    State state_;                                  // guarded by view_mutex_
+    std::optional<Recommendation> found_indexes_;  // for the next tick; guarded by view_mutex_
 };
 
 }  // namespace tenon::advisor

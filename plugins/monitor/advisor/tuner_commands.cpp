@@ -35,7 +35,7 @@ const Tuner::Open& Tuner::open_of(std::string_view id) const {
 }
 
 std::string Tuner::apply(std::string_view id, std::string_view by) {
-    const std::lock_guard lock{work_};
+    const Turn turn = take_turn();
     const Recommendation what = open_of(id).what;
     if (what.kind == "indexes") {
         return apply_indexes(what, by);
@@ -64,7 +64,7 @@ std::string Tuner::apply_indexes(const Recommendation& what, std::string_view by
 }
 
 std::string Tuner::roll_back(std::string_view id, std::string_view by, std::string_view reason) {
-    const std::lock_guard lock{work_};
+    const Turn turn = take_turn();
     const std::string why = "by hand" + (reason.empty() ? "" : ": " + std::string{reason});
     if (trial_ && (id.empty() || id == trial_->what.id())) {
         const std::string ended = trial_->what.id();
@@ -106,7 +106,7 @@ std::string Tuner::roll_back(std::string_view id, std::string_view by, std::stri
 }
 
 std::string Tuner::dismiss(std::string_view id, std::string_view by, std::string_view reason) {
-    const std::lock_guard lock{work_};
+    const Turn turn = take_turn();
     const Recommendation what = open_of(id).what;
     Entry entry{0, now_(), std::string{by}, "dismissed", what.id(), {}};
     entry.detail = {{"kind", what.kind}, {"reason", reason}, {"to", to_json(what).at("to")}};
@@ -118,7 +118,7 @@ std::string Tuner::dismiss(std::string_view id, std::string_view by, std::string
 }
 
 std::string Tuner::drill(const Knob& knob, const json::value& to, std::string_view by) {
-    const std::lock_guard lock{work_};
+    const Turn turn = take_turn();
     const SettingsView view = steering_.settings(options_.bounds);
     const LiveSetting* const setting = view.of(knob);
     Recommendation what;
@@ -147,10 +147,11 @@ std::string Tuner::drill(const Knob& knob, const json::value& to, std::string_vi
 // trial, which it would disturb.
 void Tuner::look_for_indexes() {
     double slow = 0;
+    double before = 0;
     {
-        const std::lock_guard lock{work_};
-        if (trial_ || recovery_ || snapshots_.empty() || options_.indexes_every_ms == 0 ||
-            now_() < next_indexes_ms_) {
+        const Turn turn{work_, std::try_to_lock};
+        if (!turn.owns_lock() || trial_ || recovery_ || snapshots_.empty() ||
+            options_.indexes_every_ms == 0 || now_() < next_indexes_ms_) {
             return;
         }
         slow = snapshots_.back().sum("tenon_slow_queries_total");
@@ -158,11 +159,10 @@ void Tuner::look_for_indexes() {
             return;
         }
         next_indexes_ms_ = now_() + options_.indexes_every_ms;
+        before = std::exchange(slow_queries_, slow);
     }
     const json::value answer = steering_.ask("advise.indexes", {}, k_search_ms);
     const std::size_t proposals = size_of(answer, "proposals");
-    const std::lock_guard lock{work_};
-    const double before = std::exchange(slow_queries_, slow);
     if (proposals == 0) {
         return;
     }
@@ -178,9 +178,8 @@ void Tuner::look_for_indexes() {
     what.numbers = {{"slow_queries", slow - before}, {"proposals", static_cast<double>(proposals)}};
     what.risk = "Writes become dearer by what an index costs, which the search has weighed";
     what.confidence = 0.8;
-    const std::int64_t now_ms = now_();
-    open_.insert_or_assign(what.id(), Open{what, now_ms, now_ms});
-    publish();
+    const std::lock_guard lock{view_mutex_};
+    found_indexes_ = std::move(what);
 }
 
 Tuner::State Tuner::state() const {

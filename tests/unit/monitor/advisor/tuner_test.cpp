@@ -165,6 +165,7 @@ TEST_CASE("what is recommended, tried by hand and proven is kept", "[advisor][M4
     CHECK(f.event() == "kept");
     CHECK_THAT(f.reason(), Contains("proven"));
     CHECK(f.newest().at("windows").get_array().size() == 18);
+    CHECK(f.newest().at("windows").at(0).at("promised").is_double());
     CHECK(f.server.value("cache-memory", "/bytes_max") == 100 * k_mega);
     // And it can still be taken back, once.
     (void)f.tuner->roll_back(k_id, "user:anna", "memory is short");
@@ -285,8 +286,7 @@ TEST_CASE("by itself it goes on only after it has cooled down", "[advisor][M4]")
 }
 
 TEST_CASE("one knob at a time, within its bounds, and really another value", "[advisor][M4]") {
-    Fixture f;
-    f.turn();
+    Fixture f;  // and before its first turn, too
     CHECK_THROWS_WITH(
         f.tuner->drill(k_size, 2'048 * k_mega, "x"), Contains("is outside the bounds")
     );
