@@ -10,12 +10,14 @@ interface Setting {
   minimum?: number; maximum?: number; enum?: unknown[]; value: unknown; deployment: unknown; overridden: boolean; flag?: boolean;
   by?: string; reason?: string; at_ms?: number;
 }
-interface Settings { generation: number; settings: Setting[] }
+// What was set for a plugin or a setting that is no longer there, or no longer fits.
+interface Unfit { plugin: string; pointer: string; value?: unknown; problem?: Problem | string; message?: string }
+interface Settings { generation: number; settings: Setting[]; unfit?: Unfit[] }
 interface Problem { severity?: string; message?: string; found?: string; expected?: string; text?: string }
 interface Outcome { applied: boolean; problems?: (Problem | string)[] }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value) ?? '–');
-const nameOf = (one: Setting): string => `${one.plugin}${one.pointer.replace(/\//g, '.')}`;
+const nameOf = (one: { plugin: string; pointer: string }): string => `${one.plugin}${one.pointer.replace(/\//g, '.')}`;
 
 function told(one: Problem | string): string {
   if (typeof one === 'string') return one;
@@ -23,7 +25,7 @@ function told(one: Problem | string): string {
   return parts.filter(Boolean).join(', ') || JSON.stringify(one);
 }
 
-async function change(what: 'settings-set' | 'settings-unset', setting: Setting, reason: string, value?: unknown): Promise<string> {
+async function change(what: 'settings-set' | 'settings-unset', setting: { plugin: string; pointer: string }, reason: string, value?: unknown): Promise<string> {
   const changes = [{ plugin: setting.plugin, pointer: setting.pointer, ...(what === 'settings-set' ? { value } : {}) }];
   const outcome = await operate<Outcome>(what, { changes, reason });
   if (!outcome.applied) {
@@ -66,7 +68,7 @@ function Edit({ setting, done }: { setting: Setting; done: () => void }): JSX.El
   );
 }
 
-function Unset({ setting, done }: { setting: Setting; done: () => void }): JSX.Element {
+function Unset({ setting, done }: { setting: { plugin: string; pointer: string }; done: () => void }): JSX.Element {
   return <Reasoned label="Take back" of={nameOf(setting)} work={async (reason) => {
     const said = await change('settings-unset', setting, reason);
     done();
@@ -103,6 +105,16 @@ export function SettingsPage({ session }: { session: Session }): JSX.Element {
       {(now) => (
         <>
           <p class="quiet">What is set here lies over the deployment until it is taken back, also after a restart. Who set it, and why, is on the audit log.</p>
+          {(now.unfit ?? []).length > 0 && (
+            <section><h2>Not in force</h2>
+              <Table caption="What was set and does not fit any more" rows={now.unfit ?? []} empty="" id={nameOf} columns={[
+                { head: 'Setting', cell: (one) => <code>{nameOf(one)}</code> },
+                { head: 'Was to be', cell: (one) => text(one.value) },
+                { head: 'Why not', cell: (one) => (one.problem ? told(one.problem) : one.message ?? '') },
+                { head: 'Do', cell: (one) => (may ? <Unset setting={one} done={again} /> : '') },
+              ]} />
+            </section>
+          )}
           <section><h2>Switches</h2>
             <Table caption="Feature flags" rows={now.settings.filter((one) => one.flag)} empty="There are none." id={nameOf} columns={[
               { head: 'Flag', cell: named },
