@@ -154,6 +154,39 @@ test('a journal whose disk stalls is told, and no more when it goes on [M3]', as
   assert.ok(!(await alerts(server)).some((one) => one.rule === 'DiskFull'));
 });
 
+test('a stranger who holds the lock of the database makes slow queries, which are told and end [M3]', async () => {
+  const server = await serve(quickRules('SlowQueries', 'DiskFull'));
+  const key = await trading(server);
+  let going = true;
+  undo.push(() => { going = false; });
+  const orders = (async () => {
+    for (let i = 0; going; i += 1) {
+      await limitBuy(server, key, '30000', `held-${i}`).catch(() => {});
+      await new Promise((resolve) => { setTimeout(resolve, 100); });
+    }
+  })();
+  // Takes the lock for 2 s, gives it back for a moment, and takes it again.
+  const file = join(server.dataDir, 'tenon.db');
+  const script = `import sqlite3, time
+db = sqlite3.connect(${JSON.stringify(file)}, timeout=30, isolation_level=None)
+while True:
+    db.execute("BEGIN IMMEDIATE")
+    time.sleep(2)
+    db.execute("COMMIT")
+    time.sleep(0.3)
+`;
+  const stranger = spawn('python3', ['-c', script], { stdio: 'ignore' });
+  undo.push(() => stranger.kill('SIGKILL'));
+  const slow = await fires(server, 'SlowQueries', 'warning');
+  assert.equal(slow.labels.database, 'storage');
+  assert.ok(slow.value > 0.1);
+  stranger.kill('SIGKILL');
+  await clears(server, 'SlowQueries');
+  going = false;
+  await orders;
+  assert.ok(!(await alerts(server)).some((one) => one.rule === 'DiskFull'));
+});
+
 test('others that take the CPUs are told [M3]', { skip: process.env.TENON_E2E_HOG !== '1' }, async () => {
   const server = await serve(quickRules('CpuHigh', 'MemoryHigh'));
   const hogs = cpus().map(() => spawn(process.execPath, ['-e', 'for (;;) {}'], { stdio: 'ignore' }));

@@ -99,6 +99,7 @@ private:
     void keep_keys(Group& group, const DatabaseError& error) noexcept;
     void lend(Request& request) noexcept;
     void begin_patiently(const Group& group);
+    void tell_wait(const Group& group, std::int64_t began_ns) const noexcept;
     void expire(Group& group) noexcept;
     void finish(Request& request, tenon_status status) noexcept;
     void fail_all(Group& group, const DatabaseError& error) noexcept;

@@ -9,6 +9,7 @@ namespace tenon::sqlite {
 namespace {
 
 constexpr std::int64_t k_lock_slice_ms = 250;
+constexpr std::int64_t k_told_wait_ns = 1'000'000;  // less is no wait
 // A commit whose outcome is unknown is looked up, and made again, this often.
 constexpr int k_lookups = 3;
 
@@ -132,6 +133,20 @@ bool Writer::needs_sync(const Group& group) const noexcept {
     });
 }
 
+// Who waited for a stranger's lock had a slow database, though no statement ran.
+void Writer::tell_wait(const Group& group, std::int64_t began_ns) const noexcept {
+    const std::int64_t waited_ns = telemetry_.now_ns() - began_ns;
+    if (waited_ns < k_told_wait_ns || telemetry_.query_duration == nullptr) {
+        return;
+    }
+    for (std::size_t i = 0; i < group.size(); ++i) {
+        telemetry_.metrics->observe(telemetry_.metrics.self, telemetry_.query_duration, waited_ns);
+        if (settings_.slow_query_ms > 0 && waited_ns >= settings_.slow_query_ms * k_ms) {
+            Telemetry::count(telemetry_.slow_queries);
+        }
+    }
+}
+
 // Waits for a lock that a stranger holds, as long as the settings and the deadlines allow.
 void Writer::begin_patiently(const Group& group) {
     const std::int64_t began = telemetry_.now_ns();
@@ -148,6 +163,7 @@ void Writer::begin_patiently(const Group& group) {
         try {
             connection_->begin();
             connection_->set_busy_timeout(settings_.busy_timeout_ms);
+            tell_wait(group, began);
             return;
         } catch (const DatabaseError& e) {
             if (!e.retryable()) {
@@ -163,6 +179,7 @@ void Writer::begin_patiently(const Group& group) {
                 stopping = stopping_;
             }
             if (stopping || telemetry_.now_ns() + k_ms >= until) {
+                tell_wait(group, began);
                 throw DatabaseError{
                     TENON_UNAVAILABLE,
                     "another process holds the write lock of " + settings_.file,
