@@ -3,23 +3,12 @@
 
 #include "plugins/cache/memory/shard.hpp"
 
+#include <tenon/key_hash.hpp>
+
 #include <algorithm>
 #include <bit>
 
 namespace tenon::memory_cache {
-namespace {
-
-// The library's hash of a text, mixed once more (finaliser of MurmurHash3, public domain), since
-// shards take its high bits and buckets its low ones.
-std::uint64_t hash_of(std::string_view key) noexcept {
-    std::uint64_t h = std::hash<std::string_view>{}(key);
-    h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdU;
-    h = (h ^ (h >> 33)) * 0xc4ceb9fe1a85ec53U;
-    return h ^ (h >> 33);
-}
-
-}  // namespace
-
 MemoryCache::MemoryCache(std::uint64_t bytes_max, std::uint32_t shards)
     : shard_bits_{static_cast<std::uint32_t>(std::bit_width(shards) - 1)} {
     const std::uint32_t count = 1U << shard_bits_;
@@ -46,7 +35,7 @@ Shard& MemoryCache::shard_of(std::uint64_t hash) const noexcept {
 
 std::optional<std::int64_t>
 MemoryCache::get(std::string_view key, std::int64_t now_ns, const Reader& reader) {
-    const std::uint64_t hash = hash_of(key);
+    const std::uint64_t hash = key_hash(key);
     return shard_of(hash).get(hash, key, now_ns, reader);
 }
 
@@ -56,14 +45,14 @@ bool MemoryCache::put(
     std::int64_t now_ns,
     std::int64_t ttl_ns
 ) {
-    const std::uint64_t hash = hash_of(key);
+    const std::uint64_t hash = key_hash(key);
     const std::int64_t expires_ns =
         ttl_ns > INT64_MAX - std::max<std::int64_t>(now_ns, 0) ? INT64_MAX : now_ns + ttl_ns;
     return shard_of(hash).put(hash, key, value, now_ns, expires_ns);
 }
 
 bool MemoryCache::erase(std::string_view key) {
-    const std::uint64_t hash = hash_of(key);
+    const std::uint64_t hash = key_hash(key);
     return shard_of(hash).erase(hash, key);
 }
 

@@ -13,10 +13,10 @@
 // another one by then, and the charge is taken back and made where it belongs.
 #pragma once
 
-#include "plugins/throttle/token-bucket/key_hash.hpp"
 #include "plugins/throttle/token-bucket/rate.hpp"
 #include "plugins/throttle/token-bucket/striped_counts.hpp"
 
+#include <tenon/key_hash.hpp>
 #include <tenon/throttle_limits.hpp>
 
 #include <array>
@@ -40,7 +40,7 @@ public:
     [[nodiscard]] static Rate terms_of(const Settings& settings, const ThrottleRate& rate);
 
     [[nodiscard]] static std::uint64_t key_of(std::string_view key) noexcept {
-        const std::uint64_t hash = hash_of(key);
+        const std::uint64_t hash = key_hash(key);
         return hash <= k_moving ? hash + 2 : hash;
     }
 

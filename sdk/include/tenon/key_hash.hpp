@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A hash of short keys: sixteen bytes a step, each step the product of two words, which mixes them
-// in a few cycles. The same in each run, so that a recorded run replays; it keeps nobody from
-// making keys that share a budget, which is theirs to lose.
+// A hash of short keys for tables in memory: sixteen bytes a step, each step the product of two
+// words, which mixes them in a few cycles, and all 64 bits of it depend on the whole key. The same
+// in each run, so that a recorded run replays. It is not for what is stored or sent, and keeps
+// nobody from making keys that collide: who uses it loses no more by that than a slow look-up or a
+// shared budget.
 #pragma once
 
 #include <tenon/decimal.hpp>
@@ -11,7 +13,9 @@
 #include <cstring>
 #include <string_view>
 
-namespace tenon::token_bucket {
+namespace tenon {
+
+namespace key_hash_detail {
 
 // Both halves of the product: each bit of it depends on most bits of both.
 [[nodiscard]] inline std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
@@ -26,7 +30,11 @@ template <class Word>
     return word;
 }
 
-[[nodiscard]] inline std::uint64_t hash_of(std::string_view key) noexcept {
+}  // namespace key_hash_detail
+
+[[nodiscard]] inline std::uint64_t key_hash(std::string_view key) noexcept {
+    using key_hash_detail::mix;
+    using key_hash_detail::word_at;
     constexpr std::uint64_t k_odd = 0x9e3779b97f4a7c15U;
     constexpr std::uint64_t k_other = 0xd1342543de82ef95U;
     const char* at = key.data();
@@ -50,4 +58,4 @@ template <class Word>
     return mix(mix(first ^ k_odd, last ^ hash) ^ k_other, k_odd);
 }
 
-}  // namespace tenon::token_bucket
+}  // namespace tenon
