@@ -1,8 +1,8 @@
 // Recommendations: what was measured, what would be changed, what is promised and what may go wrong;
 // applied as an experiment that is measured, and taken back where the promise is not kept.
-import type { JSX } from 'preact';
+import type { ComponentChildren, JSX } from 'preact';
 import { operate, operation, type Session } from './api';
-import { Action, Badge, Reasoned, Shown, Table, operates, useLoaded, when, type Loaded } from './ui';
+import { Action, Badge, Loading, Reasoned, Shown, Table, isLoading, operates, useLoaded, when, type Loaded } from './ui';
 
 interface Promised { metric: string; direction: string; effect: number }
 export interface Recommendation {
@@ -106,12 +106,15 @@ export function Deeds({ entries, session, done }: { entries: Entry[]; session: S
   );
 }
 
-export function Recommendations({ session }: { session: Session }): JSX.Element {
+// What stands below comes when they are there: it would be moved.
+export function Recommendations({ session, children }: { session: Session; children: ComponentChildren }): JSX.Element {
   const [both, again]: [Loaded<{ advice: Advice; entries: Entries }>, () => void] = useLoaded(async () => {
     const [advice, entries] = await Promise.all([readAdvice(), readEntries()]);
     return { advice, entries };
   }, [], 10);
+  if (isLoading(both)) return <Loading />;
   return (
+    <>
     <Shown of={both}>
       {({ advice, entries }) => (
         <>
@@ -121,5 +124,7 @@ export function Recommendations({ session }: { session: Session }): JSX.Element 
         </>
       )}
     </Shown>
+    {children}
+    </>
   );
 }

@@ -219,10 +219,9 @@ interface Proposal { name?: string; table?: string; sql?: string; gain_ns?: numb
 interface Advice { proposals?: Proposal[]; unused?: string[]; redundant?: { name: string; by: string }[]; complete?: boolean }
 
 const AdvicePage = ({ session }: Props): JSX.Element => (
-  <>
-    <Recommendations session={session} />
+  <Recommendations session={session}>
     <section><h2>Indexes</h2><IndexAdvice session={session} /></section>
-  </>
+  </Recommendations>
 );
 
 function IndexAdvice({ session }: Props): JSX.Element {
