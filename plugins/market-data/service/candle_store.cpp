@@ -10,12 +10,8 @@
 namespace tenon::market_data {
 namespace {
 
-constexpr std::int64_t k_second = 1'000'000'000;
-// A delete that holds the only writer for long would hold trading's rows up.
-constexpr std::int64_t k_rows_a_delete = 2'000;
-
 [[nodiscard]] std::int64_t seconds_of(std::uint32_t interval) {
-    return interval_length(interval) / k_second;
+    return interval_length(interval) / k_second_ns;
 }
 
 }  // namespace
@@ -74,20 +70,8 @@ void CandleStore::write(
     std::int64_t deadline_ns
 ) const {
     storage_.write(deadline_ns, [&](Session& session) {
-        // The engine describes instruments further; it may not have come to it yet.
         for (const StoredInstrument& instrument : instruments) {
-            session
-                .prepare(
-                    "INSERT INTO instruments (id, symbol, price_scale, quantity_scale) "
-                    "VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-                )
-                .bind_all(
-                    instrument.id,
-                    instrument.symbol,
-                    instrument.price_scale,
-                    instrument.quantity_scale
-                )
-                .run();
+            put_instrument(session, instrument);
         }
         for (const tenon_candle& c : candles) {
             session

@@ -1,27 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Candles of a minute and of an hour in the table `candles`. [io]
 //
-// A row is one candle with trades; others are folded from these, or flat. Rows of an instrument are
-// read back only while its symbol and scales are what they were when they were written: its numbers
-// would mean something else.
+// A row is one candle with trades; others are folded from these, or flat.
 #pragma once
+
+#include "plugins/market-data/service/stored_instrument.hpp"
 
 #include <tenon/abi/market_data.h>
 #include <tenon/storage.hpp>
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
 namespace tenon::market_data {
-
-struct StoredInstrument {
-    std::uint32_t id = 0;
-    std::string symbol;
-    int price_scale = 0;
-    int quantity_scale = 0;
-};
 
 class CandleStore {
 public:

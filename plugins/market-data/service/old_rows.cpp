@@ -287,16 +287,9 @@ void OldRows::write(
     std::int64_t deadline_ns
 ) const {
     storage_.write(deadline_ns, [&](Session& session) {
-        // The engine describes instruments further; it may not have come to it yet.
-        session
-            .prepare(
-                "INSERT INTO instruments (id, symbol, price_scale, quantity_scale) "
-                "VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-            )
-            .bind_all(
-                instrument.id, instrument.symbol, instrument.price_scale, instrument.quantity_scale
-            )
-            .run();
+        put_instrument(session, instrument);
+        // What is known is read and written anew: not while another server does, or prunes.
+        hold_instrument(session, instrument.id);
         put_rows(session, instrument.id, rows);
         put_known(session, instrument.id, told);
     });
@@ -311,6 +304,7 @@ std::uint64_t OldRows::prune(
     std::uint64_t gone = 0;
     storage_.write(deadline_ns, [&](Session& session) {
         gone = 0;
+        hold_instrument(session, instrument);
         std::int64_t cut = cut_of(session, instrument, of, kept);
         if (cut < 0) {
             return;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the exchange told of the time before memory, in its own tables. [io]
 //
-// Rows of an instrument are given only while its symbol and scales are what they were when the rows
-// were written. A stretch counts as known only when all of it was told; writing it again changes
+// A stretch counts as known only when all of it was told; writing it again changes
 // nothing.
 #pragma once
 
-#include "plugins/market-data/service/candle_store.hpp"
+#include "plugins/market-data/service/stored_instrument.hpp"
 
 #include <tenon/history.hpp>
 #include <tenon/storage.hpp>

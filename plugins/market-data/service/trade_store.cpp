@@ -6,12 +6,6 @@
 #include <algorithm>
 
 namespace tenon::market_data {
-namespace {
-
-// A delete that holds the only writer for long would hold trading's rows up.
-constexpr std::int64_t k_rows_a_delete = 2'000;
-
-}  // namespace
 
 std::vector<TapedTrade> TradeStore::read(
     const StoredInstrument& instrument,
@@ -65,16 +59,7 @@ void TradeStore::write(
     std::int64_t deadline_ns
 ) const {
     storage_.write(deadline_ns, [&](Session& session) {
-        // The engine describes instruments further; it may not have come to it yet.
-        session
-            .prepare(
-                "INSERT INTO instruments (id, symbol, price_scale, quantity_scale) "
-                "VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-            )
-            .bind_all(
-                instrument.id, instrument.symbol, instrument.price_scale, instrument.quantity_scale
-            )
-            .run();
+        put_instrument(session, instrument);
         if (afresh) {
             session.prepare("DELETE FROM public_trades WHERE instrument = ?")
                 .bind_all(instrument.id)

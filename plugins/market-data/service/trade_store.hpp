@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The newest public trades in the table `public_trades`. [io]
-//
-// Rows of an instrument are read back only while its symbol and scales are what they were when they
-// were written: its numbers would mean something else.
 #pragma once
 
-#include "plugins/market-data/service/candle_store.hpp"
+#include "plugins/market-data/service/stored_instrument.hpp"
 #include "plugins/market-data/service/tape.hpp"
 
 #include <tenon/storage.hpp>

@@ -8,6 +8,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <thread>
 #include <vector>
 
 using namespace tenon::market_data;
@@ -196,6 +197,66 @@ TEST_CASE("the oldest rows go, and what was known of their time", "[market_data]
     CHECK(prune({k_aggregates, 0}, 2) == 1);
     CHECK_FALSE(f.read({k_aggregates, 0, 10 * k_ms, 11 * k_ms, 0, 3}).known);
     CHECK(f.read({k_aggregates, 0, 11 * k_ms, 11 * k_ms, 0, 3}).known);
+}
+
+TEST_CASE("what counts as known is here, whoever writes and prunes at once", "[market_data][C2]") {
+    Fixture f;
+    // PostgreSQL's weakest isolation, which does not find such conflicts by itself.
+    const auto weaken = [](auto& backend) {
+        if constexpr (requires { backend.settings.isolation; }) {
+            backend.settings.isolation = "read committed";
+            backend.open();
+        }
+    };
+    weaken(f.backend);
+    f.rows = OldRows{f.backend.storage()};
+    constexpr std::uint64_t k_last = 400;
+    constexpr std::uint64_t k_page = 8;
+    std::vector<std::thread> threads;
+    // Both tell everything, in pages that overlap.
+    for (const std::uint64_t shift : {std::uint64_t{0}, std::uint64_t{3}}) {
+        threads.emplace_back([&f, shift] {
+            for (std::uint64_t from = 1 + shift; from <= k_last; from += k_page) {
+                const std::uint64_t to = from + k_page - 1;
+                f.write(
+                    {k_trades,
+                     0,
+                     static_cast<std::int64_t>(from),
+                     static_cast<std::int64_t>(to),
+                     0,
+                     k_page},
+                    trades(from, to)
+                );
+            }
+        });
+    }
+    threads.emplace_back([&f] {
+        for (int i = 0; i < 50; ++i) {
+            (void)f.rows.prune(7, {k_trades, 0}, 20, f.backend.deadline());
+        }
+    });
+    for (std::thread& thread : threads) {
+        thread.join();
+    }
+    const auto number = [&f](const char* sql) {
+        std::int64_t found = -1;
+        f.backend.storage().read(f.backend.deadline(), [&](tenon::Session& session) {
+            tenon::Statement rows = session.prepare(sql);
+            REQUIRE(rows.step());
+            found = rows.integer(0);
+        });
+        return found;
+    };
+    CHECK(number("SELECT count(*) FROM known_history") > 0);
+    CHECK(
+        number("SELECT count(*) FROM known_history a JOIN known_history b "
+               "ON a.first_at < b.first_at AND b.first_at <= a.last_at") == 0
+    );
+    CHECK(
+        number("SELECT count(*) FROM known_history k WHERE k.last_at - k.first_at + 1 <> (SELECT "
+               "count(*) FROM old_trades t WHERE t.last_trade_id BETWEEN k.first_at AND k.last_at)"
+        ) == 0
+    );
 }
 
 TEST_CASE("rows of another symbol or scale are not given", "[market_data][T6]") {
