@@ -132,6 +132,10 @@ bool Database::owns(const StorageSession& session) const noexcept {
 
 // ---- looking after
 
+bool Database::pause_for_retry(std::int64_t ns, std::int64_t last_ns) {
+    return telemetry_.now_ns() + ns < last_ns && !hosts_.is_away_for(k_outage_wait_ns) && pause(ns);
+}
+
 bool Database::pause(std::int64_t ns) {
     std::unique_lock lock{mutex_};
     return !wake_.wait_for(lock, std::chrono::nanoseconds{ns}, [&] { return stopping_; });

@@ -3,12 +3,15 @@
 //
 // A transaction that fails in a way that a retry mends (serialisation, deadlock, lock time-out, a
 // connection lost before COMMIT) runs again, with growing waits, until its deadline and for
-// k_retry_max_ns at most. After two such failures in a row it waits for its turn among those that
-// retry, so that they do not keep defeating each other. A commit whose outcome is unknown is not
-// run again, unless it has a key: then the key, written with the transaction's rows to the table
-// tenon_transaction_keys, says whether it was done. A key that is there from before makes a
-// transaction succeed without running its body: it writes the key once more, so that its commit
-// waits for replicas and tells a position as the first one would have. Keys are kept for a day.
+// k_retry_max_ns at most. So a restart of the server is waited out; once no server could be
+// connected to for k_outage_wait_ns, what fails is not tried again until one can: who waits holds a
+// thread of the pool that what needs no database wants too. After two such failures in a row it
+// waits for its turn among those that retry, so that they do not keep defeating each other. A
+// commit whose outcome is unknown is not run again, unless it has a key: then the key, written with
+// the transaction's rows to the table tenon_transaction_keys, says whether it was done. A key that
+// is there from before makes a transaction succeed without running its body: it writes the key once
+// more, so that its commit waits for replicas and tells a position as the first one would have.
+// Keys are kept for a day.
 #pragma once
 
 #include "plugins/storage/postgres/host_set.hpp"
@@ -27,6 +30,7 @@
 namespace tenon::postgres {
 
 inline constexpr std::int64_t k_retry_max_ns = 30 * k_second;
+inline constexpr std::int64_t k_outage_wait_ns = 5 * k_second;
 inline constexpr std::int64_t k_stop_patience_ns = 5 * k_second;
 
 // Thread-safe. Lives until the last session is back and the last call has returned.
@@ -112,6 +116,8 @@ private:
     [[nodiscard]] bool run_body(Work& work, Connection& connection);
     [[nodiscard]] bool claim_key(Connection& connection, const std::string& key);
     [[nodiscard]] bool pause(std::int64_t ns);
+    // After so long, if there is to be another try before last_ns.
+    [[nodiscard]] bool pause_for_retry(std::int64_t ns, std::int64_t last_ns);
     [[nodiscard]] std::unique_ptr<Clone> make_clone(bool with_rows, std::int64_t deadline_ns);
     static void make_key_table(Connection& connection);
     void maintain() noexcept;

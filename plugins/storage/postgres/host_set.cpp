@@ -166,6 +166,14 @@ HostPool::Lease HostSet::acquire(const Wanted& wanted) {
     }
 }
 
+bool HostSet::is_away_for(std::int64_t ns) const noexcept {
+    const std::int64_t now_ns = telemetry_.now_ns();
+    return std::all_of(pools_.begin(), pools_.end(), [&](const auto& pool) {
+        const std::int64_t since_ns = pool->failing_since_ns();
+        return since_ns != 0 && now_ns - since_ns >= ns;
+    });
+}
+
 void HostSet::refuse_when_stopping() {
     const std::lock_guard lock{mutex_};
     if (stopping_) {

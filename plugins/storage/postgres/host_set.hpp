@@ -51,6 +51,8 @@ public:
     // [any] Somebody met a failure that may be a server's: all are probed at once.
     void suspect() noexcept;
     void give_back(Connection& connection) noexcept;
+    // [any] No server could be connected to for so long.
+    [[nodiscard]] bool is_away_for(std::int64_t ns) const noexcept;
 
     [[nodiscard]] const std::vector<std::unique_ptr<HostPool>>& pools() const noexcept {
         return pools_;

@@ -150,9 +150,7 @@ Database::run_query(const tenon_query& wanted, tenon_row_fn row, void* ctx, teno
         try {
             return run_once(query);
         } catch (const StorageError& e) {
-            const std::int64_t wait_ns = waits.next();
-            if (!e.retryable() || query.given || telemetry_.now_ns() + wait_ns >= last_ns ||
-                !pause(wait_ns)) {
+            if (!e.retryable() || query.given || !pause_for_retry(waits.next(), last_ns)) {
                 ++errors_;
                 return fail(err, e.code(), e.what(), flags_of(e.failure()));
             }

@@ -111,8 +111,7 @@ tenon_status Database::run_transaction(
         if (attempt(work)) {
             break;
         }
-        const std::int64_t wait_ns = waits.next();
-        if (telemetry_.now_ns() + wait_ns >= last_ns || !pause(wait_ns)) {
+        if (!pause_for_retry(waits.next(), last_ns)) {
             break;
         }
         ++retries_;

@@ -105,6 +105,9 @@ public:
                 });
             });
             in_flight_.wait();
+            (void)guard(nullptr, [this] {
+                call_on_reactor(exec_, 0, [this] { exec_->cancel_timer(exec_.self, timer_); });
+            });
             flags_.reset();
             line_.reset();
             routes_.reset();
@@ -119,6 +122,8 @@ private:
         std::uint64_t handle = 0;
         ApiOptions options;
         std::int64_t begin_ns = 0;  // when it arrived
+
+        [[nodiscard]] std::int64_t due_ns() const { return begin_ns + options.timeout_ns; }
     };
 
     void add_commands() {
@@ -341,6 +346,55 @@ private:
             leave();
             throw ApiFailure{503, "busy", std::string{k_busy}};
         }
+        arm();
+    }
+
+    // On the reactor: the threads of the pool may all be waiting for a database that is away, and
+    // who waits for a worker is to know in time. They wait in order, so the first is the next.
+    void arm() {
+        if (timer_ != 0) {
+            return;
+        }
+        std::int64_t due_ns = 0;
+        {
+            const std::lock_guard lock{mutex_};
+            if (waiting_.empty()) {
+                return;
+            }
+            due_ns = waiting_.front().due_ns();
+        }
+        const auto fire = [](void* self) noexcept {
+            auto& me = *static_cast<RecordsPlugin*>(self);
+            me.timer_ = 0;
+            (void)guard(nullptr, [&] { me.expire(); });
+        };
+        timer_ = exec_->timer(exec_.self, due_ns, fire, this);
+    }
+
+    void expire() {
+        const std::int64_t now_ns = clock_->now_ns(clock_.self);
+        while (const auto job = take_late(now_ns)) {
+            duration_.observe(std::chrono::nanoseconds{now_ns - job->begin_ns});
+            failures_.add();
+            respond(job->handle, late_answer());
+            leave();
+        }
+        arm();
+    }
+
+    [[nodiscard]] std::optional<Job> take_late(std::int64_t now_ns) {
+        const std::lock_guard lock{mutex_};
+        if (waiting_.empty() || waiting_.front().due_ns() > now_ns) {
+            return std::nullopt;
+        }
+        Job job = std::move(waiting_.front());
+        waiting_.pop_front();
+        return job;
+    }
+
+    [[nodiscard]] static Answer late_answer() {
+        const ApiFailure late{503, "timeout", "the request waited too long: try again"};
+        return {late.http_status(), late.body()};
     }
 
     [[nodiscard]] bool start_worker() {
@@ -386,11 +440,9 @@ private:
     void serve(const Job& job) {
         Answer answer{500, R"({"error":{"code":"internal","message":"","pointer":""}})"};
         (void)guard(nullptr, [&] {
-            const std::int64_t wait_ns =
-                job.begin_ns + job.options.timeout_ns - clock_->now_ns(clock_.self);
+            const std::int64_t wait_ns = job.due_ns() - clock_->now_ns(clock_.self);
             if (wait_ns <= 0) {
-                const ApiFailure late{503, "timeout", "the request waited too long: try again"};
-                answer = {late.http_status(), late.body()};
+                answer = late_answer();
             } else {
                 const std::int64_t ttl_ns = limits_->cache_ms * k_ns_per_ms;
                 answer = kept_.answer({*job.endpoint, *job.request, ttl_ns, wait_ns}, [&] {
@@ -458,6 +510,7 @@ private:
     std::mutex mutex_;         // of the next two
     std::deque<Job> waiting_;  // bounded by requests_max
     std::uint32_t workers_ = 0;
+    std::uint64_t timer_ = 0;  // on the reactor; of who waits longest; 0: not armed
     std::string document_;
     std::unique_ptr<HttpRoutes> routes_;
     std::optional<AdminLine> line_;  // on the reactor, with flags_

@@ -63,6 +63,7 @@ public:
         failures_ = 0;
         retry_ns_ = 0;
         trial_until_ns_ = 0;
+        failing_since_ns_ = 0;
         backoff_.reset();
         return restored;
     }
@@ -70,6 +71,9 @@ public:
     // True: the breaker opened, having been closed.
     bool failed(std::int64_t now_ns) noexcept {
         trial_until_ns_ = 0;
+        if (failures_ == 0) {
+            failing_since_ns_ = now_ns;
+        }
         // Those that tried together and fail together are one failure, not many.
         if (failures_ == 0 || now_ns >= retry_ns_) {
             ++failures_;
@@ -96,6 +100,9 @@ public:
 
     [[nodiscard]] std::uint32_t failures() const noexcept { return failures_; }
 
+    // When the first of the failures in a row was; 0: the last try succeeded.
+    [[nodiscard]] std::int64_t failing_since_ns() const noexcept { return failing_since_ns_; }
+
     // When the next try may begin; in the past: now.
     [[nodiscard]] std::int64_t retry_at_ns() const noexcept {
         return std::max(retry_ns_, trial_until_ns_);
@@ -105,7 +112,8 @@ private:
     BreakerOptions options_;
     Backoff backoff_;
     State state_ = State::closed;
-    std::uint32_t failures_ = 0;       // in a row
+    std::uint32_t failures_ = 0;  // in a row
+    std::int64_t failing_since_ns_ = 0;
     std::int64_t retry_ns_ = 0;        // end of the wait
     std::int64_t trial_until_ns_ = 0;  // of the one who tries; 0: nobody does
 };

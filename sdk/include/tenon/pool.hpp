@@ -225,6 +225,12 @@ public:
         return breaker_.state() == CircuitBreaker::State::closed;
     }
 
+    // Since when no connection could be opened; 0: the last one could.
+    [[nodiscard]] std::int64_t failing_since_ns() const noexcept {
+        const std::lock_guard lock{mutex_};
+        return breaker_.failing_since_ns();
+    }
+
     [[nodiscard]] PoolStats stats() const noexcept {
         const std::lock_guard lock{mutex_};
         PoolStats stats = stats_;

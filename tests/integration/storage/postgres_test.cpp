@@ -434,3 +434,27 @@ TEST_CASE("a server that is away is told, waited for, and found again", "[postgr
     waiting.join();
     CHECK(number(backend, "SELECT count(*) FROM t") == 1);
 }
+
+TEST_CASE("nobody waits long for a server that has been away for a while", "[postgres][S2][C2]") {
+    PostgresBackend backend;
+    make_table(backend);
+    auto& server = PostgresBackend::server();
+    server.stop();
+    CHECK(failure_of([&] {
+              (void)backend.storage().lease(TENON_INTENT_READ, backend.deadline(2'000'000'000));
+          }) == Failure::other_host);
+    auto& reactor = backend.host.reactor();
+    reactor.advance(10'000'000'000);
+    const std::int64_t began_ns = reactor.now_ns();
+    const auto insert = [&] {
+        backend.storage().write(backend.deadline(), [](Session& s) {
+            s.prepare("INSERT INTO t (id) VALUES (8)").run();
+        });
+    };
+    CHECK(failure_of(insert) == Failure::other_host);
+    CHECK(reactor.now_ns() - began_ns < 20'000'000'000);  // its deadline is three times as far
+    server.start();
+    reactor.advance(10'000'000'000);
+    while (failure_of(insert) != Failure::not_told) {}
+    CHECK(number(backend, "SELECT count(*) FROM t") == 1);
+}

@@ -53,6 +53,18 @@ TEST_CASE("many that fail together count as one failure", "[pool][S3]") {
     CHECK(breaker.state() == CircuitBreaker::State::closed);
 }
 
+TEST_CASE("it tells since when it fails, until it succeeds", "[pool][S3]") {
+    CircuitBreaker breaker{{3, k_second, {k_ms, k_second}}, 1};
+    CHECK(breaker.failing_since_ns() == 0);
+    (void)breaker.failed(5 * k_second);
+    (void)breaker.failed(9 * k_second);
+    CHECK(breaker.failing_since_ns() == 5 * k_second);
+    (void)breaker.succeeded();
+    CHECK(breaker.failing_since_ns() == 0);
+    (void)breaker.failed(11 * k_second);
+    CHECK(breaker.failing_since_ns() == 11 * k_second);
+}
+
 TEST_CASE("waits between attempts double from the first to the longest", "[pool][S3]") {
     tenon::Backoff backoff{{50 * k_ms, 5 * k_second}, 3};
     std::int64_t base = 50 * k_ms;
