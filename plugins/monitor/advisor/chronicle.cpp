@@ -6,6 +6,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace tenon::advisor {
@@ -87,6 +88,7 @@ void Chronicle::remember(Entry entry) {
     } else if (unfinished_ && unfinished_->id == entry.id && entry.event != "dismissed") {
         unfinished_.reset();
     }
+    newest_[entry.id].insert_or_assign(entry.event, entry);
     entries_.push_back(std::move(entry));
     if (entries_.size() > k_in_memory) {
         entries_.pop_front();
@@ -111,12 +113,16 @@ std::optional<Entry> Chronicle::unfinished() const {
 
 std::optional<Entry> Chronicle::in_force(std::string_view id) const {
     const std::lock_guard lock{mutex_};
-    for (auto at = entries_.rbegin(); at != entries_.rend(); ++at) {
-        if (at->id == id && (at->event == "kept" || at->event == "taken_back")) {
-            return at->event == "kept" ? std::optional{*at} : std::nullopt;
-        }
+    const auto of = newest_.find(id);
+    if (of == newest_.end()) {
+        return std::nullopt;
     }
-    return std::nullopt;
+    const auto kept = of->second.find("kept");
+    const auto taken_back = of->second.find("taken_back");
+    const bool stands =
+        kept != of->second.end() &&
+        (taken_back == of->second.end() || kept->second.sequence > taken_back->second.sequence);
+    return stands ? std::optional{kept->second} : std::nullopt;
 }
 
 std::int64_t Chronicle::left_alone_until_ms(
@@ -125,14 +131,19 @@ std::int64_t Chronicle::left_alone_until_ms(
     bool rolled_back_too
 ) const {
     const std::lock_guard lock{mutex_};
-    for (auto at = entries_.rbegin(); at != entries_.rend(); ++at) {
-        const bool ended_badly = at->event == "rolled_back" || at->event == "recovered" ||
-                                 at->event == "failed" || at->event == "taken_back";
-        if (at->id == id && (at->event == "dismissed" || (rolled_back_too && ended_badly))) {
-            return at->time_ms + for_ms;
+    const auto of = newest_.find(id);
+    if (of == newest_.end()) {
+        return 0;
+    }
+    std::int64_t until_ms = 0;
+    for (const auto& [event, entry] : of->second) {
+        const bool ended_badly = event == "rolled_back" || event == "recovered" ||
+                                 event == "failed" || event == "taken_back";
+        if (event == "dismissed" || (rolled_back_too && ended_badly)) {
+            until_ms = std::max(until_ms, entry.time_ms + for_ms);
         }
     }
-    return 0;
+    return until_ms;
 }
 
 }  // namespace tenon::advisor

@@ -19,6 +19,8 @@
 #include <cstdint>
 #include <deque>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -64,7 +66,9 @@ private:
 
     audit::Log log_;
     mutable std::mutex mutex_;
-    std::deque<Entry> entries_;        // oldest first; guarded by mutex_
+    std::deque<Entry> entries_;  // oldest first; guarded by mutex_
+    // The newest of each event of a recommendation; guarded by mutex_. There are as many as knobs.
+    std::map<std::string, std::map<std::string, Entry, std::less<>>, std::less<>> newest_;
     std::optional<Entry> unfinished_;  // guarded by mutex_
     std::uint64_t sequence_ = 0;       // guarded by mutex_
 };

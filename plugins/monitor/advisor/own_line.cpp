@@ -27,14 +27,18 @@ json::value answer_of(std::string_view command, const AdminLine::Answer& answer)
     if (object != nullptr && object->contains("ok")) {
         return std::move(object->at("ok"));
     }
-    const json::value* const message =
-        failed ? nullptr : parsed.find_pointer("/error/message", failed);
+    const auto text = [&](const char* pointer) -> std::string_view {
+        boost::system::error_code missing;
+        const json::value* const found =
+            object == nullptr ? nullptr : parsed.find_pointer(pointer, missing);
+        return found != nullptr && found->is_string() ? std::string_view{found->get_string()}
+                                                      : std::string_view{};
+    };
+    const std::string_view message = text("/error/message");
     throw Error{
-        TENON_INVALID,
+        text("/error/code") == "UNAVAILABLE" ? TENON_UNAVAILABLE : TENON_INVALID,
         std::string{command} + ": " +
-            (message != nullptr && message->is_string()
-                 ? std::string{std::string_view{message->get_string()}}
-                 : "the server's answer could not be read")};
+            (message.empty() ? "the server's answer could not be read" : std::string{message})};
 }
 
 }  // namespace

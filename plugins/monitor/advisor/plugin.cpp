@@ -139,15 +139,20 @@ public:
                 (void)routes_->respond(request.handle, {200, "application/json", body});
             });
         }
+        // Both wait for the server's own answers, which need the pool.
         JobOptions exact;
+        exact.own_thread = true;
         exact.jitter = 0;
         exact.backoff_max = std::chrono::seconds{5};
         exact.degraded_after = 20;
         job_ = every(
             host(), "advice", k_turn, [this] { turn(); }, exact
         );
-        index_job_ =
-            every(host(), "advice-indexes", k_index_turn, [this] { tuner_->look_for_indexes(); });
+        JobOptions apart;
+        apart.own_thread = true;
+        index_job_ = every(
+            host(), "advice-indexes", k_index_turn, [this] { tuner_->look_for_indexes(); }, apart
+        );
     }
 
     void stop() noexcept override {

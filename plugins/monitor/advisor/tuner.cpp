@@ -355,8 +355,12 @@ void Tuner::restore(const Knob& knob, const Entry& begun, std::string_view why) 
     const LiveSetting* const setting = view.of(knob);
     const json::value& before = value_at(begun.detail, "before");
     const json::value& after = value_at(begun.detail, "after");
-    // Gone with its plugin, or turned by somebody else: theirs is the word.
-    if (setting == nullptr || (setting->value != after && setting->value != before)) {
+    if (setting == nullptr) {
+        drop(knob, why);
+        return;
+    }
+    // Turned by somebody else: theirs is the word.
+    if (setting->value != after && setting->value != before) {
         return;
     }
     const json::value& was = value_at(begun.detail, "was_overridden");
@@ -364,6 +368,17 @@ void Tuner::restore(const Knob& knob, const Entry& begun, std::string_view why) 
         steering_.set(knob, before, "advice", why);
     } else if (setting->overridden) {
         steering_.unset(knob, "advice", why);
+    }
+}
+
+// Its plugin is not here now, but would come back with a value that nobody has proven.
+void Tuner::drop(const Knob& knob, std::string_view why) {
+    try {
+        steering_.unset(knob, "advice", why);
+    } catch (const Error& e) {
+        if (e.code() != TENON_INVALID) {
+            throw;
+        }
     }
 }
 

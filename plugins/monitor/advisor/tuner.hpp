@@ -111,6 +111,7 @@ private:
     void recover();
     [[nodiscard]] bool is_untouched(const Knob& knob, const boost::json::value& expected);
     void restore(const Knob& knob, const Entry& begun, std::string_view why);
+    void drop(const Knob& knob, std::string_view why);
     [[nodiscard]] const Open& open_of(std::string_view id) const;
     [[nodiscard]] std::string apply_indexes(const Recommendation& what, std::string_view by);
     void publish();

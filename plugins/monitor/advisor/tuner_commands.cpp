@@ -70,7 +70,8 @@ std::string Tuner::roll_back(std::string_view id, std::string_view by, std::stri
         const std::string ended = trial_->what.id();
         give_back("rolled_back", why, by);
         publish();
-        return json::serialize(json::object{{"rolled_back", ended}});
+        return json::serialize(json::object{
+            {"rolled_back", ended}, {"pending", recovery_.has_value()}});
     }
     if (trial_ || recovery_) {
         throw Error{TENON_CONFLICT, "another trial is under way"};

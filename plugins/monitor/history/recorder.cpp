@@ -33,6 +33,7 @@ std::string Recorder::open(const std::filesystem::path& folder, std::uint64_t fr
     std::filesystem::create_directories(folder);
     columns_file_ = folder / "columns";
     const std::filesystem::path rows_file = folder / "rows";
+    rows_.reset();  // of a try that got no further
     std::string why;
     try {
         auto columns = Columns::read(columns_file_, shape_.columns);

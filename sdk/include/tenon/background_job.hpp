@@ -9,7 +9,9 @@
 // throws is logged, and the wait before the next one grows by the factor 1.5 up to a limit; after
 // `degraded_after` failures in a row the component "job-NAME" is degraded with the last reason, and
 // healthy again after the next good run. stop() waits for a run in flight, and after it nothing
-// runs. Nothing is kept over a restart: for work that must not be lost there is the job queue.
+// runs. With `own_thread` it runs on a thread of its own, for work that waits long for others: it
+// takes nothing from the pool's few threads. Nothing is kept over a restart: for work that must not
+// be lost there is the job queue.
 #pragma once
 
 #include <tenon/in_flight.hpp>
@@ -18,10 +20,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace tenon {
@@ -32,6 +37,7 @@ struct JobOptions {
     double jitter = 0.1;                       // part of the interval, up and down
     std::uint32_t degraded_after = 3;          // failures in a row
     std::uint64_t seed = 0;                    // of the jitter; 0: from name and clock
+    bool own_thread = false;
 };
 
 // The waits of a job: sans clock and sans threads. Not thread-safe.
@@ -87,6 +93,9 @@ public:
         : state_{std::make_unique<
               State>(host, std::move(name), interval, std::move(body), std::move(options))} {
         State& state = *state_;
+        if (state.own_thread) {
+            state.thread = std::thread{[&state] { state.work(); }};
+        }
         call_on_reactor(state.exec, 0, [&state] { state.arm(state.first_ns); });
     }
 
@@ -117,6 +126,7 @@ public:
             });
         });
         state.in_flight.wait();
+        state.end_thread();
         state_.reset();
     }
 
@@ -143,6 +153,7 @@ private:
               component{"job-" + name},
               body{std::move(work)},
               degraded_after{std::max<std::uint32_t>(chosen.degraded_after, 1)},
+              own_thread{chosen.own_thread},
               pace{interval, seeded(chosen, host, name)},
               first_ns{
                   chosen.first_after.count() < 0 ? pace.wait_ns(0) : chosen.first_after.count()} {}
@@ -190,8 +201,7 @@ private:
             arm(wait_ns);
             in_flight.enter();
             running.store(true, std::memory_order_relaxed);
-            const tenon_status begun =
-                guard(nullptr, [this] { run_blocking(exec, [this] { run(); }); });
+            const tenon_status begun = guard(nullptr, [this] { hand_over(); });
             if (begun != TENON_OK) {
                 running.store(false, std::memory_order_relaxed);
                 in_flight.leave();
@@ -199,7 +209,45 @@ private:
             }
         }
 
-        // On the pool.
+        void hand_over() {
+            if (!own_thread) {
+                run_blocking(exec, [this] { run(); });
+                return;
+            }
+            {
+                const std::lock_guard lock{mutex};
+                is_due = true;
+            }
+            wake.notify_one();
+        }
+
+        // The body of the own thread.
+        void work() noexcept {
+            std::unique_lock lock{mutex};
+            for (;;) {
+                wake.wait(lock, [this] { return is_due || is_over; });
+                if (is_over) {
+                    return;
+                }
+                is_due = false;
+                lock.unlock();
+                run();
+                lock.lock();
+            }
+        }
+
+        void end_thread() noexcept {
+            if (thread.joinable()) {
+                {
+                    const std::lock_guard lock{mutex};
+                    is_over = true;
+                }
+                wake.notify_one();
+                thread.join();
+            }
+        }
+
+        // On the pool, or the own thread.
         void run() noexcept {
             ErrorBuffer err;
             const tenon_status status = guard(&err, [this] { body(); });
@@ -231,10 +279,15 @@ private:
         std::string name, component;
         std::function<void()> body;
         std::uint32_t degraded_after;
+        bool own_thread;
         std::atomic<std::uint64_t> runs{0};
         std::atomic<std::uint32_t> failures{0};
         std::atomic<bool> running{false};
         InFlight in_flight;
+        std::thread thread;
+        std::mutex mutex;
+        std::condition_variable wake;
+        bool is_due = false, is_over = false;  // guarded by mutex
         // The reactor's from here on.
         JobPace pace;
         std::int64_t first_ns;

@@ -167,6 +167,24 @@ TEST_CASE("values from before a restart are there after it", "[monitor][history]
     CHECK(points[0].cell.max == 9.0F);
 }
 
+TEST_CASE(
+    "what is recorded after a first try that failed is there later",
+    "[monitor][history][M5]"
+) {
+    Kept kept;
+    kept.recorder = std::make_unique<Recorder>(kept.shape);
+    const auto folder = kept.folder.path() / "later";
+    std::filesystem::create_directories(folder / "columns.new");  // in the way of the list
+    CHECK_THROWS(kept.recorder->open(folder, 7));
+    CHECK_THROWS(kept.recorder->add(k_begin_s, {{"a", 1.0}}));
+    std::filesystem::remove(folder / "columns.new");
+    (void)kept.recorder->open(folder, 8);
+    kept.recorder->add(k_begin_s, {{"a", 2.0}});
+    kept.recorder = std::make_unique<Recorder>(kept.shape);
+    CHECK(kept.recorder->open(folder, 9).empty());
+    CHECK(kept.read("a", 1, k_begin_s, k_begin_s + 20).size() == 1);
+}
+
 TEST_CASE("a row with a flipped bit is gone, and no other", "[monitor][history][M5]") {
     const std::uint64_t chosen = seed();
     INFO("TENON_TEST_SEED=" << chosen);

@@ -111,8 +111,11 @@ TEST_CASE("the waits of a job vary within the jitter, the same for the same seed
 TEST_CASE("a job runs at its interval and never after stop", "[sdk][K6]") {
     FakeHost host{FakeReactor::Mode::manual};
     std::atomic<int> runs{0};
-    auto job =
-        tenon::every(tenon::Host{host.raw()}, "count", std::chrono::seconds{60}, [&] { ++runs; });
+    tenon::JobOptions options;
+    options.own_thread = GENERATE(false, true);
+    auto job = tenon::every(
+        tenon::Host{host.raw()}, "count", std::chrono::seconds{60}, [&] { ++runs; }, options
+    );
     host.reactor().turn();
     CHECK(runs == 0);
     for (int i = 1; i <= 3; ++i) {
@@ -157,6 +160,34 @@ TEST_CASE("a job does not overlap itself and stop waits for its run", "[sdk][K6]
     opener.join();
     job.stop();
     CHECK(ended == 1);
+}
+
+TEST_CASE("jobs with threads of their own take none of the pool's", "[sdk][K6]") {
+    FakeHost host{FakeReactor::Mode::manual};
+    std::mutex gate;
+    std::unique_lock closed{gate};
+    std::atomic<int> begun{0};
+    tenon::JobOptions options;
+    options.first_after = std::chrono::seconds{0};
+    options.own_thread = true;
+    std::vector<tenon::BackgroundJob> jobs;
+    for (const char* name : {"a", "b", "c"}) {
+        jobs.push_back(tenon::every(
+            tenon::Host{host.raw()},
+            name,
+            std::chrono::seconds{10},
+            [&] {
+                ++begun;
+                const std::lock_guard wait{gate};
+            },
+            options
+        ));
+    }
+    CHECK(turn_until(host.reactor(), [&] { return begun == 3; }));
+    std::atomic<bool> ran{false};
+    tenon::run_blocking(host.exec(), [&] { ran = true; });
+    CHECK(turn_until(host.reactor(), [&] { return ran.load(); }));
+    closed.unlock();
 }
 
 TEST_CASE("a job that keeps failing backs off and shows in the health", "[sdk][M6]") {

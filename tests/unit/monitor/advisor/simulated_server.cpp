@@ -50,7 +50,9 @@ json::value SimulatedServer::ask(std::string_view command, json::object args, st
         const Key key{
             std::string{std::string_view{change.at("plugin").get_string()}},
             std::string{std::string_view{change.at("pointer").get_string()}}};
-        if (deployment_.count(key) == 0) {
+        const bool is_known = key.first == disabled ? !is_set && overrides_.count(key) != 0
+                                                    : deployment_.count(key) != 0;
+        if (!is_known) {
             return json::object{{"applied", false}, {"problems", json::array{"unknown"}}};
         }
         if (is_set) {
@@ -66,6 +68,9 @@ json::value SimulatedServer::ask(std::string_view command, json::object args, st
 json::value SimulatedServer::list() const {
     json::array out;
     for (const auto& [key, value] : deployment_) {
+        if (key.first == disabled) {
+            continue;
+        }
         out.push_back(json::object{
             {"plugin", key.first},
             {"pointer", key.second},

@@ -53,6 +53,7 @@ public:
     set_by_hand(const std::string& plugin, const std::string& pointer, boost::json::value value);
 
     bool answers = true;        // false: nobody answers
+    std::string disabled;       // a plugin that does not run: only what is set over it is known
     std::uint64_t changes = 0;  // that were made
     std::int64_t first_change_ms = 0;
 

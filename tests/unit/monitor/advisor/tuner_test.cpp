@@ -204,6 +204,48 @@ TEST_CASE("a server that was killed amid a trial comes back with the old value",
     }
 }
 
+TEST_CASE("what was tried goes also when its plugin does not come back", "[advisor][M4]") {
+    Fixture f;
+    f.turn();
+    (void)f.tuner->drill(k_size, 10 * k_mega, "user:anna");
+    REQUIRE(f.until(
+        [&] { return f.server.value("cache-memory", "/bytes_max") == 10 * k_mega; }, k_minute_ms
+    ));
+    f.server.disabled = "cache-memory";
+    f.start();
+    f.turn();
+    CHECK(f.event() == "recovered");
+    CHECK_FALSE(f.server.overridden("cache-memory", "/bytes_max"));
+    f.start();
+    CHECK(f.tuner->state().trouble.empty());
+}
+
+TEST_CASE("what is dismissed or kept is remembered, however much came after it", "[advisor][M4]") {
+    test::TemporaryFolder folder;
+    const auto file = folder.path() / "advice.log";
+    const auto tell = [](Chronicle& chronicle, std::int64_t at_ms, const char* event, const char* id
+                      ) {
+        chronicle.record({0, at_ms, "user:anna", event, id, {}});
+    };
+    {
+        Chronicle chronicle{file};
+        tell(chronicle, 1, "dismissed", "a");
+        tell(chronicle, 2, "kept", "b");
+        for (std::size_t i = 0; i < Chronicle::k_in_memory; ++i) {
+            tell(chronicle, 10, "rolled_back", "c");
+        }
+        CHECK(chronicle.left_alone_until_ms("a", 1000, false) == 1001);
+        CHECK(chronicle.in_force("b"));
+    }
+    Chronicle again{file};
+    CHECK(again.left_alone_until_ms("a", 1000, false) == 1001);
+    CHECK(again.left_alone_until_ms("c", 1000, false) == 0);
+    CHECK(again.left_alone_until_ms("c", 1000, true) == 1010);
+    CHECK(again.in_force("b"));
+    tell(again, 20, "taken_back", "b");
+    CHECK_FALSE(again.in_force("b"));
+}
+
 TEST_CASE(
     "a trial that cannot be taken back yet is, as soon as somebody answers",
     "[advisor][M4]"
