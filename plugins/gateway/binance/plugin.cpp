@@ -65,7 +65,56 @@ public:
         weights_ = std::move(weights);
     }
 
+    // One that fails leaves nothing behind that calls this object: it may be destroyed next.
     void start() override {
+        try {
+            begin();
+        } catch (...) {
+            stop();
+            throw;
+        }
+    }
+
+    // Returns when nothing waits for the engine any more, or at the deadline.
+    void drain(std::int64_t deadline_ns) override {
+        call_on_reactor(exec_, 0, [&] {
+            streams_->announce_shutdown();
+            sockets_->announce_shutdown();
+        });
+        wait_until_idle(deadline_ns);
+    }
+
+    void stop() noexcept override {
+        started_ = false;
+        for (const std::uint64_t handle : mounts_) {
+            services_.http->unmount(services_.http.self, handle);
+        }
+        mounts_.clear();
+        if (execution_subscription_ != 0) {
+            services_.trading->unsubscribe(services_.trading.self, execution_subscription_);
+            execution_subscription_ = 0;
+        }
+        if (market_subscription_ != 0) {
+            services_.market_data->unsubscribe(services_.market_data.self, market_subscription_);
+            market_subscription_ = 0;
+        }
+        if (exec_ && api_) {
+            (void)guard(nullptr, [&] {
+                call_on_reactor(exec_, 0, [&] {
+                    exec_->cancel_timer(exec_.self, tick_);
+                    tick_ = 0;
+                    if (turn_hook_ != 0) {
+                        exec_->remove_turn_hook(exec_.self, std::exchange(turn_hook_, 0));
+                    }
+                    api_->waits().give_up(0, true);
+                    api_->history().clear();
+                });
+            });
+        }
+    }
+
+private:
+    void begin() {
         services_.http = host().require<tenon_http_routes_1>("tenon.http_routes/1");
         services_.instruments = host().require<tenon_instruments_1>("tenon.instruments/1");
         services_.market_data = host().require<tenon_market_data_1>("tenon.market_data/1");
@@ -117,45 +166,6 @@ public:
         started_ = true;
     }
 
-    // Returns when nothing waits for the engine any more, or at the deadline.
-    void drain(std::int64_t deadline_ns) override {
-        call_on_reactor(exec_, 0, [&] {
-            streams_->announce_shutdown();
-            sockets_->announce_shutdown();
-        });
-        wait_until_idle(deadline_ns);
-    }
-
-    void stop() noexcept override {
-        started_ = false;
-        for (const std::uint64_t handle : mounts_) {
-            services_.http->unmount(services_.http.self, handle);
-        }
-        mounts_.clear();
-        if (execution_subscription_ != 0) {
-            services_.trading->unsubscribe(services_.trading.self, execution_subscription_);
-            execution_subscription_ = 0;
-        }
-        if (market_subscription_ != 0) {
-            services_.market_data->unsubscribe(services_.market_data.self, market_subscription_);
-            market_subscription_ = 0;
-        }
-        if (exec_) {
-            (void)guard(nullptr, [&] {
-                call_on_reactor(exec_, 0, [&] {
-                    exec_->cancel_timer(exec_.self, tick_);
-                    tick_ = 0;
-                    if (turn_hook_ != 0) {
-                        exec_->remove_turn_hook(exec_.self, std::exchange(turn_hook_, 0));
-                    }
-                    api_->waits().give_up(0, true);
-                    api_->history().clear();
-                });
-            });
-        }
-    }
-
-private:
     void find_key_limit() {
         services_.throttle = {};
         if (settings_.key_limit.empty()) {
