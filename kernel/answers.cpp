@@ -69,11 +69,17 @@ std::string list_plugins(const manifest::Plan& plan, const registry::Health& hea
         for (const manifest::Provision& provision : planned.manifest.provides) {
             provides.emplace_back(provision.interface_id);
         }
+        json::array restarts;
+        for (const std::size_t index : manifest::with_dependants(plan, planned.instance.name)) {
+            restarts.emplace_back(plan.plugins[index].instance.name);
+        }
         json::object item{
             {"name", planned.instance.name},
             {"id", planned.manifest.id},
             {"version", planned.manifest.version},
-            {"provides", std::move(provides)}};
+            {"provides", std::move(provides)},
+            {"restarts", std::move(restarts)},
+            {"heals", planned.manifest.heals}};
         for (const registry::Health::Plugin& state : states) {
             if (state.name == planned.instance.name) {
                 item["state"] = registry::state_name(state.state);

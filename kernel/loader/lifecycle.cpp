@@ -135,19 +135,9 @@ void Lifecycle::prepare(Entry& entry) {
 std::vector<std::string> Lifecycle::restart(std::string_view name) {
     Entries affected;
     std::vector<std::string> names;
-    for (Entry& entry : entries_) {
-        const auto bound = [&](const Entry* provider) {
-            const auto& providers = entry.slot->plan().providers;
-            return std::any_of(providers.begin(), providers.end(), [&](const auto& one) {
-                return std::any_of(one.second.begin(), one.second.end(), [&](std::size_t index) {
-                    return &entries_[index] == provider;
-                });
-            });
-        };
-        if (entry.slot->name() == name || std::any_of(affected.begin(), affected.end(), bound)) {
-            affected.push_back(&entry);
-            names.push_back(entry.slot->name());
-        }
+    for (const std::size_t index : manifest::with_dependants(*plan_, name)) {
+        affected.push_back(&entries_[index]);
+        names.push_back(entries_[index].slot->name());
     }
     if (affected.empty()) {
         throw Error{TENON_NOT_FOUND, "no plugin \"" + std::string{name} + "\""};

@@ -265,4 +265,21 @@ Plan make_plan(
     return plan;
 }
 
+std::vector<std::size_t> with_dependants(const Plan& plan, std::string_view name) {
+    std::vector<std::size_t> found;
+    const auto is_bound = [&](const PlannedPlugin& one) {
+        return std::any_of(one.providers.begin(), one.providers.end(), [&](const auto& bound) {
+            return std::find_first_of(
+                       bound.second.begin(), bound.second.end(), found.begin(), found.end()
+                   ) != bound.second.end();
+        });
+    };
+    for (std::size_t i = 0; i < plan.plugins.size(); ++i) {
+        if (plan.plugins[i].instance.name == name || is_bound(plan.plugins[i])) {
+            found.push_back(i);
+        }
+    }
+    return found;
+}
+
 }  // namespace tenon::manifest

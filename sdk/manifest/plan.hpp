@@ -8,6 +8,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tenon::manifest {
@@ -39,5 +40,9 @@ struct Plan {
     const std::vector<std::filesystem::path>& plugin_path,
     const std::vector<std::filesystem::path>& default_plugin_path
 );
+
+// The plugin of that name and all that are bound to it, directly or not, as indices in the order of
+// the start: what stops with it. Empty when there is none of that name.
+[[nodiscard]] std::vector<std::size_t> with_dependants(const Plan& plan, std::string_view name);
 
 }  // namespace tenon::manifest

@@ -58,6 +58,7 @@ constexpr std::string_view k_schema = R"({
  "lifecycle":{"type":"object","properties":{
    "instances":{"type":"string","enum":["one","many"]},
    "reload":{"type":"string","enum":["live","replace","restart"]},
+   "heal":{"type":"string","enum":["none","restart"]},
    "start_timeout_ms":{"type":"integer","minimum":1,"maximum":3600000},
    "drain_timeout_ms":{"type":"integer","minimum":0,"maximum":3600000},
    "stop_timeout_ms":{"type":"integer","minimum":1,"maximum":3600000}}},
@@ -264,6 +265,7 @@ private:
     void lifecycle() {
         const json::object& lifecycle = object_at(*root_, "lifecycle");
         out_->single_instance = text_at(lifecycle, "instances") == "one";
+        out_->heals = text_at(lifecycle, "heal") == "restart";
         for (const auto& [key, to] :
              {std::pair{"start_timeout_ms", &out_->start_timeout_ms},
               std::pair{"drain_timeout_ms", &out_->drain_timeout_ms},

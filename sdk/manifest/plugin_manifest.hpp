@@ -46,6 +46,7 @@ struct PluginManifest {
     bool schema_usable = false;
     bool single_instance = false;
     bool critical = false;
+    bool heals = false;  // the server may restart it by itself
     std::int64_t start_timeout_ms = 30'000;
     std::int64_t drain_timeout_ms = 10'000;
     std::int64_t stop_timeout_ms = 30'000;

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// GET /healthz and /readyz, and rounds of probes on the blocking pool.
+// GET /healthz and /readyz, and rounds of checks on the blocking pool: probes, then what is to be
+// restarted.
+#include "plugins/monitor/health/healing.hpp"
 #include "plugins/monitor/health/probes.hpp"
 #include "plugins/monitor/health/readiness.hpp"
 
 #include <tenon/http.hpp>
 #include <tenon/in_flight.hpp>
 #include <tenon/plugin.hpp>
+#include <tenon/settings.hpp>
 
 #include <boost/json.hpp>
 
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -25,12 +29,16 @@ public:
     using Plugin::Plugin;
 
     void configure(std::string_view text, bool dry_run) override {
-        const boost::json::value parsed = boost::json::parse(text);
-        const boost::json::object& object = parsed.as_object();
+        const Settings settings{text};
+        HealSettings heal{settings};
         if (!dry_run) {
-            interval_ns_ = object.at("probe_interval_ms").to_number<std::int64_t>() * k_ms;
-            timeout_ns_ = object.at("probe_timeout_ms").to_number<std::int64_t>() * k_ms;
-            deep_every_ = object.at("deep_every").to_number<std::uint64_t>();
+            interval_ns_ = settings.get<std::int64_t>("probe_interval_ms") * k_ms;
+            timeout_ns_ = settings.get<std::int64_t>("probe_timeout_ms") * k_ms;
+            deep_every_ = settings.get<std::uint64_t>("deep_every");
+            if (!healing_) {
+                healing_.emplace(host());
+            }
+            healing_->configure(std::move(heal));
         }
     }
 
@@ -47,14 +55,13 @@ public:
             0
         );
         find_probes();
+        healing_->open();
         routes_ =
             std::make_unique<HttpRoutes>(host().require<tenon_http_routes_1>("tenon.http_routes/1")
             );
         mount("/healthz", &healthz);
         mount("/readyz", &readyz);
-        if (!probes_.empty()) {
-            call_on_reactor(exec_, 0, [this] { arm(); });
-        }
+        call_on_reactor(exec_, 0, [this] { arm(); });
     }
 
     void stop() noexcept override {
@@ -70,6 +77,7 @@ public:
             });
         });
         in_flight_.wait();
+        healing_->close();
         routes_.reset();
         probes_.clear();
     }
@@ -206,6 +214,10 @@ private:
             current_.clear();
             (void)guard(nullptr, [this] { set_stuck(""); });
         }
+        ErrorBuffer err;
+        if (guard(&err, [this] { healing_->round(); }) != TENON_OK) {
+            host().log().warn("healing_failed", {{"reason", err.message()}});
+        }
         probing_ = false;
         in_flight_.leave();
     }
@@ -228,6 +240,7 @@ private:
     std::int64_t begun_ns_ = 0;
     std::string stuck_;
     InFlight in_flight_;
+    std::optional<Healing> healing_;  // from the first configure on
     std::unique_ptr<HttpRoutes> routes_;
 };
 
