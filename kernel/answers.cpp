@@ -76,12 +76,12 @@ std::string list_plugins(const manifest::Plan& plan, const registry::Health& hea
         json::object item{
             {"name", planned.instance.name},
             {"id", planned.manifest.id},
-            {"version", planned.manifest.version},
             {"provides", std::move(provides)},
             {"restarts", std::move(restarts)},
             {"heals", planned.manifest.heals}};
         for (const registry::Health::Plugin& state : states) {
             if (state.name == planned.instance.name) {
+                item["version"] = state.version;  // a reload changes it
                 item["state"] = registry::state_name(state.state);
                 item["error"] = state.error;
             }

@@ -6,6 +6,7 @@
 #include "kernel/runtime/clock.hpp"
 #include "kernel/runtime/metrics.hpp"
 #include "sdk/manifest/json_file.hpp"
+#include "sdk/manifest/plan_difference.hpp"
 #include "sdk/manifest/settings.hpp"
 
 #include <tenon/plugin.hpp>
@@ -101,7 +102,7 @@ json::object Configuration::reload(bool dry_run, std::string_view actor) {
              {"generation", server_.generation->load()},
              {"changes", json::serialize(changes)},
              {"problems", outcome.problems.size()}});
-        count_reload(result);
+        count("tenon_config_reloads_total", "Reloads of the configuration by their result", result);
         audit_reload(actor, result, changes);
         runtime::notify_systemd("READY=1");
     }
@@ -175,6 +176,107 @@ json::object Configuration::restart(const json::object& args) {
     return answer;
 }
 
+// The plugin as its manifest, library and the deployment are now. Throws Error, with every problem,
+// when they are wrong or when others would have to be bound anew.
+manifest::PlannedPlugin Configuration::new_code(const manifest::PlannedPlugin& running) const {
+    manifest::Plan fresh = read_plan(*server_.options);
+    manifest::OverridesFile{overrides_}.apply(fresh);
+    if (!fresh.good()) {
+        std::string all;
+        for (const manifest::Problem& problem : fresh.problems) {
+            all += problem.warning ? "" : (all.empty() ? "" : "\n") + manifest::to_text(problem);
+        }
+        throw Error{TENON_INVALID, all};
+    }
+    const auto found =
+        std::find_if(fresh.plugins.begin(), fresh.plugins.end(), [&](const auto& plugin) {
+            return plugin.instance.name == running.instance.name;
+        });
+    std::string reason = "R02 it is not in the deployment any more: needs a restart of the server";
+    if (found != fresh.plugins.end()) {
+        reason = manifest::why_not_replaced(*server_.plan, running, fresh, *found);
+    }
+    if (!reason.empty()) {
+        throw Error{TENON_CONFLICT, reason};
+    }
+    manifest::PlannedPlugin out = std::move(*found);
+    out.providers = running.providers;
+    return out;
+}
+
+// New code for one plugin, which goes on as it was when that is not good.
+json::object Configuration::replace(const json::object& args) {
+    const std::string name = manifest::text_at(args, "plugin");
+    const json::value* period = args.if_contains("watch_ms");
+    const std::string text = period == nullptr     ? std::string{"2000"}
+                             : period->is_string() ? std::string{period->get_string()}
+                                                   : json::serialize(*period);
+    if (text.empty() || text.size() > 5 ||
+        text.find_first_not_of("0123456789") != std::string::npos || std::stoi(text) > 60'000) {
+        throw Error{TENON_INVALID, "watch_ms: found " + text + ", expected 0 to 60000"};
+    }
+    const auto planned = std::find_if(
+        server_.plan->plugins.begin(),
+        server_.plan->plugins.end(),
+        [&](const auto& plugin) { return plugin.instance.name == name; }
+    );
+    if (planned == server_.plan->plugins.end()) {
+        throw Error{TENON_NOT_FOUND, "no plugin \"" + name + "\""};
+    }
+    const std::string from = planned->manifest.version + " " + planned->manifest.sha256;
+    const std::int64_t began_ns = runtime::monotonic_ns();
+    json::object answer{{"ok", true}, {"plugin", name}, {"from", from}};
+    std::string_view result = "unchanged";
+    loader::Lifecycle::Replaced outcome;
+    try {
+        manifest::PlannedPlugin fresh = new_code(*planned);
+        images_.note(name, planned->manifest);
+        fresh.manifest = images_.take(name, fresh.manifest);
+        const std::string to = fresh.manifest.version + " " + fresh.manifest.sha256;
+        answer["to"] = to;
+        if (to != from || fresh.manifest.config_schema != planned->manifest.config_schema) {
+            images_.note(name, fresh.manifest);
+            outcome = lifecycle_->replace(
+                name, std::move(fresh), std::chrono::milliseconds{std::stoi(text)}
+            );
+            result = outcome.error.empty() ? "replaced" : outcome.restored ? "restored" : "failed";
+            answer["way"] = outcome.swapped ? "side by side" : "stopped and started";
+            answer["plugins"] = json::value_from(outcome.names);
+        }
+    } catch (const Error& e) {
+        result = "refused";
+        outcome.error = e.what();
+    }
+    answer["ok"] = outcome.error.empty();
+    answer["result"] = result;
+    answer["error"] = outcome.error;
+    answer["old_images"] = images_.old_images(name);
+    count("tenon_plugin_reloads_total", "Plugins given new code, by the result", result);
+    std::int64_t* images = server_.metrics->gauge(
+        "tenon_plugin_old_images",
+        "Libraries of a plugin that were replaced and stay mapped",
+        {tenon_label{str("plugin"), str(name)}}
+    );
+    std::atomic_ref<std::int64_t>{*images}.store(static_cast<std::int64_t>(images_.old_images(name))
+    );
+    json::object detail = answer;
+    detail["reason"] = manifest::text_at(args, "reason").substr(0, 1000);
+    detail["error"] = outcome.error.substr(0, 2000);
+    const std::string by = manifest::text_at(args, "by").substr(0, audit::Log::k_word_max);
+    audit("plugins.reload", by.empty() ? "admin" : by, name, detail);
+    log(outcome.error.empty() ? TENON_LOG_INFO : TENON_LOG_ERROR,
+        "plugin_reload",
+        {{"name", name},
+         {"result", result},
+         {"from", from},
+         {"reason", outcome.error},
+         {"elapsed_ms", (runtime::monotonic_ns() - began_ns) / 1'000'000}});
+    if (lifecycle_->must_stop()) {
+        server_.needed_failed();
+    }
+    return answer;
+}
+
 void Configuration::tell_settings() {
     const std::string complaint = overrides_.complaint();
     server_.health->set(
@@ -231,11 +333,9 @@ void Configuration::see_to_hang_up() {
     }
 }
 
-void Configuration::count_reload(std::string_view result) {
+void Configuration::count(std::string_view name, std::string_view help, std::string_view result) {
     const tenon_label label{str("result"), str(result)};
-    std::uint64_t* total = server_.metrics->counter(
-        "tenon_config_reloads_total", "Reloads of the configuration by their result", {label}
-    );
+    std::uint64_t* total = server_.metrics->counter(name, help, {label});
     std::atomic_ref<std::uint64_t>{*total}.fetch_add(1);
 }
 
@@ -268,6 +368,12 @@ void Configuration::add_commands(registry::AdminCommands& commands) {
         [this](std::string_view args) {
             const Turn turn{*this};
             return json::serialize(restart(json::parse(args).get_object()));
+        });
+    add("plugins.reload",
+        "plugins reload --plugin NAME [--watch-ms MS] [--reason TEXT]: give it its new library",
+        [this](std::string_view args) {
+            const Turn turn{*this};
+            return json::serialize(replace(json::parse(args).get_object()));
         });
     for (const auto& [name, usage] :
          {std::pair{"settings.list", "settings list [--plugin NAME]: what may be changed live"},

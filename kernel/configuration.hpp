@@ -6,6 +6,7 @@
 #include "kernel/daemon.hpp"
 #include "kernel/loader/reload.hpp"
 #include "kernel/runtime/data_dir.hpp"
+#include "sdk/loading/images.hpp"
 #include "sdk/manifest/overrides.hpp"
 
 #include <tenon/plugin.hpp>
@@ -40,7 +41,9 @@ public:
     };
 
     Configuration(Server server, manifest::OverridesFile overrides)
-        : server_{std::move(server)}, overrides_{std::move(overrides)} {}
+        : server_{std::move(server)},
+          overrides_{std::move(overrides)},
+          images_{server_.data_dir->path()} {}
 
     void add_commands(registry::AdminCommands& commands);
     // Writes down the deployment that runs, for the tools. Throws InUse.
@@ -75,6 +78,8 @@ private:
     [[nodiscard]] boost::json::object
     settings(std::string_view command, const boost::json::object& args);
     [[nodiscard]] boost::json::object restart(const boost::json::object& args);
+    [[nodiscard]] boost::json::object replace(const boost::json::object& args);
+    [[nodiscard]] manifest::PlannedPlugin new_code(const manifest::PlannedPlugin& running) const;
     void audit(
         std::string_view action,
         std::string_view actor,
@@ -86,11 +91,12 @@ private:
         std::string_view result,
         const boost::json::array& changes
     );
-    void count_reload(std::string_view result);
+    void count(std::string_view name, std::string_view help, std::string_view result);
     void see_to_hang_up();
 
     const Server server_;
     manifest::OverridesFile overrides_;       // guarded by turn_
+    loader::Images images_;                   // guarded by turn_
     std::timed_mutex turn_;                   // also of the plan's settings
     std::optional<loader::Reload> reload_;    // guarded by turn_; empty when nothing may change
     loader::Lifecycle* lifecycle_ = nullptr;  // guarded by turn_

@@ -4,7 +4,6 @@
 #include "kernel/answers.hpp"
 #include "kernel/configuration.hpp"
 #include "kernel/loader/safe_mode.hpp"
-#include "kernel/loader/scan.hpp"
 #include "kernel/registry/admin_commands.hpp"
 #include "kernel/registry/health.hpp"
 #include "kernel/runtime/admin_server.hpp"
@@ -14,6 +13,7 @@
 #include "kernel/runtime/exec.hpp"
 #include "kernel/runtime/log.hpp"
 #include "kernel/runtime/metrics.hpp"
+#include "sdk/loading/scan.hpp"
 #include "sdk/manifest/json_file.hpp"
 #include "sdk/manifest/overrides.hpp"
 #include "sdk/manifest/plan.hpp"
@@ -480,7 +480,10 @@ int run_daemon(const DaemonOptions& options) {
         print(plan.problems);
         loader::SafeMode safe_mode{data_dir, plan, !options.safe_mode};
         loader::Lifecycle::Refused refused{
-            loader::scan_libraries(plan, data_dir), safe_mode.held()};
+            loader::scan_libraries(
+                plan, data_dir.path(), [&](auto name, auto text) { data_dir.write(name, text); }
+            ),
+            safe_mode.held()};
         runtime::arm_crash_sentinel(data_dir.path());
         Daemon daemon{options, std::move(plan), std::move(overrides), data_dir, safe_mode};
         return daemon.run(listen, began_ns, std::move(refused));

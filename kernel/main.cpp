@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/daemon.hpp"
+#include "sdk/loading/scan.hpp"
 
 #include <cstdio>
 #include <exception>
+#include <string_view>
 
 int main(int argc, char** argv) {
+    if (argc == 5 && std::string_view{argv[1]} == tenon::loader::k_try_library) {
+        tenon::loader::try_library_here(argv + 2);
+    }
     try {
         const auto options = tenon::parse_daemon_options({argv + 1, argv + argc});
         if (options.help) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/loader/lifecycle.hpp"
 
-#include "kernel/loader/library.hpp"
 #include "kernel/loader/safe_mode.hpp"
 #include "kernel/runtime/clock.hpp"
 #include "kernel/runtime/crash.hpp"
+#include "sdk/loading/library.hpp"
 #include "sdk/manifest/secret_reference.hpp"
 
 #include <tenon/plugin.hpp>
@@ -39,7 +39,7 @@ bool is_complete(const tenon_plugin* plugin) {
 }  // namespace
 
 Lifecycle::Lifecycle(
-    const manifest::Plan& plan,
+    manifest::Plan& plan,
     const Services& services,
     runtime::LogSource& log,
     Refused refused
@@ -48,6 +48,7 @@ Lifecycle::Lifecycle(
     for (const manifest::PlannedPlugin& planned : plan.plugins) {
         Entry& entry = entries_.emplace_back();
         entry.slot = std::make_unique<PluginSlot>(services, planned);
+        entry.binding = std::make_unique<Binding>(*entry.slot);
         entry.slot->owner().fingerprint = fingerprint(planned);
         services.health->add_plugin(
             {planned.instance.name,
@@ -60,9 +61,9 @@ Lifecycle::Lifecycle(
     }
     for (Entry& entry : entries_) {
         for (const auto& [interface_id, indices] : entry.slot->plan().providers) {
-            std::vector<const PluginSlot*> providers;
+            std::vector<const Binding*> providers;
             for (const std::size_t index : indices) {
-                providers.push_back(entries_[index].slot.get());
+                providers.push_back(entries_[index].binding.get());
             }
             entry.slot->set_providers(interface_id, std::move(providers));
         }
@@ -132,9 +133,9 @@ void Lifecycle::prepare(Entry& entry) {
     }
 }
 
-std::vector<std::string> Lifecycle::restart(std::string_view name) {
+// One and all that are bound to it, directly or not.
+Lifecycle::Entries Lifecycle::bound_to(std::string_view name, std::vector<std::string>& names) {
     Entries affected;
-    std::vector<std::string> names;
     for (const std::size_t index : manifest::with_dependants(*plan_, name)) {
         affected.push_back(&entries_[index]);
         names.push_back(entries_[index].slot->name());
@@ -142,6 +143,12 @@ std::vector<std::string> Lifecycle::restart(std::string_view name) {
     if (affected.empty()) {
         throw Error{TENON_NOT_FOUND, "no plugin \"" + std::string{name} + "\""};
     }
+    return affected;
+}
+
+std::vector<std::string> Lifecycle::restart(std::string_view name) {
+    std::vector<std::string> names;
+    const Entries affected = bound_to(name, names);
     const PluginState state = find(name).slot->state();
     if (state == PluginState::quarantined || state == PluginState::held) {
         throw Error{
@@ -220,11 +227,11 @@ void Lifecycle::attempt(Entry& entry, const char* what, std::int64_t limit_ms, S
 void Lifecycle::load(Entry& entry) {
     PluginSlot& slot = *entry.slot;
     const manifest::PluginManifest& manifest = slot.plan().manifest;
-    const tenon_entry* library = nullptr;
-    {
+    if (entry.library == nullptr) {
         const runtime::CallScope scope{&slot.owner(), "load"};
-        library = open_library(manifest);
+        entry.library = open_library(manifest);
     }
+    const tenon_entry* library = entry.library;
     runtime::know_image(slot.owner(), library);
     set_state(entry, PluginState::created);
     auto made = std::make_shared<tenon_plugin*>(nullptr);
@@ -256,6 +263,7 @@ void Lifecycle::configure(Entry& entry) {
     entry.given = text;
     entry.stale = false;
     slot.set_offered(true);
+    entry.offers.clear();
     for (const manifest::Provision& provision : manifest.provides) {
         tenon_iface iface{};
         if (slot.query(provision.interface_id, &iface) != TENON_OK || iface.vt == nullptr) {
@@ -264,6 +272,11 @@ void Lifecycle::configure(Entry& entry) {
                 "L06 the plugin does not give the interface " + provision.interface_id +
                     " that its manifest promises"};
         }
+        entry.offers.emplace_back(provision.interface_id, iface);
+    }
+    if (!entry.trial) {
+        entry.binding->check(entry.offers);
+        entry.binding->point(slot, entry.offers);
     }
     set_state(entry, PluginState::configured);
 }
@@ -360,7 +373,8 @@ void Lifecycle::fail(Entry& entry, const std::string& reason) {
 void Lifecycle::give_up(Entry& entry, PluginState state, const std::string& reason) {
     entry.slot->set_offered(false);
     set_state(entry, state, reason);
-    must_stop_ = must_stop_ || entry.slot->plan().instance.stop_on_failure;
+    must_stop_ =
+        must_stop_ || (!entry.trial && !trying_ && entry.slot->plan().instance.stop_on_failure);
     log_->write(
         TENON_LOG_ERROR,
         "plugin_" + std::string{registry::state_name(state)},
@@ -370,7 +384,10 @@ void Lifecycle::give_up(Entry& entry, PluginState state, const std::string& reas
 
 void Lifecycle::set_state(Entry& entry, PluginState state, const std::string& reason) {
     entry.slot->set_state(state);
-    services_->health->set_plugin(entry.slot->name(), state, reason);
+    entry.error = reason;
+    if (!entry.trial) {
+        services_->health->set_plugin(entry.slot->name(), state, reason);
+    }
 }
 
 void Lifecycle::drain(Entry& entry) {
@@ -414,6 +431,9 @@ void Lifecycle::stop_one(Entry& entry) {
 }
 
 void Lifecycle::stop() {
+    for (Retired& one : retired_) {
+        stop(Entries{&one.entry});
+    }
     stop(all());
 }
 
@@ -442,7 +462,14 @@ void Lifecycle::stop(const Entries& entries) {
 }
 
 void Lifecycle::destroy() {
+    Entries every;
+    for (Retired& one : retired_) {
+        every.push_back(&one.entry);
+    }
     for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
+        every.push_back(&*entry);
+    }
+    for (Entry* entry : every) {
         try {
             destroy_one(*entry);
         } catch (const Error& e) {

@@ -7,8 +7,10 @@
 // in time is quarantined: it is left alone for good, and so is what it registered.
 #pragma once
 
-#include "kernel/loader/control_thread.hpp"
+#include "kernel/loader/binding.hpp"
 #include "kernel/loader/plugin_slot.hpp"
+#include "kernel/runtime/crash.hpp"
+#include "sdk/loading/control_thread.hpp"
 #include "sdk/manifest/plan.hpp"
 
 #include <chrono>
@@ -28,9 +30,9 @@ public:
         std::map<std::string, std::string> held;                 // by name
     };
 
-    // Plan and services outlive it.
+    // Plan and services outlive it. What a replaced plugin is planned as is changed in the plan.
     Lifecycle(
-        const manifest::Plan& plan,
+        manifest::Plan& plan,
         const Services& services,
         runtime::LogSource& log,
         Refused refused
@@ -50,6 +52,19 @@ public:
     // the start; how far each got is in the health registry. Throws Error for one that does not
     // exist, is quarantined, or is held back in safe mode.
     [[nodiscard]] std::vector<std::string> restart(std::string_view name);
+
+    struct Replaced {
+        bool swapped = false;            // both ran side by side; else stopped and made anew
+        std::vector<std::string> names;  // of those that were, in the order of the start
+        std::string error;               // why the new code is not in force
+        bool restored = false;           // the old code runs as before
+    };
+
+    // Gives a plugin other code: `fresh` is its plan with a library that was tried. Within the
+    // period after its start the new one must not say that it is less healthy than the old one was.
+    // Throws Error when nothing was begun.
+    [[nodiscard]] Replaced
+    replace(std::string_view name, manifest::PlannedPlugin fresh, std::chrono::milliseconds period);
 
     // For a reload, serialised with start and stop by the caller. The settings of every instance as
     // it was given them, secrets included; `reconfigure` throws Error.
@@ -71,8 +86,18 @@ public:
 private:
     struct Entry {
         std::unique_ptr<PluginSlot> slot;
+        std::unique_ptr<Binding> binding;      // null: on trial, or retired
+        const tenon_entry* library = nullptr;  // once it was opened
+        Offers offers;
         std::string given;   // the settings that it has, as JSON
+        std::string error;   // why it does not run
         bool stale = false;  // they changed since it was configured
+        bool trial = false;  // not what the instance's health is told of
+    };
+
+    struct Retired {
+        Entry entry;
+        std::unique_ptr<manifest::PlannedPlugin> plan;
     };
 
     // The body of one control call: fills the error and returns a status.
@@ -81,6 +106,23 @@ private:
     [[nodiscard]] const Entry& find(std::string_view name) const;
     using Entries = std::vector<Entry*>;
     [[nodiscard]] Entries all();
+    [[nodiscard]] Entries bound_to(std::string_view name, std::vector<std::string>& names);
+    [[nodiscard]] std::string swap(
+        Entry& entry,
+        const tenon_entry* library,
+        const manifest::PlannedPlugin& fresh,
+        std::chrono::milliseconds period
+    );
+    void exchange(
+        Entry& entry,
+        const tenon_entry* library,
+        const manifest::PlannedPlugin& fresh,
+        std::chrono::milliseconds period,
+        Replaced& out
+    );
+    void retire(Binding& binding, Entry entry, std::unique_ptr<manifest::PlannedPlugin> plan);
+    void unmake(Entry& entry);
+    [[nodiscard]] manifest::PlannedPlugin& planned_of(const Entry& entry);
     void start(const Entries& entries);
     void stop(const Entries& entries);
     void prepare(Entry& entry);
@@ -99,13 +141,15 @@ private:
     void drain(Entry& entry);
     void stop_one(Entry& entry);
 
-    const manifest::Plan* plan_;
+    manifest::Plan* plan_;
     const Services* services_;
     runtime::LogSource* log_;
     const Refused refused_;
     std::vector<Entry> entries_;
+    std::vector<Retired> retired_;  // replaced, and somebody was still in them
     bool must_stop_ = false;
-    ControlThread control_;
+    bool trying_ = false;  // a failure is no reason to stop yet
+    ControlThread control_{&runtime::give_crash_stack};
 };
 
 }  // namespace tenon::loader

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/loader/plugin_slot.hpp"
 
+#include "kernel/loader/binding.hpp"
 #include "kernel/runtime/clock.hpp"
 
 #include <tenon/plugin.hpp>
@@ -172,12 +173,16 @@ struct PluginSlot::Tables {
 
     static void
     health_set(void* self, tenon_str component, std::int32_t state, tenon_str reason) noexcept {
-        const PluginSlot& slot = of(self);
+        PluginSlot& slot = of(self);
         if (!slot.allows("tenon.health/1", k_started)) {
             return;
         }
         (void)guard(nullptr, [&] {
-            slot.services_->health->set(slot.name(), view(component), state, view(reason));
+            const std::lock_guard lock{slot.mutex_};
+            slot.reports_[std::string{view(component)}] = {state, std::string{view(reason)}};
+            if (!slot.trial_) {
+                slot.services_->health->set(slot.name(), view(component), state, view(reason));
+            }
         });
     }
 
@@ -193,7 +198,7 @@ struct PluginSlot::Tables {
     }
 
     // The providers of a declared requirement, or nullptr.
-    static const std::vector<const PluginSlot*>* declared(const PluginSlot& slot, tenon_str id) {
+    static const std::vector<const Binding*>* declared(const PluginSlot& slot, tenon_str id) {
         const auto found = slot.providers_.find(view(id));
         return found == slot.providers_.end() ? nullptr : &found->second;
     }
@@ -207,7 +212,7 @@ struct PluginSlot::Tables {
             if (providers == nullptr || !of(self).allows("tenon.services/1", k_configured)) {
                 return TENON_DENIED;
             }
-            for (const PluginSlot* provider : *providers) {
+            for (const Binding* provider : *providers) {
                 if (provider->query(view(id), out) == TENON_OK) {
                     return TENON_OK;
                 }
@@ -227,7 +232,7 @@ struct PluginSlot::Tables {
             if (providers == nullptr || !of(self).allows("tenon.services/1", k_configured)) {
                 return TENON_DENIED;
             }
-            for (const PluginSlot* provider : *providers) {
+            for (const Binding* provider : *providers) {
                 tenon_iface iface{};
                 if (provider->query(view(id), &iface) != TENON_OK) {
                     continue;
@@ -265,7 +270,7 @@ struct PluginSlot::Tables {
                 }
                 return std::move(out.text());
             };
-            return slot.services_->admin->add(slot.name(), view(name), view(usage), wrapped)
+            return slot.services_->admin->add(slot.name(), view(name), view(usage), wrapped, &slot)
                        ? TENON_OK
                        : TENON_CONFLICT;
         });
@@ -273,7 +278,8 @@ struct PluginSlot::Tables {
 
     static void remove(void* self, tenon_str name) noexcept {
         PluginSlot& slot = of(self);
-        (void)guard(nullptr, [&] { slot.services_->admin->remove(slot.name(), view(name)); });
+        (void
+        )guard(nullptr, [&] { slot.services_->admin->remove(slot.name(), view(name), &slot); });
     }
 
     static tenon_status
@@ -342,17 +348,18 @@ struct PluginSlot::Tables {
     static constexpr tenon_admin_1 k_admin{sizeof(tenon_admin_1), 0, &command, &remove};
 };
 
-PluginSlot::PluginSlot(const Services& services, const manifest::PlannedPlugin& plan)
+PluginSlot::PluginSlot(const Services& services, const manifest::PlannedPlugin& plan, bool trial)
     : services_{&services},
       plan_{&plan},
       host_{sizeof(tenon_host), 0, this, &Tables::query},
       log_{&services.log->source(plan.instance.name)},
-      config_{*services.generation, plan.config} {
+      config_{*services.generation, plan.config},
+      trial_{trial} {
     owner_.instance = plan.instance.name;
     owner_.id = plan.manifest.id;
 }
 
-void PluginSlot::set_providers(std::string interface_id, std::vector<const PluginSlot*> providers) {
+void PluginSlot::set_providers(std::string interface_id, std::vector<const Binding*> providers) {
     providers_[std::move(interface_id)] = std::move(providers);
 }
 
@@ -360,6 +367,24 @@ void PluginSlot::set_state(PluginState state) {
     state_.store(state, std::memory_order_relaxed);
     if (state == PluginState::quarantined) {
         owner_.fenced.store(true, std::memory_order_relaxed);
+    }
+}
+
+PluginSlot::Reports PluginSlot::reported() const {
+    const std::lock_guard lock{mutex_};
+    return reports_;
+}
+
+void PluginSlot::forget_reports() {
+    const std::lock_guard lock{mutex_};
+    reports_.clear();
+}
+
+void PluginSlot::end_trial() {
+    const std::lock_guard lock{mutex_};
+    trial_ = false;
+    for (const auto& [component, report] : reports_) {
+        services_->health->set(name(), component, report.first, report.second);
     }
 }
 

@@ -27,6 +27,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace tenon::loader {
@@ -45,18 +46,30 @@ struct Services {
     std::map<std::string, std::string, std::less<>> environment;
 };
 
+class Binding;
+
 class PluginSlot {
 public:
-    PluginSlot(const Services& services, const manifest::PlannedPlugin& plan);
+    // By component: its state and the reason.
+    using Reports = std::map<std::string, std::pair<std::int32_t, std::string>, std::less<>>;
+
+    // What one on trial says of its health is kept back.
+    PluginSlot(const Services& services, const manifest::PlannedPlugin& plan, bool trial = false);
     PluginSlot(const PluginSlot&) = delete;
     PluginSlot& operator=(const PluginSlot&) = delete;
 
     // Providers of each requirement, in order. Before anything is created.
-    void set_providers(std::string interface_id, std::vector<const PluginSlot*> providers);
+    void set_providers(std::string interface_id, std::vector<const Binding*> providers);
+
+    // The same as another one's.
+    void set_providers(const PluginSlot& other) { providers_ = other.providers_; }
 
     [[nodiscard]] const manifest::PlannedPlugin& plan() const { return *plan_; }
 
-    [[nodiscard]] const std::string& name() const { return plan_->instance.name; }
+    // [control] Of the same instance.
+    void set_plan(const manifest::PlannedPlugin& plan) { plan_ = &plan; }
+
+    [[nodiscard]] const std::string& name() const { return owner_.instance; }
 
     [[nodiscard]] const tenon_host* host() const { return &host_; }
 
@@ -78,6 +91,14 @@ public:
     // Usable by others: configured and not given up.
     void set_offered(bool offered) { offered_.store(offered, std::memory_order_release); }
 
+    [[nodiscard]] bool offered() const { return offered_.load(std::memory_order_acquire); }
+
+    // [any] What the plugin said of its health.
+    [[nodiscard]] Reports reported() const;
+    void forget_reports();
+    // [control] From now on it speaks for the instance.
+    void end_trial();
+
     // [any] An interface of the plugin, when it is usable.
     [[nodiscard]] tenon_status query(std::string_view id, tenon_iface* out) const;
 
@@ -91,7 +112,7 @@ private:
     const manifest::PlannedPlugin* plan_;
     tenon_host host_;
     runtime::LogSource* log_;
-    std::map<std::string, std::vector<const PluginSlot*>, std::less<>> providers_;
+    std::map<std::string, std::vector<const Binding*>, std::less<>> providers_;
     tenon_plugin* plugin_ = nullptr;
     std::atomic<bool> offered_{false};
     std::atomic<registry::PluginState> state_{registry::PluginState::planned};
@@ -99,6 +120,8 @@ private:
     registry::Config config_;
     mutable std::mutex mutex_;
     mutable std::set<std::string, std::less<>> refused_;  // services; guarded by mutex_
+    Reports reports_;                                     // guarded by mutex_
+    bool trial_;                                          // guarded by mutex_
 };
 
 }  // namespace tenon::loader

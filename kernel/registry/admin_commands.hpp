@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <map>
 #include <mutex>
 #include <string>
@@ -26,13 +27,20 @@ public:
         std::string owner;
     };
 
-    // [control] False: the name is taken or empty.
-    [[nodiscard]] bool
-    add(std::string_view owner, std::string_view name, std::string_view usage, Run run);
-    // [control] Waits until the handler does not run. Only the owner's command is removed.
-    void remove(std::string_view owner, std::string_view name);
-    // [control] All of one owner.
-    void remove_all(std::string_view owner);
+    // [control] False: the name is taken or empty. The same owner's by somebody else is covered
+    // until either is removed: while a plugin is replaced it is there twice.
+    [[nodiscard]] bool add(
+        std::string_view owner,
+        std::string_view name,
+        std::string_view usage,
+        Run run,
+        const void* by = nullptr
+    );
+    // [control] Waits until the handler does not run. Only what this owner added by that is
+    // removed.
+    void remove(std::string_view owner, std::string_view name, const void* by = nullptr);
+    // [control] All of one owner, or only those that it added by that.
+    void remove_all(std::string_view owner, const void* by = nullptr);
     // [io] Throws Error: TENON_NOT_FOUND for an unknown command.
     [[nodiscard]] std::string run(std::string_view name, std::string_view args_json);
     [[nodiscard]] std::vector<Usage> list() const;
@@ -44,12 +52,14 @@ private:
         std::string owner;
         std::string usage;
         Run run;
+        const void* by = nullptr;
         int running = 0;
     };
 
     mutable std::mutex mutex_;
     std::condition_variable idle_;
-    std::map<std::string, Command, std::less<>> commands_;  // guarded by mutex_
+    // guarded by mutex_; the last one of a name runs, none is empty
+    std::map<std::string, std::list<Command>, std::less<>> commands_;
 };
 
 }  // namespace tenon::registry

@@ -63,6 +63,16 @@ void Health::set_plugin(std::string_view name, PluginState state, std::string er
     refresh();
 }
 
+void Health::set_version(std::string_view name, std::string version) {
+    const std::lock_guard lock{mutex_};
+    for (Plugin& plugin : plugins_) {
+        if (plugin.name == name) {
+            plugin.version = std::move(version);
+            return;
+        }
+    }
+}
+
 void Health::set(
     std::string_view plugin,
     std::string_view component,

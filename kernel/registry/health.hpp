@@ -52,6 +52,9 @@ public:
     void add_plugin(Plugin plugin);
     void set_plugin(std::string_view name, PluginState state, std::string error = {});
 
+    // Of a plugin that was replaced.
+    void set_version(std::string_view name, std::string version);
+
     // [any]
     void set(
         std::string_view plugin,

@@ -50,6 +50,16 @@ std::vector<std::string> BlockingPool::stop(std::chrono::milliseconds limit) {
     return left;
 }
 
+bool BlockingPool::leave(const Owner& owner, std::chrono::milliseconds limit) {
+    std::unique_lock lock{mutex_};
+    return idle_.wait_for(lock, limit, [&] {
+        return std::none_of(
+                   queue_.begin(), queue_.end(), [&](const Task& t) { return t.owner == &owner; }
+               ) &&
+               std::find(in_hand_.begin(), in_hand_.end(), &owner) == in_hand_.end();
+    });
+}
+
 std::size_t BlockingPool::queued() const {
     const std::lock_guard lock{mutex_};
     return queue_.size();

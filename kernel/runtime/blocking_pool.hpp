@@ -33,6 +33,8 @@ public:
     // the instance that asked for it ("kernel"): its thread is left, and nothing that it uses may
     // go.
     std::vector<std::string> stop(std::chrono::milliseconds limit);
+    // Waits until nothing of this owner is queued or runs; false: not within the limit.
+    [[nodiscard]] bool leave(const Owner& owner, std::chrono::milliseconds limit);
     [[nodiscard]] std::size_t queued() const;
 
 private:

@@ -219,9 +219,22 @@ void know_image(Owner& owner, const void* address) {
         return 1;
     };
     (void)::dl_iterate_phdr(look, &search);
-    if (const std::size_t slot = g_sentinel.image_count.load(); slot < k_max_images) {
+    forget_image(owner);
+    const std::size_t count = g_sentinel.image_count.load();
+    std::size_t slot = 0;
+    while (slot < count && g_sentinel.images[slot].load() != nullptr) {
+        ++slot;
+    }
+    if (slot < k_max_images) {
         g_sentinel.images[slot].store(&owner);
-        g_sentinel.image_count.store(slot + 1);
+        g_sentinel.image_count.store(std::max(count, slot + 1));
+    }
+}
+
+void forget_image(const Owner& owner) {
+    for (std::size_t i = 0; i < g_sentinel.image_count.load(); ++i) {
+        const Owner* mine = &owner;
+        (void)g_sentinel.images[i].compare_exchange_strong(mine, nullptr);
     }
 }
 

@@ -26,6 +26,8 @@ void give_crash_stack();
 
 // Notes where the library with this address lies. The owner lives as long as the process may crash.
 void know_image(Owner& owner, const void* address);
+// The owner goes; its library stays, and is nobody's.
+void forget_image(const Owner& owner);
 void forget_images();
 
 // Every plugin has started: a crash from now on is no failed start.

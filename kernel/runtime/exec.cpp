@@ -141,6 +141,19 @@ tenon_status Exec::call(std::uint32_t reactor, tenon_fn fn, void* ctx) {
     return TENON_OK;
 }
 
+bool Exec::fence(const Owner& owner, std::chrono::milliseconds limit) {
+    const bool left = pool_->leave(owner, limit);
+    // What is posted runs in order; a second round is for what the first one posted.
+    for (std::uint32_t i = 0; left && i < 2 * reactor_count(); ++i) {
+        if (call(
+                i / 2, [](void*) {}, nullptr
+            ) != TENON_OK) {
+            return false;
+        }
+    }
+    return left;
+}
+
 const tenon_exec_1& Exec::table() {
     static constexpr tenon_exec_1 k_table{
         sizeof(tenon_exec_1),

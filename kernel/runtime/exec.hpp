@@ -30,6 +30,10 @@ public:
 
     [[nodiscard]] BlockingPool& pool() { return *pool_; }
 
+    // After this owner's stop: waits until nothing that it posted or gave to the pool is left, so
+    // that it may go. False: not within the limit. Not on a reactor.
+    [[nodiscard]] bool fence(const Owner& owner, std::chrono::milliseconds limit);
+
     // Runs on the reactor, returns when done. TENON_INVALID on a reactor, TENON_UNAVAILABLE when it
     // has stopped.
     [[nodiscard]] tenon_status call(std::uint32_t reactor, tenon_fn fn, void* ctx);

@@ -122,4 +122,55 @@ std::vector<Difference> compare(
     return changes;
 }
 
+namespace {
+
+// What others see of an instance.
+json::object bindings_of(const Plan& plan, const PlannedPlugin& plugin) {
+    std::set<std::string> provides;
+    for (const Provision& provision : plugin.manifest.provides) {
+        provides.insert(provision.interface_id);
+    }
+    json::object requires_;
+    for (const Requirement& requirement : plugin.manifest.requirements) {
+        json::array names;
+        const auto bound = plugin.providers.find(requirement.interface_id);
+        for (std::size_t i = 0; bound != plugin.providers.end() && i < bound->second.size(); ++i) {
+            names.emplace_back(plan.plugins[bound->second[i]].instance.name);
+        }
+        requires_[requirement.interface_id] =
+            json::object{{"optional", requirement.optional}, {"providers", std::move(names)}};
+    }
+    const auto sorted = [](const std::vector<std::string>& words) {
+        return json::value_from(std::set<std::string>{words.begin(), words.end()});
+    };
+    return {
+        {"id", plugin.manifest.id},
+        {"provides", json::value_from(provides)},
+        {"requires", std::move(requires_)},
+        {"permissions", sorted(plugin.manifest.permissions)},
+        {"grant", sorted(plugin.instance.grant)},
+        {"on_failure", plugin.instance.stop_on_failure ? "stop" : "degrade"}};
+}
+
+}  // namespace
+
+std::string why_not_replaced(
+    const Plan& running,
+    const PlannedPlugin& old,
+    const Plan& fresh,
+    const PlannedPlugin& plugin
+) {
+    const json::object before = bindings_of(running, old);
+    const json::object after = bindings_of(fresh, plugin);
+    std::string out;
+    for (const auto& [key, value] : before) {
+        if (value != after.at(key)) {
+            out += std::string{out.empty() ? "" : "; "} + (key == "id" ? "R03 " : "R04 ") +
+                   std::string{key} + ": found " + json::serialize(after.at(key)) + ", " +
+                   json::serialize(value) + " runs: needs a restart of the server";
+        }
+    }
+    return out;
+}
+
 }  // namespace tenon::manifest

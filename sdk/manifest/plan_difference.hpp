@@ -29,4 +29,14 @@ using Settings = std::map<std::string, boost::json::value, std::less<>>;
     Problems& problems
 );
 
+// Why a running server cannot give an instance the code of a fresh plan, with the rule; "" when it
+// can: id, bindings, grants, on_failure, what it provides and requires, and permissions are the
+// same.
+[[nodiscard]] std::string why_not_replaced(
+    const Plan& running,
+    const PlannedPlugin& old,
+    const Plan& fresh,
+    const PlannedPlugin& plugin
+);
+
 }  // namespace tenon::manifest

@@ -266,6 +266,7 @@ private:
         const json::object& lifecycle = object_at(*root_, "lifecycle");
         out_->single_instance = text_at(lifecycle, "instances") == "one";
         out_->heals = text_at(lifecycle, "heal") == "restart";
+        out_->replaceable = text_at(lifecycle, "reload") == "replace";
         for (const auto& [key, to] :
              {std::pair{"start_timeout_ms", &out_->start_timeout_ms},
               std::pair{"drain_timeout_ms", &out_->drain_timeout_ms},

@@ -45,6 +45,7 @@ struct PluginManifest {
     boost::json::object config_schema;
     bool schema_usable = false;
     bool single_instance = false;
+    bool replaceable = false;  // reload "replace": old and new code may run side by side
     bool critical = false;
     bool heals = false;  // the server may restart it by itself
     std::int64_t start_timeout_ms = 30'000;

@@ -191,6 +191,17 @@ int finish(const Arguments& arguments, const json::value& answer) {
     return ok != nullptr && *ok == false ? k_exit_failed : k_exit_ok;
 }
 
+// `plugin reload NAME`: what the server calls plugins.reload.
+int reload_plugin(const Arguments& arguments) {
+    json::object options = arguments.options;
+    options["plugin"] = arguments.words[2];
+    if (const auto watch = options.find("watch-ms"); watch != options.end()) {
+        options["watch_ms"] = watch->value();
+        options.erase("watch-ms");
+    }
+    return finish(arguments, running_server(arguments).run("plugins.reload", options));
+}
+
 // One line for each change and each problem, as `tenond --check` has them.
 int reload(const Arguments& arguments) {
     const json::value answer = running_server(arguments).run("reload", arguments.options);
@@ -347,6 +358,9 @@ int dispatch(const Arguments& arguments) {
     }
     if (word == "list" && arguments.words.size() == 1) {
         return list(arguments);
+    }
+    if (word == "plugin" && arguments.words.size() == 3 && arguments.words[1] == "reload") {
+        return reload_plugin(arguments);
     }
     if (word == "plugin") {  // `plugin check` never comes here
         return make_plugin(arguments);

@@ -32,6 +32,9 @@ Commands
   plugin new KIND NAME [--language c|c++] [--dir DIR] [--id ID]
                                   a project of a plugin, ready to build; KIND is cache-tier, throttle,
                                   storage, venue, feed, migrations, backup, gateway, monitor or plain
+  plugin reload NAME [--watch-ms MS] [--reason TEXT]
+                                  its new library into the running server; the old one goes on when
+                                  the new one fails, or is unhealthy within the time (2000)
   reload [--dry-run]              read the deployment again; what can change live is applied, or all
                                   of it is refused (SIGHUP does the same)
   settings list [--plugin NAME]   what can change live, and what was changed

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/loader/library.hpp"
+#include "sdk/loading/library.hpp"
 
 #include "tests/integration/kernel/process.hpp"
 #include "tests/unit/kernel/scene.hpp"

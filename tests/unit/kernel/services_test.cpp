@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/loader/control_thread.hpp"
 #include "kernel/registry/admin_commands.hpp"
 #include "kernel/registry/health.hpp"
 #include "kernel/runtime/data_dir.hpp"
 #include "kernel/runtime/log.hpp"
 #include "kernel/runtime/metrics.hpp"
+#include "sdk/loading/control_thread.hpp"
 #include "sdk/manifest/secret_reference.hpp"
 #include "tests/unit/kernel/scene.hpp"
 
@@ -294,7 +294,7 @@ TEST_CASE("systemd is told over its socket, when it asked", "[kernel][K1]") {
 TEST_CASE("a control call that hangs is left behind", "[kernel][loader]") {
     // What the lost task touches must outlive it.
     static std::promise<void> open;
-    tenon::loader::ControlThread control;
+    tenon::loader::ControlThread control{[] {}};
     CHECK(control.run([] {}, std::chrono::seconds{10}));
     CHECK_FALSE(control.lost());
     CHECK_FALSE(control.run([] { open.get_future().wait(); }, std::chrono::milliseconds{1}));

@@ -38,7 +38,7 @@ CLOCK_ALLOWED = ("kernel/runtime/", "kernel/main", "tests/", "tools/", "sdk/conf
 
 # What a plugin's author must not be made to install. sdk/manifest and sdk/conformance are parts of programs.
 THIRD_PARTIES = ("boost/", "spdlog/", "fmt/", "soci/", "sodium", "openssl/", "sqlite3", "sdk/")
-KERNEL_MAX_LINES = 5000
+KERNEL_MAX_LINES = 5300
 
 
 def check_includes(path, number, line):

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/loader/scan.hpp"
+#include "sdk/loading/scan.hpp"
 
-#include "kernel/loader/library.hpp"
-#include "kernel/runtime/clock.hpp"
+#include "sdk/loading/library.hpp"
 #include "sdk/manifest/json_file.hpp"
 
 #include <tenon/plugin.hpp>
@@ -17,6 +16,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <span>
+#include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -108,6 +108,12 @@ Outcome listen(std::span<const PluginManifest* const> manifests, int in, pid_t c
     return out;
 }
 
+std::string text_of(const Outcome& outcome) {
+    const bool entry = outcome.rule == "L03";
+    return outcome.rule + (entry ? " its entry" : " opening the library") +
+           ", tried in a child process, " + outcome.end;
+}
+
 Outcome try_in_child(std::span<const PluginManifest* const> manifests) {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
@@ -130,11 +136,14 @@ Outcome try_in_child(std::span<const PluginManifest* const> manifests) {
 
 }  // namespace
 
-std::map<std::filesystem::path, std::string>
-scan_libraries(const manifest::Plan& plan, const runtime::DataDir& data_dir) {
+std::map<std::filesystem::path, std::string> scan_libraries(
+    const manifest::Plan& plan,
+    const std::filesystem::path& data_dir,
+    const Write& write
+) {
     manifest::Problems ignored;
     manifest::Report report{"", ignored};
-    const auto cached = manifest::read_json_file(data_dir.path() / k_file, report);
+    const auto cached = manifest::read_json_file(data_dir / k_file, report);
     json::object known;
     std::vector<const PluginManifest*> unknown;
     for (const manifest::PlannedPlugin& plugin : plan.plugins) {
@@ -151,11 +160,7 @@ scan_libraries(const manifest::Plan& plan, const runtime::DataDir& data_dir) {
     for (std::span<const PluginManifest* const> left{unknown}; !left.empty();) {
         Outcome outcome = try_in_child(left);
         if (outcome.errors.size() < left.size()) {
-            const bool entry = outcome.rule == "L03";
-            outcome.errors.push_back(
-                outcome.rule + (entry ? " its entry" : " opening the library") +
-                ", tried in a child process, " + outcome.end
-            );
+            outcome.errors.push_back(text_of(outcome));
         }
         for (std::size_t i = 0; i < outcome.errors.size(); ++i) {
             if (!outcome.errors[i].empty()) {
@@ -166,9 +171,57 @@ scan_libraries(const manifest::Plan& plan, const runtime::DataDir& data_dir) {
         left = left.subspan(outcome.errors.size());
     }
     if (!unknown.empty()) {
-        data_dir.write(k_file, json::serialize(known) + "\n");
+        write(k_file, json::serialize(known) + "\n");
     }
     return refused;
+}
+
+std::string try_library(const PluginManifest& manifest) {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+        throw Error{TENON_UNAVAILABLE, std::string{"pipe: "} + std::strerror(errno)};
+    }
+    const PluginManifest* const one = &manifest;
+    std::array<std::string, 5> words{
+        "tenond", k_try_library, manifest.library.string(), manifest.id, manifest.version};
+    std::array<char*, words.size() + 1> arguments{};
+    std::transform(words.begin(), words.end(), arguments.begin(), [](std::string& word) {
+        return word.data();
+    });
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    (void)::posix_spawn_file_actions_init(&files);
+    (void)::posix_spawn_file_actions_adddup2(&files, ends[1], STDOUT_FILENO);
+    (void)::posix_spawnattr_init(&attributes);
+    sigset_t none;
+    ::sigemptyset(&none);
+    (void)::posix_spawnattr_setsigmask(&attributes, &none);
+    (void)::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    pid_t child = -1;
+    const int failed =
+        ::posix_spawn(&child, "/proc/self/exe", &files, &attributes, arguments.data(), environ);
+    (void)::posix_spawn_file_actions_destroy(&files);
+    (void)::posix_spawnattr_destroy(&attributes);
+    ::close(ends[1]);
+    if (failed != 0) {
+        ::close(ends[0]);
+        throw Error{TENON_UNAVAILABLE, std::string{"posix_spawn: "} + std::strerror(failed)};
+    }
+    const Outcome outcome = listen({&one, 1}, ends[0], child);
+    ::close(ends[0]);
+    return outcome.errors.empty() ? text_of(outcome) : outcome.errors.front();
+}
+
+void try_library_here(char** arguments) {
+    PluginManifest manifest;
+    manifest.library = arguments[0];
+    manifest.id = arguments[1];
+    manifest.version = arguments[2];
+    const PluginManifest* const one = &manifest;
+    // What the library prints is nothing that was asked for.
+    const int out = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    (void)::dup2(STDERR_FILENO, STDOUT_FILENO);
+    try_all({&one, 1}, out);
 }
 
 }  // namespace tenon::loader

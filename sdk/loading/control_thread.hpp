@@ -11,7 +11,8 @@ namespace tenon::loader {
 
 class ControlThread {
 public:
-    ControlThread();
+    // Each of its threads begins with this.
+    explicit ControlThread(std::function<void()> begin);
     // Joins the thread, unless it was left behind.
     ~ControlThread();
     ControlThread(const ControlThread&) = delete;
@@ -31,6 +32,7 @@ private:
     void end();
 
     std::shared_ptr<Shared> shared_;
+    const std::function<void()> begin_;
     bool lost_ = false;
 };
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/loader/control_thread.hpp"
-
-#include "kernel/runtime/crash.hpp"
+#include "sdk/loading/control_thread.hpp"
 
 #include <condition_variable>
 #include <mutex>
@@ -18,7 +16,6 @@ struct ControlThread::Shared {
     std::thread thread;
 
     void work() {
-        runtime::give_crash_stack();
         std::unique_lock lock{mutex};
         for (;;) {
             changed.wait(lock, [this] { return ending || task; });
@@ -36,7 +33,7 @@ struct ControlThread::Shared {
     }
 };
 
-ControlThread::ControlThread() {
+ControlThread::ControlThread(std::function<void()> begin) : begin_{std::move(begin)} {
     spawn();
 }
 
@@ -46,7 +43,10 @@ ControlThread::~ControlThread() {
 
 void ControlThread::spawn() {
     shared_ = std::make_shared<Shared>();
-    shared_->thread = std::thread{[shared = shared_] { shared->work(); }};
+    shared_->thread = std::thread{[shared = shared_, begin = begin_] {
+        begin();
+        shared->work();
+    }};
 }
 
 void ControlThread::end() {

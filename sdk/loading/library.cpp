@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/loader/library.hpp"
+#include "sdk/loading/library.hpp"
 
 #include <tenon/plugin.hpp>
 
