@@ -80,14 +80,14 @@ json::object Configuration::reload(bool dry_run, std::string_view actor) {
         runtime::notify_systemd("RELOADING=1\nMONOTONIC_USEC=" + now);
     }
     manifest::Plan fresh = read_plan(*server_.options);
-    if (dry_run) {
-        manifest::OverridesFile{overrides_}.apply(fresh);
-    } else {
-        overrides_.apply(fresh);
-        tell_settings();
-    }
+    manifest::OverridesFile overrides{overrides_};
+    overrides.apply(fresh);
     const loader::Reload::Outcome outcome = apply(std::move(fresh), dry_run, false);
     const bool good = !manifest::has_errors(outcome.problems);
+    if (good && !dry_run) {
+        overrides_ = std::move(overrides);
+        tell_settings();
+    }
     const json::array changes = manifest::to_json(outcome.changes);
     if (!dry_run) {
         const std::string_view result = !good             ? "refused"
@@ -142,9 +142,7 @@ json::object Configuration::settings(std::string_view command, const json::objec
 
 json::object Configuration::restart(const json::object& args) {
     const std::string name = manifest::text_at(args, "plugin");
-    std::string actor = manifest::text_at(args, "by");
-    actor = actor.empty() ? "admin" : actor.substr(0, audit::Log::k_word_max);
-    const std::string reason = manifest::text_at(args, "reason").substr(0, 1000);
+    const auto [actor, reason] = manifest::asked_by(args);
     const std::int64_t began_ns = runtime::monotonic_ns();
     log(TENON_LOG_INFO, "plugin_restart", {{"name", name}, {"by", actor}, {"reason", reason}});
     const std::vector<std::string> names = lifecycle_->restart(name);
@@ -207,6 +205,7 @@ manifest::PlannedPlugin Configuration::new_code(const manifest::PlannedPlugin& r
 // New code for one plugin, which goes on as it was when that is not good.
 json::object Configuration::replace(const json::object& args) {
     const std::string name = manifest::text_at(args, "plugin");
+    const auto [actor, reason] = manifest::asked_by(args);
     const json::value* period = args.if_contains("watch_ms");
     const std::string text = period == nullptr     ? std::string{"2000"}
                              : period->is_string() ? std::string{period->get_string()}
@@ -260,10 +259,11 @@ json::object Configuration::replace(const json::object& args) {
     std::atomic_ref<std::int64_t>{*images}.store(static_cast<std::int64_t>(images_.old_images(name))
     );
     json::object detail = answer;
-    detail["reason"] = manifest::text_at(args, "reason").substr(0, 1000);
-    detail["error"] = outcome.error.substr(0, 2000);
-    const std::string by = manifest::text_at(args, "by").substr(0, audit::Log::k_word_max);
-    audit("plugins.reload", by.empty() ? "admin" : by, name, detail);
+    detail["reason"] = reason;
+    ErrorBuffer cut;  // at a character
+    (void)fail(&cut, TENON_INVALID, outcome.error);
+    detail["error"] = cut.message();
+    audit("plugins.reload", actor, name, detail);
     log(outcome.error.empty() ? TENON_LOG_INFO : TENON_LOG_ERROR,
         "plugin_reload",
         {{"name", name},

@@ -333,6 +333,7 @@ int Daemon::serve(
          {"elapsed_ms", (runtime::monotonic_ns() - began_ns) / 1'000'000}});
     runtime::notify_systemd("READY=1");
     wait_for_stop();
+    lifecycle.hurry();
     if (!admin->stop(k_stop_limit)) {
         for (const std::string& name : commands_.running()) {
             log(TENON_LOG_ERROR, "command_left", {{"name", name}});

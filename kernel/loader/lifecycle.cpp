@@ -90,6 +90,9 @@ bool Lifecycle::start() {
 
 void Lifecycle::start(const Entries& entries) {
     for (Entry* entry : entries) {
+        if (hurried_) {
+            return;
+        }
         try {
             prepare(*entry);
         } catch (const Error& e) {
@@ -106,7 +109,7 @@ void Lifecycle::start(const Entries& entries) {
         } catch (const Error& e) {
             fail(*entry, e.what());
         }
-        if (must_stop_) {
+        if (must_stop_ || hurried_) {
             return;
         }
     }
@@ -124,12 +127,21 @@ void Lifecycle::prepare(Entry& entry) {
         return;
     }
     if (entry.slot->plugin() != nullptr) {
+        end_commands(entry);
         destroy_one(entry);
-        services_->admin->remove_all(entry.slot->name());
     }
     if (!refused(entry) && !blocked(entry)) {
         load(entry);
         configure(entry);
+    }
+}
+
+// Before an instance goes: a command that runs is in it. Throws Error when one does not end.
+void Lifecycle::end_commands(const Entry& entry) {
+    const PluginSlot& slot = *entry.slot;
+    const std::chrono::milliseconds limit{slot.plan().manifest.stop_timeout_ms};
+    if (!services_->admin->remove_all(slot.name(), limit, &slot)) {
+        throw Error{TENON_TIMEOUT, "an admin command of it does not end"};
     }
 }
 

@@ -13,6 +13,7 @@
 #include "sdk/loading/control_thread.hpp"
 #include "sdk/manifest/plan.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <map>
@@ -77,6 +78,9 @@ public:
     void show(std::string_view name, const boost::json::object& config);
     void announce(std::string_view name);
 
+    // [any] The server is to stop: what is being started anew stays as far as it got.
+    void hurry() { hurried_ = true; }
+
     // A plugin with on_failure "stop" failed, at the start or since.
     [[nodiscard]] bool must_stop() const { return must_stop_; }
 
@@ -126,6 +130,7 @@ private:
     void start(const Entries& entries);
     void stop(const Entries& entries);
     void prepare(Entry& entry);
+    void end_commands(const Entry& entry);
     void destroy_one(Entry& entry);
     void load(Entry& entry);
     void configure(Entry& entry);
@@ -148,6 +153,7 @@ private:
     std::vector<Entry> entries_;
     std::vector<Retired> retired_;  // replaced, and somebody was still in them
     bool must_stop_ = false;
+    std::atomic<bool> hurried_{false};
     bool trying_ = false;  // a failure is no reason to stop yet
     ControlThread control_{&runtime::give_crash_stack};
 };

@@ -155,8 +155,8 @@ void Lifecycle::retire(
     }
     try {
         if (gone) {
+            end_commands(entry);
             destroy_one(entry);
-            services_->admin->remove_all(entry.slot->name(), entry.slot.get());
             runtime::forget_image(entry.slot->owner());
             return;
         }
@@ -242,8 +242,8 @@ void Lifecycle::unmake(Entry& entry) {
                 throw Error{TENON_TIMEOUT, "others are still in it after its stop"};
             }
             entry.binding->settle();
+            end_commands(entry);
             destroy_one(entry);
-            services_->admin->remove_all(slot.name());
         }
         slot.forget_reports();
         entry.given.clear();

@@ -29,28 +29,40 @@ bool AdminCommands::add(
     return true;
 }
 
-void AdminCommands::remove(std::string_view owner, std::string_view name, const void* by) {
+bool AdminCommands::remove(
+    std::string_view owner,
+    std::string_view name,
+    const void* by,
+    std::chrono::milliseconds limit
+) {
     std::unique_lock lock{mutex_};
     const auto found = commands_.find(name);
     if (found == commands_.end()) {
-        return;
+        return true;
     }
     std::list<Command>& all = found->second;
     const auto mine = std::find_if(all.begin(), all.end(), [&](const Command& have) {
         return have.owner == owner && have.by == by;
     });
     if (mine == all.end()) {
-        return;
+        return true;
     }
     // Only this thread removes, so the iterator stays valid while it waits.
-    idle_.wait(lock, [&] { return mine->running == 0; });
+    if (!idle_.wait_for(lock, limit, [&] { return mine->running == 0; })) {
+        return false;
+    }
     all.erase(mine);
     if (all.empty()) {
         commands_.erase(found);
     }
+    return true;
 }
 
-void AdminCommands::remove_all(std::string_view owner, const void* by) {
+bool AdminCommands::remove_all(
+    std::string_view owner,
+    std::chrono::milliseconds limit,
+    const void* by
+) {
     std::vector<std::pair<std::string, const void*>> all;
     {
         const std::lock_guard lock{mutex_};
@@ -62,9 +74,9 @@ void AdminCommands::remove_all(std::string_view owner, const void* by) {
             }
         }
     }
-    for (const auto& [name, adder] : all) {
-        remove(owner, name, adder);  // only if it is the owner's
-    }
+    return std::all_of(all.begin(), all.end(), [&](const auto& one) {
+        return remove(owner, one.first, one.second, limit);  // only if it is the owner's
+    });
 }
 
 std::string AdminCommands::run(std::string_view name, std::string_view args_json) {

@@ -4,6 +4,7 @@
 
 #include <tenon/abi/host.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -36,11 +37,20 @@ public:
         Run run,
         const void* by = nullptr
     );
-    // [control] Waits until the handler does not run. Only what this owner added by that is
-    // removed.
-    void remove(std::string_view owner, std::string_view name, const void* by = nullptr);
+    static constexpr std::chrono::milliseconds k_patient = std::chrono::hours{24};
+
+    // [control] Waits until the handler does not run; false, and not removed: not within the limit.
+    // Only what this owner added by that is removed.
+    bool remove(
+        std::string_view owner,
+        std::string_view name,
+        const void* by = nullptr,
+        std::chrono::milliseconds limit = k_patient
+    );
     // [control] All of one owner, or only those that it added by that.
-    void remove_all(std::string_view owner, const void* by = nullptr);
+    // False: one ran on beyond the limit, and stays with those that were not looked at.
+    [[nodiscard]] bool
+    remove_all(std::string_view owner, std::chrono::milliseconds limit, const void* by = nullptr);
     // [io] Throws Error: TENON_NOT_FOUND for an unknown command.
     [[nodiscard]] std::string run(std::string_view name, std::string_view args_json);
     [[nodiscard]] std::vector<Usage> list() const;

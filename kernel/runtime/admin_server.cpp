@@ -185,7 +185,7 @@ void AdminServer::launch(Client& client, std::string line) {
     // Nothing is read while a command runs: one at a time, and the socket holds the rest back.
     (void)Reactor::current()->rewatch(client.watch, 0);
     std::unique_lock lock{mutex_};  // the job's end waits until it is counted
-    if (exec_->pool().run(run, job.get())) {
+    if (exec_->commands().run(run, job.get())) {
         (void)job.release();
         ++running_;
         return;

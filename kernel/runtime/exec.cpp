@@ -9,6 +9,8 @@ namespace tenon::runtime {
 
 namespace {
 
+constexpr std::uint32_t k_command_threads = 4;
+
 Exec& of(void* self) noexcept {
     return *static_cast<Exec*>(self);
 }
@@ -100,6 +102,7 @@ Exec::Exec(std::uint32_t reactors, std::uint32_t blocking_threads, std::uint32_t
         blocking_threads = std::max(2U, std::thread::hardware_concurrency());
     }
     pool_ = std::make_unique<BlockingPool>(blocking_threads);
+    commands_ = std::make_unique<BlockingPool>(k_command_threads);
 }
 
 void Exec::start() {
@@ -110,6 +113,8 @@ void Exec::start() {
 
 std::vector<std::string> Exec::stop(std::chrono::milliseconds limit) {
     std::vector<std::string> left = pool_->stop(limit);
+    const std::vector<std::string> commands = commands_->stop(limit);
+    left.insert(left.end(), commands.begin(), commands.end());
     for (const auto& reactor : reactors_) {
         if (left.empty()) {
             reactor->stop();

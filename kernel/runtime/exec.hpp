@@ -17,8 +17,8 @@ public:
     Exec(std::uint32_t reactors, std::uint32_t blocking_threads, std::uint32_t spin_us);
 
     void start();
-    // The pool first, since its work may still wait for a reactor; then the reactors. Names what
-    // the pool does not come back from within the limit: then the reactors go on, and nothing may
+    // The pools first, since their work may still wait for a reactor; then the reactors. Names what
+    // a pool does not come back from within the limit: then the reactors go on, and nothing may
     // go.
     std::vector<std::string> stop(std::chrono::milliseconds limit = std::chrono::seconds{10});
 
@@ -29,6 +29,9 @@ public:
     }
 
     [[nodiscard]] BlockingPool& pool() { return *pool_; }
+
+    // For admin commands: they may take long, and wait for what the other pool does.
+    [[nodiscard]] BlockingPool& commands() { return *commands_; }
 
     // After this owner's stop: waits until nothing that it posted or gave to the pool is left, so
     // that it may go. False: not within the limit. Not on a reactor.
@@ -43,6 +46,7 @@ public:
 private:
     std::vector<std::unique_ptr<Reactor>> reactors_;
     std::unique_ptr<BlockingPool> pool_;
+    std::unique_ptr<BlockingPool> commands_;
 };
 
 }  // namespace tenon::runtime

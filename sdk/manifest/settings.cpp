@@ -106,8 +106,7 @@ private:
 
 struct Request {
     SettingOverrideList changes;
-    std::string by = "admin";
-    std::string reason;
+    AskedBy asked;
     bool dry_run = false;
     bool unset = false;
 };
@@ -153,8 +152,8 @@ SettingOverride change_of(const json::value& given, const Request& request, std:
                     " bytes"};
         }
     }
-    out.by = request.by;
-    out.reason = request.reason;
+    out.by = request.asked.by;
+    out.reason = request.asked.reason;
     out.at_ms = now_ms;
     return out;
 }
@@ -162,10 +161,7 @@ SettingOverride change_of(const json::value& given, const Request& request, std:
 Request request_of(std::string_view command, const json::object& args, std::int64_t now_ms) {
     Request out;
     out.unset = command == "settings.unset";
-    if (std::string by = text_of(args, "by", k_by_max); !by.empty()) {
-        out.by = std::move(by);
-    }
-    out.reason = text_of(args, "reason", k_reason_max);
+    out.asked = asked_by(args);
     if (const json::value* dry = args.if_contains("dry_run"); dry != nullptr) {
         if (!dry->is_bool()) {
             throw Error{
@@ -302,12 +298,12 @@ private:
                 applied ? json::object{{"result", "applied"},
                                        {"before", audited(of.at("before"))},
                                        {"after", audited(of.at("after"))},
-                                       {"reason", request_.reason}}
+                                       {"reason", request_.asked.reason}}
                         : json::object{{"result", "refused"},
                                        {"problem", problems_.empty() ? "" : problems_.front().message},
-                                       {"reason", request_.reason}};
+                                       {"reason", request_.asked.reason}};
             host_->record(
-                command_, request_.by, text_at(of, "plugin") + text_at(of, "pointer"), detail
+                command_, request_.asked.by, text_at(of, "plugin") + text_at(of, "pointer"), detail
             );
         }
     }
@@ -322,6 +318,14 @@ private:
 };
 
 }  // namespace
+
+AskedBy asked_by(const json::object& args) {
+    AskedBy out{text_of(args, "by", k_by_max), text_of(args, "reason", k_reason_max)};
+    if (out.by.empty()) {
+        out.by = "admin";
+    }
+    return out;
+}
 
 json::object list_settings(
     const json::object& args,

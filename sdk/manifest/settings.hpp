@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 namespace tenon::manifest {
@@ -36,6 +37,14 @@ struct SettingsHost {
     )>
         record;
 };
+
+// Who asks and why: "by" ("admin" when it is not there) and "reason" of a command.
+struct AskedBy {
+    std::string by, reason;
+};
+
+// Refuses what the audit log would not take.
+[[nodiscard]] AskedBy asked_by(const boost::json::object& args);
 
 // {"plugin"?} -> {"generation","settings":[{"plugin","pointer","title","description","type",
 // "minimum"?,"maximum"?,"enum"?,"value","deployment","overridden","flag","by"?,"reason"?,

@@ -2,10 +2,12 @@
 // Plugins that are stopped and started again while the server runs, and the watchdog's food.
 #include "tests/integration/kernel/bench.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <thread>
 #include <unistd.h>
 
 using namespace tenon::test;
@@ -124,6 +126,48 @@ TEST_CASE(
     CHECK(contains(state(bench, "base"), "quarantined "));
     CHECK(contains(state(bench, "user"), "down "));
     CHECK(bench.tool({"plugins", "restart", "--plugin", "base"}).code == 1);
+}
+
+TEST_CASE("a restart takes no thread from what the plugin waits for", "[restart][M6]") {
+    const Bench bench{
+        R"({"base":{"id":"test.kernel.fault","config":{"at":"needs-pool"}}})",
+        R"("runtime":{"blocking_threads":1},)"};
+    Process server{bench.command()};
+    REQUIRE(server.says("event=ready"));
+    CHECK(restart(bench, "base").at("ok") == true);
+    CHECK(state(bench, "base") == "started ");
+}
+
+TEST_CASE("a restart that could not be put on record is not begun", "[restart][M6]") {
+    const Bench bench{R"({"base":{"id":"test.kernel.fault"}})"};
+    Process server{bench.command()};
+    REQUIRE(server.says("event=ready"));
+    std::string reason = "a";
+    while (reason.size() <= 1000) {
+        reason += "\xd1\x8f";
+    }
+    const Result refused =
+        bench.tool({"plugins", "restart", "--plugin", "base", "--reason", reason});
+    CHECK(refused.code == 1);
+    CHECK(contains(refused.out + refused.err, "expected text of at most 1000 bytes"));
+    CHECK_FALSE(
+        contains(json::serialize(bench.ask({"audit", "list", "--count", "9"})), "plugins.restart")
+    );
+}
+
+TEST_CASE("a server that is to stop starts nothing anew", "[restart][M6]") {
+    const Bench bench{R"({"base":{"id":"test.kernel.fault","config":{"at":"never-drained"}},
+        "user":{"id":"test.kernel.user","bind":{"test.base/1":"base"}}})"};
+    Process server{bench.command()};
+    REQUIRE(server.says("event=ready"));
+    std::thread asks{[&] { (void)bench.tool({"plugins", "restart", "--plugin", "base"}); }};
+    REQUIRE(server.says("event=plugin_restart "));
+    server.signal(SIGTERM);  // it drains for two seconds yet
+    asks.join();
+    const Result end = server.wait();
+    INFO(end.err);
+    const std::size_t began = end.err.find("event=plugin_restart ");
+    CHECK_FALSE(contains(end.err.substr(std::min(began, end.err.size())), "event=plugin_started"));
 }
 
 TEST_CASE(

@@ -164,6 +164,11 @@ void stop(tenon_plugin* plugin) {
     if (of(plugin).at == "hang-stop") {
         hang();
     }
+    if (of(plugin).at == "needs-pool") {
+        std::promise<void> ran;
+        tenon::run_blocking(exec_of(of(plugin)), [&] { ran.set_value(); });
+        ran.get_future().wait();
+    }
 }
 
 void destroy(tenon_plugin* plugin) {
