@@ -168,6 +168,23 @@ void Stream::connected() {
     }
 }
 
+void Stream::start_tls() {
+    if (state_ != State::open || tls_) {
+        return;
+    }
+    if (!network_.tls) {
+        fail_later("TLS is not set up");
+        return;
+    }
+    state_ = State::handshake;
+    try {
+        tls_.emplace(*network_.tls, url_.host);
+        after_network();
+    } catch (const Error& e) {
+        fail_later(e.what());
+    }
+}
+
 void Stream::receive() {
     std::array<char, 16'384> buffer;
     for (int i = 0; i < k_reads_a_turn && socket_ >= 0; ++i) {

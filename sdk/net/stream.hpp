@@ -51,6 +51,11 @@ public:
     // After stream_open. What the network does not take now is sent later.
     void write(std::string_view bytes);
 
+    // Inside stream_data of a plain connection, once the peer has agreed to it (STARTTLS): the
+    // handshake follows, then stream_open comes again. What came in plain before is not TLS's: the
+    // owner has to refuse a peer that said more than its agreement.
+    void start_tls();
+
     // Bytes for the network so far, encrypted ones with TLS: those that were queued, and those that
     // the system has taken. What was queued at a mark has left in part when taken() > that mark.
     [[nodiscard]] std::uint64_t queued() const noexcept { return taken_ + output_.size(); }

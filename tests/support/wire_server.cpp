@@ -24,6 +24,24 @@ namespace {
 using Pkey = std::shared_ptr<EVP_PKEY>;
 using Bio = std::shared_ptr<BIO>;
 
+[[nodiscard]] std::shared_ptr<SSL_CTX> context_of(const WireCertificate& certificate) {
+    const std::shared_ptr<SSL_CTX> context{SSL_CTX_new(TLS_server_method()), &SSL_CTX_free};
+    const auto memory = [](const std::string& text) {
+        return Bio{BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), &BIO_free};
+    };
+    const Bio pem = memory(certificate.certificate_pem);
+    const Bio secret = memory(certificate.key_pem);
+    const std::shared_ptr<X509> x509{
+        PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr), &X509_free};
+    const Pkey key{
+        PEM_read_bio_PrivateKey(secret.get(), nullptr, nullptr, nullptr), &EVP_PKEY_free};
+    if (SSL_CTX_use_certificate(context.get(), x509.get()) != 1 ||
+        SSL_CTX_use_PrivateKey(context.get(), key.get()) != 1) {
+        throw std::runtime_error{"the certificate cannot be used"};
+    }
+    return context;
+}
+
 }  // namespace
 
 WireCertificate::WireCertificate(const std::string& name) {
@@ -58,6 +76,7 @@ WireCertificate::WireCertificate(const std::string& name) {
 struct WireConnection::Impl {
     int socket = -1;
     SSL* ssl = nullptr;
+    std::shared_ptr<SSL_CTX> context;  // of start_tls
     std::string input;
 
     explicit Impl(int fd) : socket{fd} {}
@@ -121,6 +140,13 @@ void WireConnection::send(std::string_view bytes) {
     }
 }
 
+bool WireConnection::start_tls(const WireCertificate& certificate) {
+    impl_->context = context_of(certificate);
+    impl_->ssl = SSL_new(impl_->context.get());
+    SSL_set_fd(impl_->ssl, impl_->socket);
+    return SSL_accept(impl_->ssl) == 1;
+}
+
 void WireConnection::cut() {
     const linger hard{1, 0};
     (void)::setsockopt(impl_->socket, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
@@ -131,21 +157,7 @@ WireServer::WireServer(Script script, const WireCertificate* certificate)
     : script_{std::move(script)} {
     (void)std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
     if (certificate != nullptr) {
-        const std::shared_ptr<SSL_CTX> context{SSL_CTX_new(TLS_server_method()), &SSL_CTX_free};
-        const auto memory = [](const std::string& text) {
-            return Bio{BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), &BIO_free};
-        };
-        const Bio pem = memory(certificate->certificate_pem);
-        const Bio secret = memory(certificate->key_pem);
-        const std::shared_ptr<X509> x509{
-            PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr), &X509_free};
-        const Pkey key{
-            PEM_read_bio_PrivateKey(secret.get(), nullptr, nullptr, nullptr), &EVP_PKEY_free};
-        if (SSL_CTX_use_certificate(context.get(), x509.get()) != 1 ||
-            SSL_CTX_use_PrivateKey(context.get(), key.get()) != 1) {
-            throw std::runtime_error{"the certificate cannot be used"};
-        }
-        tls_ = context;
+        tls_ = context_of(*certificate);
     }
     listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in place{};

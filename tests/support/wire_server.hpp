@@ -28,6 +28,8 @@ public:
     // True when the peer has gone.
     [[nodiscard]] bool wait_for_end();
     void send(std::string_view bytes);
+    // The peer begins with TLS now, as after STARTTLS. False when it does not come about.
+    bool start_tls(const WireCertificate& certificate);
     // Ends it at once, with a reset and not in order.
     void cut();
 

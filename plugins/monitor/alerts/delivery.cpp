@@ -61,8 +61,8 @@ mail_settings(const Settings& json, const std::string& server) {
     if (mail.envelope.user.empty() != mail.envelope.password.empty()) {
         json.refuse("mail_user and mail_password: expected both or none");
     }
-    if (!mail.envelope.user.empty() && !mail.relay.is_tls) {
-        json.refuse("mail_user: a password goes over smtps:// only");
+    if (!mail.envelope.user.empty() && !mail.relay.is_sealed()) {
+        json.refuse("mail_user: a password goes over smtps:// or smtp+starttls:// only");
     }
     return mail;
 }
@@ -106,7 +106,7 @@ DeliverySettings::DeliverySettings(const Settings& json)
 }
 
 bool DeliverySettings::needs_tls() const {
-    return (mail && mail->relay.is_tls) ||
+    return (mail && mail->relay.is_sealed()) ||
            std::any_of(hooks.begin(), hooks.end(), [](const Hook& hook) {
                return hook.url.is_tls;
            });

@@ -25,7 +25,7 @@ struct DeliverySettings {
     };
 
     struct Post {
-        net::Url relay;
+        RelayUrl relay;
         Envelope envelope;
         Severity least;
     };

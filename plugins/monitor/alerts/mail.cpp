@@ -69,7 +69,7 @@ std::string mail_of(const Notice& notice, const Envelope& envelope, std::int64_t
 
 Mail::Mail(
     const net::Network& network,
-    net::Url relay,
+    RelayUrl relay,
     Envelope envelope,
     Service<tenon_clock_1> clock
 )

@@ -19,7 +19,7 @@ class Mail final : public Channel {
 public:
     Mail(
         const net::Network& network,
-        net::Url relay,
+        RelayUrl relay,
         Envelope envelope,
         Service<tenon_clock_1> clock
     );
@@ -28,7 +28,7 @@ public:
 
 private:
     net::Network network_;
-    net::Url relay_;
+    RelayUrl relay_;
     Envelope envelope_;
     Service<tenon_clock_1> clock_;
     std::unique_ptr<SmtpSession> session_;

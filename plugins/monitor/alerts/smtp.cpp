@@ -9,7 +9,7 @@ namespace tenon::alerts {
 namespace {
 
 [[nodiscard]] unsigned expected_code(unsigned step) {
-    constexpr unsigned k_codes[] = {220, 250, 235, 250, 250, 354, 250};
+    constexpr unsigned k_codes[] = {220, 250, 220, 334, 334, 235, 250, 250, 354, 250};
     return k_codes[step];
 }
 
@@ -26,20 +26,35 @@ namespace {
     return out;
 }
 
+// A line of the reply to EHLO: "AUTH PLAIN LOGIN". Words in any case.
+[[nodiscard]] bool
+offers(const SmtpReplies::Reply& reply, std::string_view keyword, std::string_view word) {
+    return std::any_of(reply.lines.begin(), reply.lines.end(), [&](std::string line) {
+        std::transform(line.begin(), line.end(), line.begin(), [](char c) {
+            return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+        });
+        line.append(" ");
+        return line.starts_with(std::string{keyword} + " ") &&
+               line.find(" " + std::string{word} + (word.empty() ? "" : " ")) != std::string::npos;
+    });
+}
+
 }  // namespace
 
-net::Url parse_relay(std::string_view text) {
+RelayUrl parse_relay(std::string_view text) {
     const bool is_tls = text.starts_with("smtps://");
-    if (!is_tls && !text.starts_with("smtp://")) {
-        throw Error{TENON_INVALID, "relay: expected smtp://host:port or smtps://host:port"};
+    const bool starts_tls = text.starts_with("smtp+starttls://");
+    if (!is_tls && !starts_tls && !text.starts_with("smtp://")) {
+        throw Error{
+            TENON_INVALID, "relay: expected smtp://, smtps:// or smtp+starttls:// and host:port"};
     }
     const std::string place{text.substr(text.find("://"))};
-    net::Url url = net::parse_url((is_tls ? "https" : "http") + place);
+    RelayUrl url{net::parse_url((is_tls ? "https" : "http") + place), starts_tls};
     if (url.path != "/") {
         throw Error{TENON_INVALID, "relay: expected no path"};
     }
     if (url.port == (is_tls ? "443" : "80") && !place.ends_with(":" + url.port)) {
-        url.port = is_tls ? "465" : "25";
+        url.port = is_tls ? "465" : starts_tls ? "587" : "25";
     }
     return url;
 }
@@ -78,6 +93,7 @@ void SmtpReplies::add(std::string_view bytes) {
 
 SmtpReplies::Reply SmtpReplies::take() {
     std::size_t at = 0;
+    Reply reply;
     for (;;) {
         const std::size_t end = text_.find("\r\n", at);
         if (end == std::string::npos) {
@@ -89,14 +105,14 @@ SmtpReplies::Reply SmtpReplies::take() {
             throw Error{TENON_UNAVAILABLE, "the relay does not speak SMTP"};
         }
         at = end + 2;
+        reply.lines.emplace_back(line.substr(std::min<std::size_t>(line.size(), 4)));
         if (line.size() > 3 && line[3] == '-') {
             continue;
         }
-        Reply reply;
         for (const char digit : line.substr(0, 3)) {
             reply.code = reply.code * 10 + static_cast<unsigned>(digit - '0');
         }
-        reply.text = line.substr(std::min<std::size_t>(line.size(), 4));
+        reply.text = reply.lines.back();
         text_.erase(0, at);
         return reply;
     }
@@ -104,7 +120,7 @@ SmtpReplies::Reply SmtpReplies::take() {
 
 SmtpSession::SmtpSession(
     const net::Network& network,
-    const net::Url& relay,
+    const RelayUrl& relay,
     Envelope envelope,
     std::string message,
     Done done
@@ -114,6 +130,7 @@ SmtpSession::SmtpSession(
       envelope_{std::move(envelope)},
       message_{std::move(message)},
       done_{std::move(done)},
+      is_sealed_{relay.is_tls},
       timer_{network.exec, [this] {
                  finish({SendResult::Kind::again, "the relay did not answer in time"});
              }} {}
@@ -127,6 +144,14 @@ SmtpSession::~SmtpSession() {
 void SmtpSession::begin(std::int64_t deadline_ns) {
     timer_.at(deadline_ns);
     stream_ = net::Stream::connect(network_, relay_, *this);
+}
+
+// At first the relay speaks; after STARTTLS it is greeted anew.
+void SmtpSession::stream_open() {
+    if (step_ == Step::starttls) {
+        is_sealed_ = true;
+        say(Step::hello, "EHLO " + envelope_.hello);
+    }
 }
 
 // Whatever ends the session may destroy it: nothing of it is touched afterwards. A relay speaks
@@ -160,13 +185,43 @@ void SmtpSession::answered(const SmtpReplies::Reply& reply) {
         refusal_ = is_accepted ? refusal_ : said;
     } else if (reply.code != expected_code(static_cast<unsigned>(step_))) {
         // Before the mail was named it is not the mail that is refused.
-        const bool is_the_mail =
-            step_ != Step::greeting && step_ != Step::hello && step_ != Step::auth;
+        const bool is_the_mail = step_ >= Step::from;
         const bool for_good = is_the_mail && reply.code >= 500;
         finish({for_good ? SendResult::Kind::refused : SendResult::Kind::again, said});
         return;
     }
-    go_on();
+    if (step_ == Step::hello) {
+        go_on_after_hello(reply);
+    } else {
+        go_on();
+    }
+}
+
+void SmtpSession::go_on_after_hello(const SmtpReplies::Reply& reply) {
+    if (relay_.starts_tls && !is_sealed_) {
+        if (offers(reply, "STARTTLS", "")) {
+            say(Step::starttls, "STARTTLS");
+        } else {
+            finish({SendResult::Kind::again, "the relay does not offer STARTTLS"});
+        }
+    } else if (envelope_.user.empty()) {
+        step_ = Step::auth;
+        go_on();
+    } else {
+        authenticate(reply);
+    }
+}
+
+// PLAIN, which every relay has that keeps to the RFC, unless it offers LOGIN alone.
+void SmtpSession::authenticate(const SmtpReplies::Reply& reply) {
+    if (!is_sealed_) {
+        finish({SendResult::Kind::again, "a password goes over TLS only"});
+    } else if (offers(reply, "AUTH", "LOGIN") && !offers(reply, "AUTH", "PLAIN")) {
+        say(Step::login, "AUTH LOGIN");
+    } else {
+        const std::string zero(1, '\0');
+        say(Step::auth, "AUTH PLAIN " + base64(zero + envelope_.user + zero + envelope_.password));
+    }
 }
 
 void SmtpSession::go_on() {
@@ -175,13 +230,21 @@ void SmtpSession::go_on() {
             say(Step::hello, "EHLO " + envelope_.hello);
             return;
         case Step::hello:
-            if (!envelope_.user.empty()) {
-                const std::string zero(1, '\0');
-                say(Step::auth,
-                    "AUTH PLAIN " + base64(zero + envelope_.user + zero + envelope_.password));
-                return;
+            return;
+        case Step::starttls:
+            // What was smuggled in before TLS must not count as said under it.
+            if (replies_.empty()) {
+                stream_->start_tls();
+            } else {
+                finish({SendResult::Kind::again, "the relay says more than STARTTLS asks for"});
             }
-            [[fallthrough]];
+            return;
+        case Step::login:
+            say(Step::login_user, base64(envelope_.user));
+            return;
+        case Step::login_user:
+            say(Step::auth, base64(envelope_.password));
+            return;
         case Step::auth:
             say(Step::from, "MAIL FROM:<" + envelope_.from + ">");
             return;

@@ -92,12 +92,15 @@ struct Rig : NetRig {
     std::vector<std::string> told;
     std::unique_ptr<Delivery> delivery;
 
-    explicit Rig(const std::string& settings) {
+    explicit Rig(
+        const std::string& settings,
+        std::shared_ptr<const net::TlsContext> tls = nullptr
+    ) {
         const Host seen{host.raw()};
         delivery = std::make_unique<Delivery>(
             seen,
             DeliverySettings{Settings{settings}},
-            nullptr,
+            std::move(tls),
             [this](const std::string& target, const std::string& trouble) {
                 told.push_back(target + ": " + trouble);
             }
@@ -366,11 +369,14 @@ TEST_CASE("settings of targets that cannot work are refused", "[monitor][alerts]
         wrong(
             R"({"mail_relay":"smtp://x","mail_from":"a@b","mail_to":["a@b"],"mail_user":"u","mail_password":"p"})"
         ),
-        Contains("smtps")
+        Contains("smtps") && !Contains("\"p\"")
     );
     CHECK_THROWS_WITH(wrong(R"({"server":"a\r\nb"})"), Contains("server"));
     CHECK(parse_relay("smtp://host").port == "25");
     CHECK(parse_relay("smtps://host").port == "465");
     CHECK(parse_relay("smtps://[::1]:2465").port == "2465");
+    CHECK(parse_relay("smtp+starttls://host").port == "587");
+    CHECK(parse_relay("smtp+starttls://host").is_sealed());
+    CHECK_FALSE(parse_relay("smtp://host").is_sealed());
     CHECK_THROWS_WITH(parse_relay("host:25"), Contains("smtp://"));
 }
