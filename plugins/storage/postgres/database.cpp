@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 
 namespace tenon::postgres {
 namespace {
@@ -196,7 +197,10 @@ void Database::check(bool deep, std::int64_t deadline_ns) {
     const Inside call{*this};
     HostPool::Lease lease =
         acquire(deep ? TENON_INTENT_WRITE : TENON_INTENT_READ, deadline_ns, "probe");
-    (void)lease->ask("SELECT 1");
+    const std::string bytes = lease->ask("SELECT pg_database_size(current_database())");
+    if (telemetry_.size) {
+        telemetry_.size->set(std::strtoll(bytes.c_str(), nullptr, 10));
+    }
 }
 
 void Database::stats(tenon_storage_stats& out) {

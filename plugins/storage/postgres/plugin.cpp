@@ -130,6 +130,7 @@ private:
             counter("tenon_db_query_cache_misses_total", "Queries that the query cache had not");
         t.query_evictions =
             counter("tenon_db_query_cache_evictions_total", "Rows that left it for room");
+        t.size = std::make_shared<SizeMetric>(Metrics{metrics}, instance);
         t.active_connections = gauge("tenon_db_pool_active_connections", "Connections in use");
         t.waiting = gauge("tenon_db_pool_waiting", "Callers that wait for a connection");
         return t;

@@ -5,9 +5,11 @@
 #include "plugins/storage/postgres/cluster/cluster_settings.hpp"
 
 #include <tenon/plugin.hpp>
+#include <tenon/size_metric.hpp>
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -97,6 +99,7 @@ struct Telemetry {
     std::uint64_t* query_hits = nullptr;
     std::uint64_t* query_misses = nullptr;
     std::uint64_t* query_evictions = nullptr;
+    std::shared_ptr<SizeMetric> size;  // may be null
     // Of the database whose connections these are; may be null.
     StatementLog* statements = nullptr;
     PlanWatch* plans = nullptr;

@@ -2,6 +2,8 @@
 #include "plugins/storage/sqlite/database.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 namespace tenon::sqlite {
 namespace {
@@ -216,7 +218,17 @@ void Database::publish() const noexcept {
         Telemetry::set(telemetry_.waiting, now.waiting);
         publish_queries();
         publish_capture();
+        publish_size();
     });
+}
+
+// The file without its write-ahead log, which comes and goes.
+void Database::publish_size() const noexcept {
+    std::error_code failed;
+    const std::uintmax_t bytes = std::filesystem::file_size(settings_.file, failed);
+    if (!failed && telemetry_.size) {
+        telemetry_.size->set(static_cast<std::int64_t>(bytes));
+    }
 }
 
 void Database::publish_capture() const noexcept {

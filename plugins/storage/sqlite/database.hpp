@@ -80,6 +80,7 @@ private:
     run_query(const tenon_query& query, tenon_row_fn row, void* ctx, QueryCache::Key* key);
     void publish_queries() const;
     void publish_capture() const noexcept;
+    void publish_size() const noexcept;
     void copy_schema(Database& to, std::int64_t deadline_ns);
     void remove_old_clones() const noexcept;
     // How many are being made.

@@ -164,6 +164,7 @@ private:
         );
         t.follower_bases =
             counter("tenon_db_follower_bases_total", "Bases that a follower began anew with");
+        t.size = std::make_shared<SizeMetric>(Metrics{metrics}, instance);
         t.active_connections = gauge("tenon_db_pool_active_connections", "Connections in use");
         t.waiting = gauge("tenon_db_pool_waiting", "Callers that wait for a connection");
         return t;

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <tenon/plugin.hpp>
+#include <tenon/size_metric.hpp>
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace tenon {
@@ -104,6 +106,7 @@ struct Telemetry {
     std::int64_t* follower_txid = nullptr;
     std::int64_t* follower_lag_s = nullptr;
     std::uint64_t* follower_bases = nullptr;
+    std::shared_ptr<SizeMetric> size;  // may be null
     // Of the database whose connections these are; may be null.
     StatementLog* statements = nullptr;
     QueryCache* queries = nullptr;
