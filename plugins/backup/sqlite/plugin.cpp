@@ -2,6 +2,8 @@
 // tenon.backup.sqlite: settings, the commands of `tenon backup`, and the backups made by
 // themselves.
 #include "plugins/backup/sqlite/store.hpp"
+#include "sdk/vault/folder_place.hpp"
+#include "sdk/vault/s3_place.hpp"
 
 #include <tenon/admin.hpp>
 #include <tenon/backup.hpp>
@@ -28,7 +30,7 @@ public:
             source_ = settings.get<std::string>("source");
             folder_ = settings.get<std::string>("folder");
             every_s_ = settings.get<std::int64_t>("every_s");
-            keep_ = settings.get<std::size_t>("keep");
+            read_store(settings);
         }
     }
 
@@ -48,12 +50,42 @@ public:
             nullptr,
             0
         );
-        store_ = std::make_unique<Store>(absolute(source_), absolute(folder_));
+        proven_ = metrics->gauge(
+            metrics.self,
+            str("tenon_backup_last_proven_seconds"),
+            str("When a restore of a backup was last tried and whole, in Unix time; 0: never"),
+            nullptr,
+            0
+        );
+        proven_age_ = metrics->gauge(
+            metrics.self,
+            str("tenon_backup_proven_age_seconds"),
+            str("Time since a restore was last tried and whole, or since the start"),
+            nullptr,
+            0
+        );
+        lag_ = metrics->gauge(
+            metrics.self,
+            str("tenon_backup_ship_lag_seconds"),
+            str("What would be lost with this machine: time since all that was captured was stored"
+            ),
+            nullptr,
+            0
+        );
+        drills_failed_ =
+            counter("tenon_backup_drill_failures_total", "Restores that were tried and not whole");
+        shipper_ = std::make_unique<Shipper>(absolute(source_), make_vault());
+        store_ =
+            std::make_unique<Store>(absolute(source_), absolute(scratch_), make_vault(), [this] {
+                shipper_->backup_changed();
+            });
+        started_ns_ = now_real_ns();
         add_commands();
         stopping_ = false;
         if (every_s_ != 0) {
             thread_ = std::thread{[this] { loop(); }};
         }
+        ship_thread_ = std::thread{[this] { ship_loop(); }};
     }
 
     void stop() noexcept override {
@@ -64,15 +96,58 @@ public:
         wake_.notify_all();
         if (store_) {
             store_->cancel();
+            shipper_->vault().cancel();
         }
         commands_.clear();
-        if (thread_.joinable()) {
-            thread_.join();
+        for (std::thread* thread : {&thread_, &ship_thread_}) {
+            if (thread->joinable()) {
+                thread->join();
+            }
         }
         store_.reset();
+        shipper_.reset();
     }
 
 private:
+    void read_store(const Settings& settings) {
+        const auto text = [&](const char* name) { return settings.get<std::string>(name); };
+        policy_.last = settings.get<std::size_t>("keep");
+        policy_.hourly = settings.get<std::size_t>("keep_hourly");
+        policy_.daily = settings.get<std::size_t>("keep_daily");
+        policy_.weekly = settings.get<std::size_t>("keep_weekly");
+        policy_.monthly = settings.get<std::size_t>("keep_monthly");
+        drills_ = settings.get<bool>("drill");
+        scratch_ = text("scratch");
+        ship_ms_ = settings.get<std::int64_t>("ship_ms");
+        key_ = text("key").empty() ? nullptr : vault::Key::parse(text("key"));
+        is_s3_ = !text("s3_url").empty();
+        if (!is_s3_) {
+            return;
+        }
+        s3_.url = net::parse_url(text("s3_url"));
+        s3_.bucket = text("s3_bucket");
+        s3_.prefix = text("s3_prefix");
+        s3_.ca_file = text("s3_ca_file");
+        s3_.credentials = {
+            text("s3_region"), text("s3_access_key_id"), text("s3_secret_access_key")};
+        s3_.now_real_ns = [this] { return now_real_ns(); };
+        if (!s3_.prefix.empty() && s3_.prefix.back() != '/') {
+            throw Error{TENON_INVALID, "s3_prefix has to end with a slash"};
+        }
+    }
+
+    [[nodiscard]] std::unique_ptr<vault::Vault> make_vault() const {
+        std::shared_ptr<vault::Place> place;
+        if (is_s3_) {
+            vault::S3Options options = s3_;
+            options.seed = static_cast<std::uint64_t>(now_real_ns());
+            place = std::make_shared<vault::S3Place>(std::move(options));
+        } else {
+            place = std::make_shared<vault::FolderPlace>(absolute(folder_));
+        }
+        return std::make_unique<vault::Vault>(std::move(place), vault::Options{3, key_});
+    }
+
     [[nodiscard]] std::string absolute(const std::string& path) const {
         return path.front() == '/' ? path : host().environment("data_dir") + "/" + path;
     }
@@ -101,7 +176,10 @@ private:
             __atomic_store_n(last_, now_real_ns() / 1'000'000'000, __ATOMIC_RELAXED);
             health_->set(health_.self, str("backup"), TENON_HEALTHY, str(""));
             host().log().info(
-                "backup_made", {{"id", made.id}, {"bytes", made.bytes()}, {"to", made.to_txid}}
+                "backup_made",
+                {{"id", made.id},
+                 {"bytes", made.bytes()},
+                 {"to", made.about.at("to_sequence").to_number<std::uint64_t>()}}
             );
             return made;
         } catch (const Error& e) {
@@ -112,6 +190,69 @@ private:
         }
     }
 
+    std::string drill(const std::string& id, const Say& say) {
+        try {
+            std::string tried =
+                alone([&](Store& store) { return store.drill(id, now_real_ns(), say); });
+            last_proven_ns_.store(now_real_ns(), std::memory_order_relaxed);
+            host().log().info("backup_proven", {{"id", tried}});
+            return tried;
+        } catch (const Error& e) {
+            __atomic_fetch_add(drills_failed_, 1, __ATOMIC_RELAXED);
+            health_->set(health_.self, str("backup"), TENON_DEGRADED, str(e.what()));
+            host().log().error("backup_not_proven", {{"reason", e.what()}});
+            throw;
+        }
+    }
+
+    // Its own thread and store, so that no backup holds it up; it also keeps the ages.
+    void ship_loop() noexcept {
+        std::unique_lock lock{wake_mutex_};
+        const auto pause = std::chrono::milliseconds{ship_ms_ != 0 ? ship_ms_ : 1000};
+        std::int64_t shipped_ns = 0;
+        bool was_good = true;
+        while (!wake_.wait_for(lock, pause, [&] { return stopping_; })) {
+            lock.unlock();
+            const std::int64_t now = now_real_ns();
+            std::string reason;
+            try {
+                if (last_proven_ns_.load(std::memory_order_relaxed) < 0) {
+                    last_proven_ns_ = newest_proof_ns(shipper_->vault());
+                }
+                if (ship_ms_ != 0 && shipper_->ship()) {
+                    shipped_ns = now;
+                }
+            } catch (const std::exception& e) {
+                (void)guard(nullptr, [&] { reason = e.what(); });
+            }
+            if (reason.empty() != was_good) {
+                was_good = reason.empty();
+                health_->set(
+                    health_.self,
+                    str("shipping"),
+                    was_good ? TENON_HEALTHY : TENON_DEGRADED,
+                    str(reason)
+                );
+            }
+            show_ages(shipped_ns);
+            lock.lock();
+        }
+    }
+
+    void show_ages(std::int64_t shipped_ns) noexcept {
+        constexpr std::int64_t k_second = 1'000'000'000;
+        const std::int64_t now = now_real_ns();
+        const std::int64_t at =
+            std::max<std::int64_t>(last_proven_ns_.load(std::memory_order_relaxed), 0);
+        __atomic_store_n(proven_, at / k_second, __ATOMIC_RELAXED);
+        __atomic_store_n(
+            proven_age_, (now - (at != 0 ? at : started_ns_)) / k_second, __ATOMIC_RELAXED
+        );
+        __atomic_store_n(
+            lag_, shipped_ns == 0 ? 0 : (now - shipped_ns) / k_second, __ATOMIC_RELAXED
+        );
+    }
+
     void loop() noexcept {
         std::unique_lock lock{wake_mutex_};
         const auto due = [&] {
@@ -120,8 +261,12 @@ private:
         while (!due()) {
             lock.unlock();
             (void)guard(nullptr, [&] {
-                (void)make("", [](auto, auto, auto) {});
-                (void)alone([&](Store& store) { return store.prune(keep_, false); });
+                const Say quiet = [](auto, auto, auto) {};
+                (void)make("", quiet);
+                if (drills_) {
+                    (void)drill("", quiet);
+                }
+                (void)alone([&](Store& store) { return store.prune(policy_, false); });
             });
             lock.lock();
         }
@@ -134,7 +279,7 @@ private:
             "backup.create",
             R"({"label":TEXT?}: make a backup)",
             [=, this](const Settings& args) {
-                return describe(make(args.get<std::string>("label", ""), quiet));
+                return told(make(args.get<std::string>("label", ""), quiet), {});
             }
         );
         commands_.add("backup.list", "{}: the backups, oldest first", [this](const Settings&) {
@@ -155,6 +300,14 @@ private:
             R"({"dry-run":true?}: delete what the retention gives up)",
             [this](const Settings& args) { return prune(args.get("dry-run", false)); }
         );
+        commands_.add(
+            "backup.drill",
+            R"({"id":ID?}: restore a backup in the scratch folder and see whether it is whole)",
+            [=, this](const Settings& args) {
+                const std::string tried = drill(args.get<std::string>("id", ""), quiet);
+                return json::serialize(json::object{{"ok", true}, {"proven", tried}});
+            }
+        );
         commands_.add("backup.cancel", "{}: end the work in progress", [this](const Settings&) {
             cancel();
             return std::string{R"({"ok":true})"};
@@ -166,7 +319,7 @@ private:
         json::array verified;
         alone([&](Store& store) {
             std::vector<std::string> damaged;
-            for (const Manifest& one : store.list(&damaged)) {
+            for (const Manifest& one : store.vault().list(&damaged)) {
                 if (id.empty()) {
                     store.verify(one.id, say);
                     verified.emplace_back(one.id);
@@ -185,7 +338,7 @@ private:
     std::string restore_command(const Settings& args, const Say& say) {
         capture::Target target;
         if (args.has("to-time")) {
-            target.real_ns = time_of_iso(args.get<std::string>("to-time"));
+            target.real_ns = vault::time_of_iso(args.get<std::string>("to-time"));
         }
         if (args.has("to-sequence")) {
             target.txid = args.get<std::uint64_t>("to-sequence");
@@ -198,10 +351,14 @@ private:
             {"ok", true},
             {"file", folder + "/tenon.db"},
             {"sequence", at.txid},
-            {"time", iso_time(at.real_ns)}});
+            {"time", vault::iso_time(at.real_ns)}});
     }
 
     // tenon.backup/1
+
+    static std::string told(const Manifest& manifest, const vault::Proof& proof) {
+        return json::serialize(vault::describe(manifest, proof));
+    }
 
     static Say say_to(const Progress& progress) {
         return [&progress](std::string_view phase, std::uint64_t done, std::uint64_t total) {
@@ -214,14 +371,14 @@ private:
             throw Error{
                 TENON_UNSUPPORTED, "unknown kind of backup " + std::to_string(request.kind)};
         }
-        return describe(make(view(request.label), say_to(progress)));
+        return told(make(view(request.label), say_to(progress)), {});
     }
 
     std::string list() override {
         return alone([&](Store& store) {
             std::string text = "[";
-            for (const Manifest& one : store.list()) {
-                text += (text.size() > 1 ? "," : "") + describe(one);
+            for (const Manifest& one : store.vault().list()) {
+                text += (text.size() > 1 ? "," : "") + told(one, store.vault().proof(one.id));
             }
             return text + "]";
         });
@@ -245,7 +402,7 @@ private:
     std::string prune(bool dry_run) override {
         json::array ids;
         for (const std::string& id :
-             alone([&](Store& store) { return store.prune(keep_, dry_run); })) {
+             alone([&](Store& store) { return store.prune(policy_, dry_run); })) {
             ids.emplace_back(id);
         }
         return json::serialize(ids);
@@ -260,12 +417,25 @@ private:
     std::string source_;
     std::string folder_;
     std::int64_t every_s_ = 0;
-    std::size_t keep_ = 1;
+    vault::Retention policy_;
+    bool drills_ = false;
+    std::string scratch_;
+    std::int64_t ship_ms_ = 0;
+    std::shared_ptr<const vault::Key> key_;
+    bool is_s3_ = false;
+    vault::S3Options s3_;
     Service<tenon_clock_1> clock_;
     Service<tenon_health_1> health_;
     std::uint64_t* made_ = nullptr;
     std::uint64_t* failed_ = nullptr;
     std::int64_t* last_ = nullptr;
+    std::int64_t* proven_ = nullptr;
+    std::int64_t* proven_age_ = nullptr;
+    std::int64_t* lag_ = nullptr;
+    std::uint64_t* drills_failed_ = nullptr;
+    std::atomic<std::int64_t> last_proven_ns_{-1};  // -1: not known yet
+    std::int64_t started_ns_ = 0;
+    std::unique_ptr<Shipper> shipper_;
     std::unique_ptr<Store> store_;
     AdminCommands commands_;
     std::mutex work_mutex_;
@@ -273,6 +443,7 @@ private:
     std::condition_variable wake_;
     bool stopping_ = false;
     std::thread thread_;
+    std::thread ship_thread_;
 };
 
 }  // namespace

@@ -1,59 +1,91 @@
 // SPDX-License-Identifier: Apache-2.0
-// The folder of backups: `pieces/` with what they are made of, and ID.json for each that is whole.
+// Backups of a capture folder in a vault: made, checked, restored, tried and pruned.
 //
-// Pieces are named by their content too, and shared. One thread at a time, but for cancel().
+// A backup is a base of the captured database and all segments after it. Between backups a
+// Shipper brings what is new. One thread at a time, but for cancel() and allow().
 #pragma once
 
-#include "plugins/backup/sqlite/manifest.hpp"
+#include "plugins/backup/sqlite/shipper.hpp"
 #include "sdk/capture/folder.hpp"
-
-#include <atomic>
+#include "sdk/vault/vault.hpp"
 
 namespace tenon::backup_sqlite {
 
-using Say = std::function<void(std::string_view phase, std::uint64_t done, std::uint64_t total)>;
+using vault::Manifest;
+using vault::Say;
+
+// When the newest proof was given, in Unix time; 0: never.
+[[nodiscard]] std::int64_t newest_proof_ns(vault::Vault& vault);
 
 class Store {
 public:
-    Store(std::string source, std::string folder) noexcept
-        : source_{std::move(source)}, folder_{std::move(folder)} {}
+    // `scratch`: a folder that restores are tried in; it is made and goes again. `changed` is
+    // called when there is a new backup.
+    Store(
+        std::string source,
+        std::string scratch,
+        std::unique_ptr<vault::Vault> vault,
+        std::function<void()> changed = {}
+    )
+        : source_{std::move(source)},
+          scratch_{std::move(scratch)},
+          vault_{std::move(vault)},
+          changed_{std::move(changed)} {}
 
     // Throws TENON_UNAVAILABLE: nothing to back up yet, no room, or cancelled.
     Manifest create(std::string_view label, std::int64_t now_real_ns, const Say& say);
-    // Oldest first. A manifest that is damaged is named in `damaged`, the others are given.
-    [[nodiscard]] std::vector<Manifest> list(std::vector<std::string>* damaged = nullptr) const;
-    // Every piece, and the chain of commits in them. Throws TENON_CORRUPT or TENON_NOT_FOUND.
+    // Every piece, and the chain of commits in them. Throws TENON_CORRUPT, which names the piece
+    // and another backup that reaches as far when there is one; TENON_NOT_FOUND.
     void verify(std::string_view id, const Say& say);
-    // Makes `to`/tenon.db. An empty id: the newest backup that reaches the target. Throws
-    // TENON_CONFLICT when the folder is not empty.
+    // Makes `to`/tenon.db. An empty id: the newest backup that reaches the target, and behind the
+    // newest one what was shipped. Throws TENON_CONFLICT when the folder is not empty.
     capture::Position restore(
         std::string_view id,
         const capture::Target& target,
         const std::string& to,
         const Say& say
     );
-    // Keeps the newest; gives back the ids of the others.
-    std::vector<std::string> prune(std::size_t keep, bool dry_run);
+    // Restores the backup (empty: the newest) to its end in the scratch folder and looks whether it
+    // is whole; says so in the store. Throws what was wrong. The id that was tried.
+    std::string drill(std::string_view id, std::int64_t now_real_ns, const Say& say);
+    std::vector<std::string> prune(const vault::Retention& policy, bool dry_run);
+
+    [[nodiscard]] vault::Vault& vault() noexcept { return *vault_; }
 
     // [any]
-    void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
+    void cancel() noexcept { vault_->cancel(); }
 
-    void allow() noexcept { cancelled_.store(false, std::memory_order_relaxed); }
+    void allow() noexcept { vault_->allow(); }
 
 private:
-    [[nodiscard]] std::string pieces() const { return folder_ + "/pieces"; }
-
-    [[nodiscard]] Manifest manifest_of(std::string_view id) const;
-    [[nodiscard]] std::vector<capture::Piece> choose() const;
-    [[nodiscard]] Part copy(const capture::Piece& piece, std::uint64_t bytes);
-    void check(const Manifest& manifest, const Say& say);
-    void link_parts(const Manifest& manifest, const std::string& folder) const;
-    void write_manifest(const Manifest& manifest) const;
-    void require_going_on() const;
+    [[nodiscard]] std::vector<capture::Piece> choose(const std::vector<Manifest>& known) const;
+    [[nodiscard]] vault::File
+    copy(const capture::Piece& piece, bool anew, const std::function<void(std::uint64_t)>& done);
+    void reach(Manifest& manifest, const capture::BaseHeader& last);
+    [[nodiscard]] Manifest select(std::string_view id, const capture::Target& target);
+    // Puts what a restore needs into a folder as it was captured.
+    void unpack(
+        const Manifest& manifest,
+        const capture::Target& target,
+        bool with_tails,
+        const std::string& folder,
+        const Say& say
+    );
+    void unpack_tails(const std::string& folder, const std::string& first);
+    capture::Position restore_from(
+        const Manifest& manifest,
+        const capture::Target& target,
+        bool with_tails,
+        const std::string& to,
+        const Say& say
+    );
+    [[nodiscard]] std::string other_generation(const Manifest& damaged);
+    void require_room_to_try(const Manifest& manifest) const;
 
     std::string source_;
-    std::string folder_;
-    std::atomic<bool> cancelled_{false};
+    std::string scratch_;
+    std::unique_ptr<vault::Vault> vault_;
+    std::function<void()> changed_;  // a backup was made
 };
 
 }  // namespace tenon::backup_sqlite

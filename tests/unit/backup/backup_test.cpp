@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Backups of a captured database: made, listed, checked, restored and pruned.
 #include "plugins/backup/sqlite/store.hpp"
+#include "sdk/vault/folder_place.hpp"
 #include "tests/unit/capture/captured.hpp"
 
 #include <fstream>
+#include <random>
 
 using tenon::backup_sqlite::Manifest;
+using tenon::backup_sqlite::Shipper;
 using tenon::backup_sqlite::Store;
 using tenon::test::Captured;
 using tenon::test::content_of;
@@ -21,7 +24,17 @@ struct Backups {
     explicit Backups(Captured& database)
         : folder{(database.backend.folder.path() / "backups").string()},
           to{(database.backend.folder.path() / "restored").string()},
-          store{database.captures(), folder} {}
+          scratch{(database.backend.folder.path() / "scratch").string()},
+          shipper{database.captures(), vault(folder)},
+          store{database.captures(), scratch, vault(folder), [this] { shipper.backup_changed(); }} {
+    }
+
+    [[nodiscard]] static std::unique_ptr<tenon::vault::Vault> vault(const std::string& folder) {
+        return std::make_unique<tenon::vault::Vault>(
+            std::make_shared<tenon::vault::FolderPlace>(folder),
+            tenon::vault::Options{1, {}, 65'536}
+        );
+    }
 
     [[nodiscard]] std::string restored(std::string_view id, const tenon::capture::Target& target) {
         (void)store.restore(id, target, to, k_quiet);
@@ -32,8 +45,18 @@ struct Backups {
 
     std::string folder;
     std::string to;
+    std::string scratch;
+    Shipper shipper;
     Store store;
 };
+
+std::uint64_t end_of(const Manifest& one) {
+    return one.about.at("to_sequence").to_number<std::uint64_t>();
+}
+
+std::uint64_t begin_of(const Manifest& one) {
+    return one.about.at("from_sequence").to_number<std::uint64_t>();
+}
 
 std::string failure_of(const std::function<void()>& body) {
     try {
@@ -53,12 +76,12 @@ TEST_CASE("a backup restores any commit in it, and later ones leave no gap", "[b
     const std::uint64_t two = database.put(2, "two");
     Backups backups{database};
     const Manifest first = backups.store.create("before", k_start, k_quiet);
-    CHECK(first.to_txid == two);
+    CHECK(end_of(first) == two);
     const std::uint64_t three = database.put(3, "three");
     const Manifest second = backups.store.create("", k_start + k_hour, k_quiet);
-    CHECK(second.from_txid <= first.to_txid);
-    CHECK(backups.store.list().size() == 2);
-    CHECK(backups.store.list().front().label == "before");
+    CHECK(begin_of(second) <= end_of(first));
+    CHECK(backups.store.vault().list().size() == 2);
+    CHECK(backups.store.vault().list().front().label == "before");
     backups.store.verify(first.id, k_quiet);
     backups.store.verify(second.id, k_quiet);
     CHECK(backups.restored("", {one, 0}) == "ok,1,one,");
@@ -67,7 +90,7 @@ TEST_CASE("a backup restores any commit in it, and later ones leave no gap", "[b
     CHECK(backups.restored("", {0, first.to_ns}) == "ok,1,one,2,two,");
     CHECK(failure_of([&] {
               (void)backups.restored("", {three + 1, 0});
-          }) == "no backup reaches the wanted state");
+          }).find("no backup reaches commit " + std::to_string(three + 1)) == 0);
     CHECK_FALSE(fs::exists(backups.to));
 }
 
@@ -87,50 +110,150 @@ TEST_CASE("a restore touches no folder that holds something", "[backup][S14]") {
 TEST_CASE("verify names the piece that is flipped, cut, swapped or missing", "[backup][S14]") {
     Captured database;
     database.wait_for_base();
-    database.put(1, "one");
+    for (int i = 0; i < 40; ++i) {
+        database.put(i, std::string(3000, static_cast<char>('a' + i % 26)));
+    }
     Backups backups{database};
     const Manifest made = backups.store.create("", k_start, k_quiet);
-    REQUIRE(made.parts.size() >= 2);
-    for (const auto& part : made.parts) {
-        const std::string file = backups.folder + "/pieces/" + part.file;
-        const std::string kept = file + ".kept";
-        fs::copy_file(file, kept);
+    REQUIRE(made.files.size() >= 2);
+    std::vector<fs::path> pieces;
+    for (const auto& entry : fs::directory_iterator{backups.folder + "/pieces"}) {
+        pieces.push_back(entry.path());
+    }
+    REQUIRE(pieces.size() >= 2);
+    for (const fs::path& piece : pieces) {
+        const fs::path kept = backups.folder + "/.kept";
+        fs::copy_file(piece, kept, fs::copy_options::overwrite_existing);
         const auto check = [&](const char* what) {
-            CAPTURE(what, part.name);
+            CAPTURE(what, piece);
             const std::string failure = failure_of([&] { backups.store.verify(made.id, k_quiet); });
-            CHECK(failure.find(part.name) != std::string::npos);
-            CHECK(failure_of([&] {
-                      (void)backups.restored("", {});
-                  }).find(part.name) != std::string::npos);
-            fs::remove(file);
-            fs::copy_file(kept, file);
+            CHECK(failure.find(piece.filename()) != std::string::npos);
+            CHECK(failure.find("no other backup reaches it") != std::string::npos);
+            CHECK_FALSE(failure_of([&] { (void)backups.restored(made.id, {}); }).empty());
+            CHECK_FALSE(fs::exists(backups.to));
+            fs::copy_file(kept, piece, fs::copy_options::overwrite_existing);
         };
         {
-            std::fstream stream{file, std::ios::in | std::ios::out | std::ios::binary};
-            stream.seekp(static_cast<std::streamoff>(part.bytes / 2));
-            const int byte = stream.peek();
-            stream.seekp(static_cast<std::streamoff>(part.bytes / 2));
+            const auto middle = static_cast<std::streamoff>(fs::file_size(piece) / 2);
+            std::fstream stream{piece, std::ios::in | std::ios::out | std::ios::binary};
+            stream.seekg(middle);
+            const int byte = stream.get();
+            stream.seekp(middle);
             stream.put(static_cast<char>(byte ^ 1));
         }
         check("flipped");
-        fs::resize_file(file, part.bytes - 1);
+        fs::resize_file(piece, fs::file_size(piece) - 1);
         check("cut");
-        const auto& other = &part == &made.parts.front() ? made.parts.back() : made.parts.front();
-        fs::remove(file);
-        fs::copy_file(backups.folder + "/pieces/" + other.file, file);
+        fs::copy_file(
+            piece == pieces[0] ? pieces[1] : pieces[0], piece, fs::copy_options::overwrite_existing
+        );
         check("swapped");
-        fs::remove(file);
+        fs::remove(piece);
         check("missing");
-        fs::remove(kept);
     }
     backups.store.verify(made.id, k_quiet);
-    std::ofstream{backups.folder + "/" + made.id + ".json", std::ios::app} << "x";
+    std::ofstream{backups.folder + "/backups/" + made.id, std::ios::app} << "x";
     CHECK(failure_of([&] {
               backups.store.verify(made.id, k_quiet);
           }).find(made.id) != std::string::npos);
 }
 
-TEST_CASE("pruning keeps the newest and what they need", "[backup][S14]") {
+TEST_CASE(
+    "a damaged backup offers another generation, and is healed by the next",
+    "[backup][S14]"
+) {
+    Captured database;
+    database.wait_for_base();
+    database.put(1, "one");
+    Backups backups{database};
+    const Manifest first = backups.store.create("", k_start, k_quiet);
+    database.put(2, "two");
+    const Manifest second = backups.store.create("", k_start + k_hour, k_quiet);
+    // What only the second has: its newest segment.
+    const std::string piece = backups.folder + "/pieces/" + second.files.back().pieces.back().sum;
+    std::ofstream{piece, std::ios::app} << "x";
+    CHECK(failure_of([&] {
+              backups.store.verify(second.id, k_quiet);
+          }).find("; the backup " + first.id + " is whole") != std::string::npos);
+    CHECK_FALSE(failure_of([&] { (void)backups.store.drill("", k_start + k_hour, k_quiet); }
+    ).empty());
+    CHECK_FALSE(fs::exists(backups.scratch));
+    CHECK_FALSE(backups.store.vault().proof(second.id).reason.empty());
+    const Manifest third = backups.store.create("", k_start + 2 * k_hour, k_quiet);
+    CHECK(backups.store.drill("", k_start + 2 * k_hour, k_quiet) == third.id);
+    backups.store.verify(second.id, k_quiet);
+    CHECK_FALSE(fs::exists(backups.scratch));
+    CHECK(tenon::backup_sqlite::newest_proof_ns(backups.store.vault()) == k_start + 2 * k_hour);
+}
+
+TEST_CASE("what is shipped after a backup is restored too", "[backup][S14]") {
+    Captured database{[](auto& s) { s.capture.segment_mb = 1; }};
+    database.wait_for_base();
+    database.put(1, "one");
+    Backups backups{database};
+    CHECK_FALSE(backups.shipper.ship());
+    (void)backups.store.create("", k_start, k_quiet);
+    std::string expected = "ok,1,one,";
+    std::mt19937 random{7};
+    std::vector<std::pair<std::uint64_t, std::string>> oracle;
+    for (int i = 2; i < 120; ++i) {
+        std::string noise;
+        for (int n = 0; n < 20'000; ++n) {
+            noise += static_cast<char>('!' + random() % 90);
+        }
+        const std::uint64_t txid = database.put(i, noise);
+        expected += std::to_string(i) + "," + noise + ",";
+        oracle.emplace_back(txid, expected);
+        if (i % 3 == 0) {
+            CHECK(backups.shipper.ship());
+        }
+    }
+    CHECK(backups.shipper.ship());
+    CHECK(backups.restored("", {}) == expected);
+    for (int i = 0; i < 8; ++i) {
+        const auto& [txid, content] = oracle[random() % oracle.size()];
+        CHECK(backups.restored("", {txid, 0}) == content);
+    }
+    // A new one holds them; the tails go.
+    const Manifest second = backups.store.create("", k_start + k_hour, k_quiet);
+    CHECK(backups.shipper.ship());
+    CHECK(tenon::backup_sqlite::tails(backups.store.vault()).size() <= 1);
+    CHECK(backups.restored(second.id, {}) == expected);
+    // A tail that is damaged is named.
+    database.put(500, "late");
+    CHECK(backups.shipper.ship());
+    const auto tail = tenon::backup_sqlite::tails(backups.store.vault()).back().object;
+    std::ofstream{backups.folder + "/" + tail, std::ios::app} << "x";
+    CHECK(failure_of([&] { (void)backups.restored("", {}); }).find(tail) != std::string::npos);
+    CHECK(backups.restored(second.id, {}) == expected);
+}
+
+TEST_CASE("a trial finds a database that is not whole", "[backup][S14]") {
+    Captured database;
+    database.wait_for_base();
+    database.write([](tenon::Session& s) {
+        s.execute(
+            "CREATE TABLE balances (account INTEGER, asset INTEGER, free INTEGER, locked INTEGER)"
+        );
+        s.execute("INSERT INTO balances VALUES (1, 7, -5, 0), (2, 7, 3, 2), (2, 8, 0, 0)");
+    });
+    Backups backups{database};
+    const Manifest made = backups.store.create("", k_start, k_quiet);
+    CHECK(backups.store.drill("", k_start, k_quiet) == made.id);
+    database.write([](tenon::Session& s) {
+        s.execute("UPDATE balances SET free = 4 WHERE free = 3");
+    });
+    const Manifest bad = backups.store.create("", k_start + k_hour, k_quiet);
+    const std::string failure =
+        failure_of([&] { (void)backups.store.drill("", k_start + k_hour, k_quiet); });
+    CHECK(failure.find("the sum of balances: asset=7 off=1") != std::string::npos);
+    CHECK(failure.find(bad.id) != std::string::npos);
+    CHECK_FALSE(backups.store.vault().proof(bad.id).is_proven());
+    CHECK(backups.store.vault().proof(made.id).is_proven());
+    CHECK_FALSE(fs::exists(backups.scratch));
+}
+
+TEST_CASE("pruning keeps the newest, what they need, and what no proof covers", "[backup][S14]") {
     Captured database;
     database.wait_for_base();
     Backups backups{database};
@@ -139,15 +262,19 @@ TEST_CASE("pruning keeps the newest and what they need", "[backup][S14]") {
         database.put(i, "row");
         made.push_back(backups.store.create("", k_start + i * k_hour, k_quiet));
     }
-    std::ofstream{backups.folder + "/pieces/part"} << "of a run that was killed";
-    CHECK(backups.store.prune(2, true) == std::vector{made[0].id, made[1].id});
-    CHECK(backups.store.list().size() == 4);
-    CHECK(backups.store.prune(2, false) == std::vector{made[0].id, made[1].id});
-    CHECK(backups.store.list().size() == 2);
-    CHECK_FALSE(fs::exists(backups.folder + "/pieces/part"));
+    std::ofstream{backups.folder + "/pieces/.unfinished-x"} << "of a run that was killed";
+    std::ofstream{backups.folder + "/pieces/abc"} << "of another";
+    const tenon::vault::Retention two{2, 0, 0, 0, 0};
+    CHECK(backups.store.prune(two, true).empty());
+    CHECK(backups.store.drill(made[2].id, k_start, k_quiet) == made[2].id);
+    CHECK(backups.store.prune(two, true) == std::vector{made[0].id, made[1].id});
+    CHECK(backups.store.vault().list().size() == 4);
+    CHECK(backups.store.prune(two, false) == std::vector{made[0].id, made[1].id});
+    CHECK(backups.store.vault().list().size() == 2);
+    CHECK_FALSE(fs::exists(backups.folder + "/pieces/.unfinished-x"));
+    CHECK_FALSE(fs::exists(backups.folder + "/pieces/abc"));
     backups.store.verify(made[2].id, k_quiet);
     backups.store.verify(made[3].id, k_quiet);
-    CHECK(backups.store.prune(1, false) == std::vector{made[2].id});
     CHECK(backups.restored("", {}) == "ok,0,row,1,row,2,row,3,row,");
 }
 
@@ -159,9 +286,9 @@ TEST_CASE("a backup that is cancelled or has no source leaves nothing", "[backup
     CHECK(failure_of([&] {
               (void)backups.store.create("", k_start, cancel);
           }) == "the work was cancelled");
-    CHECK(backups.store.list().empty());
     backups.store.allow();
-    Store nothing{database.captures() + "-none", backups.folder};
+    CHECK(backups.store.vault().list().empty());
+    Store nothing{database.captures() + "-none", backups.scratch, Backups::vault(backups.folder)};
     CHECK(failure_of([&] {
               (void)nothing.create("", k_start, k_quiet);
           }).find("-none") != std::string::npos);

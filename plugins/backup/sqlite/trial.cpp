@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/backup/sqlite/trial.hpp"
+
+#include <tenon/plugin.hpp>
+
+#include <sqlite3.h>
+
+#include <memory>
+
+namespace tenon::backup_sqlite {
+namespace {
+
+struct Close {
+    void operator()(sqlite3* db) const noexcept { (void)sqlite3_close(db); }
+};
+
+using Database = std::unique_ptr<sqlite3, Close>;
+
+// The first row that is not just "ok", as text; empty when there is none.
+std::string first_problem(sqlite3* db, const char* sql) {
+    std::string problem;
+    const auto take = [](void* to, int columns, char** values, char** names) {
+        auto& text = *static_cast<std::string*>(to);
+        if (!text.empty() ||
+            (columns == 1 && values[0] != nullptr && std::string_view{values[0]} == "ok")) {
+            return 0;
+        }
+        for (int i = 0; i < columns; ++i) {
+            text += text.empty() ? "" : " ";
+            text.append(names[i]).append("=").append(values[i] == nullptr ? "-" : values[i]);
+        }
+        return 0;
+    };
+    if (sqlite3_exec(db, sql, take, &problem, nullptr) != SQLITE_OK) {
+        return sqlite3_errmsg(db);
+    }
+    return problem;
+}
+
+}  // namespace
+
+void require_whole(const std::string& file) {
+    sqlite3* raw = nullptr;
+    const int opened = sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READWRITE, nullptr);
+    const Database db{raw};
+    if (opened != SQLITE_OK) {
+        throw Error{
+            TENON_CORRUPT,
+            "the restored database cannot be opened: " + std::string{sqlite3_errstr(opened)}};
+    }
+    const auto require = [&](const char* what, const char* sql) {
+        if (const std::string problem = first_problem(raw, sql); !problem.empty()) {
+            throw Error{
+                TENON_CORRUPT, "the restored database fails " + std::string{what} + ": " + problem};
+        }
+    };
+    require("integrity_check", "PRAGMA integrity_check");
+    require("foreign_key_check", "PRAGMA foreign_key_check");
+    const bool has_balances =
+        !first_problem(
+             raw, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'balances'"
+        )
+             .empty();
+    if (has_balances) {
+        require(
+            "the sum of balances",
+            "SELECT asset, sum(free) + sum(locked) AS off FROM balances GROUP BY asset "
+            "HAVING sum(free) + sum(locked) <> 0"
+        );
+    }
+}
+
+}  // namespace tenon::backup_sqlite
