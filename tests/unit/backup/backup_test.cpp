@@ -67,7 +67,107 @@ std::string failure_of(const std::function<void()>& body) {
     return "";
 }
 
+// A folder whose disk is full after some more objects.
+class FullPlace final : public tenon::vault::Place {
+public:
+    FullPlace(std::string folder, int& room) : place_{std::move(folder)}, room_{room} {}
+
+    void put(const std::string& name, tenon::vault::View bytes) override {
+        if (room_-- <= 0) {
+            room_ = 0;
+            errno = ENOSPC;
+            throw tenon::capture::file_error("write", where(name));
+        }
+        place_.put(name, bytes);
+    }
+
+    [[nodiscard]] tenon::vault::Bytes get(const std::string& name) override {
+        return place_.get(name);
+    }
+
+    [[nodiscard]] std::vector<tenon::vault::Object> list(const std::string& prefix) override {
+        return place_.list(prefix);
+    }
+
+    [[nodiscard]] std::optional<std::uint64_t> size(const std::string& name) override {
+        return place_.size(name);
+    }
+
+    void remove(const std::string& name) override { place_.remove(name); }
+
+    [[nodiscard]] std::string where(const std::string& name) const override {
+        return place_.where(name);
+    }
+
+private:
+    tenon::vault::FolderPlace place_;
+    int& room_;
+};
+
 }  // namespace
+
+TEST_CASE(
+    "a full disk fails what needs room, writes go on, and space comes back",
+    "[backup][S14]"
+) {
+    Captured database;
+    database.wait_for_base();
+    const std::string folder = (database.backend.folder.path() / "full").string();
+    const std::string to = (database.backend.folder.path() / "restored").string();
+    int room = 0;
+    const auto vault = [&] {
+        return std::make_unique<tenon::vault::Vault>(
+            std::make_shared<FullPlace>(folder, room), tenon::vault::Options{1, {}, 65'536}
+        );
+    };
+    Shipper shipper{database.captures(), vault()};
+    Store store{
+        database.captures(), folder + "-scratch", vault(), [&] { shipper.backup_changed(); }};
+    std::int64_t row = 0;
+    const auto write = [&] {
+        ++row;
+        database.put(row, std::string(100'000, 'x') + std::to_string(row));
+    };
+    const auto is_full = [](const std::string& failure) {
+        return failure.find("No space left on device") != std::string::npos;
+    };
+    // Every number of objects that fit before the first backup is whole.
+    int failures = 0;
+    for (int fits = 0;; ++fits) {
+        room = fits;
+        write();
+        const std::string failure =
+            failure_of([&] { (void)store.create("", k_start + fits, k_quiet); });
+        if (failure.empty()) {
+            break;
+        }
+        CHECK(is_full(failure));
+        CHECK(store.vault().list().empty());
+        ++failures;
+        REQUIRE(failures < 100);
+    }
+    CHECK(failures >= 2);
+    room = 0;
+    write();
+    CHECK(is_full(failure_of([&] { (void)shipper.ship(); })));
+    CHECK(is_full(failure_of([&] { (void)store.drill("", k_start, k_quiet); })));
+    write();
+    room = 1000;
+    CHECK(shipper.ship());
+    CHECK(store.drill("", k_start, k_quiet) == store.vault().list().back().id);
+    (void)store.restore("", {}, to, k_quiet);
+    CHECK(
+        content_of(to + "/tenon.db").find("," + std::string(100'000, 'x') + std::to_string(row)) !=
+        std::string::npos
+    );
+    // What failed runs left goes.
+    (void)store.prune({1, 0, 0, 0, 0}, false);
+    std::size_t needed = 0;
+    for (const auto& file : store.vault().list().front().files) {
+        needed += file.pieces.size();
+    }
+    CHECK(store.vault().place().list("pieces/").size() <= needed);
+}
 
 TEST_CASE("a backup restores any commit in it, and later ones leave no gap", "[backup][S14]") {
     Captured database;
