@@ -13,6 +13,7 @@ try {
   const settings = join(server.folder, 'settings.json');
   writeFileSync(settings, JSON.stringify({
     'tenon.storage.postgres': { hosts: [server.folder], database: 'tenon', user: 'tenon', pool_min: 1, pool_size: 8 },
+    'tenon.backup.postgres': { hosts: [server.folder], database: 'tenon', user: 'tenon', every_s: 0 },
   }));
   const run = spawnSync(kit, [...words, '--settings', settings], { stdio: 'inherit' });
   process.exitCode = run.status ?? 1;
