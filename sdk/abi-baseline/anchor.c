@@ -11,6 +11,7 @@
 #include <tenon/abi/feed.h>
 #include <tenon/abi/http.h>
 #include <tenon/abi/instruments.h>
+#include <tenon/abi/jobs.h>
 #include <tenon/abi/market_data.h>
 #include <tenon/abi/migrations.h>
 #include <tenon/abi/probe.h>
@@ -90,6 +91,15 @@ struct tenon_abi_anchor {
     const tenon_asset* tenon_asset_;
     const tenon_instrument* tenon_instrument_;
     const tenon_instruments_1* tenon_instruments_1_;
+    const tenon_value* tenon_value_;
+    const tenon_storage_stats* tenon_storage_stats_;
+    const tenon_transaction_options* tenon_transaction_options_;
+    const tenon_query* tenon_query_;
+    const tenon_storage_1* tenon_storage_1_;
+    const tenon_job* tenon_job_;
+    const tenon_job_run* tenon_job_run_;
+    const tenon_job_schedule* tenon_job_schedule_;
+    const tenon_jobs_1* tenon_jobs_1_;
     const tenon_book* tenon_book_;
     const tenon_public_trade* tenon_public_trade_;
     const tenon_agg_trade* tenon_agg_trade_;
@@ -100,11 +110,6 @@ struct tenon_abi_anchor {
     const tenon_market_data_1* tenon_market_data_1_;
     const tenon_migrations_1* tenon_migrations_1_;
     const tenon_probe_1* tenon_probe_1_;
-    const tenon_value* tenon_value_;
-    const tenon_storage_stats* tenon_storage_stats_;
-    const tenon_transaction_options* tenon_transaction_options_;
-    const tenon_query* tenon_query_;
-    const tenon_storage_1* tenon_storage_1_;
     const tenon_throttle_claim* tenon_throttle_claim_;
     const tenon_throttle_state* tenon_throttle_state_;
     const tenon_throttle_feedback* tenon_throttle_feedback_;

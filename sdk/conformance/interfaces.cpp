@@ -8,6 +8,7 @@
 #include <tenon/abi/feed.h>
 #include <tenon/abi/http.h>
 #include <tenon/abi/instruments.h>
+#include <tenon/abi/jobs.h>
 #include <tenon/abi/market_data.h>
 #include <tenon/abi/migrations.h>
 #include <tenon/abi/probe.h>
@@ -33,6 +34,7 @@ const KnownInterface* known_interface(std::string_view id) {
         {"tenon.feed/1", offsetof(tenon_feed_1, fetch), {}},
         {"tenon.http_routes/1", sizeof(tenon_http_routes_1), {}},
         {"tenon.instruments/1", sizeof(tenon_instruments_1), {}},
+        {"tenon.jobs/1", sizeof(tenon_jobs_1), {}},
         {"tenon.market_data/1", offsetof(tenon_market_data_1, origin), {}},
         {"tenon.migrations/1", sizeof(tenon_migrations_1), {}},
         {"tenon.probe/1", sizeof(tenon_probe_1), {}},

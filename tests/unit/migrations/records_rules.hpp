@@ -40,7 +40,7 @@ inline const std::vector<std::string> k_rule_base{
     "INSERT INTO news_items VALUES (1, 'wire', 'n1', 'BTC', 'title', '', '', 0, 0, 0)",
     "INSERT INTO alerts VALUES (1, 'cpu', 'host', 'warning', 'high', 0, NULL)",
     "INSERT INTO jobs VALUES (1, 'orders', 'place', 'j1', '{}', 'queued', 0, 5, 0, NULL, NULL, '', "
-    "0, 0)",
+    "0, 0, 0, 0, 60000, 0)",
     "INSERT INTO audit_log VALUES (1, 0, 'ann', 'login', '', '', "
     "'0000000000000000000000000000000000000000000000000000000000000000', "
     "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa')"};

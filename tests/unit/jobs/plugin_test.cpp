@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plugin as the server runs it: handlers, outcomes, what an operator does.
+#include "tests/support/loaded_plugin.hpp"
+#include "tests/unit/jobs/job_fixture.hpp"
+
+#include <tenon/jobs.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <thread>
+
+using Catch::Contains;
+using tenon::JobRun;
+using tenon::Jobs;
+using tenon::Session;
+using tenon::test::LoadedPlugin;
+using tenon::test::SqliteBackend;
+
+namespace {
+
+constexpr const char* k_config =
+    R"({"workers":2,"batch":4,"poll_ms":50,"lease_s":30,"queue_max":1000,"payload_max_kb":64,)"
+    R"("timeout_ms":60000,"attempts_max":2,"backoff_ms":10,"backoff_max_ms":10,)"
+    R"("keep_done_s":86400})";
+
+struct PluginFixture : SqliteBackend {
+    PluginFixture() {
+        tenon::test::shipped_schema(*this)->up();
+        host.bind("tenon.storage/1", {&holder, &tenon::sqlite::storage_table()}, "storage");
+        plugin = std::make_unique<LoadedPlugin>(host, "jobs", k_config);
+        jobs.open(tenon::service_from<tenon_jobs_1>(plugin->query("tenon.jobs/1")));
+    }
+
+    ~PluginFixture() { jobs.clear(); }
+
+    template <class Done>
+    void pass_time(Done done) {
+        while (!done()) {
+            host.reactor().advance(60'000'000);
+            std::this_thread::yield();
+        }
+    }
+
+    std::int64_t enqueue(std::string_view payload) {
+        return jobs.enqueue("q", "k", payload, deadline());
+    }
+
+    std::string shown(std::int64_t id) {
+        return host.admin("jobs.show", R"({"id":")" + std::to_string(id) + R"("})");
+    }
+
+    std::unique_ptr<LoadedPlugin> plugin;
+    Jobs jobs;
+};
+
+}  // namespace
+
+TEST_CASE("a handler runs jobs; a second one for the kind is refused", "[jobs][T8]") {
+    PluginFixture f;
+    std::atomic<int> runs{0};
+    f.jobs.handle("q", "k", [&](const JobRun& run) {
+        CHECK(run.payload() == R"({"a":1})");
+        CHECK_FALSE(run.cancelled());
+        ++runs;
+    });
+    CHECK_THROWS_WITH(f.jobs.handle("q", "k", [](const JobRun&) {}), Contains("have a handler"));
+    std::int64_t last = 0;
+    for (int i = 0; i < 20; ++i) {
+        last = f.enqueue(R"({"a":1})");
+    }
+    f.pass_time([&] {
+        return f.host.admin("jobs.list", R"({"status":"done","limit":"1"})")
+                   .find(std::to_string(last)) != std::string::npos;
+    });
+    f.pass_time([&] { return runs == 20; });
+    CHECK_THROWS_WITH(f.enqueue("{"), Contains("payload"));
+}
+
+TEST_CASE("a job that fails too often is dead until it is replayed", "[jobs][T8]") {
+    PluginFixture f;
+    std::atomic<bool> works{false};
+    f.jobs.handle("q", "k", [&](const JobRun&) {
+        if (!works) {
+            throw tenon::Error{TENON_UNAVAILABLE, "the mail server is away"};
+        }
+    });
+    const std::int64_t id = f.enqueue("{}");
+    f.pass_time([&] { return f.host.health_of("dead-letters") == TENON_DEGRADED; });
+    CHECK_THAT(f.shown(id), Contains("\"status\":\"dead\"") && Contains("mail server is away"));
+    CHECK_THAT(f.host.admin("jobs.dead", "{}"), Contains("\"id\":" + std::to_string(id)));
+    works = true;
+    const std::string which = R"({"id":)" + std::to_string(id) + "}";
+    // What cannot be recorded is not done: this host has no audit log.
+    CHECK_THROWS_WITH(f.host.admin("jobs.replay", which), Contains("tenon.audit/1"));
+    CHECK_THAT(f.shown(id), Contains("\"status\":\"dead\""));
+    tenon::jobs::Store store{
+        f.storage(),
+        {},
+        {[&] { return f.host.reactor().now_ns(); }, [] { return std::int64_t{1}; }}};
+    store.replay(id);
+    f.pass_time([&] { return f.shown(id).find("\"done\"") != std::string::npos; });
+    f.pass_time([&] { return f.host.health_of("dead-letters") == TENON_HEALTHY; });
+}
+
+TEST_CASE("a handler's effect and the completion are one transaction", "[jobs][T8]") {
+    PluginFixture f;
+    f.storage().write(f.deadline(), [](Session& s) { s.execute("CREATE TABLE e (job INTEGER)"); });
+    f.jobs.handle("q", "k", [&](const JobRun& run) {
+        f.storage().write(f.deadline(), [&](Session& s) {
+            s.prepare("INSERT INTO e VALUES (?)").bind_all(run.id()).run();
+            run.finish(s);
+        });
+        throw tenon::Error{TENON_INTERNAL, "after the commit"};
+    });
+    const std::int64_t id = f.enqueue("{}");
+    f.pass_time([&] { return f.shown(id).find("\"done\"") != std::string::npos; });
+    f.jobs.clear();
+    f.storage().read(f.deadline(), [&](Session& s) {
+        auto row = s.prepare("SELECT count(*) FROM e");
+        while (row.step()) {
+            CHECK(row.integer(0) == 1);
+        }
+    });
+}
