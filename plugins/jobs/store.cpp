@@ -217,8 +217,11 @@ std::vector<Claimed> Store::claim(
     for (std::size_t i = 1; i < kinds.size(); ++i) {
         marks += ", ?";
     }
+    // "+ 0": by the order of jobs_rank, not by the index on due times and a sort of all that is
+    // due.
     const std::string picked =
-        "SELECT id FROM jobs WHERE queue = ? AND status = 'queued' AND due_real_ns <= ? AND kind "
+        "SELECT id FROM jobs WHERE queue = ? AND status = 'queued' AND due_real_ns + 0 <= ? AND "
+        "kind "
         "IN (" +
         marks + ") ORDER BY rank_real_ns, id LIMIT ?";
     const std::string sql =
