@@ -4,6 +4,7 @@
 #include "sdk/audit/audit_log.hpp"
 #include "sdk/manifest/plan.hpp"
 #include "tools/cli/admin_client.hpp"
+#include "tools/cli/archive.hpp"
 #include "tools/cli/arguments.hpp"
 #include "tools/cli/copy.hpp"
 #include "tools/cli/flags.hpp"
@@ -292,6 +293,21 @@ int converse(
     return finish(arguments, run(server.client(), arguments));
 }
 
+// Rows that are archived are printed while they come; everything else is an answer.
+int archive(const Arguments& typed) {
+    const Arguments arguments = archive_arguments(typed);
+    const auto tell = [&](AdminClient& client) {
+        const json::value answer = run_archive(client, arguments);
+        return answer.is_null() ? k_exit_ok : finish(arguments, answer);
+    };
+    if (auto client = AdminClient::connect(arguments.data_dir)) {
+        return tell(*client);
+    }
+    TemporaryServer server{
+        {arguments.data_dir, arguments.deployment, arguments.plugin_path, arguments.overrides}};
+    return tell(server.client());
+}
+
 int migrate(const Arguments& typed) {
     if (typed.help || typed.words.size() == 1) {
         (void)std::fputs(migrate_help().c_str(), stdout);
@@ -373,6 +389,9 @@ int dispatch(const Arguments& arguments) {
     }
     if (arguments.command() == "audit.verify" || arguments.command() == "audit.list") {
         return audit_command(arguments);
+    }
+    if (word == "archive") {
+        return archive(arguments);
     }
     if (word == "settings") {
         return settings(arguments);

@@ -28,6 +28,15 @@ Commands
   load SCENARIO|compare|ab|page   load tests and their comparison (load --help)
   views check|rebuild             the daily summaries against the rows they are sums of
   integrity check [--full]        whether the database itself is whole
+  archive run, archive list [NAME], archive verify [ID]
+                                  old rows as compressed files: now, what there is, are they whole
+  archive query NAME [--from T] [--to T] [--where COLUMN=VALUE]... [--format csv|json]
+                                  their rows; NAME is trades, orders, candles_1m, ...; T is
+                                  2026-05-04 or 2026-05-04T03:02:01Z
+  archive restore ID|NAME [--from T] [--to T]
+                                  back into the database, until they are released
+  archive hold [NAME] --reason TEXT [--from T] [--to T], archive release ID
+                                  nothing of it is deleted, whatever the retention says
   log level [--plugin NAME] [--level trace|debug|info|warn|error|off]
   plugin new KIND NAME [--language c|c++] [--dir DIR] [--id ID]
                                   a project of a plugin, ready to build; KIND is cache-tier, throttle,

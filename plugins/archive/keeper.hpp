@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// The archives of a server: when a run happens, and what operators ask of it. The plugin makes one
+// in start.
+//
+// tick() is for the job; commands come from other threads and take turns with its steps.
+#pragma once
+
+#include "plugins/archive/query.hpp"
+#include "plugins/archive/restore.hpp"
+#include "plugins/archive/retention.hpp"
+
+#include <tenon/quiet_window.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace tenon::archive {
+
+struct KeeperOptions {
+    RetentionOptions retention;
+    std::int64_t every_ns = 0;   // between runs; 0: by command only
+    std::int64_t latest_ns = 0;  // a run that is due waits so long for a quiet window
+};
+
+// What became of a run that has ended.
+struct Outcome {
+    RetentionCounts counts;
+    std::string failure;  // the first one; "" when all went well
+};
+
+class Keeper {
+public:
+    // failed(reason): a step has failed; the run goes on with the next range.
+    using Failed = std::function<void(const std::string&)>;
+
+    Keeper(RetentionContext context, KeeperOptions options, Failed failed);
+
+    // The job's: watches the traffic, begins a run when it may, does one step of it. What a run
+    // came to when it has ended with this step.
+    [[nodiscard]] std::optional<Outcome> tick();
+    // A whole run, at once.
+    [[nodiscard]] Outcome run();
+
+    // JSON. policy "": all.
+    [[nodiscard]] std::string list(const std::string& policy);
+    // {"ok":…,"verified":N,"damaged":["…"]}; id "": all, and the second copies.
+    [[nodiscard]] std::string verify(const std::string& id, std::uint64_t& damaged);
+    // An archive by its id, or all of a policy that lie in [from, to].
+    [[nodiscard]] std::string restore(
+        const std::string& what,
+        std::int64_t from_real_ns,
+        std::int64_t to_real_ns,
+        std::uint64_t& inserted
+    );
+    [[nodiscard]] std::string query(const Query& query) const;
+    [[nodiscard]] std::string hold(Hold hold);
+    // A hold, or an archive that was restored: its rows may go again.
+    [[nodiscard]] std::string release(const std::string& id);
+
+private:
+    [[nodiscard]] std::vector<Manifest>
+    chosen(const std::string& what, std::int64_t from, std::int64_t to) const;
+    void watch_traffic(std::int64_t now_ns);
+    [[nodiscard]] bool step(Outcome& outcome);
+    void clean_up();
+
+    RetentionContext context_;
+    KeeperOptions options_;
+    Failed failed_;
+    std::mutex mutex_;  // of everything below, and of the folder's changes
+    Retention retention_;
+    QuietWindow traffic_;
+    std::int64_t watch_ns_ = 0, due_ns_ = 0;
+    bool is_running_ = false;
+    Outcome outcome_;
+    RetentionCounts before_;
+};
+
+}  // namespace tenon::archive
