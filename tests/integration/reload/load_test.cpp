@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real server, the conservative deployment, signed REST orders on connections that stay, and a
-// hundred reloads meanwhile, or restarts of each plugin.
+// hundred reloads meanwhile, or restarts of each plugin, or new libraries.
 #include "tests/integration/kernel/process.hpp"
-#include "tests/unit/kernel/scene.hpp"
+#include "tests/integration/reload/new_library.hpp"
 #include "tools/cli/admin_client.hpp"
 #include "tools/cli/http_client.hpp"
 
@@ -80,7 +80,8 @@ std::string told(const std::map<std::string, int>& kinds) {
 
 class Server {
 public:
-    Server() {
+    // With `own_plugins` the folder of plugins is a copy of its own.
+    explicit Server(bool own_plugins = false) {
         const char* source = std::getenv("TENON_SOURCE_DIR");
         REQUIRE(source != nullptr);
         const fs::path etc = fs::path{source} / "etc/deployments";
@@ -100,14 +101,24 @@ public:
             setting("upkeep", check) = 0;
         }
         write();
-        process_ = std::make_unique<Process>(std::vector<std::string>{
+        std::vector<std::string> command{
             (build_dir() / "bin/tenond").string(),
             "--listen",
             "127.0.0.1:0",
             "--deployment",
             file().string(),
             "--data-dir",
-            data().string()});
+            data().string()};
+        if (own_plugins) {
+            fs::create_directories(plugins());
+            for (const auto& one : fs::directory_iterator{build_dir() / "plugins"}) {
+                if (fs::exists(one.path() / "plugin.json")) {
+                    fs::copy(one.path(), plugins() / one.path().filename());
+                }
+            }
+            command.insert(command.end(), {"--plugin-path", plugins().string()});
+        }
+        process_ = std::make_unique<Process>(std::move(command));
         REQUIRE(process_->says("event=ready"));
         address_ = contents(data() / "listen");
         address_.erase(address_.find_last_not_of('\n') + 1);
@@ -172,6 +183,8 @@ public:
     }
 
     [[nodiscard]] fs::path file() const { return dir_.path() / "d.json"; }
+
+    [[nodiscard]] fs::path plugins() const { return dir_.path() / "plugins"; }
 
     [[nodiscard]] fs::path data() const { return dir_.path() / "data"; }
 
@@ -331,6 +344,24 @@ std::vector<std::string> place_orders(const Server& server, const std::atomic<bo
     return taken;
 }
 
+// A plugin with its folder and the library that was built.
+struct Kind {
+    const char* name;
+    fs::path folder;
+    std::string library;
+};
+
+// Gives the server another build of it; the number of its replaced libraries.
+int replace(const Server& server, const Kind& kind, int build) {
+    tenon::test::install(kind.folder, tenon::test::another_build(kind.library, build));
+    const json::value answer =
+        server.admin("plugins.reload", {{"plugin", kind.name}, {"watch_ms", 0}});
+    INFO(json::serialize(answer));
+    REQUIRE(answer.at("result") == "replaced");
+    REQUIRE(answer.at("way") == "side by side");
+    return answer.at("old_images").to_number<int>();
+}
+
 }  // namespace
 
 TEST_CASE("each plugin restarted under orders comes back and loses none", "[restart][M6]") {
@@ -456,6 +487,51 @@ TEST_CASE("a hundred reloads under load lose no request and leak nothing", "[rel
         }
     }
     CHECK(grown_kb <= k_span_growth_kb);
+    server.process().signal(SIGTERM);
+    CHECK(server.process().wait().code == 0);
+}
+
+TEST_CASE("a hundred new libraries under load lose no request and leak nothing", "[replace][K5]") {
+    Server server{true};
+    const pid_t pid = server.process().pid();
+    // Each library comes and comes back: new ones are mapped for good, so memory is looked at only
+    // while known ones come.
+    std::vector<Kind> kinds{
+        {"throttle", server.plugins() / "throttle-token-bucket", {}},
+        {"cache-memory", server.plugins() / "cache-memory", {}}};
+    for (Kind& kind : kinds) {
+        kind.library = contents(kind.folder / (kind.folder.filename().string() + ".so"));
+        REQUIRE(!kind.library.empty());
+    }
+    Load load{server};
+    load.pass(100);
+    int images = 0;
+    for (int i = 1; i <= k_reloads; ++i) {
+        images = replace(server, kinds[static_cast<std::size_t>(i) % 2], i % 20);
+        load.pass(5);
+        REQUIRE(load.wrong() == "");
+    }
+    CHECK(images == 10);
+    const std::int64_t threads = status_of(pid, "Threads");
+    auto files = open_files(pid);
+    load.end();
+    CHECK(load.wrong() == "");
+    std::cout << load.orders() << " orders during " << k_reloads << " new libraries\n";
+    std::int64_t grown_kb = 0;
+    for (int span = 0; span < k_spans; ++span) {
+        const std::int64_t before_kb = status_of(pid, "VmRSS");
+        for (int i = 1; i <= k_reloads; ++i) {
+            (void)replace(server, kinds[static_cast<std::size_t>(i) % 2], i % 20);
+        }
+        grown_kb = status_of(pid, "VmRSS") - before_kb;
+        std::cout << "resident: " << grown_kb << " kB more after " << k_reloads << " libraries\n";
+        if (grown_kb <= k_span_growth_kb) {
+            break;
+        }
+    }
+    CHECK(grown_kb <= k_span_growth_kb);
+    CHECK(status_of(pid, "Threads") == threads);
+    CHECK(open_files(pid)["file"] == files["file"]);
     server.process().signal(SIGTERM);
     CHECK(server.process().wait().code == 0);
 }
