@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a call through a contract costs over a virtual call of the same object in the same plugin,
 // and what the exception guard costs. Every round runs every way, in an order that moves on by one.
+// A forwarded call is one of a plugin whose code can be replaced while it is called.
 //   abi_call_bench PLUGIN.so [rounds]
+#include "sdk/forward/cell.hpp"
 #include "tests/bench/abi_call/callee.hpp"
 
 #include <tenon/cache_tier.hpp>
@@ -104,7 +106,12 @@ int main(int argc, char** argv) {
     const tenon_bytes key = tenon::bytes("balance:7");
     tenon::ErrorBuffer err;
 
-    const std::array<Way, 7> ways{{
+    tenon::forward::Cell cell{"tenon.throttle/1"};
+    cell.point(throttle);
+    const tenon_iface forwarded = cell.iface();
+    const auto* forwarded_table = hidden(static_cast<const tenon_throttle_1*>(forwarded.vt));
+
+    const std::array<Way, 8> ways{{
         {"take_virtual",
          [&] {
              return ns_per_call(k_calls, [&](std::uint64_t at) {
@@ -151,10 +158,19 @@ int main(int argc, char** argv) {
                  (void)guard_table->thrown(guard.self, at, &err);
              });
          }},
+        {"take_forwarded",
+         [&] {
+             return ns_per_call(k_calls, [&](std::uint64_t at) {
+                 std::int64_t retry = 0;
+                 (void)forwarded_table->take(
+                     forwarded.self, &claim, 1, static_cast<std::int64_t>(at), &retry
+                 );
+             });
+         }},
     }};
 
     for (int round = 1; round <= rounds; ++round) {
-        std::array<double, 7> ns{};
+        std::array<double, 8> ns{};
         for (std::size_t step = 0; step < ways.size(); ++step) {
             const std::size_t at = (step + static_cast<std::size_t>(round)) % ways.size();
             ns[at] = ways[at].run();
@@ -164,10 +180,12 @@ int main(int argc, char** argv) {
             std::printf(",\"%s_ns\":%.2f", ways[at].name, ns[at]);
         }
         std::printf(
-            ",\"take_over_virtual_ns\":%.2f,\"erase_over_virtual_ns\":%.2f,\"guard_ns\":%.2f}\n",
+            ",\"take_over_virtual_ns\":%.2f,\"erase_over_virtual_ns\":%.2f,\"guard_ns\":%.2f,"
+            "\"forward_ns\":%.2f}\n",
             ns[1] - ns[0],
             ns[3] - ns[2],
-            ns[5] - ns[4]
+            ns[5] - ns[4],
+            ns[7] - ns[1]
         );
     }
     plugin->vt->destroy(plugin);
