@@ -134,6 +134,7 @@ private:
     const std::ptrdiff_t threads_ = thread_count();  // before any is made here
     const DaemonOptions* options_;
     manifest::Plan plan_;  // settings and deployment are configuration_'s
+    std::mutex planned_;   // held by who exchanges an instance's plan, or reads it unasked
     runtime::DataDir* data_dir_;
     loader::SafeMode* safe_mode_;
     Descriptor stop_event_;
@@ -202,6 +203,7 @@ void Daemon::add_commands() {
         return json::serialize(health_.report());
     });
     add("plugins.list", "plugins list: plugins in the order of their start", [this](auto) {
+        const std::lock_guard lock{planned_};
         return kernel::list_plugins(plan_, health_);
     });
     add("plugins.release",
@@ -233,6 +235,7 @@ void Daemon::add_commands() {
         "key rotate [--finish]: a new master key; every secret is sealed under it in batches",
         [this](std::string_view) { return secret_.rotate(); });
     add("key.finish", "key finish: the old master key is refused from now on", [this](auto) {
+        const std::lock_guard lock{planned_};
         return kernel::finish_rotation(plan_, commands_, secret_);
     });
     add("stop", "stop: drain and stop the server", [this](std::string_view) {
@@ -364,6 +367,7 @@ int Daemon::run(
         &bus_,
         &audit_,
         &generation_,
+        &planned_,
         {{"data_dir", data_dir_->path().string()},
          {"deployment_dir", plan_.deployment.folder.string()},
          {"listen", listen},

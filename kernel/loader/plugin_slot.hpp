@@ -43,6 +43,7 @@ struct Services {
     registry::Bus* bus;
     audit::Log* audit;
     std::atomic<std::uint64_t>* generation;  // of the configuration
+    std::mutex* planned;                     // held while the plan of an instance is exchanged
     std::map<std::string, std::string, std::less<>> environment;
 };
 

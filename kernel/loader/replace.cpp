@@ -123,7 +123,10 @@ std::string Lifecycle::swap(
     }
     if (why.empty()) {
         manifest::PlannedPlugin& planned = planned_of(entry);
-        std::swap(planned, *plan);
+        {
+            const std::lock_guard lock{*services_->planned};
+            std::swap(planned, *plan);
+        }
         entry.slot->set_plan(*plan);
         other.slot->set_plan(planned);
         std::swap(entry.slot, other.slot);
@@ -200,7 +203,10 @@ void Lifecycle::exchange(
         for (auto one = affected.rbegin(); one != affected.rend(); ++one) {
             unmake(**one);
         }
-        planned = plan;
+        {
+            const std::lock_guard lock{*services_->planned};
+            planned = plan;
+        }
         entry.library = code;
         entry.slot->owner().fingerprint = fingerprint(planned);
         start(affected);
@@ -220,6 +226,7 @@ void Lifecycle::exchange(
         return;
     }
     if (old == nullptr) {
+        const std::lock_guard lock{*services_->planned};
         planned = before;
     }
     must_stop_ = must_stop_ || (!out.restored &&

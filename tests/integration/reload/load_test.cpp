@@ -409,6 +409,45 @@ TEST_CASE("each plugin restarted under orders comes back and loses none", "[rest
     CHECK(server.process().wait().code == 0);
 }
 
+TEST_CASE(
+    "each plugin given a new library under orders comes back and loses none",
+    "[replace][K5]"
+) {
+    Server server{true};
+    const json::value plugins = server.admin("plugins.list", {});
+    std::map<std::string, fs::path> folders;  // by id
+    for (const auto& one : fs::directory_iterator{server.plugins()}) {
+        const json::value manifest = json::parse(contents(one.path() / "plugin.json"));
+        folders[manifest.at("id").as_string().c_str()] = one.path();
+    }
+    std::atomic<bool> stop{false};
+    std::vector<std::string> taken;
+    std::thread trader{[&] { taken = place_orders(server, stop); }};
+    for (const json::value& plugin : plugins.as_array()) {
+        const fs::path folder = folders.at(plugin.at("id").as_string().c_str());
+        const std::string library = contents(folder / (folder.filename().string() + ".so"));
+        tenon::test::install(folder, tenon::test::another_build(library, 1));
+        const json::value answer =
+            server.admin("plugins.reload", {{"plugin", plugin.at("name")}, {"watch_ms", 0}});
+        INFO(json::serialize(answer));
+        CHECK(answer.at("result") == "replaced");
+        CHECK(server.admin("status", {}).at("ready") == true);
+    }
+    stop = true;
+    trader.join();
+    Client client{server};
+    for (const std::string& id : taken) {
+        const std::string answer = client.ask("GET", server.look_up(id));
+        INFO(id << ": " << answer);
+        REQUIRE(answer.starts_with("HTTP/1.1 200"));
+    }
+    CHECK(!taken.empty());
+    std::cout << taken.size() << " orders taken during a new library of each of "
+              << plugins.as_array().size() << " plugins\n";
+    server.process().signal(SIGTERM);
+    CHECK(server.process().wait().code == 0);
+}
+
 TEST_CASE("a hundred reloads under load lose no request and leak nothing", "[reload][K5]") {
     Server server;
     const pid_t pid = server.process().pid();
