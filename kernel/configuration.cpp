@@ -206,14 +206,7 @@ manifest::PlannedPlugin Configuration::new_code(const manifest::PlannedPlugin& r
 json::object Configuration::replace(const json::object& args) {
     const std::string name = manifest::text_at(args, "plugin");
     const auto [actor, reason] = manifest::asked_by(args);
-    const json::value* period = args.if_contains("watch_ms");
-    const std::string text = period == nullptr     ? std::string{"2000"}
-                             : period->is_string() ? std::string{period->get_string()}
-                                                   : json::serialize(*period);
-    if (text.empty() || text.size() > 5 ||
-        text.find_first_not_of("0123456789") != std::string::npos || std::stoi(text) > 60'000) {
-        throw Error{TENON_INVALID, "watch_ms: found " + text + ", expected 0 to 60000"};
-    }
+    const std::chrono::milliseconds period{manifest::number_at(args, "watch_ms", 2000, 60'000)};
     const auto planned = std::find_if(
         server_.plan->plugins.begin(),
         server_.plan->plugins.end(),
@@ -235,9 +228,7 @@ json::object Configuration::replace(const json::object& args) {
         answer["to"] = to;
         if (to != from || fresh.manifest.config_schema != planned->manifest.config_schema) {
             images_.note(name, fresh.manifest);
-            outcome = lifecycle_->replace(
-                name, std::move(fresh), std::chrono::milliseconds{std::stoi(text)}
-            );
+            outcome = lifecycle_->replace(name, std::move(fresh), period);
             result = outcome.error.empty() ? "replaced" : outcome.restored ? "restored" : "failed";
             answer["way"] = outcome.swapped ? "side by side" : "stopped and started";
             answer["plugins"] = json::value_from(outcome.names);
@@ -309,11 +300,7 @@ void Configuration::audit_reload(
     json::object detail{
         {"result", result}, {"generation", server_.generation->load()}, {"changes", changes}};
     if (json::serialize(detail).size() > audit::Log::k_detail_max) {
-        const std::string whole = json::serialize(changes);  // what can be compared with the file
-        detail["changes"] = json::object{
-            {"count", changes.size()},
-            {"bytes", whole.size()},
-            {"sha256", manifest::sha256_of(whole)}};
+        detail["changes"] = manifest::digest(changes);  // what can be compared with the file
     }
     const std::string file =
         server_.plan->deployment.file.string().substr(0, audit::Log::k_subject_max);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sdk/manifest/json_file.hpp"
 
+#include <tenon/plugin.hpp>
+
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <cerrno>
 #include <cstdio>
@@ -133,6 +136,28 @@ std::string text_at(const json::object& object, std::string_view key) {
     const json::value* value = object.if_contains(key);
     return value != nullptr && value->is_string() ? std::string{value->get_string()}
                                                   : std::string{};
+}
+
+std::uint32_t number_at(
+    const json::object& object,
+    std::string_view key,
+    std::uint32_t fallback,
+    std::uint32_t most
+) {
+    const json::value* value = object.if_contains(key);
+    if (value == nullptr) {
+        return fallback;
+    }
+    const std::string text =
+        value->is_string() ? std::string{value->get_string()} : json::serialize(*value);
+    const bool is_number = !text.empty() && text.size() <= 9 &&
+                           text.find_first_not_of("0123456789") == std::string::npos;
+    if (!is_number || std::stoul(text) > most) {
+        throw Error{
+            TENON_INVALID,
+            std::string{key} + ": found " + text + ", expected 0 to " + std::to_string(most)};
+    }
+    return static_cast<std::uint32_t>(std::stoul(text));
 }
 
 std::optional<json::value> parse_json(std::string_view text, Report& report) {

@@ -32,4 +32,13 @@ read_file(const std::filesystem::path& path, std::size_t max_bytes, std::string&
 // The text at a key; empty when there is none.
 [[nodiscard]] std::string text_at(const boost::json::object& object, std::string_view key);
 
+// The whole number from 0 to `most`, at most 9 digits, at a key, also as a text; `fallback` when
+// there is none. Throws Error TENON_INVALID for anything else.
+[[nodiscard]] std::uint32_t number_at(
+    const boost::json::object& object,
+    std::string_view key,
+    std::uint32_t fallback,
+    std::uint32_t most
+);
+
 }  // namespace tenon::manifest

@@ -6,8 +6,8 @@
 
 #include <tenon/abi/base.h>
 
-#include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <algorithm>
 #include <array>
@@ -425,6 +425,11 @@ std::string sha256_of(std::string_view text) {
         digest.data(), reinterpret_cast<const unsigned char*>(text.data()), text.size()
     );
     return hex(digest);
+}
+
+json::object digest(const json::array& list) {
+    const std::string text = json::serialize(list);
+    return {{"count", list.size()}, {"bytes", text.size()}, {"sha256", sha256_of(text)}};
 }
 
 std::vector<PluginManifest> discover(const std::vector<fs::path>& plugin_path, Report& report) {

@@ -5,6 +5,7 @@
 
 #include "sdk/manifest/problem.hpp"
 
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
 #include <filesystem>
@@ -70,6 +71,9 @@ std::string check_library(
 
 // SHA-256 in lower-case hexadecimal.
 [[nodiscard]] std::string sha256_of(std::string_view text);
+
+// {"count","bytes","sha256"} of a list, of its JSON text.
+[[nodiscard]] boost::json::object digest(const boost::json::array& list);
 
 // Reads every FOLDER/NAME/plugin.json. A folder that is missing is M09 of `report`.
 [[nodiscard]] std::vector<PluginManifest>
