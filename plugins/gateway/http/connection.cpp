@@ -460,11 +460,12 @@ void Connection::unmount(std::uint64_t route) {
     }
 }
 
-void Connection::drain() {
+void Connection::drain(bool also_unused) {
     if (ws_) {
         (void)ws_->close(1001, "the server is stopping");
     }
-    if (count_ == 0 && begin_ == end_) {
+    const bool used = next_sequence_ != 0;
+    if (count_ == 0 && begin_ == end_ && (used || also_unused)) {
         last_request_ = last_answer_ = true;
     }
 }

@@ -55,7 +55,9 @@ public:
     void refuse(const ReadFault& fault);
     // The handler is going: its unanswered requests get 503, its WebSocket is closed with 1001.
     void unmount(std::uint64_t route);
-    void drain();
+    // Ends when what is due is answered. One that no request has come on yet stays, unless
+    // `also_unused`: its first may be on its way, and its client has no reason to try again.
+    void drain(bool also_unused);
 
     [[nodiscard]] WsSession* websocket() noexcept { return ws_.get(); }
 

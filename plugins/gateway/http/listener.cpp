@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/http/listener.hpp"
 
+#include "sdk/process/process.hpp"
+
 #include <tenon/plugin.hpp>
 
 #include <arpa/inet.h>
@@ -90,21 +92,30 @@ std::string endpoint_text(const sockaddr_storage& address) {
 Listener::Listener(std::string_view listen) {
     const Addresses addresses = resolve(listen);
     const addrinfo& address = *addresses;
-    fd_ = socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd_ < 0) {
-        refuse(listen, system_reason());
+    fd_ = process::kept_listener(address.ai_addr);
+    kept_ = fd_ >= 0;
+    if (!kept_) {
+        fd_ = socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd_ < 0) {
+            refuse(listen, system_reason());
+        }
+        set_option(fd_, SOL_SOCKET, SO_REUSEADDR);
+        set_option(fd_, IPPROTO_TCP, TCP_NODELAY);  // accepted sockets inherit it
     }
-    set_option(fd_, SOL_SOCKET, SO_REUSEADDR);
-    set_option(fd_, IPPROTO_TCP, TCP_NODELAY);  // accepted sockets inherit it
     sockaddr_storage bound{};
     socklen_t size = sizeof bound;
-    if (bind(fd_, address.ai_addr, address.ai_addrlen) != 0 || ::listen(fd_, 1024) != 0 ||
+    // While one process takes over from another all clients may be waiting in the queue.
+    if ((!kept_ &&
+         (bind(fd_, address.ai_addr, address.ai_addrlen) != 0 || ::listen(fd_, SOMAXCONN) != 0)) ||
         getsockname(fd_, reinterpret_cast<sockaddr*>(&bound), &size) != 0) {
         const std::string reason = system_reason();
         close(fd_);
         refuse(listen, reason);
     }
     endpoint_ = endpoint_text(bound);
+    if (!kept_) {
+        process::keep_listener(fd_);
+    }
 }
 
 Listener::~Listener() {

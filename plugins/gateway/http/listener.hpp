@@ -21,8 +21,9 @@ public:
         std::string remote;
     };
 
-    // "ADDR:PORT" or "[V6]:PORT"; port 0 takes a free one. May block in name resolution: [control].
-    // Throws Error that names the address and the reason.
+    // "ADDR:PORT" or "[V6]:PORT"; port 0 takes a free one. Under systemd the socket that the
+    // process before listened on is taken up, with the clients who wait there. May block in name
+    // resolution: [control]. Throws Error that names the address and the reason.
     explicit Listener(std::string_view listen);
     ~Listener();
     Listener(const Listener&) = delete;
@@ -33,11 +34,15 @@ public:
     // The address it really listens on.
     [[nodiscard]] const std::string& endpoint() const noexcept { return endpoint_; }
 
+    // The socket is one that was kept: clients may be waiting in its queue.
+    [[nodiscard]] bool kept() const noexcept { return kept_; }
+
     // The next waiting connection, non-blocking and without Nagle's delay; the caller owns the fd.
     [[nodiscard]] Outcome accept(Accepted& out) const;
 
 private:
     int fd_ = -1;
+    bool kept_ = false;
     std::string endpoint_;
 };
 

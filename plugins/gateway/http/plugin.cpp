@@ -81,13 +81,21 @@ public:
 
     void drain(std::int64_t deadline_ns) override {
         remove_listen_file();
-        server_->drain();
+        server_->drain(false);
+        // A client who has just connected gets that long to say what it wants.
+        constexpr std::int64_t k_grace_ns = 250'000'000;
+        const std::int64_t grace_end_ns = clock_->now_ns(clock_.self) + k_grace_ns;
+        bool grace = true;
         // The reactor tells how many connections are left; what is not done by then is cut by stop.
         constexpr std::chrono::milliseconds k_step{20};
         std::mutex mutex;
         std::condition_variable never;
         std::unique_lock lock{mutex};
         while (connections_left() != 0 && clock_->now_ns(clock_.self) < deadline_ns) {
+            if (grace && clock_->now_ns(clock_.self) >= grace_end_ns) {
+                grace = false;
+                server_->drain(true);
+            }
             never.wait_for(lock, k_step);
         }
     }

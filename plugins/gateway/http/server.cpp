@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/http/server.hpp"
 
+#include <boost/json/parse.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -17,6 +19,8 @@ namespace {
 constexpr std::size_t k_accept_batch = 64;
 constexpr std::size_t k_refused_max = 64;  // connections over the limit that get a 503
 constexpr std::int64_t k_accept_pause_ns = 500'000'000;
+constexpr std::int64_t k_hold_step_ns = 5'000'000;
+constexpr std::int64_t k_hold_limit_ns = 10'000'000'000;
 constexpr unsigned k_generation_shift = 24;
 constexpr unsigned k_index_shift = 40;
 // Of a WebSocket, in the system's buffer: what is not sent yet waits here instead, where its user
@@ -132,6 +136,47 @@ void Server::open_on_reactor() {
         throw Error{status, "the listener cannot be watched"};
     }
     services_.health->set(services_.health.self, str(k_component), TENON_HEALTHY, {});
+    if (listener_->kept()) {
+        hold_until_ns_ = exec->turn_now_ns(exec.self) + k_hold_limit_ns;
+        accept_when_started();
+    }
+}
+
+// Clients who wait for this process to take over from the one before know nothing of either: they
+// are let in when every path is mounted. A server that starts for long lets them in to be told so.
+void Server::accept_when_started() {
+    const auto& exec = services_.exec;
+    const std::int64_t now_ns = exec->turn_now_ns(exec.self);
+    accept_timer_ = 0;
+    const bool hold = now_ns < hold_until_ns_ && starting();
+    (void)exec->rewatch(exec.self, listener_watch_, hold ? 0 : TENON_FD_READ);
+    if (hold) {
+        const auto again = [](void* self) {
+            auto& server = *static_cast<Server*>(self);
+            server.protect(nullptr, [&] { server.accept_when_started(); });
+        };
+        accept_timer_ = exec->timer(exec.self, now_ns + k_hold_step_ns, again, this);
+    }
+}
+
+// A plugin of the deployment has yet to start; not one that failed, it may never.
+bool Server::starting() {
+    if (shared_.ready()) {
+        return false;
+    }
+    StringSink report;
+    const auto& health = services_.health;
+    if (health->report(health.self, report.sink()) != TENON_OK) {
+        return false;
+    }
+    const boost::json::value told = boost::json::parse(report.text());
+    for (const auto& plugin : told.at("plugins").as_array()) {
+        const std::string_view state = plugin.at("state").as_string();
+        if (state == "planned" || state == "created" || state == "configured") {
+            return true;
+        }
+    }
+    return false;
 }
 
 void Server::close_listener() {
@@ -145,15 +190,16 @@ void Server::close_listener() {
     listener_.reset();
 }
 
-void Server::drain() {
-    call_on_reactor(services_.exec, 0, [this] {
+void Server::drain(bool also_unused) {
+    call_on_reactor(services_.exec, 0, [this, also_unused] {
         begin_turn();
         close_listener();
         shared_.draining = true;
         for (const auto& slot : slots_) {
             if (slot && slot->fd >= 0) {
-                slot->connection.drain();
                 mark_dirty(*slot);
+                protect(slot.get(), [&] { read_some(*slot); });  // what has come is answered
+                slot->connection.drain(also_unused);
             }
         }
     });

@@ -57,8 +57,9 @@ public:
     // for all; a timer that is running already is not brought forward.
     void set(const Settings& settings) { shared_.settings = settings; }
 
-    // [control] Stops listening; connections end after the answers that are due.
-    void drain();
+    // [control] Stops listening; connections end after the answers that are due, those without a
+    // request so far only if `also_unused`. May be called again.
+    void drain(bool also_unused);
 
     // [reactor] or after stop
     [[nodiscard]] std::size_t open_connections() const noexcept { return open_; }
@@ -95,6 +96,8 @@ private:
     void close_listener();
     void on_acceptable();
     void pause_accepting();
+    void accept_when_started();
+    [[nodiscard]] bool starting();
     void add(Listener::Accepted accepted);
     void on_ready(Slot& slot, std::uint32_t ready);
     void read_some(Slot& slot);
@@ -121,6 +124,7 @@ private:
     std::unique_ptr<Listener> listener_;
     std::uint64_t listener_watch_ = 0;
     std::uint64_t accept_timer_ = 0;
+    std::int64_t hold_until_ns_ = 0;
     std::uint64_t turn_hook_ = 0;
     std::uint64_t tick_timer_ = 0;
     bool in_turn_ = false;
