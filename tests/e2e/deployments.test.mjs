@@ -51,6 +51,20 @@ test('conservative: SQLite, a cache in memory, the lowest level [K8]', async () 
   assert.equal(limits.default.burst, 10);
 });
 
+test('staging: beside production, on paper, with more told and let through [K8]', async () => {
+  const production = await kept(new Server()).start();
+  const staging = await kept(new Server({ deployment: 'staging' })).start();
+  assert.notEqual(staging.address, production.address);
+  await isWell(staging);
+  await trades(staging);
+  assert.equal(staging.tenon('log', 'level').engine, 'debug');
+  assert.doesNotMatch(staging.log, /id=tenon\.venue\.binance/);
+  assert.equal(staging.tenon('throttle', 'stats').default.level, 'aggressive');
+  assert.equal((await fetch(`${production.http}/readyz`)).status, 200);
+  const sequence = staging.tenon('trading', 'status').durable_sequence;
+  assert.ok(sequence > production.tenon('trading', 'status').durable_sequence, 'production saw nothing of it');
+});
+
 test('moderate: PostgreSQL, caches and limits in Redis, the next level [K8]', async () => {
   const postgres = await kept(new Postgres()).start();
   postgres.run('createdb', '-h', postgres.folder, '-U', 'tenon', 'tenon');
