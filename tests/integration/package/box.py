@@ -61,10 +61,10 @@ class Box:
             time.sleep(0.05)
         raise RuntimeError("systemd did not start in the box")
 
-    def try_run(self, command, **options):
+    def try_run(self, command, timeout=120, **options):
         """One shell command as root in the box; its result, whatever it was."""
         return subprocess.run(["nsenter", "-t", self._init, *ENTER, "--", "/bin/sh", "-c", command],
-                              capture_output=True, text=True, timeout=120,
+                              capture_output=True, text=True, timeout=timeout,
                               env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"},
                               **options)
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The packages on a machine with systemd: installed, run, killed, updated, removed (K7).
 
-usage: service_test.py BUILD_DIR, after package_test.py has made the packages
+usage: service_test.py BUILD_DIR [RESTARTS [SEED]], after package_test.py has made the packages
 """
 import json
 import pathlib
+import random
+import shlex
 import sys
 import tempfile
 import unittest
@@ -12,6 +14,9 @@ import unittest
 import box
 
 BUILD = pathlib.Path(sys.argv.pop(1))
+RESTARTS = int(sys.argv.pop(1)) if len(sys.argv) > 1 else 3
+SEED = int(sys.argv.pop(1)) if len(sys.argv) > 1 else random.randrange(2**32)
+LOAD = pathlib.Path(__file__).resolve().with_name("restart_load.py")
 SKIPPED = 77
 WATCHDOG = "/etc/systemd/system/tenon.service.d/watchdog.conf"
 
@@ -42,6 +47,18 @@ class Service(unittest.TestCase):
 
     def tenon(self, command):
         return self.box.run(f"tenon {command} --data-dir /var/lib/tenon --json")
+
+    def load(self, *args):
+        done = self.box.run(shlex.join(["python3", str(LOAD), self.key, *map(str, args)]), timeout=900)
+        told = json.loads(done)
+        print(f"restarts={args} {done.strip()}", file=sys.stderr)
+        self.assertEqual(told["failed"], [])
+        self.assertEqual(told["lost"], [])
+        self.assertGreater(told["orders"], RESTARTS)
+        return told
+
+    def descriptors(self):
+        return int(self.box.run(f"ls /proc/{self.show('MainPID')}/fd | wc -l"))
 
     def test_life(self):
         with self.subTest("installed, it runs as its own user with a key that it cannot read as a file"):
@@ -97,6 +114,31 @@ class Service(unittest.TestCase):
             self.assertEqual(self.box.run("sha256sum /etc/tenon/master.key"), key)
             self.assertIn("# mine", self.box.run("cat /etc/default/tenon"))
             self.assertIn("kept", self.tenon("accounts list"))
+        with self.subTest("restarts under load refuse nobody, fail no request and lose no order"):
+            # The lowest level would let five requests a second through.
+            self.box.run("""sed -i 's#^TENON_OPTIONS=.*#TENON_OPTIONS=--set '"'/plugins/throttle/config/level=\\"aggressive\\"'"'#' """
+                         "/etc/default/tenon; systemctl restart tenon")
+            self.active()
+            self.key = self.tenon("keys create --account demo --permissions trade,read").strip()
+            self.assertEqual(self.show("NFileDescriptorStore"), "1")
+            before = self.descriptors()
+            self.assertLess(self.load(RESTARTS)["longest_s"], 5)
+            self.assertLessEqual(self.descriptors(), before + 8)  # of connections that are just open
+            self.assertEqual(self.show("NFileDescriptorStore"), "1")
+        with self.subTest("killed at a random moment of a restart, it is back, and nobody was refused", seed=SEED):
+            print(f"seed={SEED}", file=sys.stderr)
+            self.load(RESTARTS, SEED)
+        with self.subTest("its gateway restarted alone listens on the same socket"):
+            self.tenon("plugins restart --plugin http")
+            self.box.wait("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8765/readyz", lambda done: done.stdout == "200")
+            self.assertEqual(self.show("NFileDescriptorStore"), "1")
+        with self.subTest("moved to another address, it is no more found at the old one"):
+            self.box.run("sed -i 's#^TENON_LISTEN=.*#TENON_LISTEN=127.0.0.1:8766#' /etc/default/tenon; systemctl restart tenon")
+            self.active()
+            self.box.run("curl -sf http://127.0.0.1:8766/readyz")
+            self.assertEqual(self.box.try_run("curl -s http://127.0.0.1:8765/readyz").returncode, 7)  # refused
+            self.box.run("sed -i 's#8766#8765#' /etc/default/tenon; systemctl restart tenon")
+            self.active()
         with self.subTest("a stop drains and ends well"):
             self.box.run("systemctl stop tenon")
             self.assertEqual(self.show("ExecMainStatus"), "0")
