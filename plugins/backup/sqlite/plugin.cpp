@@ -292,7 +292,7 @@ private:
         );
         commands_.add(
             "backup.restore",
-            R"({"folder":PATH,"id":ID?,"to-time":ISO?,"to-sequence":N?}: make PATH/tenon.db)",
+            R"({"folder":PATH,"id":ID?,"to-time":ISO?,"to-sequence":N?,"to-order":ID?}: make PATH/tenon.db)",
             [=, this](const Settings& args) { return restore_command(args, quiet); }
         );
         commands_.add(
@@ -344,8 +344,14 @@ private:
             target.txid = args.get<std::uint64_t>("to-sequence");
         }
         const std::string folder = args.get<std::string>("folder");
+        const bool is_of_order = args.has("to-order");
+        if (is_of_order && (args.has("to-time") || args.has("to-sequence") || args.has("id"))) {
+            throw Error{TENON_INVALID, "to-order goes with no id and no other point"};
+        }
         const capture::Position at = alone([&](Store& store) {
-            return store.restore(args.get<std::string>("id", ""), target, folder, say);
+            return is_of_order
+                       ? store.restore_order(args.get<std::uint64_t>("to-order"), folder, say)
+                       : store.restore(args.get<std::string>("id", ""), target, folder, say);
         });
         return json::serialize(json::object{
             {"ok", true},

@@ -251,6 +251,76 @@ capture::Position Store::restore(
     }
 }
 
+// The end of what there is tells when the order was placed; its commit is soon after that time.
+std::uint64_t Store::commit_of_order(std::uint64_t order, const Say& say) {
+    std::optional<std::int64_t> placed;
+    {
+        const Scratch folder{scratch_};
+        (void)restore_from(select("", {}), {}, true, scratch_, say);
+        placed = order_placed_ns(scratch_ + "/tenon.db", order);
+    }
+    if (!placed) {
+        throw Error{TENON_NOT_FOUND, "no backup has the order " + std::to_string(order)};
+    }
+    const Scratch folder{scratch_};
+    const capture::Target then{0, *placed};
+    const Manifest chosen = select("", then);
+    unpack(chosen, then, chosen.id == select("", {}).id, scratch_, say);
+    capture::Position at;
+    const auto has_order = [&](const capture::Target& target) {
+        vault_->place().require_going_on();
+        const Scratch probe{scratch_ + "/probe"};
+        at = capture::restore(scratch_, target, scratch_ + "/probe/tenon.db", {});
+        try {
+            return order_placed_ns(scratch_ + "/probe/tenon.db", order).has_value();
+        } catch (const Error& e) {
+            if (e.code() != TENON_UNSUPPORTED) {
+                throw;
+            }
+            return false;  // before its tables were made
+        }
+    };
+    // Commits are stamped after the orders in them are, unless the clock was set back between.
+    const bool is_there = has_order(then);
+    std::uint64_t without = is_there ? capture::list(scratch_).bases.back().txid : at.txid;
+    std::uint64_t with = at.txid;
+    if (is_there && has_order({without, 0})) {
+        throw Error{
+            TENON_UNSUPPORTED,
+            "the clock was set back after the order " + std::to_string(order) +
+                " was placed: restore to a time or a sequence"};
+    }
+    for (std::uint64_t step = 1; !is_there; step *= 2) {
+        with = without + step;
+        try {
+            if (has_order({with, 0})) {
+                break;
+            }
+            without = with;
+        } catch (const Error& e) {
+            if (e.code() != TENON_NOT_FOUND) {
+                throw;
+            }
+            (void)has_order({});  // the end
+            with = at.txid;
+            break;
+        }
+    }
+    while (without + 1 < with) {
+        const std::uint64_t middle = without + (with - without) / 2;
+        (has_order({middle, 0}) ? with : without) = middle;
+    }
+    return with;
+}
+
+capture::Position Store::restore_order(std::uint64_t order, const std::string& to, const Say& say) {
+    std::error_code error;
+    if (fs::exists(to, error) && !fs::is_empty(to, error)) {
+        throw Error{TENON_CONFLICT, to + " is not an empty folder"};
+    }
+    return restore("", {commit_of_order(order, say), 0}, to, say);
+}
+
 void Store::require_room_to_try(const Manifest& manifest) const {
     struct statvfs room {};
 

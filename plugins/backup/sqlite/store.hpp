@@ -45,6 +45,9 @@ public:
         const std::string& to,
         const Say& say
     );
+    // The state after the first commit that has the order, wherever it is. It is searched for in
+    // the scratch folder. Throws TENON_NOT_FOUND, and what restore() throws.
+    capture::Position restore_order(std::uint64_t order, const std::string& to, const Say& say);
     // Restores the backup (empty: the newest) to its end in the scratch folder and looks whether it
     // is whole; says so in the store. Throws what was wrong. The id that was tried.
     std::string drill(std::string_view id, std::int64_t now_real_ns, const Say& say);
@@ -79,6 +82,7 @@ private:
         const std::string& to,
         const Say& say
     );
+    [[nodiscard]] std::uint64_t commit_of_order(std::uint64_t order, const Say& say);
     [[nodiscard]] std::string other_generation(const Manifest& damaged);
     void require_room_to_try(const Manifest& manifest) const;
 

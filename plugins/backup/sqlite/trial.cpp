@@ -39,6 +39,27 @@ std::string first_problem(sqlite3* db, const char* sql) {
 
 }  // namespace
 
+std::optional<std::int64_t> order_placed_ns(const std::string& file, std::uint64_t order) {
+    sqlite3* raw = nullptr;
+    const int opened = sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READWRITE, nullptr);
+    const Database db{raw};
+    sqlite3_stmt* statement = nullptr;
+    if (opened != SQLITE_OK ||
+        sqlite3_prepare_v2(
+            raw, "SELECT created_real_ns FROM orders WHERE order_id = ?", -1, &statement, nullptr
+        ) != SQLITE_OK) {
+        throw Error{
+            TENON_UNSUPPORTED, "the database has no orders: " + std::string{sqlite3_errmsg(raw)}};
+    }
+    std::optional<std::int64_t> placed;
+    (void)sqlite3_bind_int64(statement, 1, static_cast<sqlite3_int64>(order));
+    if (sqlite3_step(statement) == SQLITE_ROW) {
+        placed = sqlite3_column_int64(statement, 0);
+    }
+    (void)sqlite3_finalize(statement);
+    return placed;
+}
+
 void require_whole(const std::string& file) {
     sqlite3* raw = nullptr;
     const int opened = sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READWRITE, nullptr);

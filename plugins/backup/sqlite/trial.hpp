@@ -2,6 +2,8 @@
 // Whether a restored database is whole.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 namespace tenon::backup_sqlite {
@@ -9,5 +11,10 @@ namespace tenon::backup_sqlite {
 // PRAGMA integrity_check and foreign_key_check, and that the balances of every asset add up to zero
 // over all accounts, where there are balances. Throws Error TENON_CORRUPT with what is wrong.
 void require_whole(const std::string& file);
+
+// When an order was placed, in Unix time; nothing when the database does not have it. Throws
+// TENON_UNSUPPORTED when it has no orders at all.
+[[nodiscard]] std::optional<std::int64_t>
+order_placed_ns(const std::string& file, std::uint64_t order);
 
 }  // namespace tenon::backup_sqlite

@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <random>
+#include <time.h>
 
 using tenon::backup_sqlite::Manifest;
 using tenon::backup_sqlite::Shipper;
@@ -49,6 +50,12 @@ struct Backups {
     Shipper shipper;
     Store store;
 };
+
+std::int64_t now_real_ns() {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
 
 std::uint64_t end_of(const Manifest& one) {
     return one.about.at("to_sequence").to_number<std::uint64_t>();
@@ -326,6 +333,45 @@ TEST_CASE("what is shipped after a backup is restored too", "[backup][S14]") {
     std::ofstream{backups.folder + "/" + tail, std::ios::app} << "x";
     CHECK(failure_of([&] { (void)backups.restored("", {}); }).find(tail) != std::string::npos);
     CHECK(backups.restored(second.id, {}) == expected);
+}
+
+TEST_CASE("a restore to an order ends with the first commit that has it", "[backup][S14]") {
+    Captured database;
+    database.wait_for_base();
+    database.write([](tenon::Session& s) {
+        s.execute("CREATE TABLE orders (order_id INTEGER PRIMARY KEY, created_real_ns INTEGER)");
+    });
+    Backups backups{database};
+    std::map<std::uint64_t, std::uint64_t> commits;
+    std::string rows = "ok,";
+    std::map<std::uint64_t, std::string> contents;
+    for (std::uint64_t order = 1; order <= 30; ++order) {
+        if (order == 10) {
+            (void)backups.store.create("", k_start, k_quiet);
+        }
+        const auto id = static_cast<std::int64_t>(order);
+        // Its clock may be behind or before the commit's.
+        const std::int64_t placed = now_real_ns() + (order % 3 == 0 ? 1'000'000'000 : 0);
+        commits[order] = database.write([&](tenon::Session& s) {
+            s.prepare("INSERT INTO orders VALUES (?, ?)").bind_all(id, placed).run();
+            s.prepare("INSERT INTO t VALUES (?, 'x')").bind_all(id).run();
+        });
+        rows += std::to_string(order) + ",x,";
+        contents[order] = rows;
+    }
+    (void)backups.shipper.ship();
+    for (const std::uint64_t order : {1U, 2U, 9U, 10U, 18U, 29U, 30U}) {
+        CAPTURE(order);
+        const auto at = backups.store.restore_order(order, backups.to, k_quiet);
+        CHECK(at.txid == commits[order]);
+        CHECK(content_of(backups.to + "/tenon.db") == contents[order]);
+        fs::remove_all(backups.to);
+    }
+    CHECK(failure_of([&] {
+              (void)backups.store.restore_order(31, backups.to, k_quiet);
+          }) == "no backup has the order 31");
+    CHECK_FALSE(fs::exists(backups.scratch));
+    CHECK_FALSE(fs::exists(backups.to));
 }
 
 TEST_CASE("a trial finds a database that is not whole", "[backup][S14]") {
