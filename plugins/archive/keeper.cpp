@@ -49,7 +49,7 @@ void Keeper::watch_traffic(std::int64_t now_ns) {
     traffic_.observe(context_.now_real_ns(), all - std::min(all, mine));
 }
 
-std::optional<Outcome> Keeper::tick() {
+std::optional<Outcome> Keeper::tick(std::int64_t work_ns) {
     const std::unique_lock lock{mutex_, std::try_to_lock};
     if (!lock.owns_lock()) {
         return {};  // a command is at work
@@ -65,8 +65,10 @@ std::optional<Outcome> Keeper::tick() {
         before_ = retention_.counts();
         outcome_ = {};
     }
-    if (step(outcome_)) {
-        return {};
+    while (step(outcome_)) {
+        if (context_.stopping() || context_.now_ns() - now_ns >= work_ns) {
+            return {};
+        }
     }
     is_running_ = false;
     due_ns_ = now_ns + (outcome_.failure.empty() ? options_.every_ns
@@ -287,7 +289,7 @@ std::string Keeper::release(const std::string& id) {
                 TENON_CONFLICT,
                 id + " is " + std::string{name_of(manifest.state)} + ", not restored"};
         }
-        manifest.state = State::exported;  // read again before a row goes
+        manifest.state = State::verified;  // and read again before a row goes
         manifest.updated_real_ns = context_.now_real_ns();
         context_.folder.save(manifest);
         return json::serialize(json::object{{"released", id}});

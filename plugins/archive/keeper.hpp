@@ -41,7 +41,7 @@ public:
 
     // The job's: watches the traffic, begins a run when it may, does one step of it. What a run
     // came to when it has ended with this step.
-    [[nodiscard]] std::optional<Outcome> tick();
+    [[nodiscard]] std::optional<Outcome> tick(std::int64_t work_ns);
     // A whole run, at once.
     [[nodiscard]] Outcome run();
 

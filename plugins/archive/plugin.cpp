@@ -25,6 +25,7 @@ struct ArchiveSettings {
           every_s{s.get<std::int64_t>("every_s")},
           latest_s{s.get<std::int64_t>("latest_s")},
           step_ms{s.get<std::int64_t>("step_ms")},
+          work_ms{s.get<std::int64_t>("work_ms")},
           delete_rows{s.get<std::uint64_t>("delete_rows")},
           delete_target_ms{s.get<std::int64_t>("delete_target_ms")},
           step_timeout_ms{s.get<std::int64_t>("step_timeout_ms")},
@@ -44,7 +45,7 @@ struct ArchiveSettings {
 
     std::vector<Policy> policies;
     std::string folder, second_folder;
-    std::int64_t every_s, latest_s, step_ms;
+    std::int64_t every_s, latest_s, step_ms, work_ms;
     std::uint64_t delete_rows;
     std::int64_t delete_target_ms, step_timeout_ms, ahead_days;
 };
@@ -192,7 +193,7 @@ private:
     }
 
     void tick() {
-        if (const auto outcome = keeper_->tick()) {
+        if (const auto outcome = keeper_->tick(settings_->work_ms * 1'000'000)) {
             tell(*outcome);
         }
     }

@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* k_config =
     R"({"retention":{"news_items":{"keep_days":1}},"folder":"archive","second_folder":"second",)"
-    R"("every_s":86400,"latest_s":3600,"step_timeout_ms":3600000,"step_ms":50,"delete_rows":1000,"delete_target_ms":1000,)"
+    R"("every_s":86400,"latest_s":3600,"step_timeout_ms":3600000,"step_ms":50,"work_ms":200,"delete_rows":1000,"delete_target_ms":1000,)"
     R"("partitions_ahead_days":7})";
 
 struct Fixture : SqliteBackend {
