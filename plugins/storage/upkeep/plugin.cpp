@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // tenon.storage.upkeep: settings, the schedule, the commands of `tenon views` and `tenon
 // integrity`.
+#include "plugins/storage/upkeep/maintenance.hpp"
 #include "plugins/storage/upkeep/rounds.hpp"
 
 #include <tenon/admin.hpp>
 #include <tenon/background_job.hpp>
 #include <tenon/metrics.hpp>
+#include <tenon/quiet_window.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -48,7 +50,11 @@ public:
         const auto timeout_ms = settings.get<std::int64_t>("step_timeout_ms");
         const auto views_s = settings.get<std::int64_t>("views_every_s");
         const auto integrity_s = settings.get<std::int64_t>("integrity_every_s");
+        const auto maintenance_s = settings.get<std::int64_t>("maintenance_every_s");
+        const auto latest_s = settings.get<std::int64_t>("maintenance_latest_s");
         if (!dry_run) {
+            maintenance_every_s_ = maintenance_s;
+            maintenance_latest_s_ = latest_s;
             step_ms_ = step_ms;
             timeout_ms_ = timeout_ms;
             views_every_s_ = views_s;
@@ -65,6 +71,7 @@ public:
         add_commands();
         views_due_.begin(now_ns(), views_every_s_);
         integrity_due_.begin(now_ns(), integrity_every_s_);
+        maintenance_due_ns_ = now_ns();
         JobOptions options;
         options.jitter = 0;
         job_ = every(
@@ -78,6 +85,7 @@ public:
         job_.stop();
         views_.reset();
         integrity_.reset();
+        maintenance_.reset();
         storage_ = {};
     }
 
@@ -97,6 +105,12 @@ private:
         integrity_problems_ = metrics.gauge(
             "tenon_upkeep_integrity_problems", "What the last look at the database found wrong"
         );
+        maintenance_failures_ = metrics.counter(
+            "tenon_upkeep_maintenance_failures_total", "Tables whose maintenance failed"
+        );
+        maintenance_time_ = metrics.gauge(
+            "tenon_upkeep_maintenance_time_seconds", "When all tables were last looked after"
+        );
         views_time_ = metrics.gauge(
             "tenon_upkeep_views_checked_time_seconds", "When the summaries were last checked whole"
         );
@@ -109,6 +123,7 @@ private:
     // One step of whatever round is under way; a round begins when it is due.
     void tick() {
         const std::int64_t now = now_ns();
+        watch_traffic(now);
         if (!views_ && !integrity_) {
             if (views_due_.take(now, views_every_s_)) {
                 views_.emplace(context());
@@ -128,7 +143,42 @@ private:
                 tell(*integrity_);
                 integrity_.reset();
             }
+        } else {
+            maintain(now);
         }
+    }
+
+    void watch_traffic(std::int64_t now) {
+        if (now >= watch_ns_) {
+            watch_ns_ = now + 60 * k_s;
+            traffic_.observe(clock_->now_real_ns(clock_.self), storage_.stats().transactions);
+        }
+    }
+
+    // While it is quiet, a table each time.
+    void maintain(std::int64_t now) {
+        if (maintenance_every_s_ == 0 ||
+            !traffic_.may_begin(now, maintenance_due_ns_, maintenance_latest_s_ * k_s)) {
+            return;
+        }
+        if (!maintenance_) {
+            maintenance_.emplace(context());
+        }
+        steps_.add();
+        try {
+            if (maintenance_->step()) {
+                return;
+            }
+        } catch (const StorageError& e) {
+            // Statistics can wait: the next table, and this one the next time.
+            maintenance_failures_.add();
+            host().log().warn("maintenance_failed", {{"reason", e.what()}});
+            return;
+        }
+        host().log().info("maintenance_done", {{"tables", maintenance_->tables()}});
+        maintenance_time_.set(clock_->now_real_ns(clock_.self) / k_s);
+        maintenance_.reset();
+        maintenance_due_ns_ = now + maintenance_every_s_ * k_s;
     }
 
     void tell(const ViewsRound& round) {
@@ -219,16 +269,20 @@ private:
     // Set by configure while the job and commands run.
     std::atomic<std::int64_t> step_ms_{1000}, timeout_ms_{30000};
     std::atomic<std::int64_t> views_every_s_{0}, integrity_every_s_{0};
+    std::atomic<std::int64_t> maintenance_every_s_{0}, maintenance_latest_s_{0};
     std::atomic<bool> stopping_{false};
     Service<tenon_clock_1> clock_;
     Service<tenon_health_1> health_;
     Storage storage_;
-    Counter steps_;
-    Gauge views_different_, integrity_problems_, views_time_, integrity_time_;
+    Counter steps_, maintenance_failures_;
+    Gauge maintenance_time_, views_different_, integrity_problems_, views_time_, integrity_time_;
     // The job's.
     Due views_due_, integrity_due_;
     std::optional<ViewsRound> views_;
     std::optional<IntegrityRound> integrity_;
+    std::optional<MaintenanceRound> maintenance_;
+    QuietWindow traffic_;
+    std::int64_t watch_ns_ = 0, maintenance_due_ns_ = 0;
     AdminCommands commands_;
     BackgroundJob job_;
 };
