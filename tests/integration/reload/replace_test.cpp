@@ -180,11 +180,14 @@ TEST_CASE("a plugin that does not ask for it is stopped, made anew and started",
 }
 
 TEST_CASE("killed while new code comes in, the next start has what is installed", "[replace][K5]") {
-    const unsigned seed = std::random_device{}();
+    const char* const set = std::getenv("TENON_SEED");
+    const auto seed =
+        set == nullptr ? std::random_device{}() : static_cast<unsigned>(std::stoul(set));
+    const int kills = std::getenv("TENON_LONG") == nullptr ? 8 : 100;
     std::cout << "seed " << seed << "\n";
     std::minstd_rand random{seed};
     Bench bench;
-    for (int i = 1; i <= 8; ++i) {
+    for (int i = 1; i <= kills; ++i) {
         install(bench.folder(), another_build(bench.library(), i));
         std::thread operator_{[&] { (void)bench.tool({"plugin", "reload", "swap"}); }};
         (void)::poll(nullptr, 0, static_cast<int>(random() % 150));
