@@ -139,6 +139,12 @@ TEST_CASE("bad new code is named and the old one goes on as before", "[replace][
     install(bench.folder(), read_file(bench.plugins() / "reload-asker/reload-asker.so"));
     refused("refused", "L05");
     install(bench.folder(), another_build(bench.library(), 1));
+    const std::string manifest = read_file(bench.folder() / "plugin.json");
+    json::object other = json::parse(manifest).as_object();
+    other["requires"] = json::parse(R"([{"interface":"tenon.cache/1","optional":true}])");
+    write_file(bench.folder() / "plugin.json", json::serialize(other));
+    refused("refused", "R04 requires: found");
+    write_file(bench.folder() / "plugin.json", manifest);
     bench.configure("configure");
     refused("restored", "told to fail in configure");
     bench.configure("start");
