@@ -213,11 +213,19 @@ test('each state of each order is told once, also over a restart [T6]', async ()
   await listener.close();
 });
 
-test('a stop is told before the connection ends [T6]', async () => {
+test('a stop is told before the connection ends, with time to act [T6, K7]', async () => {
+  server.tenon('settings', 'set', 'binance', '/shutdown_notice_ms', '3000');
   const listener = await Listener.open('/ws-api/v3');
   await listener.ask('s', 'userDataStream.subscribe.signature', await signedParams());
+  const stream = await Listener.open('/ws/btcusdt@trade');
   server.child.kill('SIGTERM');
+  for (const each of [listener, stream]) {
+    await eventually('it is told', () => each.events.some((e) => e.e === 'serverShutdown' && e.E > 0));
+  }
+  assert.equal((await order('BUY', '0.1', '0.01', 'last')).status, 200);
+  await eventually('its event', () => listener.reports('last').length === 1);
   await server.exited;
-  await listener.closed;
-  assert.ok(listener.events.some((e) => e.e === 'serverShutdown'));
+  for (const each of [listener, stream]) {
+    assert.equal((await each.closed).code, 1001);
+  }
 });

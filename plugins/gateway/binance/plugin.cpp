@@ -8,6 +8,7 @@
 
 #include <tenon/plugin.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -75,12 +76,18 @@ public:
         }
     }
 
-    // Returns when nothing waits for the engine any more, or at the deadline.
+    // Returns when who is connected had the notice to prepare for the stop and nothing waits for
+    // the engine any more, or at the deadline.
     void drain(std::int64_t deadline_ns) override {
+        bool heard = false;
         call_on_reactor(exec_, 0, [&] {
             streams_->announce_shutdown();
             sockets_->announce_shutdown();
+            heard = streams_->connection_count() + sockets_->connection_count() != 0;
         });
+        if (heard) {
+            give_notice(deadline_ns);
+        }
         wait_until_idle(deadline_ns);
     }
 
@@ -388,6 +395,19 @@ private:
         set(api_connections_, sockets_->connection_count());
         set(followers_, api_->user_streams().size());
         set(user_events_, api_->user_streams().events_sent());
+    }
+
+    void give_notice(std::int64_t deadline_ns) const {
+        const std::int64_t left = deadline_ns - services_.clock->now_ns(services_.clock.self);
+        const std::chrono::milliseconds notice{settings_.shutdown_notice_ms};
+        std::mutex mutex;
+        std::condition_variable never;
+        std::unique_lock lock{mutex};
+        (void)never.wait_for(
+            lock,
+            std::min<std::chrono::nanoseconds>(notice, std::chrono::nanoseconds{left / 2}),
+            [] { return false; }
+        );
     }
 
     void wait_until_idle(std::int64_t deadline_ns) {

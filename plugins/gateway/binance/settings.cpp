@@ -26,6 +26,7 @@ Settings read_settings(std::string_view json) {
     read("connection_hours_max", out.streams.connection_hours_max);
     read("conflate_above_bytes", out.streams.conflate_above_bytes);
     read("stale_book_ms", out.stale_book_ms);
+    read("shutdown_notice_ms", out.shutdown_notice_ms);
     read("cdn_seconds", out.cdn_seconds);
     const auto flag = [&](const char* name) {
         const auto* const value = object.if_contains(name);

@@ -21,6 +21,7 @@ struct Settings {
     std::uint32_t cdn_seconds = 0;
     bool hot_answers = true;
     std::uint32_t stale_book_ms = 5'000;
+    std::uint32_t shutdown_notice_ms = 250;
     std::string key_limit;     // of the bound throttle; empty: none
     std::string weights_file;  // empty: the built-in table
 };
