@@ -50,7 +50,7 @@ MANIFEST = {
     "order": {"after": ["org.a/1"], "before": ["org.b/1"]}, "conflicts": ["org.example.two"],
     "permissions": ["net.listen"],
     "config_schema": {"type": "object", "properties": {"a": {"type": "integer", "description": "d"}}},
-    "lifecycle": {"instances": "one", "reload": "restart", "start_timeout_ms": 1, "drain_timeout_ms": 0,
+    "lifecycle": {"instances": "one", "reload": "restart", "heal": "restart", "start_timeout_ms": 1, "drain_timeout_ms": 0,
                   "stop_timeout_ms": 1},
     "metrics": ["tenon_one_total"], "roles": ["r"],
     "health": {"critical": False, "interval_ms": 1, "stale_ms": 1},
