@@ -10,6 +10,8 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -19,6 +21,31 @@ namespace tenon::backup_sqlite {
 namespace {
 
 namespace json = boost::json;
+
+// A word that is not known must not be passed over: a restore would go to another point, a prune
+// would not be a rehearsal. Throws TENON_INVALID.
+void require_known(const Settings& args, std::initializer_list<std::string_view> known) {
+    for (const std::string& key : args.json().keys()) {
+        if (std::find(known.begin(), known.end(), key) == known.end()) {
+            throw Error{TENON_INVALID, "unknown option " + key};
+        }
+    }
+}
+
+// `tenon` sends every value as text, a console may send a number. Throws TENON_INVALID.
+std::uint64_t number_of(const Settings& args, const std::string& key) {
+    const Json* const value = args.json().find(key);
+    if (value == nullptr || !value->is(Json::Kind::text)) {
+        return args.get<std::uint64_t>(key);
+    }
+    const auto text = args.get<std::string>(key);
+    std::uint64_t number = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size() || number == 0) {
+        throw Error{TENON_INVALID, key + ": expected a number from 1, found \"" + text + "\""};
+    }
+    return number;
+}
 
 class BackupPlugin final : public Plugin, public Backup {
 public:
@@ -279,6 +306,7 @@ private:
             "backup.create",
             R"({"label":TEXT?}: make a backup)",
             [=, this](const Settings& args) {
+                require_known(args, {"label"});
                 return told(make(args.get<std::string>("label", ""), quiet), {});
             }
         );
@@ -292,18 +320,22 @@ private:
         );
         commands_.add(
             "backup.restore",
-            R"({"folder":PATH,"id":ID?,"to-time":ISO?,"to-sequence":N?,"to-order":ID?}: make PATH/tenon.db)",
+            R"({"folder":PATH,"id":ID?,"to_time":ISO?,"to_sequence":N?,"to_order":ID?}: make PATH/tenon.db)",
             [=, this](const Settings& args) { return restore_command(args, quiet); }
         );
         commands_.add(
             "backup.prune",
-            R"({"dry-run":true?}: delete what the retention gives up)",
-            [this](const Settings& args) { return prune(args.get("dry-run", false)); }
+            R"({"dry_run":true?}: delete what the retention gives up)",
+            [this](const Settings& args) {
+                require_known(args, {"dry_run"});
+                return prune(args.get("dry_run", false));
+            }
         );
         commands_.add(
             "backup.drill",
             R"({"id":ID?}: restore a backup in the scratch folder and see whether it is whole)",
             [=, this](const Settings& args) {
+                require_known(args, {"id"});
                 const std::string tried = drill(args.get<std::string>("id", ""), quiet);
                 return json::serialize(json::object{{"ok", true}, {"proven", tried}});
             }
@@ -315,6 +347,7 @@ private:
     }
 
     std::string verify_command(const Settings& args, const Say& say) {
+        require_known(args, {"id"});
         const std::string id = args.get<std::string>("id", "");
         json::array verified;
         alone([&](Store& store) {
@@ -336,21 +369,22 @@ private:
     }
 
     std::string restore_command(const Settings& args, const Say& say) {
+        require_known(args, {"folder", "id", "to_time", "to_sequence", "to_order"});
         capture::Target target;
-        if (args.has("to-time")) {
-            target.real_ns = vault::time_of_iso(args.get<std::string>("to-time"));
+        if (args.has("to_time")) {
+            target.real_ns = vault::time_of_iso(args.get<std::string>("to_time"));
         }
-        if (args.has("to-sequence")) {
-            target.txid = args.get<std::uint64_t>("to-sequence");
+        if (args.has("to_sequence")) {
+            target.txid = number_of(args, "to_sequence");
         }
         const std::string folder = args.get<std::string>("folder");
-        const bool is_of_order = args.has("to-order");
-        if (is_of_order && (args.has("to-time") || args.has("to-sequence") || args.has("id"))) {
+        const bool is_of_order = args.has("to_order");
+        if (is_of_order && (args.has("to_time") || args.has("to_sequence") || args.has("id"))) {
             throw Error{TENON_INVALID, "to-order goes with no id and no other point"};
         }
         const capture::Position at = alone([&](Store& store) {
             return is_of_order
-                       ? store.restore_order(args.get<std::uint64_t>("to-order"), folder, say)
+                       ? store.restore_order(number_of(args, "to_order"), folder, say)
                        : store.restore(args.get<std::string>("id", ""), target, folder, say);
         });
         return json::serialize(json::object{
