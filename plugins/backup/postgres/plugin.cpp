@@ -7,6 +7,7 @@
 
 #include <tenon/admin.hpp>
 #include <tenon/backup.hpp>
+#include <tenon/command_options.hpp>
 
 #include <boost/json.hpp>
 
@@ -357,6 +358,7 @@ private:
             "backup.create",
             R"({"label":TEXT?}: make a backup)",
             [this](const Settings& args) {
+                require_known(args, {"label"});
                 return describe(make(args.get<std::string>("label", ""), k_quiet), reached());
             }
         );
@@ -370,13 +372,16 @@ private:
         );
         commands_.add(
             "backup.restore",
-            R"({"folder":PATH,"id":ID?,"to-time":ISO?,"to-order":N?,"timeline":N?}: make a data folder for PostgreSQL)",
+            R"({"folder":PATH,"id":ID?,"to_time":ISO?,"to_order":N?,"timeline":N?}: make a data folder for PostgreSQL)",
             [this](const Settings& args) { return restore_command(args); }
         );
         commands_.add(
             "backup.prune",
-            R"({"dry-run":true?}: delete what the retention gives up)",
-            [this](const Settings& args) { return prune(args.get("dry-run", false)); }
+            R"({"dry_run":true?}: delete what the retention gives up)",
+            [this](const Settings& args) {
+                require_known(args, {"dry_run"});
+                return prune(args.get("dry_run", false));
+            }
         );
         commands_.add(
             "backup.drill",
@@ -417,6 +422,7 @@ private:
     }
 
     std::string verify_command(const Settings& args) {
+        require_known(args, {"id"});
         const std::string id = args.get<std::string>("id", "");
         json::array verified;
         alone([&](Backups& backups) {
@@ -439,13 +445,18 @@ private:
 
     std::string restore_command(const Settings& args) {
         Target target;
-        if (args.has("to-time")) {
-            target.real_ns = time_of_iso(args.get<std::string>("to-time"));
-        }
-        target.order = args.get<std::int64_t>("to-order", 0);
-        target.timeline = args.get<std::uint32_t>("timeline", 0);
-        if (args.has("to-sequence") || (target.real_ns != 0 && target.order != 0)) {
+        require_known(args, {"folder", "id", "to_time", "to_order", "timeline"});
+        if (args.has("to_time") && args.has("to_order")) {
             throw Error{TENON_INVALID, "give either to-time or to-order"};
+        }
+        if (args.has("to_time")) {
+            target.real_ns = time_of_iso(args.get<std::string>("to_time"));
+        }
+        if (args.has("to_order")) {
+            target.order = static_cast<std::int64_t>(number_of(args, "to_order"));
+        }
+        if (args.has("timeline")) {
+            target.timeline = static_cast<std::uint32_t>(number_of(args, "timeline"));
         }
         const std::string folder = args.get<std::string>("folder");
         const Restored made = alone([&](Backups& backups) {

@@ -7,11 +7,10 @@
 
 #include <tenon/admin.hpp>
 #include <tenon/backup.hpp>
+#include <tenon/command_options.hpp>
 
 #include <boost/json.hpp>
 
-#include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -21,31 +20,6 @@ namespace tenon::backup_sqlite {
 namespace {
 
 namespace json = boost::json;
-
-// A word that is not known must not be passed over: a restore would go to another point, a prune
-// would not be a rehearsal. Throws TENON_INVALID.
-void require_known(const Settings& args, std::initializer_list<std::string_view> known) {
-    for (const std::string& key : args.json().keys()) {
-        if (std::find(known.begin(), known.end(), key) == known.end()) {
-            throw Error{TENON_INVALID, "unknown option " + key};
-        }
-    }
-}
-
-// `tenon` sends every value as text, a console may send a number. Throws TENON_INVALID.
-std::uint64_t number_of(const Settings& args, const std::string& key) {
-    const Json* const value = args.json().find(key);
-    if (value == nullptr || !value->is(Json::Kind::text)) {
-        return args.get<std::uint64_t>(key);
-    }
-    const auto text = args.get<std::string>(key);
-    std::uint64_t number = 0;
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size() || number == 0) {
-        throw Error{TENON_INVALID, key + ": expected a number from 1, found \"" + text + "\""};
-    }
-    return number;
-}
 
 class BackupPlugin final : public Plugin, public Backup {
 public:
