@@ -224,6 +224,9 @@ std::int64_t Store::run_schedules() {
             if (session.changes() != 1) {
                 continue;  // another server's
             }
+            if (!has_room(due.queue)) {
+                continue;  // as one that was missed
+            }
             const std::string key = "schedule/" + due.name + "/" + std::to_string(due.next_real_ns);
             (void)insert(
                 session,

@@ -131,21 +131,30 @@ bool Runner::work(std::uint32_t batch) {
         {
             const std::lock_guard lock{mutex_};
             for (const auto& one : runs) {
-                held_[one->job.id] = one;
+                held_[{one->job.id, one->job.token}] = one;
             }
         }
+
+        // Held until the store knows how they ended: to then nobody else may begin them.
+        struct Release {
+            Runner* runner;
+            const std::vector<std::shared_ptr<Run>>* runs;
+
+            ~Release() {
+                const std::lock_guard lock{runner->mutex_};
+                for (const auto& one : *runs) {
+                    runner->held_.erase({one->job.id, one->job.token});
+                }
+            }
+        } release{this, &runs};
+
         std::vector<Outcome> outcomes;
         std::vector<std::int64_t> durations;
         for (const auto& one : runs) {
             const std::int64_t began = clocks_.now_ns();
             outcomes.push_back(run(*one));
+            one->deadline_ns = 0;  // over: its lease is kept beyond its time
             durations.push_back(clocks_.now_ns() - began);
-        }
-        {
-            const std::lock_guard lock{mutex_};
-            for (const auto& one : runs) {
-                held_.erase(one->job.id);
-            }
         }
         if (outcomes.empty()) {
             continue;

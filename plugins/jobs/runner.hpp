@@ -15,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tenon::jobs {
@@ -57,7 +58,7 @@ private:
         Claimed job;
         Runner* runner = nullptr;
         Handler* handler = nullptr;
-        std::atomic<std::int64_t> deadline_ns{0};  // 0: not begun
+        std::atomic<std::int64_t> deadline_ns{0};  // 0: it does not run
         std::atomic<bool> finished{false};         // by its handler, in a transaction
     };
 
@@ -75,7 +76,8 @@ private:
     mutable std::mutex mutex_;
     std::map<std::uint64_t, std::shared_ptr<Handler>> handlers_;
     std::uint64_t next_handle_ = 1;
-    std::map<std::int64_t, std::shared_ptr<Run>> held_;
+    // By id and token: a run that lost its lease may still go on beside the one that follows it.
+    std::map<std::pair<std::int64_t, std::int64_t>, std::shared_ptr<Run>> held_;
 };
 
 }  // namespace tenon::jobs

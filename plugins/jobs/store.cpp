@@ -6,6 +6,7 @@
 #include <tenon/json.hpp>
 
 #include <algorithm>
+#include <map>
 
 namespace tenon::jobs {
 namespace {
@@ -19,6 +20,9 @@ constexpr std::int64_t k_timeout_max_ms = 86'400'000;
 constexpr std::string_view k_updated =
     "updated_real_ns = CASE WHEN CAST(? AS BIGINT) > created_real_ns THEN CAST(? AS BIGINT) ELSE "
     "created_real_ns END";
+
+// What the highest and the lowest priority make of it is a time yet.
+constexpr std::int64_t k_due_max_ns = INT64_MAX - 9 * k_aging_ns;
 
 std::int64_t rank_of(std::int64_t due_real_ns, std::int32_t priority) noexcept {
     return due_real_ns - priority * k_aging_ns;
@@ -81,6 +85,7 @@ Store::Plain Store::checked(const tenon_job& job, std::uint32_t index) const {
         "timeout_ms is not 0 to 86400000"
     );
     require(job.due_real_ns >= 0, where, "due_real_ns is before 1970");
+    require(job.due_real_ns <= k_due_max_ns, where, "due_real_ns is after 2262");
     const std::string_view key = view(job.key);
     require(key.size() <= k_key_max, where, "key has more than 128 bytes");
     require(!key.starts_with('~'), where, "key begins with '~'");
@@ -109,12 +114,19 @@ Store::Plain Store::checked(const tenon_job& job, std::uint32_t index) const {
         job.attempts_max == 0 ? limits_.attempts_max : job.attempts_max};
 }
 
+bool Store::has_room(const std::string& queue) const {
+    const std::lock_guard lock{mutex_};
+    const auto found = queued_.find(queue);
+    return found == queued_.end() || found->second < limits_.queue_max;
+}
+
 void Store::require_room(std::span<const Plain> jobs) {
     const std::lock_guard lock{mutex_};
+    std::map<std::string_view, std::int64_t> more;
     for (const Plain& job : jobs) {
         const auto found = queued_.find(job.queue);
         const std::int64_t queued = found == queued_.end() ? 0 : found->second;
-        if (queued + static_cast<std::int64_t>(jobs.size()) > limits_.queue_max) {
+        if (queued + ++more[job.queue] > limits_.queue_max) {
             throw Error{
                 TENON_UNAVAILABLE,
                 "queue " + std::string{job.queue} + " is full: " + std::to_string(queued) +
@@ -166,6 +178,12 @@ std::int64_t Store::insert(Session& session, const Plain& job) {
         while (known.step()) {
             id = known.integer(0);
         }
+    }
+    if (id == 0) {
+        throw StorageError{
+            TENON_CONFLICT,
+            "the job of this key went while it was looked up",
+            Failure::retry_transaction};
     }
     return id;
 }

@@ -124,6 +124,7 @@ private:
 
     [[nodiscard]] Plain checked(const tenon_job& job, std::uint32_t index) const;
     void require_room(std::span<const Plain> jobs);
+    [[nodiscard]] bool has_room(const std::string& queue) const;
     void add_counts(std::span<const Plain> jobs);
     [[nodiscard]] std::int64_t insert(Session& session, const Plain& job);
 
@@ -138,7 +139,7 @@ private:
     Storage storage_;
     Limits limits_;
     Clocks clocks_;
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::map<std::string, std::int64_t, std::less<>> queued_;  // as last seen, and what came since
 };
 

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The contract of the queue; compiled for SQLite here, and for PostgreSQL in tests/integration.
+#include "plugins/jobs/runner.hpp"
 #include "tests/unit/jobs/job_fixture.hpp"
 
 #include <catch2/catch.hpp>
 
+#include <functional>
+#include <string>
+#include <vector>
+
 using Catch::Contains;
 using tenon::Session;
+using tenon::jobs::Clocks;
 using tenon::jobs::Outcome;
 using tenon::jobs::Result;
+using tenon::jobs::Runner;
 using tenon::test::job_of;
 using tenon::test::k_job_s;
 using Fixture = tenon::test::JobFixture<tenon::test::SchemaBackend>;
@@ -62,6 +69,54 @@ TEST_CASE("a heartbeat keeps the lease", "[jobs][T8]") {
     f.now += 20 * k_job_s;
     CHECK(f.store->reclaim() == 0);
     CHECK(f.status(id) == "running");
+}
+
+TEST_CASE("a job that has ended is nobody else's while its batch goes on", "[jobs][T8]") {
+    Fixture f;
+    f.enqueue(job_of(R"("short")"));
+    f.enqueue(job_of(R"("long")"));
+    std::int64_t skipped_ns = 0;
+    std::vector<Outcome> told;
+    Runner runner{
+        *f.store,
+        Clocks{[&] { return f.host.reactor().now_ns() + skipped_ns; }, [&] { return f.now; }},
+        "me",
+        30 * k_job_s,
+        [&](const Outcome& outcome, std::int64_t) { told.push_back(outcome); }};
+    std::vector<std::string> ran;
+    std::int64_t reclaimed = 0;
+    const std::function<void(std::string)> body = [&](const std::string& payload) {
+        ran.push_back(payload);
+        if (payload == R"("short")") {
+            skipped_ns += 29 * k_job_s;
+            f.now += 29 * k_job_s;
+        }
+        // The second runs on beyond the time of the first, whose lease is extended all the same.
+        for (int i = 0; payload == R"("long")" && i < 5; ++i) {
+            skipped_ns += 11 * k_job_s;
+            f.now += 11 * k_job_s;
+            runner.heartbeat();
+            reclaimed += f.store->reclaim();
+        }
+        if (payload == R"("long")") {
+            f.now += 29 * k_job_s;
+        }
+    };
+    (void)runner.handle(
+        "q",
+        "k",
+        const_cast<std::function<void(std::string)>*>(&body),
+        [](void* ctx, const tenon_job_run* job, tenon_err*) noexcept -> tenon_status {
+            (*static_cast<const std::function<void(std::string)>*>(ctx)
+            )(std::string{tenon::view(job->payload)});
+            return TENON_OK;
+        }
+    );
+    CHECK(runner.work(8));
+    CHECK(reclaimed == 0);
+    CHECK(ran == std::vector<std::string>{R"("short")", R"("long")"});
+    CHECK(told.size() == 2);
+    CHECK_FALSE(runner.work(8));
 }
 
 TEST_CASE("effects and completion are one transaction", "[jobs][T8]") {
