@@ -17,6 +17,12 @@ constexpr std::int64_t k_watch_ns = 60'000'000'000;
 constexpr std::int64_t k_again_ns = 900'000'000'000;
 constexpr std::size_t k_reason_max = 512;
 
+void require_span(std::int64_t from_real_ns, std::int64_t to_real_ns) {
+    if (from_real_ns > to_real_ns) {
+        throw Error{TENON_INVALID, "from is after to"};
+    }
+}
+
 json::object describe(const Manifest& manifest) {
     return {
         {"id", manifest.id},
@@ -50,10 +56,11 @@ void Keeper::watch_traffic(std::int64_t now_ns) {
 }
 
 std::optional<Outcome> Keeper::tick(std::int64_t work_ns) {
-    const std::unique_lock lock{mutex_, std::try_to_lock};
-    if (!lock.owns_lock()) {
+    const std::unique_lock run_lock{run_mutex_, std::try_to_lock};
+    if (!run_lock.owns_lock()) {
         return {};  // a command is at work
     }
+    const std::lock_guard lock{mutex_};
     const std::int64_t now_ns = context_.now_ns();
     watch_traffic(now_ns);
     if (options_.every_ns == 0 || !traffic_.may_begin(now_ns, due_ns_, options_.latest_ns)) {
@@ -119,12 +126,18 @@ void Keeper::clean_up() {
 }
 
 Outcome Keeper::run() {
-    const std::lock_guard lock{mutex_};
-    is_running_ = false;
-    retention_.begin_run();
-    before_ = retention_.counts();
+    const std::lock_guard run_lock{run_mutex_};
+    const auto locked = [this](auto body) {
+        const std::lock_guard lock{mutex_};
+        return body();
+    };
+    locked([this] {
+        is_running_ = false;
+        retention_.begin_run();
+        before_ = retention_.counts();
+    });
     Outcome outcome;
-    while (step(outcome)) {
+    while (locked([&] { return step(outcome); })) {
         if (context_.stopping()) {
             throw Error{TENON_UNAVAILABLE, "the server is stopping; the next run goes on"};
         }
@@ -220,9 +233,13 @@ std::string Keeper::restore(
     std::int64_t to_real_ns,
     std::uint64_t& inserted
 ) {
-    const std::lock_guard lock{mutex_};
-    retention_.begin_run();  // it must not go on with a range that is put back
-    is_running_ = false;
+    require_span(from_real_ns, to_real_ns);
+    const std::lock_guard run_lock{run_mutex_};
+    {
+        const std::lock_guard lock{mutex_};
+        retention_.begin_run();  // it must not go on with a range that is put back
+        is_running_ = false;
+    }
     const auto deadline_ns = [this] {
         return context_.now_ns() + options_.retention.step_timeout_ns;
     };
@@ -253,6 +270,7 @@ std::string Keeper::restore(
 }
 
 std::string Keeper::query(const Query& query) const {
+    require_span(query.from_real_ns, query.to_real_ns);
     const Page page = read_page(context_.folder, query);
     return json::serialize(json::object{
         {"text", page.text},
@@ -261,6 +279,7 @@ std::string Keeper::query(const Query& query) const {
 }
 
 std::string Keeper::hold(Hold hold) {
+    require_span(hold.from_real_ns, hold.to_real_ns);
     const std::lock_guard lock{mutex_};
     std::vector<Hold> holds = context_.folder.holds();
     std::uint64_t number = 1;
@@ -281,8 +300,8 @@ std::string Keeper::hold(Hold hold) {
 }
 
 std::string Keeper::release(const std::string& id) {
-    const std::lock_guard lock{mutex_};
     if (id.find('-') != std::string::npos) {
+        const std::lock_guard run_lock{run_mutex_};
         Manifest manifest = context_.folder.get(id);
         if (manifest.state != State::restored) {
             throw Error{
@@ -294,6 +313,7 @@ std::string Keeper::release(const std::string& id) {
         context_.folder.save(manifest);
         return json::serialize(json::object{{"released", id}});
     }
+    const std::lock_guard lock{mutex_};
     std::vector<Hold> holds = context_.folder.holds();
     if (std::erase_if(holds, [&](const Hold& hold) { return hold.id == id; }) == 0) {
         throw Error{TENON_NOT_FOUND, "there is no hold " + id};

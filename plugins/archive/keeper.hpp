@@ -2,7 +2,8 @@
 // The archives of a server: when a run happens, and what operators ask of it. The plugin makes one
 // in start.
 //
-// tick() is for the job; commands come from other threads and take turns with its steps.
+// tick() is for the job; commands come from other threads. A hold comes between two steps of a run,
+// the rest before or after a run.
 #pragma once
 
 #include "plugins/archive/query.hpp"
@@ -71,7 +72,8 @@ private:
     RetentionContext context_;
     KeeperOptions options_;
     Failed failed_;
-    std::mutex mutex_;  // of everything below, and of the folder's changes
+    std::mutex run_mutex_;  // taken first: one run, restore or release of an archive at a time
+    std::mutex mutex_;      // of a step: of everything below, and of the holds
     Retention retention_;
     QuietWindow traffic_;
     std::int64_t watch_ns_ = 0, due_ns_ = 0;

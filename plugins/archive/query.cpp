@@ -197,6 +197,18 @@ Page read_page(const Folder& folder, const Query& query) {
     return page;
 }
 
+namespace {
+
+// Beyond what nanoseconds can tell it is for ever, or since ever.
+std::int64_t nanoseconds(std::int64_t seconds, std::int64_t more) {
+    constexpr std::int64_t k_limit_s = INT64_MAX / k_s - 86'400;
+    return seconds > k_limit_s    ? INT64_MAX
+           : seconds < -k_limit_s ? INT64_MIN
+                                  : seconds * k_s + more;
+}
+
+}  // namespace
+
 std::int64_t parse_time(const std::string& text, bool is_end) {
     const auto refuse = [&] {
         return Error{
@@ -213,7 +225,7 @@ std::int64_t parse_time(const std::string& text, bool is_end) {
     std::tm parts{};
     const char* rest = ::strptime(text.c_str(), "%Y-%m-%d", &parts);
     if (rest != nullptr && *rest == 0) {
-        return std::int64_t{::timegm(&parts)} * k_s + (is_end ? k_day_ns - 1 : 0);
+        return nanoseconds(::timegm(&parts), is_end ? k_day_ns - 1 : 0);
     }
     rest = rest == nullptr ? nullptr : ::strptime(rest, "T%H:%M:%S", &parts);
     std::int64_t fraction = 0;
@@ -226,7 +238,7 @@ std::int64_t parse_time(const std::string& text, bool is_end) {
     if (rest == nullptr || std::string_view{rest} != "Z") {
         throw refuse();
     }
-    return std::int64_t{::timegm(&parts)} * k_s + fraction;
+    return nanoseconds(::timegm(&parts), fraction);
 }
 
 }  // namespace tenon::archive

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/archive/restore.hpp"
 
+#include "plugins/archive/partitions.hpp"
+
 #include <algorithm>
 
 namespace tenon::archive {
@@ -30,7 +32,8 @@ struct Batch {
         Span span;
         span.first = lines.front().key.front();
         span.last = lines.back().key;
-        span.with_condition = false;
+        // What is final need not look so any more when it comes back; an interval stays what it is.
+        span.with_condition = table.table == "candles";
         same.assign(lines.size(), 0);
         other.assign(lines.size(), 0);
         std::size_t at = 0;
@@ -60,6 +63,33 @@ struct Batch {
     }
 };
 
+// Where one row breaks a rule, because what it said has come again under another key: the others
+// are put back, that one counts as different.
+void put_singly(
+    const Storage& storage,
+    const Batch& batch,
+    const std::function<std::int64_t()>& deadline_ns,
+    std::vector<char>& same,
+    std::vector<char>& other
+) {
+    storage.read(deadline_ns(), [&](Session& session) { batch.look(session, same, other); });
+    for (std::size_t i = 0; i < batch.rows.size(); ++i) {
+        if (same[i] != 0 || other[i] != 0) {
+            continue;
+        }
+        std::vector<char> rest(batch.rows.size(), 1);
+        rest[i] = 0;
+        try {
+            storage.write(deadline_ns(), [&](Session& session) { batch.put(session, rest, rest); });
+        } catch (const StorageError& e) {
+            if (e.failure() != Failure::constraint) {
+                throw;
+            }
+            other[i] = 1;
+        }
+    }
+}
+
 }  // namespace
 
 Restored restore_rows(
@@ -73,6 +103,13 @@ Restored restore_rows(
     verify_file(folder.file_of(manifest), manifest, stopping);
     manifest.state = State::restored;
     folder.save(manifest);
+    if (table.by_time()) {
+        // The day's partition may have been dropped when it was empty; what cannot be made is told
+        // by the rows that have no place.
+        (void)make_partitions(
+            storage, deadline_ns(), manifest.first, (manifest.end - manifest.first - 1) / k_day_ns
+        );
+    }
     ArchiveLines archive{folder.file_of(manifest), manifest, table};
     std::vector<tenon_str> columns;
     for (const Column& column : manifest.columns) {
@@ -90,11 +127,22 @@ Restored restore_rows(
         }
         const Batch batch{table, lines, archive.rows(), archive, columns};
         std::vector<char> same, other, now_same, now_other;
-        storage.write(deadline_ns(), [&](Session& session) {
-            batch.look(session, same, other);
-            batch.put(session, same, other);
-            batch.look(session, now_same, now_other);
-        });
+        try {
+            storage.write(deadline_ns(), [&](Session& session) {
+                batch.look(session, same, other);
+                batch.put(session, same, other);
+                batch.look(session, now_same, now_other);
+            });
+        } catch (const StorageError& e) {
+            if (e.failure() != Failure::constraint) {
+                throw;
+            }
+            put_singly(storage, batch, deadline_ns, same, other);
+            now_same = same;
+            for (std::size_t i = 0; i < lines.size(); ++i) {
+                now_same[i] = other[i] == 0 ? 1 : 0;
+            }
+        }
         for (std::size_t i = 0; i < lines.size(); ++i) {
             if (now_same[i] != 0) {
                 hash.add(lines[i].text);

@@ -43,6 +43,8 @@ struct HistoryTable {
 
 struct Column {
     std::string name, type;  // as the database calls it: "INTEGER", "bigint"
+
+    bool operator==(const Column&) const = default;
 };
 
 // In the order of the table. Throws StorageError.

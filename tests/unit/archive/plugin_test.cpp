@@ -95,6 +95,24 @@ TEST_CASE("an operator archives, looks, holds and puts back by commands", "[arch
     CHECK_THROWS(f.host.admin("archive.run", "{}"));
 }
 
+TEST_CASE(
+    "a time beyond what is counted is for ever, a span backwards is refused",
+    "[archive][S13]"
+) {
+    Fixture f;
+    LoadedPlugin plugin{f.host, "archive", k_config};
+    CHECK_THROWS_WITH(
+        f.host.admin(
+            "archive.hold",
+            R"({"table":"news_items","reason":"x","from":"2026-01-02","to":"2026-01-01"})"
+        ),
+        Contains("from is after to")
+    );
+    (void)f.host.admin("archive.hold", R"({"table":"news_items","reason":"x","to":"9999-12-31"})");
+    CHECK_THAT(f.host.admin("archive.run", "{}"), Contains("\"deleted\":0"));
+    CHECK(f.rows() == 3);
+}
+
 TEST_CASE("a run that is due waits for a quiet time, but not for ever", "[archive][S13]") {
     Fixture f;
     LoadedPlugin plugin{f.host, "archive", k_config};

@@ -197,6 +197,50 @@ TEST_CASE("a row that changed since it was exported stays and comes later", "[ar
     CHECK(world.in_database().at("trades").size() == 120);
 }
 
+TEST_CASE("a row that got a column since it was exported goes with it", "[archive][S13]") {
+    const ArchiveWorld world{Catch::rngSeed()};
+    bool done = false;
+    world.with([&](SchemaBackend& backend) {
+        RetentionOptions options = ArchiveWorld::options();
+        options.hook = [&](std::string_view point) {
+            if (point == "eligible" && !std::exchange(done, true)) {
+                backend.storage().write(backend.deadline(), [](Session& s) {
+                    s.execute("ALTER TABLE trades ADD COLUMN note TEXT NOT NULL DEFAULT 'new'");
+                });
+            }
+        };
+        auto work = world.retention(backend, options);
+        while (work.step()) {}
+        CHECK(work.counts().rows_changed == 20);
+    });
+    REQUIRE(done);
+    // They were taken once more, as they are now.
+    CHECK(world.in_database().at("trades").size() == 120);
+    std::size_t whole = 0;
+    for (const std::string& line : world.in_archives().at("trades")) {
+        whole += line.ends_with(",\"new\"\r\n") || line.ends_with(",new\r\n") ? 1U : 0U;
+    }
+    CHECK(whole == 80);
+}
+
+TEST_CASE("what has come again under another key does not keep the rest away", "[archive][S13]") {
+    const ArchiveWorld world{Catch::rngSeed()};
+    world.run(ArchiveWorld::options());
+    const std::size_t there = world.in_archives().at("news_items").size();
+    execute(
+        world,
+        "INSERT INTO news_items (id, source, external_id, title, published_real_ns, "
+        "fetched_real_ns) VALUES (1000000, 's', '1', 'again', " +
+            std::to_string(ArchiveWorld::k_now_ns) + ", 0)"
+    );
+    const std::size_t here = world.in_database().at("news_items").size();
+    const auto told = restore(world, "news_items");
+    CHECK(told.different == 1);
+    CHECK(told.inserted == there - 1);
+    CHECK_FALSE(told.hash_equal);
+    CHECK(world.in_database().at("news_items").size() == here + there - 1);
+}
+
 TEST_CASE("nothing that is held is deleted", "[archive][S13]") {
     const ArchiveWorld world{Catch::rngSeed()};
     const auto before = world.in_database();
