@@ -64,7 +64,8 @@ json::value run_archive(AdminClient& client, const Arguments& arguments) {
     while (true) {
         const json::value page = client.run(arguments.command(), options);
         const json::string& text = page.at("text").as_string();
-        if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) {
+        if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
+            std::fflush(stdout) != 0) {
             throw CommandFailed{"UNAVAILABLE", "the output cannot be written"};
         }
         if (page.at("cursor").is_null()) {
