@@ -4,6 +4,8 @@
 namespace tenon::jobs {
 namespace {
 
+constexpr int k_complete_tries = 3;
+
 bool is_final(tenon_status status) noexcept {
     return status == TENON_INVALID || status == TENON_UNSUPPORTED || status == TENON_CORRUPT ||
            status == TENON_DENIED;
@@ -114,6 +116,19 @@ Outcome Runner::run(Run& run) {
     return {run.job, was_stopped ? Result::put_back : Result::retry, std::move(message)};
 }
 
+// What could not be stored runs again: a database that was away for a moment is asked once more.
+std::vector<bool> Runner::told_to_store(const std::vector<Outcome>& outcomes) {
+    for (int tries = 1;; ++tries) {
+        try {
+            return store_.complete(outcomes);
+        } catch (const Error&) {
+            if (tries == k_complete_tries || stopping_) {
+                throw;
+            }
+        }
+    }
+}
+
 bool Runner::work(std::uint32_t batch) {
     bool found = false;
     for (const auto& [queue, kinds] : handled()) {
@@ -160,7 +175,7 @@ bool Runner::work(std::uint32_t batch) {
             continue;
         }
         // A job that its handler finished itself is no longer running: nothing is changed then.
-        const std::vector<bool> kept = store_.complete(outcomes);
+        const std::vector<bool> kept = told_to_store(outcomes);
         for (std::size_t i = 0; i < outcomes.size(); ++i) {
             if (kept[i] || runs[i]->finished) {
                 told_(outcomes[i], durations[i]);

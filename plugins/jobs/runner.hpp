@@ -65,6 +65,7 @@ private:
     [[nodiscard]] std::map<std::string, std::vector<std::string>> handled() const;
     [[nodiscard]] std::shared_ptr<Handler> handler_of(const Claimed& job) const;
     [[nodiscard]] Outcome run(Run& run);
+    [[nodiscard]] std::vector<bool> told_to_store(const std::vector<Outcome>& outcomes);
     [[nodiscard]] bool is_cancelled(const Run& run) const noexcept;
 
     Store& store_;

@@ -51,7 +51,7 @@ class GenerateData(unittest.TestCase):
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
             "AND name NOT IN ('projection_offset', 'api_credentials', 'exchange_credentials', "
             "'imports', 'import_tables', 'imported_rows', 'import_bad_rows', 'public_trades', "
-            "'console_users', 'console_user_accounts', 'known_history', 'old_trades', 'old_candles')")]
+            "'console_users', 'console_user_accounts', 'known_history', 'old_trades', 'old_candles', 'job_schedules')")]
         counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
         self.assertTrue(all(counts), dict(zip(tables, counts)))
         # Summaries are kept by triggers and come on top.
