@@ -25,8 +25,11 @@ constexpr const char* k_log_folder = "tenon_wal";
     throw Error{TENON_UNAVAILABLE, "cannot " + what + " " + path + ": " + std::strerror(errno)};
 }
 
-void write_file(const std::string& path, std::string_view text, bool append = false) {
-    std::ofstream out{path, append ? std::ios::app : std::ios::trunc};
+constexpr std::string_view k_of_a_restore =
+    "# Written by a restore of Tenon; of no effect once recovery has ended.";
+
+void write_file(const std::string& path, std::string_view text) {
+    std::ofstream out{path, std::ios::trunc};
     out << text;
     if (!out.flush()) {
         fail_errno("write", path);
@@ -408,19 +411,40 @@ std::string Backups::lay_out_log(
     return "";  // nothing was committed behind the target
 }
 
+namespace {
+
+// The cluster's own settings, without those of an earlier restore: it may have been made by one,
+// and the old target would end this recovery where that one ended.
+std::string settings_without_recovery(const std::string& path) {
+    std::ifstream in{path};
+    std::string kept;
+    for (std::string line; std::getline(in, line);) {
+        const std::size_t begin = line.find_first_not_of(" \t");
+        const std::string_view key =
+            begin == std::string::npos ? std::string_view{} : std::string_view{line}.substr(begin);
+        if (!key.starts_with("recovery_target") && !key.starts_with("recovery_end_command") &&
+            !key.starts_with("restore_command") && !key.starts_with(k_of_a_restore)) {
+            kept += line + "\n";
+        }
+    }
+    return kept;
+}
+
+}  // namespace
+
 void Backups::write_settings(
     const std::string& folder,
     const Target& target,
     const std::string& until
 ) const {
+    const std::string settings = folder + "/postgresql.auto.conf";
     write_file(
-        folder + "/postgresql.auto.conf",
-        std::string{"\n# Written by a restore of Tenon; of no effect once recovery has ended.\n"
-                    "restore_command = 'cp \""} +
-            k_log_folder + "/%f\" \"%p\"'\nrecovery_end_command = 'rm -rf " + k_log_folder +
+        settings,
+        settings_without_recovery(settings) + std::string{k_of_a_restore} +
+            "\nrestore_command = 'cp \"" + k_log_folder +
+            "/%f\" \"%p\"'\nrecovery_end_command = 'rm -rf " + k_log_folder +
             "'\nrecovery_target_timeline = '" + std::to_string(target.timeline) +
-            "'\nrecovery_target_action = 'promote'\n" + until,
-        true
+            "'\nrecovery_target_action = 'promote'\n" + until
     );
     std::error_code ignored;
     if (!fs::exists(folder + "/postgresql.conf", ignored)) {

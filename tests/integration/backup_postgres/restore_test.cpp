@@ -160,4 +160,11 @@ TEST_CASE(
     target = {};
     target.timeline = 1;
     CHECK(Load::rows_of(*restored(cluster.backups, target)) == 10);
+    // A base of a server that was restored to a moment leads on beyond that moment.
+    (void)cluster.backups.create("", k_quiet);
+    (void)second->execute("INSERT INTO entries SELECT 6, 'later'");
+    cluster.wait_stored();
+    CHECK(
+        restored(cluster.backups, {})->execute("SELECT chain FROM entries WHERE id = 6") == "later"
+    );
 }
