@@ -218,6 +218,9 @@ Look look_at(
     const auto began = steady_now();
     Look look;
     const Restored made = backups.restore("", target, scratch.folder() + "/data", say);
+    if (!made.passed_over.empty()) {
+        throw Error{TENON_CORRUPT, made.passed_over.front()};  // a backup that cannot be proven
+    }
     look.id = made.from.id;
     look.until = made.until;
     say("start", 0, 0);

@@ -329,7 +329,8 @@ private:
             return;
         }
         if (due_at_s_ == 0) {
-            const std::vector<Manifest> all = backups_->list();
+            const std::vector<Manifest> all =
+                alone([](Backups& backups) { return backups.list(); });
             due_at_s_ = all.empty() ? now_s : all.back().finished_ns / k_second + every_s_;
             for (const Manifest& one : all) {
                 if (one.proven_ns != 0) {

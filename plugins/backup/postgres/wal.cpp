@@ -173,7 +173,7 @@ void WalStore::put(const WalPiece& piece, std::uint64_t block_bytes) {
     }
 }
 
-// The whole is there before its parts go; a part that is left by a kill goes with the next pruning.
+// Its parts stay until the next pruning: a restore that has listed them is still to find them.
 void WalStore::join(Timeline timeline, Lsn block, std::uint64_t block_bytes) {
     const Lsn end = block + block_bytes;
     const std::vector<Stretch> parts = run_of(list(), timeline, block, end);
@@ -189,9 +189,6 @@ void WalStore::join(Timeline timeline, Lsn block, std::uint64_t block_bytes) {
     }
     pieces_.put(whole.at.name(), encode(whole));
     (void)get(whole.at);
-    for (const Stretch& part : parts) {
-        pieces_.remove(part.name());
-    }
 }
 
 void WalStore::put_history(Timeline timeline, const std::string& text) {

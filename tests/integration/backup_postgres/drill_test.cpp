@@ -52,4 +52,13 @@ TEST_CASE("a drill proves a backup, and leaves nothing behind", "[backup][S14]")
               (void)pg::drill(backups, drill, 1, k_quiet);
           }) == "the balances of BTC sum up to 1, not to 0");
     CHECK(std::filesystem::is_empty(scratch.path()));
+    (void)server.execute("UPDATE balances SET free = 90 WHERE account = 4");
+    // A newest backup that is damaged is not passed over for one that can be restored.
+    const pg::Manifest damaged = cluster.backups.create("", k_quiet);
+    std::filesystem::remove(folder.path() / damaged.pieces.front().name);
+    CHECK_THAT(
+        failure_of([&] { (void)pg::drill(backups, drill, seed(), k_quiet); }),
+        Catch::Contains(damaged.id)
+    );
+    CHECK(std::filesystem::is_empty(scratch.path()));
 }

@@ -133,6 +133,9 @@ TEST_CASE(
         (void)cluster.backups.create("", k_quiet);
         cluster.wait_stored();
     }
+    wait_until("the slot is free", [&] {
+        return server.execute("SELECT count(*) FROM pg_replication_slots WHERE active") == "0";
+    });
     (void)server.execute("SELECT pg_drop_replication_slot('tenon_backup')");
     for (int i = 0; i < 12; ++i) {
         load.put_some(1);
