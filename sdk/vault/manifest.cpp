@@ -47,8 +47,12 @@ json::object checked(std::string_view text, const Key* key, const std::string& w
                 where + " was made under the key " + std::string{id} + ", " +
                     (key == nullptr ? "and no key is set" : "not under " + key->name())};
         }
-    } else {
-        key = nullptr;  // made before there was one
+    } else if (key != nullptr) {
+        // Anybody who can write there could have made it.
+        throw Error{
+            TENON_DENIED,
+            where + " was made without a key, and one is set: restore it with none, and give a " +
+                "key a folder or prefix of its own"};
     }
     if (sum != sum_line(text.substr(0, end), key) + "\n") {
         throw Error{TENON_CORRUPT, where + " is damaged: it does not match its checksum"};

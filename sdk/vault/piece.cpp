@@ -184,6 +184,8 @@ Bytes open_piece(const std::string& name, View piece, const Key* key, const std:
             damaged(what, "it is not what was encrypted");
         }
         packed = plain;
+    } else if (key != nullptr) {
+        throw Error{TENON_DENIED, what + " is not encrypted, and a key is set"};
     }
     if ((flags & k_zstd) != 0) {
         Bytes content;

@@ -29,7 +29,8 @@ inline constexpr std::size_t k_piece_bytes_max = std::size_t{16} << 20U;
 [[nodiscard]] Bytes seal_piece(const std::string& name, View content, int level, const Key* key);
 
 // Throws Error: TENON_CORRUPT with `what` and where the damage shows; TENON_DENIED when it is
-// encrypted under a key that is not this one, naming both; TENON_UNSUPPORTED.
+// encrypted under a key that is not this one, naming both, or is plain although there is a key,
+// since anybody could have put it there; TENON_UNSUPPORTED.
 [[nodiscard]] Bytes
 open_piece(const std::string& name, View piece, const Key* key, const std::string& what);
 

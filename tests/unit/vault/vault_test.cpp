@@ -164,6 +164,23 @@ TEST_CASE("a piece that is flipped anywhere, cut, swapped or missing is named", 
     world.vault.check(made, k_quiet);
 }
 
+TEST_CASE("under a key nothing counts that was made without it", "[vault][S14]") {
+    World plain;
+    const auto made = plain.vault.keep(View{tenon::vault::Bytes(100, 'a')});
+    Manifest manifest;
+    manifest.id = "20260504T030201.000Z";
+    plain.vault.publish(manifest);
+    Vault keyed{std::make_shared<FolderPlace>(plain.root()), {3, Key::parse(k_hex_key), 65'536}};
+    CHECK_THROWS_WITH(
+        keyed.fetch(made, "a piece"), Catch::Contains("is not encrypted, and a key is set")
+    );
+    CHECK_THROWS_WITH(keyed.manifest(manifest.id), Catch::Contains("was made without a key"));
+    std::vector<std::string> damaged;
+    CHECK(keyed.list(&damaged).empty());
+    CHECK(damaged.size() == 1);
+    CHECK(plain.vault.list().size() == 1);
+}
+
 TEST_CASE("a wrong key, or none, is told with the ids of both", "[vault][S14]") {
     World world{Key::parse(k_hex_key)};
     const Manifest made = world.backup("1", random_bytes(1000, 1));
