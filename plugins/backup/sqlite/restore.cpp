@@ -74,6 +74,18 @@ Manifest Store::select(std::string_view id, const capture::Target& target) {
             damaged.empty() ? TENON_NOT_FOUND : TENON_CORRUPT,
             damaged.empty() ? "no backup reaches the wanted state" : damaged.front()};
     }
+    // What lay between two generations may have been pruned: an older state is not what is asked
+    // for.
+    if (found != all.rbegin() && target.real_ns > found->to_ns) {
+        const Manifest& next = *std::prev(found);
+        if (sequence(next, "from_sequence") > sequence(*found, "to_sequence")) {
+            throw Error{
+                TENON_NOT_FOUND,
+                "no backup reaches that moment: " + found->id + " ends at " +
+                    vault::iso_time(found->to_ns) + ", " + next.id + " begins at " +
+                    vault::iso_time(next.from_ns)};
+        }
+    }
     return *found;
 }
 
