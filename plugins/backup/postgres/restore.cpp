@@ -416,7 +416,13 @@ namespace {
 // The cluster's own settings, without those of an earlier restore: it may have been made by one,
 // and the old target would end this recovery where that one ended.
 std::string settings_without_recovery(const std::string& path) {
+    if (!fs::exists(path)) {
+        return "";
+    }
     std::ifstream in{path};
+    if (!in) {
+        fail_errno("read", path);
+    }
     std::string kept;
     for (std::string line; std::getline(in, line);) {
         const std::size_t begin = line.find_first_not_of(" \t");
@@ -426,6 +432,9 @@ std::string settings_without_recovery(const std::string& path) {
             !key.starts_with("restore_command") && !key.starts_with(k_of_a_restore)) {
             kept += line + "\n";
         }
+    }
+    if (in.bad()) {
+        fail_errno("read", path);
     }
     return kept;
 }
