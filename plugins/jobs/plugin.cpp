@@ -84,6 +84,9 @@ public:
         add_commands();
         JobOptions often;
         often.backoff_max = std::chrono::seconds{5};
+        // Handlers may take long: they hold none of the pool's few threads, and leases are extended
+        // while they run.
+        often.own_thread = true;
         for (std::uint32_t i = 0; i < config_->workers; ++i) {
             workers_.push_back(every(
                 host(),

@@ -16,6 +16,7 @@ using Catch::Contains;
 using tenon::JobRun;
 using tenon::Jobs;
 using tenon::Session;
+using tenon::test::k_job_s;
 using tenon::test::LoadedPlugin;
 using tenon::test::SqliteBackend;
 
@@ -107,6 +108,34 @@ TEST_CASE("a job that fails too often is dead until it is replayed", "[jobs][T8]
     store.replay(id);
     f.pass_time([&] { return f.shown(id).find("\"done\"") != std::string::npos; });
     f.pass_time([&] { return f.host.health_of("dead-letters") == TENON_HEALTHY; });
+}
+
+TEST_CASE("leases are extended and the pool is free while every worker is busy", "[jobs][T8]") {
+    PluginFixture f;
+    std::mutex gate;
+    std::unique_lock closed{gate};
+    std::atomic<int> began{0}, ended{0};
+    f.jobs.handle("q", "k", [&](const JobRun&) {
+        ++began;
+        const std::lock_guard wait{gate};
+        ++ended;
+    });
+    const std::int64_t one = f.enqueue("{}");
+    f.pass_time([&] { return began == 1; });
+    const std::int64_t two = f.enqueue("{}");
+    f.pass_time([&] { return began == 2; });
+    const std::int64_t until = f.host.reactor().now_ns() + 45 * k_job_s;  // a lease has 30 s
+    f.pass_time([&] { return f.host.reactor().now_ns() > until; });
+    std::atomic<bool> ran{false};
+    tenon::run_blocking(f.host.exec(), [&] { ran = true; });
+    f.pass_time([&] { return ran.load(); });
+    CHECK(began == 2);
+    closed.unlock();
+    for (const std::int64_t id : {one, two}) {
+        f.pass_time([&] { return f.shown(id).find("\"done\"") != std::string::npos; });
+        CHECK_THAT(f.shown(id), Contains("\"attempts\":1"));
+    }
+    CHECK(ended == 2);
 }
 
 TEST_CASE("a handler's effect and the completion are one transaction", "[jobs][T8]") {

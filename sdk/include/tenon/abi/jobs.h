@@ -47,7 +47,7 @@ typedef struct tenon_job_run {
     tenon_status (*finish)(const struct tenon_job_run*, tenon_session*, tenon_err*);
 } tenon_job_run;
 
-/* [io] Runs on the blocking pool. TENON_OK: done. TENON_INVALID, TENON_UNSUPPORTED, TENON_CORRUPT,
+/* [io] Runs on a thread of the provider. TENON_OK: done. TENON_INVALID, TENON_UNSUPPORTED, TENON_CORRUPT,
  * TENON_DENIED: dead at once, a retry would not help. Any other failure: again after a pause, until
  * the attempts are used up. The message is kept with the job. */
 typedef tenon_status (*tenon_job_fn)(void* ctx, const tenon_job_run*, tenon_err*);
