@@ -324,8 +324,15 @@ std::vector<std::string> Backups::prune(const vault::Retention& policy, bool dry
             pieces_.remove(name);
         }
     }
+    // By position: clocks of hosts that took over from one another may differ.
+    Timeline timeline = kept.front().timeline;
+    Lsn start = kept.front().start;
+    for (const Manifest& one : kept) {
+        timeline = std::min(timeline, one.timeline);
+        start = std::min(start, one.start);
+    }
     const std::uint64_t segment = wal_.segment_bytes();
-    wal_.prune(kept.front().timeline, kept.front().start / segment * segment);
+    wal_.prune(timeline, start / segment * segment);
     return gone;
 }
 

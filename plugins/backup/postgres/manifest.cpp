@@ -89,22 +89,6 @@ std::string iso_time(std::int64_t real_ns) {
     return std::string{text} + fraction;
 }
 
-std::int64_t time_of_iso(const std::string& text) {
-    std::tm parts{};
-    const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
-    std::int64_t fraction = 0;
-    if (rest != nullptr && *rest == '.') {
-        std::int64_t unit = k_second / 10;
-        for (++rest; *rest >= '0' && *rest <= '9'; ++rest, unit /= 10) {
-            fraction += unit * (*rest - '0');
-        }
-    }
-    if (rest == nullptr || std::string_view{rest} != "Z") {
-        throw Error{TENON_INVALID, "\"" + text + "\" is no time in UTC as 2026-05-04T03:02:01Z"};
-    }
-    return std::int64_t{::timegm(&parts)} * k_second + fraction;
-}
-
 std::string describe(const Manifest& manifest, std::int64_t to_real_ns) {
     json::array pieces;
     for (const BasePiece& piece : manifest.pieces) {

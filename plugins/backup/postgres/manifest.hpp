@@ -3,6 +3,7 @@
 #pragma once
 
 #include "plugins/backup/postgres/wal.hpp"
+#include "sdk/vault/manifest.hpp"
 
 namespace tenon::backup_postgres {
 
@@ -37,7 +38,6 @@ struct Manifest {
 [[nodiscard]] std::string describe(const Manifest& manifest, std::int64_t to_real_ns);
 
 [[nodiscard]] std::string iso_time(std::int64_t real_ns);  // with microseconds
-// "2026-05-04T03:02:01Z", with or without a fraction. Throws TENON_INVALID.
-[[nodiscard]] std::int64_t time_of_iso(const std::string& text);
+using vault::time_of_iso;
 
 }  // namespace tenon::backup_postgres

@@ -83,7 +83,11 @@ struct Cluster {
           receiver{pieces, {settings_of(postgres), "tenon_backup", std::chrono::milliseconds{100}}},
           backups{pieces, &receiver, {settings_of(postgres), ""}} {
         receiver.start();
-        wait_until("the log comes", [this] { return receiver.state().streaming; });
+        wait_until("the log comes", [this] {
+            const pg::Receiver::State now = receiver.state();
+            UNSCOPED_INFO(now.problem);  // why it does not, should it not
+            return now.streaming;
+        });
     }
 
     // All that is written by now is stored.
