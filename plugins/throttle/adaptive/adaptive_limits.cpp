@@ -30,12 +30,13 @@ void require(tenon_status status, const ErrorBuffer& err) {
 void check(const AdaptiveSettings& limit) {
     const GradientOptions& g = limit.gradient;
     if (limit.name.empty() || g.floor < 1 || g.floor > g.initial || g.initial > g.ceiling ||
-        g.tolerance < 1 || g.half_life_ns <= 0 || limit.answer_timeout_ns <= 0) {
+        g.ceiling > AdaptiveLimits::k_ceiling_max || g.tolerance < 1 || g.half_life_ns <= 0 ||
+        limit.answer_timeout_ns <= 0) {
         throw Error{
             TENON_INVALID,
             "limit " + limit.name +
-                ": expected a name, 1 <= floor <= initial <= ceiling, and a tolerance of at least "
-                "1"};
+                ": expected a name, 1 <= floor <= initial <= ceiling <= 1000000, and a tolerance "
+                "of at least 1"};
     }
 }
 
@@ -109,13 +110,17 @@ AdaptiveLimits::Limit* AdaptiveLimits::ours(std::uint32_t id) const noexcept {
 }
 
 std::uint64_t AdaptiveLimits::hash_of(std::string_view key) noexcept {
-    return std::hash<std::string_view>{}(key) | 2U;
+    return (std::hash<std::string_view>{}(key) & ~k_count) | (k_moving << 1U);
+}
+
+std::size_t AdaptiveLimits::first_of(std::uint64_t key) noexcept {
+    return key >> 32U;
 }
 
 AdaptiveLimits::Place* AdaptiveLimits::find_place(const Limit& limit, std::uint64_t key) noexcept {
     for (std::size_t i = 0; i < k_keys_max; ++i) {
-        Place& place = *limit.places[(key + i) % k_keys_max];
-        const std::uint64_t has = place.key.load(std::memory_order_acquire);
+        Place& place = *limit.places[(first_of(key) + i) % k_keys_max];
+        const std::uint64_t has = place.key();
         if (has == key) {
             return &place;
         }
@@ -128,14 +133,12 @@ AdaptiveLimits::Place* AdaptiveLimits::find_place(const Limit& limit, std::uint6
 
 AdaptiveLimits::Place&
 AdaptiveLimits::find_or_make(Limit& limit, std::uint64_t key, std::int64_t now_ns) noexcept {
-    if (Place* const found = find_place(limit, key)) {
-        return *found;
-    }
     for (std::size_t i = 0; i < k_keys_max; ++i) {
-        Place& place = *limit.places[(key + i) % k_keys_max];
-        std::uint64_t has = place.key.load(std::memory_order_acquire);
-        if (has == key ||
-            (has == k_free && (place.key.compare_exchange_strong(has, key) || has == key))) {
+        Place& place = *limit.places[(first_of(key) + i) % k_keys_max];
+        std::uint64_t has = place.holding.load(std::memory_order_acquire);
+        if ((has & ~k_count) == key ||
+            (has == k_free &&
+             (place.holding.compare_exchange_strong(has, key) || (has & ~k_count) == key))) {
             return place;
         }
     }
@@ -157,7 +160,7 @@ AdaptiveLimits::take_idle(Limit& limit, std::uint64_t key, std::int64_t now_ns) 
     for (std::size_t i = 0; i < k_keys_max; ++i) {
         Place& place = *limit.places[i];
         const std::int64_t begun_ns = place.begun_ns.load(std::memory_order_relaxed);
-        if (place.in_flight.load() == 0 && begun_ns <= oldest_ns) {
+        if (place.in_flight() == 0 && begun_ns <= oldest_ns) {
             oldest_ns = begun_ns;
             idle = &place;
         }
@@ -165,17 +168,18 @@ AdaptiveLimits::take_idle(Limit& limit, std::uint64_t key, std::int64_t now_ns) 
     return idle != nullptr && hand_over(limit, *idle, key, now_ns) ? idle : nullptr;
 }
 
-// Who enters counts itself first and looks at the key then, and this takes the key away first and
-// looks at the count then: one of the two sees the other.
 bool AdaptiveLimits::hand_over(
     const Limit& limit,
     Place& place,
     std::uint64_t key,
     std::int64_t now_ns
 ) noexcept {
-    const std::uint64_t before = place.key.exchange(k_moving);
-    if (place.in_flight.load() != 0 || place.busy.test_and_set(std::memory_order_acquire)) {
-        place.key.store(before);
+    std::uint64_t before = place.key();  // and nothing under way
+    if (!place.holding.compare_exchange_strong(before, k_moving)) {
+        return false;
+    }
+    if (place.busy.test_and_set(std::memory_order_acquire)) {
+        place.holding.store(before);
         return false;
     }
     place.gradient = Gradient{limit.fresh};
@@ -183,14 +187,8 @@ bool AdaptiveLimits::hand_over(
     place.unloaded_ns = 0;
     place.begun_ns = now_ns;
     place.busy.clear(std::memory_order_release);
-    place.key.store(key);
+    place.holding.store(key);
     return true;
-}
-
-AdaptiveLimits::Place&
-AdaptiveLimits::place_to_leave(const Limit& limit, std::uint64_t key) noexcept {
-    Place* const own = find_place(limit, key);
-    return own != nullptr && own->in_flight.load() > 0 ? *own : limit.shared();
 }
 
 std::int64_t AdaptiveLimits::allowed(const Limit& limit, const Place& place) const noexcept {
@@ -202,23 +200,31 @@ std::int64_t AdaptiveLimits::allowed(const Limit& limit, const Place& place) con
     return share >= 1'000 ? whole : std::max(whole * share / 1'000, least);
 }
 
-bool AdaptiveLimits::enter(Limit& limit, Place& place, std::int64_t now_ns) const noexcept {
+AdaptiveLimits::Entry AdaptiveLimits::enter(
+    Limit& limit,
+    Place& place,
+    std::uint64_t key,
+    std::int64_t now_ns
+) const noexcept {
     const std::int64_t allowed = this->allowed(limit, place);
-    std::int64_t under_way = place.in_flight.load();
-    const std::int64_t last_ns = place.begun_ns.load();
-    if (under_way > 0 &&
-        now_ns - last_ns > limit.answer_timeout_ns.load(std::memory_order_relaxed)) {
+    const std::int64_t timeout_ns = limit.answer_timeout_ns.load(std::memory_order_relaxed);
+    const bool lost = now_ns - place.begun_ns.load() > timeout_ns;
+    std::uint64_t before = place.holding.load();
+    if (lost && (before & ~k_count) == key && before != key) {
         // One thread's, whoever is first.
-        (void)place.in_flight.compare_exchange_strong(under_way, 0);
-        under_way = place.in_flight.load();
+        (void)place.holding.compare_exchange_strong(before, key);
+        before = place.holding.load();
     }
     do {
-        if (under_way >= allowed) {
-            return false;
+        if ((before & ~k_count) != key) {
+            return Entry::no;
         }
-    } while (!place.in_flight.compare_exchange_weak(under_way, under_way + 1));
+        if (static_cast<std::int64_t>(before & k_count) >= allowed) {
+            return Entry::full;
+        }
+    } while (!place.holding.compare_exchange_weak(before, before + 1));
     place.begun_ns.store(now_ns, std::memory_order_relaxed);
-    return true;
+    return Entry::yes;
 }
 
 AdaptiveLimits::Place* AdaptiveLimits::enter_for(
@@ -228,22 +234,33 @@ AdaptiveLimits::Place* AdaptiveLimits::enter_for(
     Place*& last
 ) const noexcept {
     last = &find_or_make(limit, key, now_ns);
-    if (!enter(limit, *last, now_ns)) {
-        return nullptr;
+    Entry entry = last == &limit.shared() ? Entry::no : enter(limit, *last, key, now_ns);
+    if (entry == Entry::no) {
+        last = &limit.shared();
+        entry = enter(limit, *last, k_free, now_ns);
     }
-    if (last == &limit.shared() || last->key.load() == key) {
-        return last;
-    }
-    (void)leave(*last);  // it has gone to another key in between
-    last = &limit.shared();
-    return enter(limit, *last, now_ns) ? last : nullptr;
+    return entry == Entry::yes ? last : nullptr;
 }
 
-// How many were under way until then.
-std::int64_t AdaptiveLimits::leave(Place& place) noexcept {
-    std::int64_t under_way = place.in_flight.load();
-    while (under_way > 0 && !place.in_flight.compare_exchange_weak(under_way, under_way - 1)) {}
-    return std::max<std::int64_t>(under_way, 1);
+std::int64_t AdaptiveLimits::leave(Place& place, std::uint64_t key) noexcept {
+    std::uint64_t before = place.holding.load();
+    do {
+        if ((before & ~k_count) != key || before == key) {
+            return 0;
+        }
+    } while (!place.holding.compare_exchange_weak(before, before - 1));
+    return static_cast<std::int64_t>(before & k_count);
+}
+
+// All of a key's that are under way are counted in its own place or in the shared one. Whichever of
+// them ends first, those in its own place go first: once all have ended none is left in either.
+AdaptiveLimits::Left AdaptiveLimits::leave(const Limit& limit, std::uint64_t key) noexcept {
+    if (Place* const own = find_place(limit, key)) {
+        if (const std::int64_t under_way = leave(*own, key); under_way > 0) {
+            return {*own, under_way};
+        }
+    }
+    return {limit.shared(), std::max<std::int64_t>(leave(limit.shared(), k_free), 1)};
 }
 
 std::optional<AdaptiveLimits::Sorted> AdaptiveLimits::sort(Claims claims) const noexcept {
@@ -286,7 +303,7 @@ AdaptiveLimits::take(Claims claims, std::int64_t now_ns, std::int64_t& retry_aft
         Place* const place =
             enter_for(*sorted->limits[entered], sorted->keys[entered], now_ns, last);
         if (place != nullptr) {
-            sorted->entered[entered++] = place;
+            ++entered;
         } else {
             status = TENON_LIMITED;
             // One ends in about the time that one takes, divided by how many there are.
@@ -303,7 +320,7 @@ AdaptiveLimits::take(Claims claims, std::int64_t now_ns, std::int64_t& retry_aft
     }
     for (std::size_t i = 0; i < sorted->ours; ++i) {
         if (status != TENON_OK && i < entered) {
-            (void)leave(*sorted->entered[i]);
+            (void)leave(*sorted->limits[i], sorted->keys[i]);
         }
         (status == TENON_OK ? sorted->limits[i]->granted : sorted->limits[i]->refused).fetch_add(1);
     }
@@ -316,7 +333,7 @@ void AdaptiveLimits::refund(Claims claims, std::int64_t now_ns) noexcept {
         return;
     }
     for (std::size_t i = 0; i < sorted->ours; ++i) {
-        (void)leave(place_to_leave(*sorted->limits[i], sorted->keys[i]));
+        (void)leave(*sorted->limits[i], sorted->keys[i]);
     }
     if (sorted->rate_count > 0) {
         rates_->refund(rates_.self, sorted->rates.data(), sorted->rate_count, now_ns);
@@ -334,8 +351,7 @@ void AdaptiveLimits::observe(
         return;
     }
     if (mine != nullptr) {
-        Place& place = place_to_leave(*mine, hash_of(key));
-        const std::int64_t under_way = leave(place);
+        const auto [place, under_way] = leave(*mine, hash_of(key));
         if (adapts_.load() && !place.busy.test_and_set(std::memory_order_acquire)) {
             place.gradient.ended(
                 ended_of(feedback.outcome), feedback.latency_ns, under_way, now_ns
@@ -365,7 +381,7 @@ bool AdaptiveLimits::state(
     const Place* const own = find_place(*mine, hash_of(key));
     const Place& place = own != nullptr ? *own : mine->shared();
     out.burst = allowed(*mine, place);
-    out.available = std::max<std::int64_t>(out.burst - place.in_flight.load(), 0);
+    out.available = std::max<std::int64_t>(out.burst - place.in_flight(), 0);
     return true;
 }
 
@@ -411,10 +427,10 @@ std::vector<AdaptiveLimits::Totals> AdaptiveLimits::totals() const {
         each.limited = limit.limited();
         std::int64_t most = -1;
         for (const auto& place : limit.places) {
-            each.keys += place->key.load() > k_moving ? 1U : 0U;
-            const std::int64_t under_way = place->in_flight.load();
+            each.keys += place->key() > k_moving ? 1U : 0U;
+            const std::int64_t under_way = place->in_flight();
             each.in_flight += under_way;
-            if (place->key.load() > k_moving && under_way > most) {
+            if (place->key() > k_moving && under_way > most) {
                 most = under_way;
                 each.limit = place->limit.load();
                 each.unloaded_seconds = static_cast<double>(place->unloaded_ns.load()) / 1e9;

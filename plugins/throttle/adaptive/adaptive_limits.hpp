@@ -42,18 +42,29 @@ public:
     using Claims = std::span<const tenon_throttle_claim>;
 
     static constexpr std::size_t k_keys_max = 64;  // of a limit that have a place at a time
+    static constexpr std::uint64_t k_count = (1U << 20U) - 1;  // of Place::holding; the rest: a key
+    static constexpr double k_ceiling_max = 1'000'000;
+    static_assert(k_ceiling_max < k_count);
 
     struct Place {
         explicit Place(const GradientOptions& options) : limit{0}, gradient{options} {
             limit = gradient.limit();
         }
 
-        std::atomic<std::uint64_t> key{0};  // k_free, k_moving, or whose it is
-        std::atomic<std::int64_t> in_flight{0}, limit;
+        // Whose it is (k_free, k_moving, or what hash_of says) and how many are under way, in one
+        // word: nobody is counted, for a moment even, in a place that has changed hands.
+        std::atomic<std::uint64_t> holding{0};
+        std::atomic<std::int64_t> limit;
         std::atomic<std::int64_t> begun_ns{0};     // the last one
         std::atomic<std::int64_t> unloaded_ns{0};  // what the gradient has learned
         std::atomic_flag busy;                     // of gradient
         Gradient gradient;
+
+        [[nodiscard]] std::uint64_t key() const noexcept { return holding.load() & ~k_count; }
+
+        [[nodiscard]] std::int64_t in_flight() const noexcept {
+            return static_cast<std::int64_t>(holding.load() & k_count);
+        }
     };
 
     class Limit {
@@ -142,11 +153,10 @@ public:
 
 private:
     static constexpr std::uint32_t k_ours = 0x8000'0000U;
-    static constexpr std::uint64_t k_free = 0, k_moving = 1;
+    static constexpr std::uint64_t k_free = 0, k_moving = k_count + 1;
 
     struct Sorted {
         std::array<std::uint64_t, TENON_THROTTLE_CLAIMS_MAX> keys{};
-        std::array<Place*, TENON_THROTTLE_CLAIMS_MAX> entered{};  // once it is granted there
         std::array<Limit*, TENON_THROTTLE_CLAIMS_MAX> limits{};
         std::size_t ours = 0;
         std::array<tenon_throttle_claim, TENON_THROTTLE_CLAIMS_MAX> rates{};
@@ -156,6 +166,8 @@ private:
     [[nodiscard]] std::optional<Sorted> sort(Claims claims) const noexcept;
     [[nodiscard]] Limit* ours(std::uint32_t id) const noexcept;
     [[nodiscard]] static std::uint64_t hash_of(std::string_view key) noexcept;
+    // Where the search for its place begins, modulo k_keys_max.
+    [[nodiscard]] static std::size_t first_of(std::uint64_t key) noexcept;
     // The key's own place; nullptr: it has none.
     [[nodiscard]] static Place* find_place(const Limit& limit, std::uint64_t key) noexcept;
     [[nodiscard]] static Place&
@@ -164,14 +176,24 @@ private:
     take_idle(Limit& limit, std::uint64_t key, std::int64_t now_ns) noexcept;
     [[nodiscard]] static bool
     hand_over(const Limit& limit, Place& place, std::uint64_t key, std::int64_t now_ns) noexcept;
-    // Where a request of the key is under way that ends now.
-    [[nodiscard]] static Place& place_to_leave(const Limit& limit, std::uint64_t key) noexcept;
-    // nullptr: as many are under way as may be, in `last`.
+    // Where that request was counted; nullptr: as many are under way as may be, in `last`.
     [[nodiscard]] Place*
     enter_for(Limit& limit, std::uint64_t key, std::int64_t now_ns, Place*& last) const noexcept;
-    [[nodiscard]] bool enter(Limit& limit, Place& place, std::int64_t now_ns) const noexcept;
+    // no: the place is another key's by now.
+    enum class Entry : std::uint8_t { yes, full, no };
+    [[nodiscard]] Entry enter(Limit& limit, Place& place, std::uint64_t key, std::int64_t now_ns)
+        const noexcept;
     [[nodiscard]] std::int64_t allowed(const Limit& limit, const Place& place) const noexcept;
-    static std::int64_t leave(Place& place) noexcept;
+
+    // A request of the key has ended: how many were under way until then, and where.
+    struct Left {
+        Place& place;
+        std::int64_t under_way;
+    };
+
+    static Left leave(const Limit& limit, std::uint64_t key) noexcept;
+    // 0: there was none.
+    static std::int64_t leave(Place& place, std::uint64_t key) noexcept;
     void link(Limit& limit) const;
 
     ThrottleTable<Limit, 64> table_;
