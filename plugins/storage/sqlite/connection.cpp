@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fcntl.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ namespace tenon::sqlite {
 namespace {
 
 constexpr int k_progress_instructions = 4000;
+constexpr int k_retry_ms = 5;
 
 constexpr std::array<const char*, 6> k_control_text{
     "",  // BEGIN depends on the role
@@ -152,7 +154,15 @@ void Connection::configure() {
 
 void Connection::pragma(const std::string& text) {
     const std::string sql = "PRAGMA " + text;
-    const int code = sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr);
+    // Two that make a file a WAL database at once would wait for each other: SQLite lets one fail
+    // at once instead, whatever the timeout. It has let go of its lock then and can try again.
+    const auto deadline =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds{settings_.busy_timeout_ms};
+    int code = SQLITE_OK;
+    while ((code = sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr)) == SQLITE_BUSY &&
+           std::chrono::steady_clock::now() < deadline) {
+        sqlite3_sleep(k_retry_ms);
+    }
     if (code != SQLITE_OK) {
         throw describe(db_, code, "cannot set up " + settings_.file + " (" + text + ")");
     }

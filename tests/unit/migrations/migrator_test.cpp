@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <iostream>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -206,7 +207,9 @@ TEST_CASE("of many processes at once, one applies each migration", "[migrations]
                 SqliteBackend own{on_file};
                 make_migrator(own, migrations)->up();
                 result = 0;
-            } catch (...) {}
+            } catch (const std::exception& e) {
+                std::cerr << "process " << i << ": " << e.what() << '\n';
+            }
             ::_exit(result);
         }
         children.push_back(child);
