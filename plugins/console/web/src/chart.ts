@@ -13,6 +13,8 @@ export class CandleChart {
   private gone = false;
   private timer: number | undefined;
   private readonly changed = new Map<number, Candle>();
+  // Kept: each call of matchMedia makes another object, with listeners of its own.
+  private readonly darkness = matchMedia('(prefers-color-scheme: dark)');
   private readonly onTheme = (): void => { this.paint(); };
 
   constructor(private readonly element: HTMLElement) {
@@ -31,7 +33,7 @@ export class CandleChart {
     this.paint();
     this.show(this.waiting, this.decimals);
     window.addEventListener('theme', this.onTheme);
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', this.onTheme);
+    this.darkness.addEventListener('change', this.onTheme);
   }
 
   private paint(): void {
@@ -77,7 +79,7 @@ export class CandleChart {
     this.gone = true;
     window.clearTimeout(this.timer);
     window.removeEventListener('theme', this.onTheme);
-    matchMedia('(prefers-color-scheme: dark)').removeEventListener('change', this.onTheme);
+    this.darkness.removeEventListener('change', this.onTheme);
     this.chart?.remove();
   }
 }
