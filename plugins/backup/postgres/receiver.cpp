@@ -193,6 +193,7 @@ void Receiver::stream() {
     stored_ = at.at;
     buffer_.clear();
     marks_.clear();
+    marked_order_ = 0;
     replication.start_copy(
         "START_REPLICATION SLOT \"" + settings_.slot + "\" PHYSICAL " + lsn_text(stored_) +
         " TIMELINE " + std::to_string(timeline_)
@@ -205,7 +206,6 @@ void Receiver::stream() {
         state_.gaps += at.gap ? 1 : 0;
         seen_.clear();
     }
-    confirm(replication);
     try {
         receive(replication, session);
     } catch (const Error&) {
@@ -216,9 +216,13 @@ void Receiver::stream() {
 
 void Receiver::receive(Session& replication, Session& session) {
     std::string message;
+    // Until the server has sent something nothing is confirmed: it would set the slot to a position
+    // that may be gone from its log, and the slot could no longer say where the log begins.
+    bool begun = false;
     while (!stopping_) {
         const bool goes_on = replication.receive(message, k_turn);
         if (!message.empty()) {
+            begun = true;
             take(message, replication);
         }
         if (!goes_on) {
@@ -228,7 +232,9 @@ void Receiver::receive(Session& replication, Session& session) {
         if (steady_now() - looked_at_ >= std::min<milliseconds>(settings_.every, k_patience)) {
             look(session);
         }
-        store_due(replication);
+        if (begun) {
+            store_due(replication);
+        }
     }
     store_until(UINT64_MAX);
 }
@@ -277,6 +283,7 @@ void Receiver::store_until(Lsn limit) {
         state_.stored = to;
         if (!piece.marks.empty()) {
             state_.stored_real_ns = std::max(state_.stored_real_ns, piece.marks.back().real_ns);
+            marked_order_ = piece.marks.back().order;
         }
         while (!seen_.empty() && seen_.front().first <= to) {
             seen_.pop_front();
@@ -324,6 +331,10 @@ void Receiver::look(Session& session) {
         marks_.pop_back();
     }
     marks_.push_back(mark);
+    if (mark.lsn <= stored_ && mark.order > marked_order_) {
+        wal_.put_mark(timeline_, mark);
+        marked_order_ = mark.order;
+    }
     const std::lock_guard lock{mutex_};
     looked_at_ = steady_now();
     state_.written = flushed;

@@ -85,6 +85,7 @@ private:
     Lsn stored_ = 0;
     std::string buffer_;  // from stored_ on
     std::deque<Mark> marks_;
+    std::int64_t marked_order_ = 0;  // of the newest mark that is stored
     std::chrono::steady_clock::time_point buffered_at_{};
     std::chrono::steady_clock::time_point looked_at_{};
     std::chrono::steady_clock::time_point confirmed_at_{};

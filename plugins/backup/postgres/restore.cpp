@@ -352,6 +352,10 @@ std::string Backups::lay_out_log(
     }
     const bool has_target = target.real_ns != 0 || target.order != 0;
     LogWriter writer{log, wal_.segment_bytes()};
+    const auto up_to = [](const Mark& mark) {
+        return "recovery_target_lsn = '" + lsn_text(mark.lsn) +
+               "'\nrecovery_target_inclusive = off\n";
+    };
     std::optional<Mark> reached;  // the first that has the target behind it
     Stretch look_from{from.timeline, from.end, 0};
     std::int64_t newest_ns = from.finished_ns;
@@ -388,10 +392,20 @@ std::string Backups::lay_out_log(
             looked_at = i + std::max<std::size_t>(1, i - looked_at) * 2;
             if (piece.at.timeline != look_from.timeline ||
                 goes_beyond(from, target, folder, look_from)) {
-                return target.order != 0 ? "recovery_target_lsn = '" + lsn_text(reached->lsn) +
-                                               "'\nrecovery_target_inclusive = off\n"
+                return target.order != 0 ? up_to(*reached)
                                          : "recovery_target_time = '" + sql_time(target.real_ns) +
                                                "'\nrecovery_target_inclusive = on\n";
+            }
+        }
+    }
+    if (const auto mark = wal_.mark(target.timeline);
+        mark && mark->lsn >= from.end && !way.pieces.empty() &&
+        way.pieces.back().timeline == target.timeline && mark->lsn <= way.pieces.back().to) {
+        newest_ns = std::max(newest_ns, mark->real_ns);
+        if (!reached && target.order != 0 && mark->order >= target.order) {
+            reached = mark;
+            if (goes_beyond(from, target, folder, {target.timeline, mark->lsn, 0})) {
+                return up_to(*reached);
             }
         }
     }

@@ -227,12 +227,16 @@ bool Session::receive(std::string& message, std::chrono::milliseconds wait_at_mo
             fail("the stream of the log was lost");
         }
         if (size == -1) {
-            // The timeline has ended, or the server stops: what follows says which.
-            (void)PQputCopyEnd(connection_.get(), nullptr);
+            // The timeline has ended, or the server stops: what follows says which. The copy is
+            // ended only when it is our turn: in a connection that has failed it is not, and the
+            // complaint about that would hide the server's reason.
             for (Result result; (result = next_result());) {
                 const auto status = PQresultStatus(result.get());
-                if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK &&
-                    status != PGRES_COPY_IN && status != PGRES_COPY_BOTH) {
+                if (status == PGRES_COPY_IN || status == PGRES_COPY_BOTH) {
+                    if (PQputCopyEnd(connection_.get(), nullptr) != 1) {
+                        fail("the stream of the log cannot be ended");
+                    }
+                } else if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
                     const char* const state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
                     sqlstate_ = state == nullptr ? "" : state;
                     fail("the stream of the log has ended");

@@ -45,10 +45,29 @@ std::string history_name(Timeline timeline) {
     return text;
 }
 
+std::string mark_name(Timeline timeline) {
+    char text[24];
+    (void)std::snprintf(text, sizeof text, "mark/%08X", timeline);
+    return text;
+}
+
+json::array encode(const Mark& mark) {
+    return {lsn_text(mark.lsn), mark.real_ns, mark.order};
+}
+
+// Throws what boost::json does, and TENON_INVALID.
+Mark mark_of(const json::value& mark) {
+    const json::array& parts = mark.as_array();
+    return {
+        lsn_of(parts.at(0).as_string()),
+        parts.at(1).to_number<std::int64_t>(),
+        parts.at(2).to_number<std::int64_t>()};
+}
+
 std::string encode(const WalPiece& piece) {
     json::array marks;
     for (const Mark& mark : piece.marks) {
-        marks.push_back(json::array{lsn_text(mark.lsn), mark.real_ns, mark.order});
+        marks.push_back(encode(mark));
     }
     const json::object head{
         {"timeline", piece.at.timeline},
@@ -191,6 +210,24 @@ void WalStore::join(Timeline timeline, Lsn block, std::uint64_t block_bytes) {
     (void)get(whole.at);
 }
 
+void WalStore::put_mark(Timeline timeline, const Mark& mark) {
+    pieces_.put(mark_name(timeline), json::serialize(encode(mark)));
+}
+
+std::optional<Mark> WalStore::mark(Timeline timeline) {
+    const std::string name = mark_name(timeline);
+    try {
+        return mark_of(json::parse(pieces_.get(name)));
+    } catch (const Error& e) {
+        if (e.code() != TENON_NOT_FOUND) {
+            throw;
+        }
+        return std::nullopt;
+    } catch (const std::exception& e) {
+        throw Error{TENON_CORRUPT, name + " is no mark: " + e.what()};
+    }
+}
+
 void WalStore::put_history(Timeline timeline, const std::string& text) {
     pieces_.put(history_name(timeline), text);
 }
@@ -213,12 +250,7 @@ WalPiece WalStore::get(const Stretch& at) {
     try {
         const json::value head = json::parse({content.data(), end});
         for (const json::value& mark : head.at("marks").as_array()) {
-            const json::array& parts = mark.as_array();
-            piece.marks.push_back(
-                {lsn_of(parts.at(0).as_string()),
-                 parts.at(1).to_number<std::int64_t>(),
-                 parts.at(2).to_number<std::int64_t>()}
-            );
+            piece.marks.push_back(mark_of(mark));
         }
     } catch (const std::exception& e) {
         throw Error{TENON_CORRUPT, "the piece " + name + " has no readable head: " + e.what()};

@@ -6,7 +6,8 @@
 // The line has marks: "up to this position everything is in that was committed by that time, and
 // every order up to that number". When a block is full, one piece takes the place of its stretches.
 // "history/TIMELINE" is PostgreSQL's own file of where a timeline branched off; "cluster" says
-// whose log it is.
+// whose log it is. "mark/TIMELINE" is a mark of what was stored before it was known: while nothing
+// more is written there is no piece for it to go with.
 #pragma once
 
 #include "plugins/backup/postgres/clock.hpp"
@@ -74,6 +75,10 @@ public:
 
     // Stores it and reads it back. Where it makes its block whole, the block becomes one piece.
     void put(const WalPiece& piece, std::uint64_t block_bytes = k_block_bytes);
+    // In place of the one before it.
+    void put_mark(Timeline timeline, const Mark& mark);
+    // Throws TENON_CORRUPT.
+    [[nodiscard]] std::optional<Mark> mark(Timeline timeline);
     void put_history(Timeline timeline, const std::string& text);
     [[nodiscard]] std::string history(Timeline timeline);  // "" for the first
     [[nodiscard]] WalPiece get(const Stretch& at);
