@@ -32,6 +32,7 @@ namespace {
 }
 
 constexpr std::int64_t k_tick_ns = 100'000'000;
+constexpr std::int64_t k_frame_ns = 16'000'000;
 // After the connections have written: who was slow may have room now.
 constexpr std::int32_t k_after_writing = TENON_TURN_FLUSH + 50;
 
@@ -110,6 +111,8 @@ public:
                 call_on_reactor(exec_, 0, [&] {
                     exec_->cancel_timer(exec_.self, tick_);
                     tick_ = 0;
+                    exec_->cancel_timer(exec_.self, frame_);
+                    frame_ = 0;
                     if (turn_hook_ != 0) {
                         exec_->remove_turn_hook(exec_.self, std::exchange(turn_hook_, 0));
                     }
@@ -219,6 +222,7 @@ private:
             *user = made;
             if (status == TENON_OK) {
                 follow_listen_keys(*plugin.api_, connection, *request, combined);
+                plugin.arm_frame();
             }
             return status;
         });
@@ -228,6 +232,7 @@ private:
         (void)guard(nullptr, [&] {
             auto& plugin = *static_cast<BinancePlugin*>(ctx);
             plugin.streams_->text(*static_cast<StreamConnection*>(user), view(message));
+            plugin.arm_frame();
         });
     }
 
@@ -298,6 +303,21 @@ private:
             (void)guard(nullptr, [&] { mine.streams_->catch_up(clock->now_real_ns(clock.self)); });
         };
         plugin.catching_up_ = plugin.exec_->post(plugin.exec_.self, 0, run, ctx) == TENON_OK;
+    }
+
+    static void on_frame(void* ctx) noexcept {
+        auto& plugin = *static_cast<BinancePlugin*>(ctx);
+        plugin.frame_ = 0;
+        (void)guard(nullptr, [&] { plugin.streams_->tick_frames(); });
+        plugin.arm_frame();
+    }
+
+    void arm_frame() noexcept {
+        if (frame_ != 0 || !streams_->wants_frames()) {
+            return;
+        }
+        const std::int64_t now_ns = services_.clock->now_ns(services_.clock.self);
+        frame_ = exec_->timer(exec_.self, now_ns + k_frame_ns, &on_frame, this);
     }
 
     // At the next tenth of a second of the clock.
@@ -439,6 +459,7 @@ private:
     std::uint64_t execution_subscription_ = 0;
     std::uint64_t market_subscription_ = 0;
     std::uint64_t tick_ = 0;
+    std::uint64_t frame_ = 0;
     std::uint64_t turn_hook_ = 0;
     bool catching_up_ = false;
     Service<tenon_metrics_1> metrics_;

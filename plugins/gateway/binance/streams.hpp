@@ -47,6 +47,12 @@ public:
 
     // Every 100 ms while there are connections.
     void tick(std::int64_t now_real_ns);
+
+    // About 60 times a second while wants_frames().
+    void tick_frames() { topics_.tick_frames(); }
+
+    [[nodiscard]] bool wants_frames() const noexcept { return topics_.has_frames(); }
+
     // Tells every client that the server is about to stop.
     void announce_shutdown();
 

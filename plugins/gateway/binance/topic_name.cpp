@@ -40,16 +40,19 @@ constexpr std::int64_t k_eight_hours_ns = 8 * 3'600'000'000'000;
     return {name, TopicError::none};
 }
 
-// "depth", "depth@100ms", "depth20", "depth20@1000ms"
+// "depth", "depth@100ms", "depth20", "depth20@1000ms", "depth20@16ms"
 [[nodiscard]] bool parse_depth(std::string_view kind, TopicName& name) {
     kind.remove_prefix(5);
     const std::size_t at = std::min(kind.find('@'), kind.size());
     const std::string_view levels = kind.substr(0, at);
     const std::string_view speed = kind.substr(at);
-    if (speed != "" && speed != "@100ms" && speed != "@1000ms") {
+    const bool frame = speed == "@16ms" && !levels.empty();
+    if (speed != "" && speed != "@100ms" && speed != "@1000ms" && !frame) {
         return false;
     }
-    name.fast = speed == "@100ms";
+    name.speed = frame               ? TopicSpeed::frame
+                 : speed == "@100ms" ? TopicSpeed::tenth
+                                     : TopicSpeed::second;
     name.kind = levels.empty() ? TopicKind::depth : TopicKind::partial_depth;
     if (levels == "5" || levels == "10" || levels == "20") {
         name.levels = levels == "5" ? 5 : levels == "10" ? 10 : 20;

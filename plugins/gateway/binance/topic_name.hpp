@@ -27,14 +27,17 @@ enum class TopicKind : std::uint8_t {
     all_book_tickers
 };
 
+// How often a book is sent, at most. `frame`: as a screen shows it, 60 times a second; Tenon's own.
+enum class TopicSpeed : std::uint8_t { second, tenth, frame };
+
 struct TopicName {
     TopicKind kind = TopicKind::trade;
-    std::uint32_t instrument = 0;  // 0 for those of all markets
-    std::uint32_t interval = 0;    // kline
-    std::int64_t offset_ns = 0;    // kline: of the day's boundary
-    std::uint32_t levels = 0;      // partial depth
-    std::uint32_t hours = 0;       // of a ticker's window: 1, 4, 24
-    bool fast = false;             // depth: every 100 ms instead of every second
+    std::uint32_t instrument = 0;           // 0 for those of all markets
+    std::uint32_t interval = 0;             // kline
+    std::int64_t offset_ns = 0;             // kline: of the day's boundary
+    std::uint32_t levels = 0;               // partial depth
+    std::uint32_t hours = 0;                // of a ticker's window: 1, 4, 24
+    TopicSpeed speed = TopicSpeed::second;  // depth, partial depth
 
     [[nodiscard]] bool of_all_markets() const noexcept { return kind >= TopicKind::all_tickers; }
 };

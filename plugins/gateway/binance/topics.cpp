@@ -28,6 +28,10 @@ Market Topics::market(const Topic& topic) const {
     return market_of(services_.instruments, topic.name.instrument);
 }
 
+std::vector<Topic*>* Topics::ticked_of(const TopicName& name) noexcept {
+    return !is_timed(name.kind) ? nullptr : name.speed == TopicSpeed::frame ? &frames_ : &timed_;
+}
+
 std::vector<Topic*>* Topics::listeners_of(const TopicName& name) {
     if (name.kind == TopicKind::all_book_tickers) {
         return &all_book_tickers_;
@@ -63,8 +67,8 @@ void Topics::subscribe(StreamConnection& connection, std::string_view text, cons
         if (auto* const listeners = listeners_of(name)) {
             listeners->push_back(found->second.get());
         }
-        if (is_timed(name.kind)) {
-            timed_.push_back(found->second.get());
+        if (auto* const ticked = ticked_of(name)) {
+            ticked->push_back(found->second.get());
         }
     }
     Topic& topic = *found->second;
@@ -121,7 +125,9 @@ void Topics::forget_if_idle(Topic& topic) noexcept {
     if (auto* const listeners = listeners_of(topic.name)) {
         take_out(*listeners, &topic);
     }
-    take_out(timed_, &topic);
+    if (auto* const ticked = ticked_of(topic.name)) {
+        take_out(*ticked, &topic);
+    }
     topics_.erase(topics_.find(topic.text));
 }
 

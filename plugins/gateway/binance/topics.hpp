@@ -5,7 +5,7 @@
 // again (slow_readers.hpp).
 //
 // Sent as it happens: trade, aggTrade, bookTicker. Sent on tick(), every 100 ms or second, when
-// there is something new: the rest. Everything runs on reactor 0.
+// there is something new: the rest, but the books of tick_frames(). Everything runs on reactor 0.
 #pragma once
 
 #include "plugins/gateway/binance/api.hpp"
@@ -72,11 +72,15 @@ public:
 
     void on_market(const tenon_md_event& event);
     void tick(std::int64_t now_real_ns);
+    // About 60 times a second while has_frames(): books that are sent as a screen shows them.
+    void tick_frames();
     // Sends what slow readers wait for, to those who can take it by now.
     void catch_up(std::int64_t now_real_ns);
     // True when catch_up would send or release something. Looks at some slow readers, the next ones
     // at the next call: it is asked every turn, however many there are.
     [[nodiscard]] bool can_catch_up() noexcept;
+
+    [[nodiscard]] bool has_frames() const noexcept { return !frames_.empty(); }
 
     void set_slow_above(std::uint64_t bytes) noexcept { slow_above_bytes_ = bytes; }
 
@@ -105,6 +109,7 @@ private:
     template <class Write>
     void send_one(const StreamConnection& connection, const Backlog::Missed& missed, Write&& write);
 
+    [[nodiscard]] std::vector<Topic*>* ticked_of(const TopicName& name) noexcept;
     [[nodiscard]] std::vector<Topic*>* listeners_of(const TopicName& name);
     void remove(Topic& topic, StreamConnection& connection) noexcept;
     void forget_if_idle(Topic& topic) noexcept;
@@ -144,6 +149,7 @@ private:
     std::vector<Listeners> listeners_;  // by instrument
     std::vector<Topic*> all_book_tickers_;
     std::vector<Topic*> timed_;
+    std::vector<Topic*> frames_;
     std::string buffer_;
     std::int64_t last_second_ = -1;
     std::uint64_t slow_above_bytes_;

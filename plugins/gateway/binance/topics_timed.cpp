@@ -29,8 +29,17 @@ void Topics::tick(std::int64_t now_real_ns) {
     }
 }
 
+void Topics::tick_frames() {
+    for (std::size_t at = 0; at < frames_.size(); ++at) {
+        send_partial_depth(*frames_[at]);
+    }
+    if (left_during_delivery_) {
+        sweep();
+    }
+}
+
 void Topics::tick_topic(Topic& topic, std::int64_t now_real_ns, bool second) {
-    if (!second && !topic.name.fast) {
+    if (!second && topic.name.speed == TopicSpeed::second) {
         return;
     }
     switch (topic.name.kind) {

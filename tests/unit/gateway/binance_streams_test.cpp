@@ -285,6 +285,36 @@ TEST_CASE("partial books are sent when they changed or somebody came", "[binance
     CHECK(f.sent[later].size() == 2);
 }
 
+TEST_CASE("partial books may be had as often as a screen shows them", "[binance][M5]") {
+    Fixture f;
+    CHECK_FALSE(f.streams.wants_frames());
+    const auto c = f.connect("btcusdt@depth5@16ms");
+    CHECK(f.streams.wants_frames());
+    f.streams.tick_frames();
+    REQUIRE(f.sent[c].size() == 1);
+    CHECK(f.sent[c][0].substr(0, 19) == R"({"lastUpdateId":160)");
+    f.streams.tick_frames();  // nothing has changed
+    CHECK(f.sent[c].size() == 1);
+    for (std::uint64_t i = 1; i <= 60; ++i) {
+        f.last_update_id = 160 + i;
+        f.streams.tick_frames();
+    }
+    CHECK(f.sent[c].size() == 61);
+    f.last_update_id = 999;
+    f.streams.tick(f.now_ns);  // is not its clock
+    CHECK(f.sent[c].size() == 61);
+    CHECK(
+        f.ask(c, R"({"method":"UNSUBSCRIBE","params":["btcusdt@depth5@16ms"],"id":1})") ==
+        R"({"result":null,"id":1})"
+    );
+    CHECK_FALSE(f.streams.wants_frames());
+    // Differences have no such speed: each has to come, and in order.
+    (void)f.ask(c, R"({"method":"SUBSCRIBE","params":["btcusdt@depth@16ms"],"id":2})");
+    CHECK_FALSE(f.streams.wants_frames());
+    CHECK(f.streams.topics().topic_count() == 0);
+    CHECK(f.frames_alive == 0);
+}
+
 TEST_CASE("tickers come once a second when something changed", "[binance][T6]") {
     Fixture f;
     const auto c = f.connect("btcusdt@ticker");

@@ -119,7 +119,7 @@ function Book({ market, onPrice }: { market: Market; onPrice: (price: string) =>
     setDepth({ bids: [], asks: [] });
     get<Depth>(`/api/v3/depth?symbol=${encodeURIComponent(market.symbol)}&limit=20`, true)
       .then((first) => { if (live && !fresh) setDepth(first); }, () => undefined);
-    const stop = markets.on(`${market.symbol.toLowerCase()}@depth20@100ms`, (data) => {
+    const stop = markets.on(`${market.symbol.toLowerCase()}@depth20@16ms`, (data) => {
       fresh = true;
       setDepth(data as Depth);
     });
