@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <fcntl.h>
 #include <unistd.h>
@@ -156,11 +155,11 @@ void Connection::pragma(const std::string& text) {
     const std::string sql = "PRAGMA " + text;
     // Two that make a file a WAL database at once would wait for each other: SQLite lets one fail
     // at once instead, whatever the timeout. It has let go of its lock then and can try again.
-    const auto deadline =
-        std::chrono::steady_clock::now() + std::chrono::milliseconds{settings_.busy_timeout_ms};
     int code = SQLITE_OK;
-    while ((code = sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr)) == SQLITE_BUSY &&
-           std::chrono::steady_clock::now() < deadline) {
+    for (std::int64_t left_ms = settings_.busy_timeout_ms;
+         (code = sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr)) == SQLITE_BUSY &&
+         left_ms > 0;
+         left_ms -= k_retry_ms) {
         sqlite3_sleep(k_retry_ms);
     }
     if (code != SQLITE_OK) {
