@@ -2,23 +2,27 @@
 // A client of the native API that knows its signature and nothing else.
 import { createHmac } from 'node:crypto';
 
-let last = 0;
+const used = new Map();
 
-// No two alike, so that two equal writes are two requests.
-function timestamp() {
-  last = Math.max(Date.now(), last + 1);
-  return String(last);
+// Two equal requests get different times, so that both are new. Only those: with a time of its own
+// for each request a fast client would run ahead of the clock.
+function timestamp(content) {
+  const at = Math.max(Date.now(), (used.get(content) ?? 0) + 1);
+  used.set(content, at);
+  return String(at);
 }
 
-export function signed(key, method, path, { query = '', body = '', at = timestamp() } = {}) {
-  const text = [at, method, path, query, body].join('\n');
+export function signed(key, method, path, { query = '', body = '', at } = {}) {
+  const content = [method, path, query, body].join('\n');
+  const time = at ?? timestamp(`${key.api_key}\n${content}`);
+  const text = `${time}\n${content}`;
   return {
     url: `${path}${query ? `?${query}` : ''}`,
     method,
     body: method === 'GET' ? undefined : body,
     headers: {
       'X-Tenon-Key': key.api_key,
-      'X-Tenon-Timestamp': at,
+      'X-Tenon-Timestamp': time,
       'X-Tenon-Signature': createHmac('sha256', key.secret).update(text).digest('hex'),
       ...(body ? { 'Content-Type': 'application/json' } : {}),
     },
