@@ -215,6 +215,9 @@ void CuttingProxy::from_client(Pair& pair) {
     }
     pair.tail = seen.substr(seen.size() - std::min(seen.size(), k_commit.size() - 1));
     pair.to_server += bytes;
+    if (pair.over && pair.lose_answer) {
+        ++cuts_;  // who asked has gone: the answer is lost all the same
+    }
 }
 
 void CuttingProxy::from_server(Pair& pair) {
