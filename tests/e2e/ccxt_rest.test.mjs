@@ -75,7 +75,11 @@ test('a limit order rests, is found by either id, and is cancelled [T2]', async 
   assert.equal((await client.fetchOrder(undefined, symbol, { origClientOrderId: 'e2e-rest-1' })).id, order.id);
   assert.ok((await client.fetchOpenOrders(symbol)).some((o) => o.id === order.id));
 
-  const cancelled = await client.cancelOrder(order.id, symbol);
+  const edited = await client.editOrder(order.id, symbol, 'limit', 'buy', 0.002, price);
+  assert.notEqual(edited.id, order.id);
+  assert.equal(edited.amount, 0.002);
+  assert.equal((await client.fetchOrder(order.id, symbol)).status, 'canceled');
+  const cancelled = await client.cancelOrder(edited.id, symbol);
   assert.equal(cancelled.status, 'canceled');
   assert.equal((await client.fetchOpenOrders(symbol)).length, 0);
   assert.equal((await client.fetchBalance()).USDT.free, before_.USDT.free);

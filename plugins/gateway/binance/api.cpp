@@ -426,8 +426,7 @@ void Api::reply_error(const ReplyTo& to, const ApiError& error) {
         headers.add("retry-after", error.retry_after_s);
     }
     std::string text;
-    JsonWriter json{text};
-    json.raw("{").field("code", error.code()).field("msg", error.message()).raw("}");
+    write_error(text, error);
     const tenon_http_response response{
         sizeof response,
         error.http_status(),
@@ -486,6 +485,7 @@ Pending& Api::hold(const Call& call) {
     pending.coins = false;
     pending.text.clear();
     pending.balances.clear();
+    pending.replacement.reset();
     ++in_flight_;
     return pending;
 }

@@ -12,6 +12,7 @@
 #include "plugins/gateway/binance/params.hpp"
 #include "plugins/gateway/binance/render.hpp"
 #include "plugins/gateway/binance/rendered.hpp"
+#include "plugins/gateway/binance/replacement.hpp"
 #include "plugins/gateway/binance/signature.hpp"
 #include "plugins/gateway/binance/user_streams.hpp"
 #include "plugins/gateway/binance/weights.hpp"
@@ -116,6 +117,7 @@ struct Pending {
     bool coins = false;      // balances in the form of capital/config/getall
     std::string text;        // rows, written as they come
     std::vector<tenon_balance> balances;
+    std::unique_ptr<Replacement> replacement;  // order/cancelReplace: what comes after the cancel
 };
 
 class Api {

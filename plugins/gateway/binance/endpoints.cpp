@@ -29,6 +29,12 @@ constexpr std::array k_endpoints{
     Endpoint{"GET", "/api/v3/ticker/price", Security::none, 3, &rest::ticker_price, true},
     Endpoint{"GET", "/api/v3/ticker/bookTicker", Security::none, 3, &rest::ticker_book, true},
     Endpoint{"POST", "/api/v3/order", Security::trade, 19, &rest::order_place},
+    Endpoint{
+        "POST",
+        "/api/v3/order/cancelReplace",
+        Security::trade,
+        25,
+        &rest::order_cancel_replace},
     Endpoint{"POST", "/api/v3/order/test", Security::trade, 20, &rest::order_test},
     Endpoint{"DELETE", "/api/v3/order", Security::trade, 5, &rest::order_cancel},
     Endpoint{"DELETE", "/api/v3/openOrders", Security::trade, 1, &rest::open_orders_cancel},

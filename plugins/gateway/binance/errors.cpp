@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/binance/errors.hpp"
 
+#include "plugins/gateway/binance/json_writer.hpp"
+
 #include <tenon/abi/trading.h>
 
 #include <algorithm>
@@ -207,6 +209,15 @@ ApiError key_rejected() {
 }
 
 }  // namespace errors
+
+void write_error(std::string& out, const ApiError& error) {
+    JsonWriter json{out};
+    json.raw("{").field("code", error.code()).field("msg", error.message());
+    if (!error.data.empty()) {
+        json.key("data").raw(error.data);
+    }
+    json.raw("}");
+}
 
 ApiError reject_error(std::uint32_t reject, CommandKind kind) {
     const int refused = kind == CommandKind::cancel ? -2011 : -2010;

@@ -30,12 +30,16 @@ public:
 
     // 0: no Retry-After header.
     std::int64_t retry_after_s = 0;
+    std::string data;  // JSON, beside code and message; empty: none
 
 private:
     std::uint32_t http_status_;
     int code_;
     std::string message_;
 };
+
+// {"code":…,"msg":…}, and "data" where there is some.
+void write_error(std::string& out, const ApiError& error);
 
 namespace errors {
 

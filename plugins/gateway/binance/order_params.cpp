@@ -237,6 +237,38 @@ read_new_order(Params& params, Service<tenon_instruments_1> instruments, std::ui
     return out;
 }
 
+CancelParams read_cancel(Params& params, const CancelNames& names) {
+    CancelParams out;
+    out.names = names;
+    out.order_id = params.integer(names.order_id);
+    out.client_id = params.client_id(names.client_id);
+    out.new_client_id = params.client_id(names.new_client_id);
+    if (params.text("cancelRestrictions")) {
+        throw errors::unsupported("Parameter 'cancelRestrictions'");
+    }
+    return out;
+}
+
+tenon_cancel_request
+make_cancel(const CancelParams& which, const Market& market, std::uint64_t account) {
+    if (!which.order_id && !which.client_id) {
+        throw errors::either(which.names.client_id, which.names.order_id);
+    }
+    auto request = sized<tenon_cancel_request>();
+    request.instrument = market.id();
+    request.account = account;
+    request.order_id = static_cast<std::uint64_t>(which.order_id.value_or(0));
+    if (which.client_id) {
+        request.client_id = make_client_id(*which.client_id);
+    } else if (request.order_id == 0) {
+        throw reject_error(TENON_REJECT_UNKNOWN_ORDER, CommandKind::cancel);
+    }
+    if (which.new_client_id) {
+        request.cancel_client_id = make_client_id(*which.new_client_id);
+    }
+    return request;
+}
+
 void check_filters(
     const Market& market,
     const tenon_order_request& order,

@@ -7,6 +7,8 @@
 
 #include <tenon/abi/trading.h>
 
+#include <optional>
+
 namespace tenon::binance {
 
 struct NewOrder {
@@ -19,6 +21,22 @@ struct NewOrder {
 // the request as it is.
 [[nodiscard]] NewOrder
 read_new_order(Params& params, Service<tenon_instruments_1> instruments, std::uint64_t account);
+
+// Which order is to be cancelled, by parameters of these names; views of the request's.
+struct CancelNames {
+    std::string_view order_id, client_id, new_client_id;
+};
+
+struct CancelParams {
+    CancelNames names;
+    std::optional<std::int64_t> order_id;
+    std::optional<std::string_view> client_id, new_client_id;
+};
+
+// Both throw ApiError.
+[[nodiscard]] CancelParams read_cancel(Params& params, const CancelNames& names);
+[[nodiscard]] tenon_cancel_request
+make_cancel(const CancelParams& which, const Market& market, std::uint64_t account);
 
 [[nodiscard]] tenon_client_id make_client_id(std::string_view text) noexcept;
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/binance/order_waits.hpp"
 
+#include "plugins/gateway/binance/order_answers.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -17,7 +19,7 @@ namespace {
                                           : order.status != TENON_STATUS_PENDING_NEW;
 }
 
-void write_answer(
+[[nodiscard]] std::string_view write_answer(
     Pending& pending,
     const std::vector<tenon_order>& orders,
     const tenon_trading_reply& reply
@@ -31,8 +33,7 @@ void write_answer(
             throw reject_error(order.reject, CommandKind::new_order);
         }
         write_placed(json, api.services().instruments, reply, pending.response);
-        api.reply(pending.to, json.text());
-        return;
+        return json.text();
     }
     json.raw(pending.single ? "" : "[");
     bool any = false;
@@ -51,7 +52,7 @@ void write_answer(
         throw reject_error(TENON_REJECT_UNKNOWN_ORDER, CommandKind::cancel);
     }
     json.raw(pending.single ? "" : "]");
-    api.reply(pending.to, json.text());
+    return json.text();
 }
 
 }  // namespace
@@ -148,17 +149,16 @@ void OrderWaits::answer(Place place) {
     reply.order_count = static_cast<std::uint32_t>(wait.orders.size());
     reply.trades = wait.trades.data();
     reply.trade_count = static_cast<std::uint32_t>(wait.trades.size());
-    (void)guard(nullptr, [&] {
-        try {
-            if (wait.open != 0) {
-                throw errors::outcome_unknown();
-            }
-            write_answer(pending, wait.orders, reply);
-        } catch (const ApiError& error) {
-            pending.api->reply_error(pending.to, error);
+    try {
+        if (wait.open != 0) {
+            throw errors::outcome_unknown();
         }
-    });
-    pending.api->release(pending);
+        settle(pending, write_answer(pending, wait.orders, reply));
+    } catch (const ApiError& error) {
+        settle(pending, error);
+    } catch (...) {
+        settle(pending, errors::unknown());
+    }
 }
 
 }  // namespace tenon::binance

@@ -127,7 +127,7 @@ void write_market(
         .raw(R"(,"orderTypes":["LIMIT","LIMIT_MAKER","MARKET"])")
         .raw(R"(,"icebergAllowed":false,"ocoAllowed":false,"otoAllowed":false)")
         .raw(R"(,"opoAllowed":false,"quoteOrderQtyMarketAllowed":true)")
-        .raw(R"(,"allowTrailingStop":false,"cancelReplaceAllowed":false,"amendAllowed":false)")
+        .raw(R"(,"allowTrailingStop":false,"cancelReplaceAllowed":true,"amendAllowed":false)")
         .raw(R"(,"pegInstructionsAllowed":false,"isSpotTradingAllowed":true)")
         .raw(R"(,"isMarginTradingAllowed":false)");
     write_filters(json, market);

@@ -1,117 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "plugins/gateway/binance/order_answers.hpp"
 #include "plugins/gateway/binance/order_params.hpp"
-#include "plugins/gateway/binance/order_waits.hpp"
 #include "plugins/gateway/binance/rest_trading.hpp"
 
 namespace tenon::binance::rest {
 namespace {
-
-// Gives the pending back when its answer has gone, however that was.
-struct Finish {
-    Pending& pending;
-    bool waits = false;  // somebody else answers, and gives it back
-
-    ~Finish() {
-        if (!waits) {
-            pending.api->release(pending);
-        }
-    }
-};
-
-// `body` returns true when the answer has to wait for the venue.
-template <class Body>
-void answer(Pending& pending, Body&& body) noexcept {
-    Finish finish{pending};
-    try {
-        finish.waits = body();
-    } catch (const ApiError& error) {
-        (void)guard(nullptr, [&] { pending.api->reply_error(pending.to, error); });
-    } catch (...) {
-        (void)guard(nullptr, [&] { pending.api->reply_error(pending.to, errors::unknown()); });
-    }
-}
-
-// Throws unless there is a reply and the command was accepted.
-void require_accepted(
-    const Pending& pending,
-    tenon_status status,
-    const tenon_trading_reply* reply,
-    const tenon_err* err
-) {
-    if (status != TENON_OK || reply == nullptr) {
-        throw status_error(status, err);
-    }
-    if (reply->reject != TENON_REJECT_NONE) {
-        throw reject_error(reply->reject, pending.command);
-    }
-}
-
-void on_placed(
-    void* ctx,
-    tenon_status status,
-    const tenon_trading_reply* reply,
-    const tenon_err* err
-) noexcept {
-    auto& pending = *static_cast<Pending*>(ctx);
-    answer(pending, [&]() -> bool {
-        Api& api = *pending.api;
-        // An order that never came to be does not count; one in doubt does.
-        const bool refused = status == TENON_OK
-                                 ? reply != nullptr && reply->reject != TENON_REJECT_NONE
-                                 : status != TENON_IN_DOUBT;
-        if (refused) {
-            api.orders().release(pending.account, api.now_real_ns());
-        }
-        require_accepted(pending, status, reply, err);
-        if (reply->order_count == 0) {
-            throw errors::unknown();
-        }
-        if (api.waits().placed(pending, *reply)) {
-            return true;
-        }
-        JsonWriter json{api.buffer(), pending.to.micro};
-        write_placed(json, api.services().instruments, *reply, pending.response);
-        api.reply(pending.to, json.text());
-        return false;
-    });
-}
-
-void on_canceled(
-    void* ctx,
-    tenon_status status,
-    const tenon_trading_reply* reply,
-    const tenon_err* err
-) noexcept {
-    auto& pending = *static_cast<Pending*>(ctx);
-    answer(pending, [&]() -> bool {
-        Api& api = *pending.api;
-        require_accepted(pending, status, reply, err);
-        if (reply->order_count == 0) {
-            throw reject_error(TENON_REJECT_UNKNOWN_ORDER, CommandKind::cancel);
-        }
-        if (api.waits().canceled(pending, *reply)) {
-            return true;
-        }
-        JsonWriter json{api.buffer(), pending.to.micro};
-        if (!pending.single) {
-            json.raw("[");
-        }
-        for (std::uint32_t at = 0; at < reply->order_count; ++at) {
-            const tenon_order& order = tenon::at(reply->orders, at);
-            write_canceled(
-                json,
-                market_of(api.services().instruments, order.instrument),
-                order,
-                reply->time_real_ns
-            );
-        }
-        if (!pending.single) {
-            json.raw("]");
-        }
-        api.reply(pending.to, json.text());
-        return false;
-    });
-}
 
 [[nodiscard]] Market mandatory_market(Api& api, Call& call) {
     const auto symbol = call.params.symbol();
@@ -121,7 +14,8 @@ void on_canceled(
     return market_of(api.services().instruments, *symbol);
 }
 
-// The engine did not take the command: nothing will come later.
+}  // namespace
+
 void require_pending(Pending& pending, tenon_status status, const ErrorBuffer& err) {
     if (status == TENON_PENDING) {
         return;
@@ -147,7 +41,11 @@ void admit_order(Api& api, std::uint64_t account) {
     throw error;
 }
 
-}  // namespace
+std::int64_t last_price(Api& api, const Market& market) {
+    auto ticker = sized<tenon_ticker>();
+    const auto& data = api.services().market_data;
+    return data->ticker(data.self, market.id(), &ticker) == TENON_OK ? ticker.last : 0;
+}
 
 void order_place(Api& api, Call& call) {
     const Services& services = api.services();
@@ -173,11 +71,7 @@ void order_test(Api& api, Call& call) {
     const bool rates = call.params.boolean("computeCommissionRates").value_or(false);
     const NewOrder order = read_new_order(call.params, services.instruments, call.account);
     call.finish();
-    tenon_ticker ticker{};
-    ticker.size = sizeof ticker;
-    const auto& data = services.market_data;
-    const bool traded = data->ticker(data.self, order.market.id(), &ticker) == TENON_OK;
-    check_filters(order.market, order.request, traded ? ticker.last : 0);
+    check_filters(order.market, order.request, last_price(api, order.market));
     if (!rates) {
         api.reply(call.to, "{}");
         return;
@@ -198,29 +92,10 @@ void order_test(Api& api, Call& call) {
 void order_cancel(Api& api, Call& call) {
     const Services& services = api.services();
     const Market market = mandatory_market(api, call);
-    const auto order_id = call.params.integer("orderId");
-    const auto client_id = call.params.client_id("origClientOrderId");
-    const auto new_id = call.params.client_id("newClientOrderId");
-    if (call.params.text("cancelRestrictions")) {
-        throw errors::unsupported("Parameter 'cancelRestrictions'");
-    }
+    const CancelParams which =
+        read_cancel(call.params, {"orderId", "origClientOrderId", "newClientOrderId"});
     call.finish();
-    if (!order_id && !client_id) {
-        throw errors::either("origClientOrderId", "orderId");
-    }
-    tenon_cancel_request request{};
-    request.size = sizeof request;
-    request.instrument = market.id();
-    request.account = call.account;
-    request.order_id = static_cast<std::uint64_t>(order_id.value_or(0));
-    if (client_id) {
-        request.client_id = make_client_id(*client_id);
-    } else if (request.order_id == 0) {
-        throw reject_error(TENON_REJECT_UNKNOWN_ORDER, CommandKind::cancel);
-    }
-    if (new_id) {
-        request.cancel_client_id = make_client_id(*new_id);
-    }
+    const tenon_cancel_request request = make_cancel(which, market, call.account);
     Pending& pending = api.hold(call);
     pending.command = CommandKind::cancel;
     pending.single = true;

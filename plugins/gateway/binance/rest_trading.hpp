@@ -6,7 +6,17 @@
 
 namespace tenon::binance::rest {
 
+// rest_replace.cpp
+void order_cancel_replace(Api& api, Call& call);
+
 // rest_orders.cpp
+// The engine did not take the command, and nothing will come later: gives `pending` back and throws
+// why. No effect when it did.
+void require_pending(Pending& pending, tenon_status status, const ErrorBuffer& err);
+// Counts one more order of the account; throws ApiError 429 when that is too many.
+void admit_order(Api& api, std::uint64_t account);
+// 0: nothing has traded.
+[[nodiscard]] std::int64_t last_price(Api& api, const Market& market);
 void order_place(Api& api, Call& call);
 void order_test(Api& api, Call& call);
 void order_cancel(Api& api, Call& call);

@@ -33,6 +33,7 @@ constexpr std::array k_same_as_rest{
     SameAsRest{"ticker.price", "GET", "/api/v3/ticker/price"},
     SameAsRest{"ticker.book", "GET", "/api/v3/ticker/bookTicker"},
     SameAsRest{"order.place", "POST", "/api/v3/order"},
+    SameAsRest{"order.cancelReplace", "POST", "/api/v3/order/cancelReplace"},
     SameAsRest{"order.test", "POST", "/api/v3/order/test"},
     SameAsRest{"order.status", "GET", "/api/v3/order"},
     SameAsRest{"order.cancel", "DELETE", "/api/v3/order"},

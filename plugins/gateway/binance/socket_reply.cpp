@@ -18,16 +18,17 @@ void write_limit(
 }  // namespace
 
 void write_socket_error(std::string& out, const ApiError& error, std::int64_t now_real_ns) {
+    if (error.retry_after_s <= 0 || !error.data.empty()) {
+        write_error(out, error);
+        return;
+    }
     JsonWriter json{out};
     json.raw("{").field("code", error.code()).field("msg", error.message());
-    if (error.retry_after_s > 0) {
-        json.key("data")
-            .raw("{")
-            .time_field("serverTime", now_real_ns)
-            .time_field("retryAfter", now_real_ns + error.retry_after_s * 1'000'000'000)
-            .raw("}");
-    }
-    json.raw("}");
+    json.key("data")
+        .raw("{")
+        .time_field("serverTime", now_real_ns)
+        .time_field("retryAfter", now_real_ns + error.retry_after_s * 1'000'000'000)
+        .raw("}}");
 }
 
 void write_rate_limits(

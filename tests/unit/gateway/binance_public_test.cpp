@@ -51,7 +51,7 @@ TEST_CASE("exchangeInfo has every field that clients read", "[binance][T6][T3]")
         R"("orderTypes":["LIMIT","LIMIT_MAKER","MARKET"],"icebergAllowed":false,)"
         R"("ocoAllowed":false,"otoAllowed":false,"opoAllowed":false,)"
         R"("quoteOrderQtyMarketAllowed":true,"allowTrailingStop":false,)"
-        R"("cancelReplaceAllowed":false,"amendAllowed":false,"pegInstructionsAllowed":false,)"
+        R"("cancelReplaceAllowed":true,"amendAllowed":false,"pegInstructionsAllowed":false,)"
         R"("isSpotTradingAllowed":true,"isMarginTradingAllowed":false,"filters":[)"
         R"({"filterType":"PRICE_FILTER","minPrice":"0.01000000","maxPrice":"1000000.00000000",)"
         R"("tickSize":"0.01000000"},{"filterType":"PERCENT_PRICE_BY_SIDE","bidMultiplierUp":"5",)"
