@@ -290,8 +290,19 @@ BaseHeader choose_base(const std::string& folder, const Target& target, std::str
 
 namespace {
 
-void apply(Walker& walker, const Target& target, int fd, const std::string& file, Position& at) {
+void apply(
+    Walker& walker,
+    const Target& target,
+    int fd,
+    const std::string& file,
+    Position& at,
+    const std::function<void()>& require_going_on
+) {
+    std::uint32_t put_pages = 0;
     const auto put = [&](std::uint32_t number, View page) {
+        if (++put_pages % 1024 == 0) {
+            require_going_on();
+        }
         const auto offset = std::uint64_t{number - 1} * page.size();
         std::size_t done = 0;
         while (done < page.size()) {
@@ -305,6 +316,7 @@ void apply(Walker& walker, const Target& target, int fd, const std::string& file
         }
     };
     while (target.txid == 0 || at.txid < target.txid) {
+        require_going_on();
         const auto coming = walker.peek();
         if (!coming ||
             (target.txid == 0 && target.real_ns != 0 && coming->real_ns > target.real_ns)) {
@@ -336,7 +348,12 @@ Position restore(
             throw file_error("open", file);
         }
         Walker walker{folder, wanted};
-        apply(walker, target, fd.get(), file, at);
+        const std::uint64_t size = std::uint64_t{header.pages} * header.page_size;
+        apply(walker, target, fd.get(), file, at, [&] {
+            if (progress && !progress(size, size)) {
+                throw Error{TENON_UNAVAILABLE, "stopped"};
+            }
+        });
         if (at.txid < target.txid) {
             throw Error{
                 TENON_NOT_FOUND,

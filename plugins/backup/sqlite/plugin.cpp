@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tenon.backup.sqlite: settings, the commands of `tenon backup`, and the backups made by
 // themselves.
+#include "plugins/backup/sqlite/schedule.hpp"
 #include "plugins/backup/sqlite/store.hpp"
 #include "sdk/vault/folder_place.hpp"
 #include "sdk/vault/s3_place.hpp"
@@ -14,6 +15,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 namespace tenon::backup_sqlite {
@@ -81,6 +83,7 @@ public:
                 shipper_->backup_changed();
             });
         started_ns_ = now_real_ns();
+        schedule_ = Schedule{every_s_ * k_second};
         add_commands();
         stopping_ = false;
         if (every_s_ != 0) {
@@ -110,6 +113,10 @@ public:
     }
 
 private:
+    static constexpr std::int64_t k_second = 1'000'000'000;
+    static constexpr std::int64_t k_patience_ns = 30 * k_second;
+    static constexpr std::int64_t k_look_again_ns = k_second / 4;
+
     void read_store(const Settings& settings) {
         const auto text = [&](const char* name) { return settings.get<std::string>(name); };
         policy_.last = settings.get<std::size_t>("keep");
@@ -153,6 +160,8 @@ private:
         return path.front() == '/' ? path : host().environment("data_dir") + "/" + path;
     }
 
+    [[nodiscard]] std::int64_t now_ns() const { return clock_->now_ns(clock_.self); }
+
     [[nodiscard]] std::int64_t now_real_ns() const { return clock_->now_real_ns(clock_.self); }
 
     // One call at a time; cancel() reaches the one that runs.
@@ -165,8 +174,19 @@ private:
         if (!store_) {
             throw Error{TENON_UNAVAILABLE, "the backups are not open"};
         }
-        store_->allow();
+        {
+            const std::lock_guard wake_lock{wake_mutex_};
+            if (stopping_) {
+                throw Error{TENON_UNAVAILABLE, "the backups are being stopped"};
+            }
+            store_->allow();
+        }
         return work(*store_);
+    }
+
+    [[nodiscard]] bool is_stopping() {
+        const std::lock_guard lock{wake_mutex_};
+        return stopping_;
     }
 
     Manifest make(std::string_view label, const Say& say) {
@@ -184,6 +204,9 @@ private:
             );
             return made;
         } catch (const Error& e) {
+            if (is_stopping()) {
+                throw;
+            }
             __atomic_fetch_add(failed_, 1, __ATOMIC_RELAXED);
             health_->set(health_.self, str("backup"), TENON_DEGRADED, str(e.what()));
             host().log().warn("backup_failed", {{"reason", e.what()}});
@@ -199,6 +222,9 @@ private:
             host().log().info("backup_proven", {{"id", tried}});
             return tried;
         } catch (const Error& e) {
+            if (is_stopping()) {
+                throw;
+            }
             __atomic_fetch_add(drills_failed_, 1, __ATOMIC_RELAXED);
             health_->set(health_.self, str("backup"), TENON_DEGRADED, str(e.what()));
             host().log().error("backup_not_proven", {{"reason", e.what()}});
@@ -210,38 +236,47 @@ private:
     void ship_loop() noexcept {
         std::unique_lock lock{wake_mutex_};
         const auto pause = std::chrono::milliseconds{ship_ms_ != 0 ? ship_ms_ : 1000};
-        std::int64_t shipped_ns = 0;
-        bool was_good = true;
+        std::int64_t shipped_ns = started_ns_;
+        std::string told;
         while (!wake_.wait_for(lock, pause, [&] { return stopping_; })) {
             lock.unlock();
             const std::int64_t now = now_real_ns();
             std::string reason;
+            bool needs_backup = false;
             try {
                 if (last_proven_ns_.load(std::memory_order_relaxed) < 0) {
                     last_proven_ns_ = newest_proof_ns(shipper_->vault());
                 }
-                if (ship_ms_ != 0 && shipper_->ship()) {
+                const Shipped shipped = ship_ms_ != 0 ? shipper_->ship() : Shipped::all;
+                needs_backup = shipped == Shipped::needs_backup;
+                if (shipped == Shipped::all) {
                     shipped_ns = now;
+                } else {
+                    reason = needs_backup ? "what is captured now counts only with the next backup"
+                                          : "the capture has no base to begin a backup with yet";
                 }
             } catch (const std::exception& e) {
                 (void)guard(nullptr, [&] { reason = e.what(); });
             }
-            if (reason.empty() != was_good) {
-                was_good = reason.empty();
+            if (reason != told) {
+                told = reason;
                 health_->set(
                     health_.self,
                     str("shipping"),
-                    was_good ? TENON_HEALTHY : TENON_DEGRADED,
+                    reason.empty() ? TENON_HEALTHY : TENON_DEGRADED,
                     str(reason)
                 );
             }
             show_ages(shipped_ns);
             lock.lock();
+            if (needs_backup) {
+                schedule_.want(now_ns());
+                wake_.notify_all();
+            }
         }
     }
 
     void show_ages(std::int64_t shipped_ns) noexcept {
-        constexpr std::int64_t k_second = 1'000'000'000;
         const std::int64_t now = now_real_ns();
         const std::int64_t at =
             std::max<std::int64_t>(last_proven_ns_.load(std::memory_order_relaxed), 0);
@@ -249,28 +284,71 @@ private:
         __atomic_store_n(
             proven_age_, (now - (at != 0 ? at : started_ns_)) / k_second, __ATOMIC_RELAXED
         );
-        __atomic_store_n(
-            lag_, shipped_ns == 0 ? 0 : (now - shipped_ns) / k_second, __ATOMIC_RELAXED
-        );
+        __atomic_store_n(lag_, (now - shipped_ns) / k_second, __ATOMIC_RELAXED);
+    }
+
+    // Waits until a backup is due; false: stopping.
+    bool wait_until_due(std::unique_lock<std::mutex>& lock) {
+        while (!stopping_) {
+            const std::int64_t left = schedule_.due_ns() - now_ns();
+            if (left <= 0) {
+                return true;
+            }
+            wake_.wait_for(lock, std::chrono::nanoseconds{left});
+        }
+        return false;
     }
 
     void loop() noexcept {
+        bool knows_age = false;
         std::unique_lock lock{wake_mutex_};
-        const auto due = [&] {
-            return wake_.wait_for(lock, std::chrono::seconds{every_s_}, [&] { return stopping_; });
-        };
-        while (!due()) {
+        while (wait_until_due(lock)) {
             lock.unlock();
-            (void)guard(nullptr, [&] {
-                const Say quiet = [](auto, auto, auto) {};
-                (void)make("", quiet);
-                if (drills_) {
-                    (void)drill("", quiet);
+            std::optional<std::int64_t> age;
+            const tenon_status done = guard(nullptr, [&] {
+                if (knows_age) {
+                    make_due();
+                } else {
+                    age = age_of_newest();
                 }
-                (void)alone([&](Store& store) { return store.prune(policy_, false); });
             });
             lock.lock();
+            if (done != TENON_OK) {
+                schedule_.failed(now_ns());
+            } else if (knows_age) {
+                schedule_.made(now_ns());
+            } else {
+                knows_age = age.has_value();
+                schedule_.begin(now_ns(), age.value_or(every_s_ * k_second - k_look_again_ns));
+            }
         }
+    }
+
+    // A store without backups is as one whose newest is too old. Nothing: asked again soon, since a
+    // database that was made just now has no base for a backup yet.
+    std::optional<std::int64_t> age_of_newest() {
+        return alone([&](Store& store) -> std::optional<std::int64_t> {
+            const std::vector<Manifest> known = store.vault().list();
+            if (!known.empty()) {
+                return now_real_ns() - known.back().started_ns;
+            }
+            if (now_real_ns() - started_ns_ < k_patience_ns &&
+                capture::list(absolute(source_)).bases.empty()) {
+                return std::nullopt;
+            }
+            return every_s_ * k_second;
+        });
+    }
+
+    void make_due() {
+        const Say quiet = [](auto, auto, auto) {};
+        (void)make("", quiet);
+        (void)guard(nullptr, [&] {
+            if (drills_) {
+                (void)drill("", quiet);
+            }
+            (void)alone([&](Store& store) { return store.prune(policy_, false); });
+        });
     }
 
     void add_commands() {
@@ -456,6 +534,7 @@ private:
     std::mutex wake_mutex_;
     std::condition_variable wake_;
     bool stopping_ = false;
+    Schedule schedule_{0};
     std::thread thread_;
     std::thread ship_thread_;
 };

@@ -48,6 +48,14 @@ std::uint64_t sequence(const Manifest& manifest, const char* name) {
     return manifest.about.at(name).to_number<std::uint64_t>();
 }
 
+// Whether nothing is missing between two backups.
+bool joins(const Manifest& before, const Manifest& next) {
+    const std::string one = capture_of(before);
+    const std::string other = capture_of(next);
+    return (one == other || one.empty() || other.empty()) &&
+           sequence(next, "from_sequence") <= sequence(before, "to_sequence");
+}
+
 capture::Descriptor open_to_append(const std::string& file) {
     capture::Descriptor fd{::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)};
     if (!fd.is_open()) {
@@ -78,12 +86,14 @@ Manifest Store::select(std::string_view id, const capture::Target& target) {
     // for.
     if (found != all.rbegin() && target.real_ns > found->to_ns) {
         const Manifest& next = *std::prev(found);
-        if (sequence(next, "from_sequence") > sequence(*found, "to_sequence")) {
+        if (!joins(*found, next)) {
             throw Error{
                 TENON_NOT_FOUND,
                 "no backup reaches that moment: " + found->id + " ends at " +
                     vault::iso_time(found->to_ns) + ", " + next.id + " begins at " +
-                    vault::iso_time(next.from_ns)};
+                    vault::iso_time(next.from_ns) +
+                    "; what was shipped in between, if anything, is " +
+                    "restored when that id is named"};
         }
     }
     return *found;
@@ -132,12 +142,19 @@ void Store::unpack(
         }
     }
     if (with_tails) {
-        unpack_tails(folder, first_segment);
+        unpack_tails(capture_of(manifest), folder, first_segment);
     }
 }
 
-void Store::unpack_tails(const std::string& folder, const std::string& first) {
+void Store::unpack_tails(
+    const std::string& capture,
+    const std::string& folder,
+    const std::string& first
+) {
     for (const Tail& tail : tails(*vault_)) {
+        if (tail.capture != capture) {
+            continue;
+        }
         const std::string file = folder + "/" + tail.segment;
         std::error_code missing;
         const std::uintmax_t size = fs::file_size(file, missing);
@@ -154,6 +171,10 @@ void Store::unpack_tails(const std::string& folder, const std::string& first) {
             );
         }
     }
+}
+
+capture::Progress Store::while_wanted() const {
+    return [this](auto, auto) { return !vault_->place().is_cancelled(); };
 }
 
 capture::Position Store::restore_from(
@@ -204,7 +225,8 @@ void Store::verify(std::string_view id, const Say& say) {
         const Scratch folder{scratch_};
         unpack(manifest, {}, false, scratch_, say);
         const capture::Listing all = capture::list(scratch_);
-        const capture::BaseHeader header = capture::unpack_base(all.bases.back().file, "", {});
+        const capture::BaseHeader header =
+            capture::unpack_base(all.bases.back().file, "", while_wanted());
         capture::Walker walker{scratch_, header};
         while (walker.next({})) {
             vault_->place().require_going_on();
@@ -282,7 +304,7 @@ std::uint64_t Store::commit_of_order(std::uint64_t order, const Say& say) {
     const auto has_order = [&](const capture::Target& target) {
         vault_->place().require_going_on();
         const Scratch probe{scratch_ + "/probe"};
-        at = capture::restore(scratch_, target, scratch_ + "/probe/tenon.db", {});
+        at = capture::restore(scratch_, target, scratch_ + "/probe/tenon.db", while_wanted());
         try {
             return order_placed_ns(scratch_ + "/probe/tenon.db", order).has_value();
         } catch (const Error& e) {
@@ -355,7 +377,7 @@ std::string Store::drill(std::string_view id, std::int64_t now_real_ns, const Sa
         const capture::Target end{sequence(chosen, "to_sequence"), 0};
         (void)restore_from(chosen, end, false, scratch_, say);
         say("check", 0, 0);
-        require_whole(scratch_ + "/tenon.db");
+        require_whole(scratch_ + "/tenon.db", [&] { return !vault_->place().is_cancelled(); });
     } catch (const Error& e) {
         if (e.code() == TENON_CORRUPT || e.code() == TENON_NOT_FOUND) {
             proof.failed_ns = now_real_ns;

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Brings what is captured after the newest backup to the store, as it grows, so that little is lost
-// with the machine: objects tail/SEGMENT/OFFSET, each some bytes of a segment from that offset on.
+// with the machine: objects tail/CAPTURE/SEGMENT/OFFSET, each some bytes of a segment from that
+// offset on; CAPTURE is the capture folder's number, so that what belongs to a folder that was lost
+// stays. Only whole commits are shipped, and only what goes on where the newest backup ends: after
+// anything else there is no base that it could be applied to.
 // One thread at a time, but for backup_changed(). It has a vault to itself, so that a backup that
 // is being made does not hold it up.
 #pragma once
 
 #include "sdk/capture/folder.hpp"
+#include "sdk/capture/segment_tip.hpp"
 #include "sdk/vault/vault.hpp"
 
 #include <atomic>
@@ -13,15 +17,20 @@
 
 namespace tenon::backup_sqlite {
 
+enum class Shipped {
+    all,  // everything that was captured when it began is in the store, and can be restored
+    needs_backup,  // not so until a backup is made: there is none, or the capture began anew
+    needs_base,    // nor can that be made yet: the capture has no base to begin with
+};
+
 class Shipper {
 public:
     Shipper(std::string source, std::unique_ptr<vault::Vault> vault)
         : source_{std::move(source)}, vault_{std::move(vault)} {}
 
-    // Ships what is new; true when there was a backup to follow, so that everything that was there
-    // when it began is in the store. Throws what Vault
-    // throws; the next call goes on where this one ended.
-    bool ship();
+    // Ships what is new. Throws what Vault throws, and TENON_CORRUPT for a segment that is damaged;
+    // the next call goes on where this one ended.
+    [[nodiscard]] Shipped ship();
 
     // [any] A backup was made: what it holds is no tail any more.
     void backup_changed() noexcept { has_begun_.store(false, std::memory_order_relaxed); }
@@ -29,19 +38,31 @@ public:
     [[nodiscard]] vault::Vault& vault() noexcept { return *vault_; }
 
 private:
-    void begin();
-    [[nodiscard]] std::uint64_t ship_segment(const capture::Piece& segment, std::uint64_t from);
+    struct Segment {
+        std::uint64_t reached = 0;  // bytes in the store
+        std::unique_ptr<capture::SegmentTip> tip;
+        bool is_done = false;
+    };
+
+    void begin(const capture::Listing& all);
+    [[nodiscard]] bool joins(const vault::Manifest& newest, const capture::Listing& all);
+    void ship_segments(const capture::Listing& all);
+    void ship_segment(const capture::Piece& piece, Segment& segment);
 
     std::string source_;
     std::unique_ptr<vault::Vault> vault_;
     std::atomic<bool> has_begun_{false};
-    std::string first_;                             // the segments from this one on are shipped
-    std::map<std::string, std::uint64_t> reached_;  // of a segment: bytes in the store
+    bool follows_ = false;  // the source goes on where the newest backup ends
+    std::string capture_;   // of the newest backup, as what is below
+    std::uint64_t epoch_ = 0;
+    std::string first_;  // the segments from this one on are shipped
+    std::map<std::string, Segment> segments_;
 };
 
 // Bytes from `offset` on of a segment.
 struct Tail {
     std::string object;
+    std::string capture;
     std::string segment;
     std::uint64_t offset = 0;
 };
@@ -50,5 +71,7 @@ struct Tail {
 // Whether the file of a manifest or a folder is a segment.
 [[nodiscard]] bool is_segment(std::string_view name) noexcept;
 [[nodiscard]] std::string name_of(const std::string& file);
+// The capture folder that a backup is of; empty when that is not known.
+[[nodiscard]] std::string capture_of(const vault::Manifest& manifest);
 
 }  // namespace tenon::backup_sqlite

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <fcntl.h>
+#include <filesystem>
+#include <set>
 
 namespace tenon::backup_sqlite {
 
@@ -12,9 +14,14 @@ std::vector<capture::Piece> Store::choose(const std::vector<Manifest>& known) co
     if (all.bases.empty()) {
         throw Error{TENON_UNAVAILABLE, source_ + " holds no base yet"};
     }
+    const std::string before = known.empty() ? "" : capture_of(known.back());
+    const auto newest = capture::read_base_header(all.bases.back().file);
+    // The numbers of another folder say nothing: all there is is kept then.
     const std::uint64_t reached =
         known.empty() ? UINT64_MAX
-                      : known.back().about.at("to_sequence").to_number<std::uint64_t>();
+        : !before.empty() && before != capture::hex_of(newest.uuid)
+            ? 0
+            : known.back().about.at("to_sequence").to_number<std::uint64_t>();
     const capture::Piece* first = &all.bases.front();
     for (const capture::Piece& base : all.bases) {
         first = base.txid <= reached ? &base : first;
@@ -58,6 +65,41 @@ vault::File Store::copy(
     return made;
 }
 
+// Of the pieces what a backup with `last` as its newest base has: no later base, nothing of a later
+// epoch, which has no base yet, and of the segment that is being written only what is whole.
+std::vector<capture::Piece> Store::belonging(
+    std::vector<capture::Piece> pieces,
+    const capture::BaseHeader& last,
+    Manifest& manifest
+) {
+    std::vector<capture::Piece> chosen;
+    for (capture::Piece& piece : pieces) {
+        const bool is_base = !is_segment(name_of(piece.file));
+        if (is_base ? piece.txid <= last.txid : piece.epoch <= last.epoch) {
+            chosen.push_back(std::move(piece));
+        }
+    }
+    capture::Piece& end = chosen.back();
+    manifest.about["capture"] = capture::hex_of(last.uuid);
+    manifest.about["epoch"] = last.epoch;
+    for (capture::Piece& piece : chosen) {
+        if (&piece != &end) {  // it may have grown since it was listed, but has ended since
+            std::error_code gone;
+            piece.bytes = std::filesystem::file_size(piece.file, gone);
+            if (gone) {
+                throw Error{TENON_UNAVAILABLE, piece.file + " is gone: " + gone.message()};
+            }
+        }
+    }
+    if (is_segment(name_of(end.file))) {
+        capture::SegmentTip tip{end.file};
+        tip.advance();
+        end.bytes = tip.bytes();
+        manifest.about["chain"] = capture::hex_of(tip.chain());
+    }
+    return chosen;
+}
+
 // How far the captured commits go now: what is listed afterwards holds them.
 void Store::reach(Manifest& manifest, const capture::BaseHeader& last) {
     capture::Walker walker{source_, last};
@@ -91,19 +133,16 @@ Manifest Store::create(std::string_view label, std::int64_t now_real_ns, const S
     manifest.about["database_bytes"] = std::uint64_t{last.pages} * last.page_size;
     // What a trial found damaged is put anew: the source may still have it.
     const bool anew = !known.empty() && vault_->proof(known.back().id).failed_ns != 0;
-    std::vector<capture::Piece> chosen;
+    const std::vector<capture::Piece> chosen = belonging(choose(known), last, manifest);
     std::uint64_t total = 0;
-    for (const capture::Piece& piece : choose(known)) {
-        const bool is_later_base = !is_segment(name_of(piece.file)) && piece.txid > last.txid;
-        if (!is_later_base) {
-            chosen.push_back(piece);
-            total += piece.bytes;
-        }
+    for (const capture::Piece& piece : chosen) {
+        total += piece.bytes;
     }
     std::uint64_t done = 0;
     say("copy", 0, total);
     for (const capture::Piece& piece : chosen) {
         manifest.files.push_back(copy(piece, anew, [&](std::uint64_t of_file) {
+            vault_->place().require_going_on();
             say("copy", done + of_file, total);
         }));
         done += piece.bytes;
@@ -117,7 +156,23 @@ Manifest Store::create(std::string_view label, std::int64_t now_real_ns, const S
 }
 
 std::vector<std::string> Store::prune(const vault::Retention& policy, bool dry_run) {
-    return vault_->prune(policy, dry_run);
+    std::vector<std::string> gone = vault_->prune(policy, dry_run);
+    if (dry_run) {
+        return gone;
+    }
+    std::vector<std::string> damaged;
+    std::set<std::string> needed;
+    for (const Manifest& one : vault_->list(&damaged)) {
+        needed.insert("tail/" + capture_of(one) + "/");
+    }
+    if (damaged.empty() && !needed.empty()) {
+        for (const vault::Object& tail : vault_->place().list("tail/")) {
+            if (needed.count(tail.name.substr(0, tail.name.find('/', 5) + 1)) == 0) {
+                vault_->place().remove(tail.name);
+            }
+        }
+    }
+    return gone;
 }
 
 std::int64_t newest_proof_ns(vault::Vault& vault) {

@@ -51,6 +51,7 @@ public:
     // Restores the backup (empty: the newest) to its end in the scratch folder and looks whether it
     // is whole; says so in the store. Throws what was wrong. The id that was tried.
     std::string drill(std::string_view id, std::int64_t now_real_ns, const Say& say);
+    // With the backups goes what was shipped after one of a capture folder of which none is left.
     std::vector<std::string> prune(const vault::Retention& policy, bool dry_run);
 
     [[nodiscard]] vault::Vault& vault() noexcept { return *vault_; }
@@ -62,6 +63,11 @@ public:
 
 private:
     [[nodiscard]] std::vector<capture::Piece> choose(const std::vector<Manifest>& known) const;
+    [[nodiscard]] static std::vector<capture::Piece> belonging(
+        std::vector<capture::Piece> pieces,
+        const capture::BaseHeader& last,
+        Manifest& manifest
+    );
     [[nodiscard]] vault::File
     copy(const capture::Piece& piece, bool anew, const std::function<void(std::uint64_t)>& done);
     void reach(Manifest& manifest, const capture::BaseHeader& last);
@@ -74,7 +80,8 @@ private:
         const std::string& folder,
         const Say& say
     );
-    void unpack_tails(const std::string& folder, const std::string& first);
+    void
+    unpack_tails(const std::string& capture, const std::string& folder, const std::string& first);
     capture::Position restore_from(
         const Manifest& manifest,
         const capture::Target& target,
@@ -82,6 +89,7 @@ private:
         const std::string& to,
         const Say& say
     );
+    [[nodiscard]] capture::Progress while_wanted() const;
     [[nodiscard]] std::uint64_t commit_of_order(std::uint64_t order, const Say& say);
     [[nodiscard]] std::string other_generation(const Manifest& damaged);
     void require_room_to_try(const Manifest& manifest) const;

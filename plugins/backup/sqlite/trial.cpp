@@ -60,7 +60,7 @@ std::optional<std::int64_t> order_placed_ns(const std::string& file, std::uint64
     return placed;
 }
 
-void require_whole(const std::string& file) {
+void require_whole(const std::string& file, const std::function<bool()>& is_wanted) {
     sqlite3* raw = nullptr;
     const int opened = sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READWRITE, nullptr);
     const Database db{raw};
@@ -69,8 +69,17 @@ void require_whole(const std::string& file) {
             TENON_CORRUPT,
             "the restored database cannot be opened: " + std::string{sqlite3_errstr(opened)}};
     }
+    constexpr int k_steps = 10'000;  // of SQLite's machine: some milliseconds
+    const auto ask = [](void* asked) -> int {
+        return (*static_cast<const std::function<bool()>*>(asked))() ? 0 : 1;
+    };
+    sqlite3_progress_handler(raw, k_steps, ask, const_cast<std::function<bool()>*>(&is_wanted));
     const auto require = [&](const char* what, const char* sql) {
-        if (const std::string problem = first_problem(raw, sql); !problem.empty()) {
+        const std::string problem = first_problem(raw, sql);
+        if (!is_wanted()) {
+            throw Error{TENON_UNAVAILABLE, "the work was cancelled"};
+        }
+        if (!problem.empty()) {
             throw Error{
                 TENON_CORRUPT, "the restored database fails " + std::string{what} + ": " + problem};
         }

@@ -1,77 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // Backups of a captured database: made, listed, checked, restored and pruned.
-#include "plugins/backup/sqlite/store.hpp"
-#include "sdk/vault/folder_place.hpp"
-#include "tests/unit/capture/captured.hpp"
+#include "tests/unit/backup/backups.hpp"
 
 #include <fstream>
 #include <random>
 #include <time.h>
 
 using tenon::backup_sqlite::Manifest;
+using tenon::backup_sqlite::Shipped;
 using tenon::backup_sqlite::Shipper;
 using tenon::backup_sqlite::Store;
+using tenon::test::Backups;
+using tenon::test::begin_of;
 using tenon::test::Captured;
 using tenon::test::content_of;
+using tenon::test::end_of;
+using tenon::test::failure_of;
+using tenon::test::k_hour;
+using tenon::test::k_quiet;
+using tenon::test::k_start;
 namespace fs = std::filesystem;
 
 namespace {
-
-const auto k_quiet = [](auto, auto, auto) {};
-constexpr std::int64_t k_hour = 3'600'000'000'000;
-constexpr std::int64_t k_start = 1'780'000'000'000'000'000;
-
-struct Backups {
-    explicit Backups(Captured& database)
-        : folder{(database.backend.folder.path() / "backups").string()},
-          to{(database.backend.folder.path() / "restored").string()},
-          scratch{(database.backend.folder.path() / "scratch").string()},
-          shipper{database.captures(), vault(folder)},
-          store{database.captures(), scratch, vault(folder), [this] { shipper.backup_changed(); }} {
-    }
-
-    [[nodiscard]] static std::unique_ptr<tenon::vault::Vault> vault(const std::string& folder) {
-        return std::make_unique<tenon::vault::Vault>(
-            std::make_shared<tenon::vault::FolderPlace>(folder),
-            tenon::vault::Options{1, {}, 65'536}
-        );
-    }
-
-    [[nodiscard]] std::string restored(std::string_view id, const tenon::capture::Target& target) {
-        (void)store.restore(id, target, to, k_quiet);
-        const std::string content = content_of(to + "/tenon.db");
-        fs::remove_all(to);
-        return content;
-    }
-
-    std::string folder;
-    std::string to;
-    std::string scratch;
-    Shipper shipper;
-    Store store;
-};
 
 std::int64_t now_real_ns() {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
     return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
-std::uint64_t end_of(const Manifest& one) {
-    return one.about.at("to_sequence").to_number<std::uint64_t>();
-}
-
-std::uint64_t begin_of(const Manifest& one) {
-    return one.about.at("from_sequence").to_number<std::uint64_t>();
-}
-
-std::string failure_of(const std::function<void()>& body) {
-    try {
-        body();
-    } catch (const tenon::Error& e) {
-        return e.what();
-    }
-    return "";
 }
 
 // A folder whose disk is full after some more objects.
@@ -160,7 +115,7 @@ TEST_CASE(
     CHECK(is_full(failure_of([&] { (void)store.drill("", k_start, k_quiet); })));
     write();
     room = 1000;
-    CHECK(shipper.ship());
+    CHECK(shipper.ship() == Shipped::all);
     CHECK(store.drill("", k_start, k_quiet) == store.vault().list().back().id);
     (void)store.restore("", {}, to, k_quiet);
     CHECK(
@@ -298,7 +253,7 @@ TEST_CASE("what is shipped after a backup is restored too", "[backup][S14]") {
     database.wait_for_base();
     database.put(1, "one");
     Backups backups{database};
-    CHECK_FALSE(backups.shipper.ship());
+    CHECK(backups.shipper.ship() == Shipped::needs_backup);
     (void)backups.store.create("", k_start, k_quiet);
     std::string expected = "ok,1,one,";
     std::mt19937 random{7};
@@ -312,10 +267,10 @@ TEST_CASE("what is shipped after a backup is restored too", "[backup][S14]") {
         expected += std::to_string(i) + "," + noise + ",";
         oracle.emplace_back(txid, expected);
         if (i % 3 == 0) {
-            CHECK(backups.shipper.ship());
+            CHECK(backups.shipper.ship() == Shipped::all);
         }
     }
-    CHECK(backups.shipper.ship());
+    CHECK(backups.shipper.ship() == Shipped::all);
     CHECK(backups.restored("", {}) == expected);
     for (int i = 0; i < 8; ++i) {
         const auto& [txid, content] = oracle[random() % oracle.size()];
@@ -323,12 +278,12 @@ TEST_CASE("what is shipped after a backup is restored too", "[backup][S14]") {
     }
     // A new one holds them; the tails go.
     const Manifest second = backups.store.create("", k_start + k_hour, k_quiet);
-    CHECK(backups.shipper.ship());
+    CHECK(backups.shipper.ship() == Shipped::all);
     CHECK(tenon::backup_sqlite::tails(backups.store.vault()).size() <= 1);
     CHECK(backups.restored(second.id, {}) == expected);
     // A tail that is damaged is named.
     database.put(500, "late");
-    CHECK(backups.shipper.ship());
+    CHECK(backups.shipper.ship() == Shipped::all);
     const auto tail = tenon::backup_sqlite::tails(backups.store.vault()).back().object;
     std::ofstream{backups.folder + "/" + tail, std::ios::app} << "x";
     CHECK(failure_of([&] { (void)backups.restored("", {}); }).find(tail) != std::string::npos);
@@ -434,7 +389,8 @@ TEST_CASE("a backup that is cancelled or has no source leaves nothing", "[backup
           }) == "the work was cancelled");
     backups.store.allow();
     CHECK(backups.store.vault().list().empty());
-    Store nothing{database.captures() + "-none", backups.scratch, Backups::vault(backups.folder)};
+    Store nothing{
+        database.captures() + "-none", backups.scratch, Backups::vault_in(backups.folder)};
     CHECK(failure_of([&] {
               (void)nothing.create("", k_start, k_quiet);
           }).find("-none") != std::string::npos);

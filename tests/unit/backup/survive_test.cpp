@@ -17,6 +17,7 @@
 
 using tenon::Session;
 using tenon::backup_sqlite::Manifest;
+using tenon::backup_sqlite::Shipped;
 using tenon::backup_sqlite::Shipper;
 using tenon::backup_sqlite::Store;
 using tenon::test::content_of;
@@ -234,7 +235,7 @@ private:
     }
 
     void ship() {
-        if (shipper_.ship()) {
+        if (shipper_.ship() == Shipped::all) {
             tell({Told::shipped, number_, 0, 0});
         }
     }
