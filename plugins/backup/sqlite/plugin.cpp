@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // tenon.backup.sqlite: settings, the commands of `tenon backup`, and the backups made by
 // themselves.
+#include "plugins/backup/sqlite/figures.hpp"
+#include "plugins/backup/sqlite/progress.hpp"
 #include "plugins/backup/sqlite/schedule.hpp"
 #include "plugins/backup/sqlite/store.hpp"
 #include "sdk/vault/folder_place.hpp"
@@ -40,50 +42,15 @@ public:
     void start() override {
         clock_ = host().service<tenon_clock_1>("tenon.clock/1");
         health_ = host().service<tenon_health_1>("tenon.health/1");
-        const auto metrics = host().service<tenon_metrics_1>("tenon.metrics/1");
-        const auto counter = [&](std::string_view name, std::string_view help) {
-            return metrics->counter(metrics.self, str(name), str(help), nullptr, 0);
-        };
-        made_ = counter("tenon_backups_total", "Backups that were made");
-        failed_ = counter("tenon_backup_failures_total", "Backups that failed");
-        last_ = metrics->gauge(
-            metrics.self,
-            str("tenon_backup_last_success_seconds"),
-            str("When the newest backup was finished, in Unix time"),
-            nullptr,
-            0
-        );
-        proven_ = metrics->gauge(
-            metrics.self,
-            str("tenon_backup_last_proven_seconds"),
-            str("When a restore of a backup was last tried and whole, in Unix time; 0: never"),
-            nullptr,
-            0
-        );
-        proven_age_ = metrics->gauge(
-            metrics.self,
-            str("tenon_backup_proven_age_seconds"),
-            str("Time since a restore was last tried and whole, or since the start"),
-            nullptr,
-            0
-        );
-        lag_ = metrics->gauge(
-            metrics.self,
-            str("tenon_backup_ship_lag_seconds"),
-            str("What would be lost with this machine: time since all that was captured was stored"
-            ),
-            nullptr,
-            0
-        );
-        drills_failed_ =
-            counter("tenon_backup_drill_failures_total", "Restores that were tried and not whole");
+        figures_ = Figures{host().service<tenon_metrics_1>("tenon.metrics/1")};
         shipper_ = std::make_unique<Shipper>(absolute(source_), make_vault());
         store_ =
             std::make_unique<Store>(absolute(source_), absolute(scratch_), make_vault(), [this] {
                 shipper_->backup_changed();
             });
+        catalogue_ = make_vault();
         started_ns_ = now_real_ns();
-        schedule_ = Schedule{every_s_ * k_second};
+        schedule_ = Schedule{every_s_ * k_second, now_ns() + k_settle_ns};
         add_commands();
         stopping_ = false;
         if (every_s_ != 0) {
@@ -101,6 +68,7 @@ public:
         if (store_) {
             store_->cancel();
             shipper_->vault().cancel();
+            catalogue_->cancel();
         }
         commands_.clear();
         for (std::thread* thread : {&thread_, &ship_thread_}) {
@@ -110,10 +78,13 @@ public:
         }
         store_.reset();
         shipper_.reset();
+        catalogue_.reset();
     }
 
 private:
     static constexpr std::int64_t k_second = 1'000'000'000;
+    // A server that is started for one command makes none.
+    static constexpr std::int64_t k_settle_ns = 2 * k_second;
     static constexpr std::int64_t k_patience_ns = 30 * k_second;
     static constexpr std::int64_t k_look_again_ns = k_second / 4;
 
@@ -164,11 +135,14 @@ private:
 
     [[nodiscard]] std::int64_t now_real_ns() const { return clock_->now_real_ns(clock_.self); }
 
-    // One call at a time; cancel() reaches the one that runs.
+    // One call at a time; cancel() reaches the one that runs. What a user asked for does not wait
+    // for another, what comes by itself does.
     template <class Work>
-    auto alone(Work&& work) {
-        const std::unique_lock lock{work_mutex_, std::try_to_lock};
-        if (!lock.owns_lock()) {
+    auto alone(std::string_view name, bool waits, Work&& work) {
+        std::unique_lock lock{work_mutex_, std::defer_lock};
+        if (waits) {
+            lock.lock();
+        } else if (!lock.try_lock()) {
             throw Error{TENON_UNAVAILABLE, "another backup, verification or restore is under way"};
         }
         if (!store_) {
@@ -181,6 +155,7 @@ private:
             }
             store_->allow();
         }
+        const WorkState::Doing doing{state_, name};
         return work(*store_);
     }
 
@@ -189,12 +164,13 @@ private:
         return stopping_;
     }
 
-    Manifest make(std::string_view label, const Say& say) {
+    Manifest make(std::string_view label, bool waits, const Say& say) {
         try {
-            Manifest made =
-                alone([&](Store& store) { return store.create(label, now_real_ns(), say); });
-            __atomic_fetch_add(made_, 1, __ATOMIC_RELAXED);
-            __atomic_store_n(last_, now_real_ns() / 1'000'000'000, __ATOMIC_RELAXED);
+            Manifest made = alone("create", waits, [&](Store& store) {
+                return store.create(label, now_real_ns(), say);
+            });
+            Figures::count(figures_.made);
+            Figures::set(figures_.last, now_real_ns() / k_second);
             health_->set(health_.self, str("backup"), TENON_HEALTHY, str(""));
             host().log().info(
                 "backup_made",
@@ -207,17 +183,18 @@ private:
             if (is_stopping()) {
                 throw;
             }
-            __atomic_fetch_add(failed_, 1, __ATOMIC_RELAXED);
+            Figures::count(figures_.failed);
             health_->set(health_.self, str("backup"), TENON_DEGRADED, str(e.what()));
             host().log().warn("backup_failed", {{"reason", e.what()}});
             throw;
         }
     }
 
-    std::string drill(const std::string& id, const Say& say) {
+    std::string drill(const std::string& id, bool waits, const Say& say) {
         try {
-            std::string tried =
-                alone([&](Store& store) { return store.drill(id, now_real_ns(), say); });
+            std::string tried = alone("drill", waits, [&](Store& store) {
+                return store.drill(id, now_real_ns(), say);
+            });
             last_proven_ns_.store(now_real_ns(), std::memory_order_relaxed);
             host().log().info("backup_proven", {{"id", tried}});
             return tried;
@@ -225,7 +202,7 @@ private:
             if (is_stopping()) {
                 throw;
             }
-            __atomic_fetch_add(drills_failed_, 1, __ATOMIC_RELAXED);
+            Figures::count(figures_.drills_failed);
             health_->set(health_.self, str("backup"), TENON_DEGRADED, str(e.what()));
             host().log().error("backup_not_proven", {{"reason", e.what()}});
             throw;
@@ -280,11 +257,9 @@ private:
         const std::int64_t now = now_real_ns();
         const std::int64_t at =
             std::max<std::int64_t>(last_proven_ns_.load(std::memory_order_relaxed), 0);
-        __atomic_store_n(proven_, at / k_second, __ATOMIC_RELAXED);
-        __atomic_store_n(
-            proven_age_, (now - (at != 0 ? at : started_ns_)) / k_second, __ATOMIC_RELAXED
-        );
-        __atomic_store_n(lag_, (now - shipped_ns) / k_second, __ATOMIC_RELAXED);
+        Figures::set(figures_.proven, at / k_second);
+        Figures::set(figures_.proven_age, (now - (at != 0 ? at : started_ns_)) / k_second);
+        Figures::set(figures_.lag, (now - shipped_ns) / k_second);
     }
 
     // Waits until a backup is due; false: stopping.
@@ -327,7 +302,7 @@ private:
     // A store without backups is as one whose newest is too old. Nothing: asked again soon, since a
     // database that was made just now has no base for a backup yet.
     std::optional<std::int64_t> age_of_newest() {
-        return alone([&](Store& store) -> std::optional<std::int64_t> {
+        return alone("look", true, [&](Store& store) -> std::optional<std::int64_t> {
             const std::vector<Manifest> known = store.vault().list();
             if (!known.empty()) {
                 return now_real_ns() - known.back().started_ns;
@@ -341,25 +316,23 @@ private:
     }
 
     void make_due() {
-        const Say quiet = [](auto, auto, auto) {};
-        (void)make("", quiet);
+        (void)make("", true, watched_);
         (void)guard(nullptr, [&] {
             if (drills_) {
-                (void)drill("", quiet);
+                (void)drill("", true, watched_);
             }
-            (void)alone([&](Store& store) { return store.prune(policy_, false); });
+            (void)alone("prune", true, [&](Store& store) { return store.prune(policy_, false); });
         });
     }
 
     void add_commands() {
-        const Say quiet = [](auto, auto, auto) {};
         commands_.open(host());
         commands_.add(
             "backup.create",
             R"({"label":TEXT?}: make a backup)",
-            [=, this](const Settings& args) {
+            [this](const Settings& args) {
                 require_known(args, {"label"});
-                return told(make(args.get<std::string>("label", ""), quiet), {});
+                return told(make(args.get<std::string>("label", ""), false, watched_), {});
             }
         );
         commands_.add("backup.list", "{}: the backups, oldest first", [this](const Settings&) {
@@ -368,12 +341,12 @@ private:
         commands_.add(
             "backup.verify",
             R"({"id":ID?}: read every piece of a backup; without an id, of all)",
-            [=, this](const Settings& args) { return verify_command(args, quiet); }
+            [this](const Settings& args) { return verify_command(args, watched_); }
         );
         commands_.add(
             "backup.restore",
             R"({"folder":PATH,"id":ID?,"to_time":ISO?,"to_sequence":N?,"to_order":ID?}: make PATH/tenon.db)",
-            [=, this](const Settings& args) { return restore_command(args, quiet); }
+            [this](const Settings& args) { return restore_command(args, watched_); }
         );
         commands_.add(
             "backup.prune",
@@ -386,10 +359,18 @@ private:
         commands_.add(
             "backup.drill",
             R"({"id":ID?}: restore a backup in the scratch folder and see whether it is whole)",
-            [=, this](const Settings& args) {
+            [this](const Settings& args) {
                 require_known(args, {"id"});
-                const std::string tried = drill(args.get<std::string>("id", ""), quiet);
+                const std::string tried = drill(args.get<std::string>("id", ""), false, watched_);
                 return json::serialize(json::object{{"ok", true}, {"proven", tried}});
+            }
+        );
+        commands_.add(
+            "backup.progress",
+            "{}: what is done now, and how far it is",
+            [this](const Settings& args) {
+                require_known(args, {});
+                return json::serialize(state_.told());
             }
         );
         commands_.add("backup.cancel", "{}: end the work in progress", [this](const Settings&) {
@@ -402,7 +383,7 @@ private:
         require_known(args, {"id"});
         const std::string id = args.get<std::string>("id", "");
         json::array verified;
-        alone([&](Store& store) {
+        alone("verify", false, [&](Store& store) {
             std::vector<std::string> damaged;
             for (const Manifest& one : store.vault().list(&damaged)) {
                 if (id.empty()) {
@@ -434,7 +415,7 @@ private:
         if (is_of_order && (args.has("to_time") || args.has("to_sequence") || args.has("id"))) {
             throw Error{TENON_INVALID, "to-order goes with no id and no other point"};
         }
-        const capture::Position at = alone([&](Store& store) {
+        const capture::Position at = alone("restore", false, [&](Store& store) {
             return is_of_order
                        ? store.restore_order(number_of(args, "to_order"), folder, say)
                        : store.restore(args.get<std::string>("id", ""), target, folder, say);
@@ -452,8 +433,9 @@ private:
         return json::serialize(vault::describe(manifest, proof));
     }
 
-    static Say say_to(const Progress& progress) {
-        return [&progress](std::string_view phase, std::uint64_t done, std::uint64_t total) {
+    Say say_to(const Progress& progress) {
+        return [this, &progress](std::string_view phase, std::uint64_t done, std::uint64_t total) {
+            state_.say(phase, done, total);
             progress(phase, done, total);
         };
     }
@@ -463,25 +445,27 @@ private:
             throw Error{
                 TENON_UNSUPPORTED, "unknown kind of backup " + std::to_string(request.kind)};
         }
-        return told(make(view(request.label), say_to(progress)), {});
+        return told(make(view(request.label), false, say_to(progress)), {});
     }
 
     std::string list() override {
-        return alone([&](Store& store) {
-            std::string text = "[";
-            for (const Manifest& one : store.vault().list()) {
-                text += (text.size() > 1 ? "," : "") + told(one, store.vault().proof(one.id));
-            }
-            return text + "]";
-        });
+        const std::lock_guard lock{catalogue_mutex_};
+        if (!catalogue_) {
+            throw Error{TENON_UNAVAILABLE, "the backups are not open"};
+        }
+        std::string text = "[";
+        for (const Manifest& one : catalogue_->list()) {
+            text += (text.size() > 1 ? "," : "") + told(one, catalogue_->proof(one.id));
+        }
+        return text + "]";
     }
 
     void verify(std::string_view id, const Progress& progress) override {
-        alone([&](Store& store) { store.verify(id, say_to(progress)); });
+        alone("verify", false, [&](Store& store) { store.verify(id, say_to(progress)); });
     }
 
     void restore(const tenon_restore_request& request, const Progress& progress) override {
-        (void)alone([&](Store& store) {
+        (void)alone("restore", false, [&](Store& store) {
             return store.restore(
                 view(request.id),
                 {request.to_sequence, request.to_real_ns},
@@ -494,7 +478,7 @@ private:
     std::string prune(bool dry_run) override {
         json::array ids;
         for (const std::string& id :
-             alone([&](Store& store) { return store.prune(policy_, dry_run); })) {
+             alone("prune", false, [&](Store& store) { return store.prune(policy_, dry_run); })) {
             ids.emplace_back(id);
         }
         return json::serialize(ids);
@@ -518,23 +502,23 @@ private:
     vault::S3Options s3_;
     Service<tenon_clock_1> clock_;
     Service<tenon_health_1> health_;
-    std::uint64_t* made_ = nullptr;
-    std::uint64_t* failed_ = nullptr;
-    std::int64_t* last_ = nullptr;
-    std::int64_t* proven_ = nullptr;
-    std::int64_t* proven_age_ = nullptr;
-    std::int64_t* lag_ = nullptr;
-    std::uint64_t* drills_failed_ = nullptr;
+    Figures figures_;
     std::atomic<std::int64_t> last_proven_ns_{-1};  // -1: not known yet
     std::int64_t started_ns_ = 0;
     std::unique_ptr<Shipper> shipper_;
     std::unique_ptr<Store> store_;
+    std::mutex catalogue_mutex_;
+    std::unique_ptr<vault::Vault> catalogue_;  // for the list, which waits for no other work
+    WorkState state_;
+    const Say watched_ = [this](std::string_view phase, std::uint64_t done, std::uint64_t total) {
+        state_.say(phase, done, total);
+    };
     AdminCommands commands_;
     std::mutex work_mutex_;
     std::mutex wake_mutex_;
     std::condition_variable wake_;
     bool stopping_ = false;
-    Schedule schedule_{0};
+    Schedule schedule_{0, 0};
     std::thread thread_;
     std::thread ship_thread_;
 };

@@ -10,7 +10,9 @@ namespace tenon::backup_sqlite {
 
 class Schedule {
 public:
-    explicit Schedule(std::int64_t every_ns) noexcept : every_ns_{every_ns} {}
+    // Nothing is due before `from_ns`.
+    Schedule(std::int64_t every_ns, std::int64_t from_ns) noexcept
+        : every_ns_{every_ns}, due_ns_{from_ns}, not_before_ns_{from_ns} {}
 
     // The newest backup is so old; negative (a clock was set back) counts as new.
     void begin(std::int64_t now_ns, std::int64_t age_ns) noexcept {
@@ -53,8 +55,8 @@ private:
     static constexpr std::int64_t k_pause_max_ns = 300'000'000'000;
 
     std::int64_t every_ns_;
-    std::int64_t due_ns_ = 0;
-    std::int64_t not_before_ns_ = 0;
+    std::int64_t due_ns_;
+    std::int64_t not_before_ns_;
     std::int64_t calm_ns_ = 0;
     std::int64_t apart_ns_ = 0;
     bool is_wanted_ = false;

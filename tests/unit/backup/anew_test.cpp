@@ -225,11 +225,7 @@ TEST_CASE(
     tenon::test::FakeHost host;
     tenon::test::LoadedPlugin plugin{host, "backup-sqlite", config_of(database, 21'600)};
     const auto backups = [&] {
-        try {
-            return boost::json::parse(host.admin("backup.list", "{}")).as_array().size();
-        } catch (const tenon::Error&) {  // while another is under way
-            return std::size_t{0};
-        }
+        return boost::json::parse(host.admin("backup.list", "{}")).as_array().size();
     };
     wait_for([&] { return backups() == 1; });
     wait_for([&] { return host.health_of("shipping") == TENON_HEALTHY; });
@@ -261,4 +257,90 @@ TEST_CASE("while there is no backup to follow, the lag grows and says why", "[ba
     (void)host.admin("backup.create", "{}");
     wait_for([&] { return host.health_of("shipping") == TENON_HEALTHY; });
     wait_for([&] { return host.metric("tenon_backup_ship_lag_seconds") == 0; });
+}
+
+TEST_CASE("what is cancelled ends in every phase and leaves nothing", "[backup][S14]") {
+    Captured database;
+    database.wait_for_base();
+    database.put(1, "one");
+    Backups backups{database};
+    const Manifest made = backups.store.create("", k_start, k_quiet);
+    database.put(2, "two");
+    using Body = std::function<void(const tenon::vault::Say&)>;
+    const Body create = [&](const auto& say) {
+        (void)backups.store.create("", k_start + k_hour, say);
+    };
+    const Body verify = [&](const auto& say) { backups.store.verify(made.id, say); };
+    const Body restore = [&](const auto& say) {
+        (void)backups.store.restore("", {}, backups.to, say);
+    };
+    const Body drill = [&](const auto& say) { (void)backups.store.drill("", k_start, say); };
+    const std::vector<std::pair<std::string, Body>> phases{
+        {"copy", create},
+        {"verify", verify},
+        {"fetch", verify},
+        {"fetch", restore},
+        {"restore", restore},
+        {"fetch", drill},
+        {"restore", drill},
+        {"check", drill}};
+    for (std::size_t i = 0; i < phases.size(); ++i) {
+        const auto& [phase, body] = phases[i];
+        CAPTURE(i, phase);
+        bool is_reached = false;
+        const auto say = [&, wanted = phase](std::string_view at, auto, auto) {
+            if (at == wanted) {
+                is_reached = true;
+                backups.store.cancel();
+            }
+        };
+        try {
+            body(say);
+            FAIL_CHECK("it went on to its end");
+        } catch (const tenon::Error& e) {
+            CHECK(e.code() == TENON_UNAVAILABLE);
+        }
+        CHECK(is_reached);
+        backups.store.allow();
+        CHECK(backups.store.vault().list().size() == 1);
+        CHECK(backups.store.vault().proof(made.id).failed_ns == 0);
+        CHECK_FALSE(fs::exists(backups.scratch));
+        CHECK_FALSE(fs::exists(backups.to));
+    }
+    CHECK(backups.store.drill("", k_start, k_quiet) == made.id);
+}
+
+TEST_CASE("a stop cancels the backup under way, and the next start makes it", "[backup][S14]") {
+    Captured database;
+    database.wait_for_base();
+    for (int i = 0; i < 50; ++i) {
+        database.put(i, std::string(100'000, 'x') + std::to_string(i));
+    }
+    const auto is_running = [](tenon::test::FakeHost& host) {
+        const auto told = boost::json::parse(host.admin("backup.progress", "{}"));
+        return told.at("running").as_bool() && told.at("work").as_string() == "create";
+    };
+    const auto backups = [](tenon::test::FakeHost& host) {
+        return boost::json::parse(host.admin("backup.list", "{}")).as_array().size();
+    };
+    {
+        tenon::test::FakeHost host;
+        tenon::test::LoadedPlugin plugin{host, "backup-sqlite", config_of(database, 21'600)};
+        wait_for([&] { return is_running(host) || backups(host) == 1; });
+        plugin.stop();
+        CHECK(host.metric("tenon_backup_failures_total") == 0);
+        CHECK(host.metric("tenon_backup_drill_failures_total") == 0);
+    }
+    tenon::test::FakeHost host;
+    tenon::test::LoadedPlugin plugin{host, "backup-sqlite", config_of(database, 21'600)};
+    wait_for([&] { return backups(host) == 1; });
+    wait_for([&] {
+        try {
+            (void)host.admin("backup.verify", "{}");
+            return true;
+        } catch (const tenon::Error& e) {
+            REQUIRE(e.code() == TENON_UNAVAILABLE);  // the drill is under way
+            return false;
+        }
+    });
 }

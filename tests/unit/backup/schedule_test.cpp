@@ -14,7 +14,9 @@ constexpr std::int64_t k_hour = 3600 * k_second;
 }  // namespace
 
 TEST_CASE("a backup is due when the newest is as old as they are apart", "[backup][S14]") {
-    Schedule schedule{6 * k_hour};
+    Schedule schedule{6 * k_hour, k_second};
+    schedule.want(0);
+    CHECK(schedule.due_ns() == k_second);
     schedule.begin(k_hour, 6 * k_hour);
     CHECK(schedule.due_ns() == k_hour);
     schedule.begin(k_hour, 90 * k_hour);
@@ -28,7 +30,7 @@ TEST_CASE("a backup is due when the newest is as old as they are apart", "[backu
 }
 
 TEST_CASE("a backup that fails is tried again, each time later", "[backup][S14]") {
-    Schedule schedule{6 * k_hour};
+    Schedule schedule{6 * k_hour, 0};
     std::int64_t now = k_hour;
     std::int64_t before = 0;
     for (int i = 0; i < 40; ++i) {
@@ -44,13 +46,13 @@ TEST_CASE("a backup that fails is tried again, each time later", "[backup][S14]"
     CHECK(schedule.due_ns() == now + 6 * k_hour);
     schedule.failed(now);
     CHECK(schedule.due_ns() == now + k_second);
-    Schedule often{k_second / 2};
+    Schedule often{k_second / 2, 0};
     often.failed(now);
     CHECK(often.due_ns() == now + k_second / 2);
 }
 
 TEST_CASE("a backup that is wanted is due at once, but not again and again", "[backup][S14]") {
-    Schedule schedule{6 * k_hour};
+    Schedule schedule{6 * k_hour, 0};
     schedule.begin(0, 0);
     std::int64_t now = k_hour;
     std::int64_t before = 0;
