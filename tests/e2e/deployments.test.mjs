@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Row K8: the deployments that ship start on real servers, are well, and are what they say: storage, cache, throttle. What
-// the larger one needs may be away at its start and come later.
+// the larger one needs may be away at its start and come later. What SQLite holds is backed up by itself (S14).
 import { afterEach, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { eventually, Server } from './server.mjs';
 import { Postgres } from './postgres.mjs';
 import { Redis } from './redis.mjs';
@@ -37,18 +39,41 @@ async function trades(server) {
     const told = server.tenon('trading', 'status');
     return told.projected_sequence >= told.durable_sequence;
   }, 60);
+  return body.orderId;
 }
+
+// Made by itself, and a restore of it was tried.
+const isBackedUp = (server) => eventually('a backup is proven',
+  () => server.tenon('backup', 'list').some((each) => each.proven_at), 60);
 
 test('conservative: SQLite, a cache in memory, the lowest level [K8]', async () => {
   const server = await kept(new Server()).start();
   await isWell(server);
-  await trades(server);
+  const order = await trades(server);
+  await isBackedUp(server);
+  const restored = join(server.dataDir, 'restored');
+  await eventually('the order is in the store', () => {
+    if (existsSync(restored)) throw new Error('a refused restore left its folder');
+    return server.tenon('backup', 'restore', '--folder', restored, '--to-order', String(order)).ok;
+  }, 60);
+  assert.ok(existsSync(join(restored, 'tenon.db')));
   assert.match(server.log, /id=tenon\.storage\.sqlite/);
   assert.doesNotMatch(server.log, /id=tenon\.(storage\.postgres|cache\.redis|throttle\.redis)/);
   const limits = server.tenon('throttle', 'stats');
   assert.equal(limits.default.level, 'conservative');
   assert.equal(limits.default.rate_per_second, 5);
   assert.equal(limits.default.burst, 10);
+});
+
+test('live: backed up by itself, also while the exchange is away [K8] [S14]', async () => {
+  const nobody = ['rest_url="http', 'stream_url="ws', 'api_url="ws'].map((each) => `/plugins/exchange/config/${each}://127.0.0.1:1"`);
+  const server = await kept(new Server({ deployment: 'live', set: nobody })).start();
+  await isBackedUp(server);
+  await eventually('only the exchange is away', async () => {
+    const ill = (await notWell(server)).map((each) => each.plugin);
+    if (ill.includes('backup') || ill.includes('storage')) throw new Error(ill.join());
+    return true;
+  }, 60);
 });
 
 test('staging: beside production, on paper, with more told and let through [K8]', async () => {
