@@ -217,7 +217,8 @@ TEST_CASE("a row that got a column since it was exported goes with it", "[archiv
     // They were taken once more, as they are now.
     CHECK(world.in_database().at("trades").size() == 120);
     std::size_t whole = 0;
-    for (const std::string& line : world.in_archives().at("trades")) {
+    const auto archived = world.in_archives();
+    for (const std::string& line : archived.at("trades")) {
         whole += line.ends_with(",\"new\"\r\n") || line.ends_with(",new\r\n") ? 1U : 0U;
     }
     CHECK(whole == 80);
