@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/runtime/metrics.hpp"
 
+#include "sdk/metrics/line.hpp"
+
 #include <tenon/plugin.hpp>
 
 #include <algorithm>
-#include <bit>
-#include <charconv>
-#include <cstdio>
+#include <array>
+#include <atomic>
 
 namespace tenon::runtime {
+
+using metrics::append_line;
+using metrics::head_of;
+using metrics::Histogram;
 
 namespace {
 
@@ -53,101 +58,6 @@ bool render(const std::vector<tenon_label>& labels, std::string& out) {
     return true;
 }
 
-// `name{labels} `
-std::string head_of(std::string_view name, std::string_view labels) {
-    std::string out{name};
-    if (!labels.empty()) {
-        out.append("{").append(labels).append("}");
-    }
-    return out.append(" ");
-}
-
-template <class Number>
-void append_line(std::string& out, const std::string& head, Number value) {
-    std::array<char, 24> text;
-    const char* const from = text.data();
-    const char* const end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
-    out.append(head).append(from, end);
-    out.push_back('\n');
-}
-
-// Numbers of running threads, each the lowest that is free.
-class ThreadNumber {
-public:
-    ThreadNumber() {
-        const std::lock_guard lock{mutex()};
-        auto& taken = ThreadNumber::taken();
-        number_ =
-            static_cast<std::size_t>(std::find(taken.begin(), taken.end(), false) - taken.begin());
-        if (number_ < taken.size()) {
-            taken[number_] = true;
-        }
-    }
-
-    ~ThreadNumber() {
-        const std::lock_guard lock{mutex()};
-        if (number_ < taken().size()) {
-            taken()[number_] = false;
-        }
-    }
-
-    ThreadNumber(const ThreadNumber&) = delete;
-    ThreadNumber& operator=(const ThreadNumber&) = delete;
-
-    [[nodiscard]] std::size_t get() const noexcept { return number_; }
-
-private:
-    static std::mutex& mutex() {
-        static std::mutex the;
-        return the;
-    }
-
-    static std::array<bool, Histogram::k_parts - 1>& taken() {
-        static std::array<bool, Histogram::k_parts - 1> the{};
-        return the;
-    }
-
-    std::size_t number_ = 0;
-};
-
-// The first bucket that a duration of so many binary digits can fall into.
-constexpr auto k_first_bucket = [] {
-    std::array<std::uint8_t, 65> first{};
-    for (unsigned bits = 0; bits <= 64; ++bits) {
-        const std::uint64_t least = bits == 0 ? 0 : std::uint64_t{1} << (bits - 1);
-        while (first[bits] < Histogram::k_bounds_ns.size() &&
-               static_cast<std::uint64_t>(Histogram::k_bounds_ns[first[bits]]) < least) {
-            ++first[bits];
-        }
-    }
-    return first;
-}();
-
-std::string seconds(std::int64_t ns) {
-    std::array<char, 48> text{};
-    const char* sign = ns < 0 ? "-" : "";
-    const std::int64_t size = ns < 0 ? -ns : ns;
-    (void)std::snprintf(
-        text.data(),
-        text.size(),
-        "%s%lld.%09lld",
-        sign,
-        static_cast<long long>(size / 1'000'000'000),
-        static_cast<long long>(size % 1'000'000'000)
-    );
-    std::string out{text.data()};
-    out.erase(out.find_last_not_of('0') + 1);
-    if (out.ends_with('.')) {
-        out.pop_back();
-    }
-    return out;
-}
-
-template <class Number>
-Number relaxed(Number& cell) {
-    return std::atomic_ref<Number>{cell}.load(std::memory_order_relaxed);
-}
-
 std::vector<tenon_label> list(const tenon_label* labels, std::uint32_t count) {
     return {labels, labels + count};
 }
@@ -165,54 +75,6 @@ auto barrier(Make make) noexcept -> decltype(make()) {
 }
 
 }  // namespace
-
-void Histogram::observe(std::int64_t duration_ns) noexcept {
-    // The constructor takes a lock; afterwards this is a read of the thread's own.
-    static thread_local const ThreadNumber number;
-    const auto length = static_cast<std::uint64_t>(std::max<std::int64_t>(duration_ns, 0));
-    std::size_t index = k_first_bucket[static_cast<std::size_t>(std::bit_width(length))];
-    while (index < k_bounds_ns.size() && k_bounds_ns[index] < duration_ns) {
-        ++index;
-    }
-    Part& part = parts_[number.get()];
-    auto& bucket = part.buckets[index];
-    constexpr auto k_relaxed = std::memory_order_relaxed;
-    if (number.get() == k_parts - 1) {
-        bucket.fetch_add(1, k_relaxed);
-        part.sum_ns.fetch_add(duration_ns, k_relaxed);
-        return;
-    }
-    bucket.store(bucket.load(k_relaxed) + 1, k_relaxed);  // nobody else writes here
-    part.sum_ns.store(part.sum_ns.load(k_relaxed) + duration_ns, k_relaxed);
-}
-
-Histogram::Histogram(std::string_view name, const std::string& labels) {
-    const std::string of{name};
-    const std::string prefix = labels.empty() ? "" : labels + ",";
-    for (std::size_t i = 0; i <= k_bounds_ns.size(); ++i) {
-        const std::string bound = i < k_bounds_ns.size() ? seconds(k_bounds_ns[i]) : "+Inf";
-        heads_.push_back(head_of(of + "_bucket", prefix + "le=\"" + bound + "\""));
-    }
-    heads_.push_back(head_of(of + "_sum", labels));
-    heads_.push_back(head_of(of + "_count", labels));
-}
-
-void Histogram::append_to(std::string& out) const {
-    std::array<std::uint64_t, k_bounds_ns.size() + 1> counts{};
-    std::int64_t sum = 0;
-    for (const Part& part : parts_) {
-        for (std::size_t i = 0; i < counts.size(); ++i) {
-            counts[i] += part.buckets[i].load(std::memory_order_relaxed);
-        }
-        sum += part.sum_ns.load(std::memory_order_relaxed);
-    }
-    std::uint64_t total = 0;
-    for (std::size_t i = 0; i < counts.size(); ++i) {
-        append_line(out, heads_[i], total += counts[i]);
-    }
-    out.append(heads_[counts.size()]).append(seconds(sum)).append("\n");
-    append_line(out, heads_.back(), total);
-}
 
 Metrics::Cell* Metrics::cell(
     Type type,
@@ -241,6 +103,9 @@ Metrics::Cell* Metrics::cell(
     }
     auto made = std::make_unique<Cell>();
     made->head = head_of(name, rendered);
+    if (type == Type::counter) {
+        made->count = counters_.make();
+    }
     if (type == Type::histogram) {
         made->histogram = std::make_unique<Histogram>(name, rendered);
     }
@@ -254,7 +119,7 @@ std::uint64_t* Metrics::counter(
     const std::vector<tenon_label>& labels
 ) {
     Cell* made = cell(Type::counter, name, help, labels);
-    return made == nullptr ? nullptr : &made->count;
+    return made == nullptr ? nullptr : made->count;
 }
 
 std::int64_t* Metrics::gauge(
@@ -296,6 +161,7 @@ std::string Metrics::collect() {
     std::string out;
     const std::lock_guard lock{mutex_};
     out.reserve(page_size_ + page_size_ / 8);
+    counters_.sum(totals_);
     for (auto& [name, family] : families_) {
         constexpr std::array<std::string_view, 3> k_types{"counter", "gauge", "histogram"};
         out.append("# HELP ").append(name).append(" ").append(escaped(family.help, false));
@@ -304,10 +170,14 @@ std::string Metrics::collect() {
         for (auto& [labels, cell] : family.series) {
             switch (family.type) {
                 case Type::counter:
-                    append_line(out, cell->head, relaxed(cell->count));
+                    append_line(out, cell->head, totals_[counters_.index_of(cell->count)]);
                     break;
                 case Type::gauge:
-                    append_line(out, cell->head, relaxed(cell->level));
+                    append_line(
+                        out,
+                        cell->head,
+                        std::atomic_ref{cell->level}.load(std::memory_order_relaxed)
+                    );
                     break;
                 case Type::histogram:
                     cell->histogram->append_to(out);
@@ -320,7 +190,7 @@ std::string Metrics::collect() {
 }
 
 const tenon_metrics_1& Metrics::table() {
-    static constexpr tenon_metrics_1 k_table{
+    static const tenon_metrics_1 k_table{
         sizeof(tenon_metrics_1),
         0,
         [](void* self, tenon_str name, tenon_str help, const tenon_label* l, std::uint32_t n
@@ -351,7 +221,9 @@ const tenon_metrics_1& Metrics::table() {
                 const std::string text = of(self).collect();
                 return out.put(out.ctx, bytes(text));
             });
-        }};
+        },
+        metrics::word_distance(),
+        [](void*) noexcept { metrics::join(); }};
     return k_table;
 }
 

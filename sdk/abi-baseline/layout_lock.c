@@ -1039,3 +1039,5 @@ MEMBER(tenon_jobs_1, handle, 24, tenon_status (**)(void *, tenon_str, tenon_str,
 MEMBER(tenon_jobs_1, unhandle, 32, void (**)(void *, uint64_t));
 MEMBER(tenon_jobs_1, schedule, 40, tenon_status (**)(void *, const tenon_job_schedule *, tenon_err *));
 MEMBER(tenon_jobs_1, unschedule, 48, tenon_status (**)(void *, tenon_str, tenon_err *));
+MEMBER(tenon_metrics_1, thread_word, 64, int64_t *);
+MEMBER(tenon_metrics_1, join, 72, void (**)(void *));

@@ -239,7 +239,7 @@ void metrics_count() {
 
 void metrics_observe() {
     runtime::Metrics metrics;
-    runtime::Histogram* const histogram = metrics.histogram("tenon_path_seconds", "A path.", {});
+    metrics::Histogram* const histogram = metrics.histogram("tenon_path_seconds", "A path.", {});
     path("metrics_observe", 20'000, [&](int i) { histogram->observe(i * 997LL); });
 }
 

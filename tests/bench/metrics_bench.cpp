@@ -1,16 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a series costs its users and a scrape: a counter and an observation with one and two threads
-// on one series, and a page of 10,000 lines. prometheus-cpp, measured on a machine of this kind:
-// 4.7 and 10 to 14 ns, 12.5 and 30 to 39 ns, 7 ms.
+// on one series, in turn as Tenon has them, as one atomic cell and as prometheus-cpp has them, and
+// a page of 10,000 lines. ns are of CPU for one call of one thread.
 #include "kernel/runtime/metrics.hpp"
 
 #include <tenon/metrics.hpp>
 
+#ifdef TENON_PROMETHEUS_CPP
+#include <prometheus/counter.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+#endif
+
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -33,26 +43,89 @@ std::int64_t cpu_ns() {
     return now.tv_sec * 1'000'000'000 + now.tv_nsec;
 }
 
-// The best of some rounds, in ns of CPU for one call of one thread.
 template <class Body>
-double best_ns(int threads, Body body) {
-    double best = 1e18;
-    for (int round = 0; round < k_rounds; ++round) {
-        std::vector<std::thread> others;
-        const std::int64_t begin = cpu_ns();
-        for (int i = 0; i < threads; ++i) {
-            others.emplace_back([&] {
-                for (std::int64_t k = 0; k < k_count; ++k) {
-                    body(k);
-                }
-            });
-        }
-        for (std::thread& other : others) {
-            other.join();
-        }
-        best = std::min(best, static_cast<double>(cpu_ns() - begin) / (k_count * threads));
+double run_ns(int threads, Body body) {
+    std::vector<std::thread> others;
+    const std::int64_t begin = cpu_ns();
+    for (int i = 0; i < threads; ++i) {
+        others.emplace_back([&] {
+            for (std::int64_t k = 0; k < k_count; ++k) {
+                body(k);
+            }
+        });
     }
-    return best;
+    for (std::thread& other : others) {
+        other.join();
+    }
+    return static_cast<double>(cpu_ns() - begin) / static_cast<double>(k_count * threads);
+}
+
+struct Way {
+    std::string_view name;
+    std::function<double(int threads)> run;
+};
+
+double median(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 2];
+}
+
+// All ways in turn, every round printed.
+void compare(std::string_view what, const std::vector<Way>& ways) {
+    for (const int threads : {1, 2}) {
+        std::vector<std::vector<double>> seen(ways.size());
+        for (int round = 0; round < k_rounds; ++round) {
+            for (std::size_t i = 0; i < ways.size(); ++i) {
+                seen[i].push_back(ways[i].run(threads));
+            }
+        }
+        for (std::size_t i = 0; i < ways.size(); ++i) {
+            std::printf(
+                "%-11.*s %d thread%s %-15.*s median %6.2f ns, tenon is %5.2f of it; rounds",
+                static_cast<int>(what.size()),
+                what.data(),
+                threads,
+                threads == 1 ? " " : "s",
+                static_cast<int>(ways[i].name.size()),
+                ways[i].name.data(),
+                median(seen[i]),
+                median(seen[0]) / median(seen[i])
+            );
+            for (const double ns : seen[i]) {
+                std::printf(" %.2f", ns);
+            }
+            std::printf("\n");
+        }
+    }
+}
+
+std::int64_t duration_of(std::int64_t k) {
+    return (k & 1023) << 12;
+}
+
+// Half of the lines are of histograms.
+constexpr int k_counters = 5'000;
+constexpr int k_histograms = 217;
+
+void page(std::string_view name, const std::function<std::string()>& collect) {
+    std::vector<double> seen;
+    std::size_t lines = 0;
+    for (int round = 0; round < 21; ++round) {
+        const std::int64_t begin = now_ns();
+        const std::string text = collect();
+        seen.push_back(static_cast<double>(now_ns() - begin) / 1e6);
+        lines = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+    }
+    std::sort(seen.begin(), seen.end());
+    std::printf(
+        "page of %zu lines, %.*s: median %.3f ms, best %.3f, worst %.3f\n",
+        lines,
+        static_cast<int>(name.size()),
+        name.data(),
+        seen[seen.size() / 2],
+        seen.front(),
+        seen.back()
+    );
 }
 
 }  // namespace
@@ -63,42 +136,67 @@ int main() {
     const tenon::Metrics made{service};
     const tenon::Counter counter = made.counter("tenon_bench_total", "A counter");
     const tenon::Histogram histogram = made.histogram("tenon_bench_seconds", "A histogram");
-    for (const int threads : {1, 2}) {
-        std::printf(
-            "counter, %d thread%s      %6.2f ns\n",
-            threads,
-            threads == 1 ? " " : "s",
-            best_ns(threads, [&](std::int64_t) { counter.add(); })
-        );
-        std::printf(
-            "observation, %d thread%s  %6.2f ns\n",
-            threads,
-            threads == 1 ? " " : "s",
-            best_ns(
-                threads,
-                [&](std::int64_t k) {
-                    histogram.observe(std::chrono::nanoseconds{(k & 1023) << 12});
-                }
-            )
-        );
+    alignas(64) std::uint64_t cell = 0;
+    std::vector<Way> counters{
+        {"tenon",
+         [&](int threads) { return run_ns(threads, [&](std::int64_t) { counter.add(); }); }},
+        {"one atomic", [&](int threads) {
+             return run_ns(threads, [&](std::int64_t) {
+                 std::atomic_ref{cell}.fetch_add(1, std::memory_order_relaxed);
+             });
+         }}};
+    std::vector<Way> observations{
+        {"tenon", [&](int threads) {
+             return run_ns(threads, [&](std::int64_t k) {
+                 histogram.observe(std::chrono::nanoseconds{duration_of(k)});
+             });
+         }}};
+#ifdef TENON_PROMETHEUS_CPP
+    prometheus::Counter their_counter;
+    prometheus::Histogram::BucketBoundaries bounds;
+    for (const std::int64_t bound : tenon::metrics::Histogram::k_bounds_ns) {
+        bounds.push_back(static_cast<double>(bound) / 1e9);
     }
-    // Half of the lines are of histograms.
-    for (int i = 0; i < 5'000; ++i) {
+    prometheus::Histogram their_histogram{bounds};
+    counters.push_back({"prometheus-cpp", [&](int threads) {
+                            return run_ns(threads, [&](std::int64_t) {
+                                their_counter.Increment();
+                            });
+                        }});
+    observations.push_back({"prometheus-cpp", [&](int threads) {
+                                return run_ns(threads, [&](std::int64_t k) {
+                                    their_histogram.Observe(
+                                        static_cast<double>(duration_of(k)) / 1e9
+                                    );
+                                });
+                            }});
+#endif
+    compare("counter", counters);
+    compare("observation", observations);
+    for (int i = 0; i < k_counters; ++i) {
         made.counter("tenon_lines_total", "Lines", {{"i", std::to_string(i)}}).add(7'654'321);
     }
-    for (int i = 0; i < 217; ++i) {
+    for (int i = 0; i < k_histograms; ++i) {
         made.histogram(
                 "tenon_lines_seconds", "Lines", {{"i", std::to_string(i)}}
         ).observe(std::chrono::milliseconds{i});
     }
-    double best = 1e18;
-    std::size_t lines = 0;
-    for (int round = 0; round < 20; ++round) {
-        const std::int64_t begin = now_ns();
-        const std::string page = metrics.collect();
-        best = std::min(best, static_cast<double>(now_ns() - begin));
-        lines = static_cast<std::size_t>(std::count(page.begin(), page.end(), '\n'));
+    page("tenon", [&] { return metrics.collect(); });
+#ifdef TENON_PROMETHEUS_CPP
+    prometheus::Registry registry;
+    auto& totals =
+        prometheus::BuildCounter().Name("tenon_lines_total").Help("Lines").Register(registry);
+    for (int i = 0; i < k_counters; ++i) {
+        totals.Add({{"i", std::to_string(i)}}).Increment(7'654'321);
     }
-    std::printf("page of %zu lines  %6.3f ms\n", lines, best / 1e6);
+    auto& times =
+        prometheus::BuildHistogram().Name("tenon_lines_seconds").Help("Lines").Register(registry);
+    for (int i = 0; i < k_histograms; ++i) {
+        times.Add({{"i", std::to_string(i)}}, bounds).Observe(static_cast<double>(i) / 1e3);
+    }
+    page("prometheus-cpp", [&] {
+        return prometheus::TextSerializer{}.Serialize(registry.Collect());
+    });
+#endif
     return 0;
 }

@@ -146,7 +146,9 @@ const tenon_metrics_1 FakeHost::Tables::k_metrics{
         std::string text;
         of(self).collect_metrics(text);
         return out.put(out.ctx, bytes(text));
-    }};
+    },
+    0,
+    nullptr};
 
 const tenon_health_1 FakeHost::Tables::k_health{
     sizeof(tenon_health_1),

@@ -194,7 +194,9 @@ const tenon_metrics_1 HostTables::k_metrics{
             }
         }
         return out.put(out.ctx, bytes(text));
-    }};
+    },
+    0,
+    nullptr};
 
 const tenon_health_1 HostTables::k_health{
     sizeof(tenon_health_1),

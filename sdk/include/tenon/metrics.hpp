@@ -22,20 +22,48 @@ class Counter {
 public:
     Counter() = default;
 
-    explicit Counter(std::uint64_t* cell) noexcept : cell_{cell} {}
+    Counter(Service<tenon_metrics_1> metrics, std::uint64_t* cell) noexcept
+        : cell_{cell}, metrics_{metrics} {
+        if (metrics && TENON_HAS(metrics.table, tenon_metrics_1, join)) {
+            thread_word_ = metrics->thread_word;
+        }
+    }
 
+    // Where the host has a part for the thread, no line is taken from another one.
     void add(std::uint64_t amount = 1) const noexcept {
-        if (cell_ != nullptr && amount != 0) {
+        if (cell_ == nullptr) {
+            return;
+        }
+        if (const std::int64_t part = own_part(); part > k_shares) {
+            const std::atomic_ref own{
+                *reinterpret_cast<std::uint64_t*>(reinterpret_cast<char*>(cell_) + part)};
+            own.store(own.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+        } else {
             std::atomic_ref{*cell_}.fetch_add(amount, std::memory_order_relaxed);
         }
     }
 
-    [[nodiscard]] std::uint64_t value() const noexcept {
-        return cell_ == nullptr ? 0 : std::atomic_ref{*cell_}.load(std::memory_order_relaxed);
+private:
+    static constexpr std::int64_t k_shares = 1;
+
+    [[nodiscard]] std::int64_t own_part() const noexcept {
+#if __has_builtin(__builtin_thread_pointer)
+        if (thread_word_ != 0) {
+            const auto* const word = reinterpret_cast<const std::int64_t*>(
+                static_cast<const char*>(__builtin_thread_pointer()) + thread_word_
+            );
+            if (*word == 0) {
+                metrics_->join(metrics_.self);
+            }
+            return *word;
+        }
+#endif
+        return k_shares;
     }
 
-private:
     std::uint64_t* cell_ = nullptr;
+    std::int64_t thread_word_ = 0;
+    Service<tenon_metrics_1> metrics_;
 };
 
 class Gauge {
@@ -96,9 +124,15 @@ public:
         std::initializer_list<Label> labels = {}
     ) const {
         const std::vector<tenon_label> raw = raw_labels(labels);
-        return Counter{service_->counter(
-            service_.self, str(name), str(help), raw.data(), static_cast<std::uint32_t>(raw.size())
-        )};
+        return Counter{
+            service_,
+            service_->counter(
+                service_.self,
+                str(name),
+                str(help),
+                raw.data(),
+                static_cast<std::uint32_t>(raw.size())
+            )};
     }
 
     [[nodiscard]] Gauge gauge(

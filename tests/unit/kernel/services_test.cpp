@@ -8,6 +8,7 @@
 #include "sdk/manifest/secret_reference.hpp"
 #include "tests/unit/kernel/scene.hpp"
 
+#include <tenon/metrics.hpp>
 #include <tenon/plugin.hpp>
 
 #include <catch2/catch.hpp>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 #include <vector>
 
+using tenon::metrics::Histogram;
 using namespace tenon::runtime;
 using tenon::log::Format;
 using tenon::log::format_line;
@@ -163,7 +165,7 @@ TEST_CASE("no observation is lost among more threads than parts", "[kernel][metr
         std::promise<void> go;
         const std::shared_future<void> begin = go.get_future().share();
         std::vector<std::thread> threads;
-        for (std::size_t i = 0; i < 2 * Histogram::k_parts; ++i) {
+        for (std::size_t i = 0; i < 2 * tenon::metrics::k_parts; ++i) {
             threads.emplace_back([&] {
                 histogram->observe(1);  // all have their part before any ends
                 begin.wait();
@@ -177,9 +179,68 @@ TEST_CASE("no observation is lost among more threads than parts", "[kernel][metr
             thread.join();
         }
     }
-    const std::size_t total = std::size_t{2} * 2 * Histogram::k_parts * k_each;
+    const std::size_t total = std::size_t{2} * 2 * tenon::metrics::k_parts * k_each;
     const std::string page = metrics.collect();
     CHECK(page.find("tenon_h_seconds_count " + std::to_string(total) + "\n") != std::string::npos);
+}
+
+// Counts when its thread ends, after the thread has given its part back: it was made before the
+// thread joined.
+struct LateCount {
+    ~LateCount() {
+        if (counter != nullptr) {
+            counter->add();
+        }
+    }
+
+    const tenon::Counter* counter = nullptr;
+};
+
+std::uint64_t counted(Metrics& metrics) {
+    const std::string page = metrics.collect();
+    const std::string head = "\ntenon_n_total ";
+    return std::stoull(page.substr(page.find(head) + head.size()));
+}
+
+TEST_CASE("no count is lost among more threads than parts", "[kernel][metrics][M1]") {
+    Metrics metrics;
+    const tenon::Service<tenon_metrics_1> service{&metrics, &Metrics::table()};
+    const tenon::Counter counter = tenon::Metrics{service}.counter("tenon_n_total", "n");
+    // As a plugin that was built against an earlier release counts.
+    std::uint64_t* const cell = metrics.counter("tenon_n_total", "", {});
+    constexpr std::uint64_t k_each = 20'000;
+    std::uint64_t expected = 0;
+    for (int round = 0; round < 3; ++round) {
+        std::promise<void> go;
+        const std::shared_future<void> begin = go.get_future().share();
+        std::vector<std::thread> threads;
+        for (std::size_t i = 0; i < 2 * tenon::metrics::k_parts; ++i) {
+            threads.emplace_back([&] {
+                static thread_local LateCount late;
+                late.counter = &counter;
+                counter.add();
+                begin.wait();
+                for (std::uint64_t k = 0; k < k_each; ++k) {
+                    counter.add(2);
+                }
+                std::atomic_ref{*cell}.fetch_add(3);
+            });
+        }
+        go.set_value();
+        expected += threads.size() * (1 + 2 * k_each + 3 + 1);
+        std::uint64_t last = 0;
+        bool falls = false;
+        for (int page = 0; page < 100; ++page) {
+            const std::uint64_t now = counted(metrics);
+            falls = falls || now < last;
+            last = now;
+        }
+        CHECK_FALSE(falls);
+        for (std::thread& thread : threads) {
+            thread.join();
+        }
+        CHECK(counted(metrics) == expected);
+    }
 }
 
 TEST_CASE("the number of series is bounded", "[kernel][metrics][K10]") {

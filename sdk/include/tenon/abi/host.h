@@ -100,7 +100,8 @@ typedef struct tenon_histogram tenon_histogram;
 
 typedef struct tenon_metrics_1 {
     uint32_t size, flags;
-    /* [any] The cell is added to with relaxed atomics by its users. NULL: bad name or too many. */
+    /* [any] The cell is added to with relaxed atomics by its users, or as `thread_word` says. NULL:
+     * bad name or too many. */
     uint64_t* (*counter)(void* self, tenon_str name, tenon_str help, const tenon_label*, uint32_t);
     int64_t* (*gauge)(void* self, tenon_str name, tenon_str help, const tenon_label*, uint32_t);
     /* [any] A histogram of durations, exported in seconds. */
@@ -112,6 +113,12 @@ typedef struct tenon_metrics_1 {
     void (*remove_on_collect)(void* self, uint64_t handle);                               /* [any] */
     /* [any] All series in Prometheus text format 0.0.4. */
     tenon_status (*collect)(void* self, tenon_sink out);
+    /* Since 1.5. Bytes from the thread pointer (__builtin_thread_pointer) to the running thread's
+     * int64_t word; 0: there is none. The word is 0 before the thread has joined; 1: it adds to cells
+     * with atomics; else the bytes from each counter's cell to a uint64_t that this thread alone
+     * writes, with relaxed loads and stores, and that counts with the cell. */
+    int64_t thread_word;
+    void (*join)(void* self); /* [any] Gives the running thread's word its value; takes a lock. */
 } tenon_metrics_1;
 
 /* ---- tenon.health/1 ---------------------------------------------------------------------------- */
