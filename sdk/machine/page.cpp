@@ -18,7 +18,7 @@ metrics_page(const Service<tenon_metrics_1>& metrics, const std::filesystem::pat
     SystemSources sources;
     sources.data_dir = data_dir;
     append_system(own, sources);
-    return sink.text() + own.text();
+    return std::move(sink.text().append(own.text()));
 }
 
 }  // namespace tenon::machine

@@ -239,7 +239,7 @@ bool Connection::over_limit(Exchange& exchange) {
         TENON_LIMITED) {
         return false;
     }
-    count(shared_.metrics.limited);
+    shared_.metrics.limited.add();
     constexpr std::int64_t k_second_ns = 1'000'000'000;
     const std::string seconds =
         std::to_string(std::max<std::int64_t>((retry_ns + k_second_ns - 1) / k_second_ns, 1));
@@ -265,7 +265,7 @@ bool Connection::overloaded(Exchange& exchange, const Route& route) {
     if (taken != TENON_LIMITED) {
         return false;
     }
-    count(shared_.metrics.overloaded);
+    shared_.metrics.overloaded.add();
     const tenon_http_header retry{str("Retry-After"), str("1")};
     answer_error(exchange, k_overloaded, &retry);
     return true;
@@ -349,17 +349,16 @@ void Connection::upgrade(Exchange& exchange, const RouteTable::Match& match) {
         const tenon_http_header version{str("Sec-WebSocket-Version"), str("13")};
         return answer_error(exchange, {fault.status, "bad_handshake", fault.message}, &version);
     }
-    const Gzip whose = shared_.settings.ws_deflate;
-    const DeflateOffer deflate =
-        whose == Gzip::always || (whose == Gzip::remote && !is_this_machine(remote_))
-            ? choose_deflate(exchange.request)
-            : DeflateOffer{};
+    const Packs whose = shared_.settings.ws_deflate;
+    const DeflateOffer deflate = whose == Packs::always || !is_this_machine(remote_)
+                                     ? choose_deflate(exchange.request)
+                                     : DeflateOffer{};
     out_.append(handshake_answer(
         header_of(exchange.request, "sec-websocket-key"),
         deflate.accepted ? deflate_answer(deflate) : std::string{}
     ));
     exchange.request.tail = str(match.tail);
-    count(shared_.metrics.requests[0]);
+    shared_.metrics.requests[0].add();
     ws_ = std::make_unique<WsSession>(shared_, id_, *match.route, deflate.accepted);
     ws_->open(exchange.request);
     exchange.answered = true;
@@ -410,7 +409,7 @@ void Connection::answer(Exchange& exchange, const tenon_http_response& response)
     }
     exchange.close = exchange.close || (response.flags & TENON_HTTP_CLOSE) != 0 || shared_.draining;
     const std::uint32_t status_class = response.status / 100;
-    count(shared_.metrics.requests[status_class >= 1 && status_class <= 5 ? status_class - 1 : 4]);
+    shared_.metrics.requests[status_class >= 1 && status_class <= 5 ? status_class - 1 : 4].add();
     shared_.answered.push_back(exchange.request.received_ns);
     const bool is_first = &exchange == ring_[first_].get();
     if (!lost_ && !last_answer_) {

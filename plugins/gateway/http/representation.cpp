@@ -2,31 +2,22 @@
 #include "plugins/gateway/http/representation.hpp"
 
 #include "plugins/gateway/http/handshake.hpp"
-#include "plugins/gateway/http/header_words.hpp"
+#include "sdk/net/header_words.hpp"
 
 #include <tenon/byte_codec.hpp>
 #include <tenon/plugin.hpp>
 
 #include <algorithm>
 #include <array>
-#include <limits>
-#include <zlib.h>
 
 namespace tenon::http {
+
+using net::same_word;
+using net::take;
+
 namespace {
 
 constexpr std::size_t k_kept_overhead = 128;  // of a list node, a map node and the string
-
-// "q=0", "q=0.0" and so on: not acceptable.
-bool is_refused(std::string_view parameters) noexcept {
-    while (!parameters.empty()) {
-        const std::string_view one = take(parameters, ';');
-        if (one.size() >= 3 && same_word(one.substr(0, 2), "q=")) {
-            return one.find_first_not_of("0.", 2) == std::string_view::npos;
-        }
-    }
-    return false;
-}
 
 bool is_text(std::string_view content_type) noexcept {
     const std::string_view type = take(content_type, ';');
@@ -72,21 +63,6 @@ bool is_this_machine(std::string_view address) noexcept {
     return address.starts_with("127.") || address == "::1" || address.starts_with("::ffff:127.");
 }
 
-bool accepts_gzip(std::string_view accept_encoding) noexcept {
-    std::optional<bool> any;
-    while (!accept_encoding.empty()) {
-        std::string_view parameters = take(accept_encoding, ',');
-        const std::string_view coding = take(parameters, ';');
-        if (same_word(coding, "gzip") || same_word(coding, "x-gzip")) {
-            return !is_refused(parameters);
-        }
-        if (coding == "*") {
-            any = !is_refused(parameters);
-        }
-    }
-    return any.value_or(false);
-}
-
 bool matches_etag(std::string_view if_none_match, std::string_view etag) noexcept {
     const auto opaque = [](std::string_view tag) {
         return tag.starts_with("W/") ? tag.substr(2) : tag;
@@ -100,37 +76,6 @@ bool matches_etag(std::string_view if_none_match, std::string_view etag) noexcep
     return false;
 }
 
-Compressor::Compressor() = default;
-
-Compressor::~Compressor() {
-    if (stream_) {
-        deflateEnd(stream_.get());
-    }
-}
-
-// 15 window bits and 16: a gzip header, whose time is zero, so that equal bodies give equal bytes.
-std::string Compressor::deflate_whole(std::string_view body) {
-    if (!stream_) {
-        auto fresh = std::make_unique<z_stream_s>();
-        if (deflateInit2(fresh.get(), 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
-            return {};
-        }
-        stream_ = std::move(fresh);
-    }
-    deflateReset(stream_.get());
-    std::string packed(body.size(), '\0');  // not shorter: of no use
-    stream_->next_in = reinterpret_cast<Bytef*>(const_cast<char*>(body.data()));
-    stream_->avail_in = static_cast<uInt>(body.size());
-    stream_->next_out = reinterpret_cast<Bytef*>(packed.data());
-    stream_->avail_out = static_cast<uInt>(packed.size());
-    if (deflate(stream_.get(), Z_FINISH) != Z_STREAM_END) {
-        return {};
-    }
-    packed.resize(packed.size() - stream_->avail_out);
-    packed.shrink_to_fit();
-    return packed;
-}
-
 void Compressor::shrink_to(std::size_t bytes) {
     while (bytes_ > bytes) {
         bytes_ -= kept_.back().packed.capacity() + k_kept_overhead;
@@ -141,15 +86,12 @@ void Compressor::shrink_to(std::size_t bytes) {
 
 std::string_view
 Compressor::compress(std::string_view body, std::uint64_t hash, std::size_t bytes_max) {
-    if (body.size() > std::numeric_limits<uInt>::max()) {
-        return {};
-    }
     const auto found = by_hash_.find(hash);
     if (found != by_hash_.end() && found->second->plain_size == body.size()) {
         kept_.splice(kept_.begin(), kept_, found->second);
         return kept_.front().packed;
     }
-    std::string packed = deflate_whole(body);
+    std::string packed = packer_.pack(body);
     const std::size_t cost = packed.capacity() + k_kept_overhead;
     if (cost > bytes_max || found != by_hash_.end()) {
         too_long_ = std::move(packed);
@@ -168,9 +110,9 @@ Representation Negotiator::choose(
     const Settings& settings
 ) {
     Representation chosen{response.status, view(response.body), {}};
-    const bool packs = settings.gzip != Gzip::off && response.body.n >= settings.gzip_min_bytes &&
+    const bool packs = settings.answer_compression && response.body.n >= settings.gzip_min_bytes &&
                        is_text(view(response.content_type)) &&
-                       (settings.gzip == Gzip::always || !is_this_machine(view(request.remote)));
+                       (settings.gzip == Packs::always || !is_this_machine(view(request.remote)));
     if (response.status != 200 || (!packs && response.header_count == 0)) {
         return chosen;
     }
@@ -195,7 +137,7 @@ Representation Negotiator::choose(
             return chosen;
         }
     }
-    if (packs && accepts_gzip(header_of(request, "accept-encoding"))) {
+    if (packs && net::accepts_gzip(header_of(request, "accept-encoding"))) {
         const std::string_view packed = compressor_.compress(
             chosen.body, hash, said.may_be_kept ? settings.gzip_kept_bytes : 0
         );

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "plugins/gateway/http/settings.hpp"
+#include "sdk/net/gzip.hpp"
 
 #include <tenon/abi/http.h>
 
@@ -21,8 +22,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-
-struct z_stream_s;
 
 namespace tenon::http {
 
@@ -37,11 +36,6 @@ struct Representation {
 // gzip of bodies, level 1: those that were asked for last are kept, up to `bytes_max`.
 class Compressor {
 public:
-    Compressor();
-    ~Compressor();
-    Compressor(const Compressor&) = delete;
-    Compressor& operator=(const Compressor&) = delete;
-
     // Empty when it would not be shorter. Valid until the next call.
     [[nodiscard]] std::string_view
     compress(std::string_view body, std::uint64_t hash, std::size_t bytes_max);
@@ -55,10 +49,9 @@ private:
         std::string packed;
     };
 
-    [[nodiscard]] std::string deflate_whole(std::string_view body);
     void shrink_to(std::size_t bytes);
 
-    std::unique_ptr<z_stream_s> stream_;
+    net::Packer packer_;
     std::list<Kept> kept_;  // newest first
     std::unordered_map<std::uint64_t, std::list<Kept>::iterator> by_hash_;
     std::size_t bytes_ = 0;
@@ -82,8 +75,6 @@ private:
     std::string etag_;
 };
 
-// True when the field's value allows gzip: "gzip;q=0" and "" do not, "*" does.
-[[nodiscard]] bool accepts_gzip(std::string_view accept_encoding) noexcept;
 // A peer to whom bytes cost nothing.
 [[nodiscard]] bool is_this_machine(std::string_view address) noexcept;
 // By weak comparison; "*" matches.

@@ -63,46 +63,38 @@ void Server::protect(Slot* slot, Body body) noexcept {
 }
 
 void Server::make_metrics() {
-    const auto& metrics = services_.metrics;
-    if (!metrics) {
+    if (!services_.metrics) {
         return;
     }
+    const tenon::Metrics make{services_.metrics};
+    Metrics& metrics = shared_.metrics;
     static constexpr std::string_view k_classes[] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
-    for (std::size_t i = 0; i < shared_.metrics.requests.size(); ++i) {
-        const tenon_label label{str("status"), str(k_classes[i])};
-        shared_.metrics.requests[i] = metrics->counter(
-            metrics.self, str("tenon_http_requests_total"), str("Requests answered"), &label, 1
+    for (std::size_t i = 0; i < metrics.requests.size(); ++i) {
+        metrics.requests[i] = make.counter(
+            "tenon_http_requests_total", "Requests answered", {{"status", k_classes[i]}}
         );
     }
-    const auto counter = [&](std::string_view name, std::string_view help) {
-        return metrics->counter(metrics.self, str(name), str(help), nullptr, 0);
-    };
-    const auto gauge = [&](std::string_view name, std::string_view help) {
-        return metrics->gauge(metrics.self, str(name), str(help), nullptr, 0);
-    };
-    shared_.metrics.limited =
-        counter("tenon_http_limited_total", "Requests refused because of address_limit");
-    shared_.metrics.overloaded =
-        counter("tenon_http_overloaded_total", "Requests refused because of concurrency_limit");
-    shared_.metrics.connections_refused = counter(
+    metrics.limited =
+        make.counter("tenon_http_limited_total", "Requests refused because of address_limit");
+    metrics.overloaded = make.counter(
+        "tenon_http_overloaded_total", "Requests refused because of concurrency_limit"
+    );
+    metrics.connections_refused = make.counter(
         "tenon_http_connections_refused_total", "Connections refused because of connections_max"
     );
-    shared_.metrics.ws_frames = counter("tenon_ws_frames_total", "WebSocket messages queued");
-    shared_.metrics.ws_compressed =
-        counter("tenon_ws_compressed_total", "WebSocket messages queued in compressed form");
-    shared_.metrics.ws_slow_closed = counter(
+    metrics.ws_frames = make.counter("tenon_ws_frames_total", "WebSocket messages queued");
+    metrics.ws_compressed =
+        make.counter("tenon_ws_compressed_total", "WebSocket messages queued in compressed form");
+    metrics.ws_slow_closed = make.counter(
         "tenon_ws_slow_closed_total", "WebSockets closed because the client read too slowly"
     );
-    shared_.metrics.ws_rate_closed =
-        counter("tenon_ws_rate_closed_total", "WebSockets closed for too many messages per second");
-    shared_.metrics.connections = gauge("tenon_http_connections", "Open connections");
-    shared_.metrics.ws_connections = gauge("tenon_ws_connections", "Open WebSockets");
-    durations_ = metrics->histogram(
-        metrics.self,
-        str("tenon_http_request_duration_seconds"),
-        str("From reading a request to its answer"),
-        nullptr,
-        0
+    metrics.ws_rate_closed = make.counter(
+        "tenon_ws_rate_closed_total", "WebSockets closed for too many messages per second"
+    );
+    metrics.connections = make.gauge("tenon_http_connections", "Open connections");
+    metrics.ws_connections = make.gauge("tenon_ws_connections", "Open WebSockets");
+    metrics.duration = make.histogram(
+        "tenon_http_request_duration_seconds", "From reading a request to its answer"
     );
 }
 
@@ -281,7 +273,7 @@ void Server::pause_accepting() {
 void Server::add(Listener::Accepted accepted) {
     const std::size_t limit = shared_.settings.connections_max;
     if (open_ >= limit) {
-        count(shared_.metrics.connections_refused);
+        shared_.metrics.connections_refused.add();
     }
     if (open_ >= limit + k_refused_max) {
         close(accepted.fd);
@@ -301,7 +293,7 @@ void Server::add(Listener::Accepted accepted) {
     slots_[index] = std::make_unique<Slot>(*this, id_of(index, generation), std::move(accepted));
     Slot& slot = *slots_[index];
     ++open_;
-    adjust(shared_.metrics.connections, 1);
+    shared_.metrics.connections.add(1);
     if (open_ > limit) {
         slot.connection.refuse(k_full);
         mark_dirty(slot);
@@ -382,10 +374,10 @@ void Server::end_turn() {
         }
     }
     dirty_.clear();
-    if (!shared_.answered.empty() && durations_ != nullptr) {
+    if (!shared_.answered.empty() && services_.metrics) {
         const std::int64_t now_ns = services_.clock->now_ns(services_.clock.self);
         for (const std::int64_t received_ns : shared_.answered) {
-            services_.metrics->observe(services_.metrics.self, durations_, now_ns - received_ns);
+            shared_.metrics.duration.observe(std::chrono::nanoseconds{now_ns - received_ns});
         }
     }
     shared_.answered.clear();
@@ -470,7 +462,7 @@ void Server::close_socket(Slot& slot) {
     close(std::exchange(slot.fd, -1));
     slot.connection.lost();
     --open_;
-    adjust(shared_.metrics.connections, -1);
+    shared_.metrics.connections.add(-1);
     mark_dirty(slot);
 }
 

@@ -120,7 +120,6 @@ private:
 
     ServerServices services_;
     Shared shared_;
-    tenon_histogram* durations_ = nullptr;
     std::unique_ptr<Listener> listener_;
     std::uint64_t listener_watch_ = 0;
     std::uint64_t accept_timer_ = 0;

@@ -23,11 +23,9 @@ void read(const boost::json::object& object, std::string_view key, bool& out) {
     }
 }
 
-void read(const boost::json::object& object, std::string_view key, Gzip& out) {
+void read(const boost::json::object& object, std::string_view key, Packs& out) {
     if (const boost::json::value* const value = object.if_contains(key)) {
-        out = value->as_string() == "off"      ? Gzip::off
-              : value->as_string() == "always" ? Gzip::always
-                                               : Gzip::remote;
+        out = value->as_string() == "always" ? Packs::always : Packs::remote;
     }
 }
 
@@ -52,12 +50,8 @@ Settings parse_settings(std::string_view json) {
     read(object, "ws_message_burst", settings.ws_message_burst);
     read(object, "gzip_min_bytes", settings.gzip_min_bytes);
     read(object, "gzip_kept_bytes", settings.gzip_kept_bytes);
-    bool compresses = true;
     read(object, "gzip", settings.gzip);
-    read(object, "answer_compression", compresses);
-    if (!compresses) {
-        settings.gzip = Gzip::off;
-    }
+    read(object, "answer_compression", settings.answer_compression);
     read(object, "etags", settings.etags);
     read(object, "message_compression", settings.message_compression);
     read(object, "ws_deflate", settings.ws_deflate);

@@ -10,7 +10,7 @@ namespace tenon::http {
 
 // Whose answers or messages are compressed: nobody's, those of peers on other machines,
 // everybody's.
-enum class Gzip : std::uint8_t { off, remote, always };
+enum class Packs : std::uint8_t { remote, always };  // for whom
 
 // The plugin's settings; the defaults are those of plugin.json.
 struct Settings {
@@ -32,10 +32,11 @@ struct Settings {
     std::string ws_request_path = "/ws-api/v3";
     bool etags = true;
     bool message_compression = true;  // of what is agreed on, for the time being
-    Gzip gzip = Gzip::remote;         // off without answer_compression
+    bool answer_compression = true;
+    Packs gzip = Packs::remote;
     std::size_t gzip_min_bytes = 1400;
     std::size_t gzip_kept_bytes = 8 * 1024 * 1024;
-    Gzip ws_deflate = Gzip::remote;
+    Packs ws_deflate = Packs::remote;
     std::size_t ws_deflate_min_bytes = 512;
     std::string cors_origin;
     std::string address_limit, concurrency_limit;  // of the throttle; empty: none

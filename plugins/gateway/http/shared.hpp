@@ -9,41 +9,24 @@
 #include "plugins/gateway/http/ws_deflate.hpp"
 
 #include <tenon/abi/throttle.h>
+#include <tenon/metrics.hpp>
 #include <tenon/plugin.hpp>
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 namespace tenon::http {
 
-// Cells of tenon.metrics/1; all of them are set, or none in a test without metrics.
+// Empty in a test without metrics.
 struct Metrics {
-    std::array<std::uint64_t*, 5> requests{};  // by class of status: 1xx .. 5xx
-    std::uint64_t* connections_refused = nullptr;
-    std::uint64_t* limited = nullptr;
-    std::uint64_t* overloaded = nullptr;
-    std::uint64_t* ws_frames = nullptr;
-    std::uint64_t* ws_compressed = nullptr;
-    std::uint64_t* ws_slow_closed = nullptr;
-    std::uint64_t* ws_rate_closed = nullptr;
-    std::int64_t* connections = nullptr;
-    std::int64_t* ws_connections = nullptr;
+    std::array<Counter, 5> requests;  // by class of status: 1xx .. 5xx
+    Counter connections_refused, limited, overloaded;
+    Counter ws_frames, ws_compressed, ws_slow_closed, ws_rate_closed;
+    Gauge connections, ws_connections;
+    Histogram duration;
 };
-
-inline void count(std::uint64_t* cell) noexcept {
-    if (cell != nullptr) {
-        std::atomic_ref{*cell}.fetch_add(1, std::memory_order_relaxed);
-    }
-}
-
-inline void adjust(std::int64_t* cell, std::int64_t by) noexcept {
-    if (cell != nullptr) {
-        std::atomic_ref{*cell}.fetch_add(by, std::memory_order_relaxed);
-    }
-}
 
 struct Shared {
     Settings settings;

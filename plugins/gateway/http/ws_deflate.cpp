@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/http/ws_deflate.hpp"
 
-#include "plugins/gateway/http/header_words.hpp"
+#include "sdk/net/header_words.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -15,6 +15,9 @@
 #include <zlib.h>
 
 namespace tenon::http {
+
+using net::take;
+
 namespace {
 
 // A flush ends with an empty stored block; its last four bytes do not travel (RFC 7692, 7.2.1).

@@ -25,12 +25,12 @@ WsSession::WsSession(Shared& shared, std::uint64_t connection, const Route& rout
       reader_{shared.settings.ws_message_max_bytes, deflate ? &shared.inflater : nullptr},
       next_ping_ns_{shared.now_ns + shared.settings.ws_ping_interval_ms * k_ms},
       last_heard_ns_{shared.now_ns} {
-    adjust(shared_.metrics.ws_connections, 1);
+    shared_.metrics.ws_connections.add(1);
 }
 
 WsSession::~WsSession() {
     detach();
-    adjust(shared_.metrics.ws_connections, -1);
+    shared_.metrics.ws_connections.add(-1);
 }
 
 void WsSession::open(const tenon_http_request& request) {
@@ -77,7 +77,7 @@ void WsSession::on_item(const WsReader::Item& item) {
     }
     const bool counts = item.event != Event::fragment && !(requests_ && item.event == Event::text);
     if (counts && !within_rate()) {
-        count(shared_.metrics.ws_rate_closed);
+        shared_.metrics.ws_rate_closed.add();
         end(k_policy, "too many messages per second", State::closing);
         return;
     }
@@ -114,15 +114,15 @@ tenon_status WsSession::send(tenon_ws_frame& given) {
             ? packed_frame(given, shared_.deflater, shared_.settings.ws_deflate_min_bytes)
             : given;
     if (output_.bytes() + frame.size > shared_.settings.ws_queue_max_bytes) {
-        count(shared_.metrics.ws_slow_closed);
+        shared_.metrics.ws_slow_closed.add();
         output_.drop_unstarted();
         end(k_policy, "the client reads too slowly", State::closing);
         return TENON_UNAVAILABLE;
     }
     output_.push(frame);
-    count(shared_.metrics.ws_frames);
+    shared_.metrics.ws_frames.add();
     if (&frame != &given) {
-        count(shared_.metrics.ws_compressed);
+        shared_.metrics.ws_compressed.add();
     }
     return TENON_OK;
 }

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// GET /metrics, in the format that the scraper asks for. The text is put together on the blocking
-// pool: the reactor only sends it.
+// GET /metrics, in the format that the scraper asks for. The page is put together and compressed on
+// a thread of its own, which steps back for all others (SCHED_IDLE in sched(7): of a busy processor
+// it gets a three-hundredth): the reactor only sends it, and what it sends is short.
 #include "plugins/monitor/metrics/open_metrics.hpp"
 #include "sdk/machine/page.hpp"
+#include "sdk/net/gzip.hpp"
 
 #include <tenon/http.hpp>
 #include <tenon/in_flight.hpp>
 #include <tenon/plugin.hpp>
 
-#include <atomic>
+#include <condition_variable>
+#include <deque>
 #include <memory>
+#include <mutex>
+#include <pthread.h>
+#include <sched.h>
 #include <string>
+#include <thread>
 
 namespace tenon::monitor {
 namespace {
@@ -27,7 +34,7 @@ constexpr HttpAnswer k_failed{
     "application/json",
     R"({"error":{"code":"failed","message":"the metrics could not be collected"}})"};
 
-// Scrapes at a time. Anybody may ask, and the pool has work of others to do.
+// Scrapes at a time: anybody may ask.
 constexpr std::uint32_t k_scrapes_max = 4;
 
 class MetricsPlugin final : public Plugin {
@@ -43,8 +50,10 @@ public:
         routes_ =
             std::make_unique<HttpRoutes>(host().require<tenon_http_routes_1>("tenon.http_routes/1")
             );
+        stops_ = false;
+        thread_ = std::thread{[this] { run(); }};
         routes_->mount("GET", "/metrics", [this](const tenon_http_request& request) {
-            collect(request.handle, asks_open_metrics(request));
+            collect(asked(request));
         });
     }
 
@@ -52,64 +61,96 @@ public:
         if (routes_) {
             routes_->clear();
             in_flight_.wait();
+            {
+                const std::lock_guard lock{mutex_};
+                stops_ = true;
+            }
+            wanted_.notify_one();
+            thread_.join();
             routes_.reset();
         }
     }
 
 private:
-    static bool asks_open_metrics(const tenon_http_request& request) {
+    struct Scrape {
+        std::uint64_t request = 0;
+        bool open_metrics = false;
+        bool gzip = false;
+    };
+
+    static Scrape asked(const tenon_http_request& request) {
+        Scrape scrape{request.handle};
         for (std::uint32_t i = 0; i < request.header_count; ++i) {
-            if (view(request.headers[i].name) == "accept" &&
-                wants_open_metrics(view(request.headers[i].value))) {
-                return true;
+            const std::string_view name = view(request.headers[i].name);
+            const std::string_view value = view(request.headers[i].value);
+            if (name == "accept") {
+                scrape.open_metrics = scrape.open_metrics || wants_open_metrics(value);
+            } else if (name == "accept-encoding") {
+                scrape.gzip = net::accepts_gzip(value);
             }
         }
-        return false;
+        return scrape;
     }
 
-    void collect(std::uint64_t request, bool open_metrics) {
-        if (scrapes_.load() == k_scrapes_max) {
-            (void)routes_->respond(request, k_busy);
-            return;
+    void collect(const Scrape& scrape) {
+        {
+            const std::lock_guard lock{mutex_};
+            if (in_hand_ < k_scrapes_max) {
+                ++in_hand_;
+                scrapes_.push_back(scrape);
+                in_flight_.enter();
+                wanted_.notify_one();
+                return;
+            }
         }
-        enter();
-        try {
-            run_blocking(exec_, [this, request, open_metrics] {
-                std::string body;
-                (void)guard(nullptr, [&] {
-                    body = machine::metrics_page(metrics_, data_dir_);
-                    if (open_metrics) {
-                        body = to_open_metrics(body);
-                    }
-                });
-                finish(request, std::move(body), open_metrics ? k_open_metrics : k_text_format);
+        (void)routes_->respond(scrape.request, k_busy);
+    }
+
+    // [thread_]
+    void run() {
+        const sched_param none{};
+        (void)::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &none);
+        net::Packer packer;
+        for (;;) {
+            Scrape scrape;
+            {
+                std::unique_lock lock{mutex_};
+                wanted_.wait(lock, [this] { return stops_ || !scrapes_.empty(); });
+                if (scrapes_.empty()) {
+                    return;
+                }
+                scrape = scrapes_.front();
+                scrapes_.pop_front();
+            }
+            std::string body;
+            (void)guard(nullptr, [&] {
+                body = machine::metrics_page(metrics_, data_dir_);
+                if (scrape.open_metrics) {
+                    body = to_open_metrics(body);
+                }
+                if (std::string packed = scrape.gzip ? packer.pack(body) : ""; !packed.empty()) {
+                    body = std::move(packed);
+                } else {
+                    scrape.gzip = false;
+                }
             });
-        } catch (const Error&) {
-            leave();
-            (void)routes_->respond(request, k_busy);
+            finish(scrape, std::move(body));
         }
-    }
-
-    void enter() {
-        in_flight_.enter();
-        ++scrapes_;
     }
 
     void leave() noexcept {
-        --scrapes_;
+        {
+            const std::lock_guard lock{mutex_};
+            --in_hand_;
+        }
         in_flight_.leave();
     }
 
-    // On the pool; the answer is given on the reactor, which alone may.
-    void finish(std::uint64_t request, std::string text, std::string_view format) {
+    // [thread_]; the answer is given on the reactor, which alone may.
+    void finish(const Scrape& scrape, std::string text) {
         try {
-            post(exec_, 0, [this, request, format, body = std::move(text)] {
-                if (body.empty()) {
-                    (void)routes_->respond(request, k_failed);
-                } else {
-                    (void
-                    )routes_->respond(request, {200, format, body, {{str("vary"), str("accept")}}});
-                }
+            post(exec_, 0, [this, scrape, body = std::move(text)] {
+                respond(scrape, body);
                 leave();
             });
         } catch (const Error& e) {
@@ -118,12 +159,30 @@ private:
         }
     }
 
+    void respond(const Scrape& scrape, const std::string& body) {
+        const tenon_http_header vary{str("vary"), str("accept, accept-encoding")};
+        const tenon_http_header packed{str("content-encoding"), str("gzip")};
+        const std::string_view format = scrape.open_metrics ? k_open_metrics : k_text_format;
+        if (body.empty()) {
+            (void)routes_->respond(scrape.request, k_failed);
+        } else if (scrape.gzip) {
+            (void)routes_->respond(scrape.request, {200, format, body, {vary, packed}});
+        } else {
+            (void)routes_->respond(scrape.request, {200, format, body, {vary}});
+        }
+    }
+
     Service<tenon_exec_1> exec_;
     Service<tenon_metrics_1> metrics_;
     std::string data_dir_;
     InFlight in_flight_;
-    std::atomic<std::uint32_t> scrapes_{0};  // what in_flight_ counts; it cannot be asked
     std::unique_ptr<HttpRoutes> routes_;
+    std::mutex mutex_;
+    std::condition_variable wanted_;
+    std::deque<Scrape> scrapes_;  // guarded by mutex_; not begun
+    std::uint32_t in_hand_ = 0;   // guarded by mutex_; not answered
+    bool stops_ = false;          // guarded by mutex_
+    std::thread thread_;
 };
 
 }  // namespace

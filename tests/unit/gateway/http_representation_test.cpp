@@ -168,16 +168,16 @@ TEST_CASE("a client that has the newest version is told so", "[http][P4]") {
 }
 
 TEST_CASE("a refused coding is not used", "[http][P4]") {
-    CHECK(accepts_gzip("gzip"));
-    CHECK(accepts_gzip("deflate, GZIP;q=0.5"));
-    CHECK(accepts_gzip("*"));
-    CHECK(accepts_gzip("br;q=1, *;q=0.1"));
-    CHECK_FALSE(accepts_gzip(""));
-    CHECK_FALSE(accepts_gzip("identity"));
-    CHECK_FALSE(accepts_gzip("gzip;q=0"));
-    CHECK_FALSE(accepts_gzip("gzip; q=0.000, *"));
-    CHECK_FALSE(accepts_gzip("*;q=0"));
-    CHECK_FALSE(accepts_gzip("gzipped"));
+    CHECK(net::accepts_gzip("gzip"));
+    CHECK(net::accepts_gzip("deflate, GZIP;q=0.5"));
+    CHECK(net::accepts_gzip("*"));
+    CHECK(net::accepts_gzip("br;q=1, *;q=0.1"));
+    CHECK_FALSE(net::accepts_gzip(""));
+    CHECK_FALSE(net::accepts_gzip("identity"));
+    CHECK_FALSE(net::accepts_gzip("gzip;q=0"));
+    CHECK_FALSE(net::accepts_gzip("gzip; q=0.000, *"));
+    CHECK_FALSE(net::accepts_gzip("*;q=0"));
+    CHECK_FALSE(net::accepts_gzip("gzipped"));
 }
 
 TEST_CASE("validators are compared weakly", "[http][P4]") {
@@ -209,7 +209,7 @@ TEST_CASE("compressed bodies are kept up to a bound, the oldest go", "[http][P4]
 TEST_CASE("an answer that must not be kept is not kept compressed either", "[http][P4][A2]") {
     Negotiator negotiator;
     Settings settings;
-    settings.gzip = Gzip::always;
+    settings.gzip = Packs::always;
     const std::string body = numbers(0, 2000);
     const tenon_http_header accepts{tenon::str("accept-encoding"), tenon::str("gzip")};
     tenon_http_request request{};

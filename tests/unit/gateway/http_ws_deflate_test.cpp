@@ -267,10 +267,8 @@ TEST_CASE("clients that offer it get compressed frames, others do not", "[http][
 }
 
 TEST_CASE("peers on this machine are not compressed for, unless told to", "[http][ws][P4]") {
-    for (const std::string mode : {"remote", "off"}) {
-        Gateway gateway{R"({"ws_deflate": ")" + mode + R"("})"};
-        Echo echo{gateway};
-        Client client{gateway.port()};
-        CHECK(client.upgrade("/ws/a", k_offer).find("Extensions") == std::string::npos);
-    }
+    Gateway gateway{R"({"ws_deflate": "remote"})"};
+    Echo echo{gateway};
+    Client client{gateway.port()};
+    CHECK(client.upgrade("/ws/a", k_offer).find("Extensions") == std::string::npos);
 }

@@ -66,11 +66,17 @@ TEST_CASE("metrics are served, the host's and the process's", "[monitor][metrics
         Contains("Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n")
     );
     CHECK_THAT(open_metrics, Catch::EndsWith("# EOF\n"));
+    CHECK_THAT(open_metrics, !Contains("content-encoding"));
+    client.send("GET /metrics HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n");
+    const std::string packed = client.response();
+    CHECK_THAT(packed, Contains("content-encoding: gzip\r\n"));
+    CHECK_THAT(packed, Contains("vary: accept, accept-encoding\r\n"));
+    CHECK(packed.size() < open_metrics.size() / 2);
     metrics.stop();
     CHECK(status_of(get(bound.gateway, "/metrics")) == 404);
 }
 
-TEST_CASE("a flood of scrapes leaves the pool to others", "[monitor][metrics]") {
+TEST_CASE("a flood of scrapes is refused and over with itself", "[monitor][metrics]") {
     Bound bound;
     const LoadedPlugin metrics{bound.gateway.host(), "monitor-metrics", "{}"};
     Client client{bound.gateway.port()};

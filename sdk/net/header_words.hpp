@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
-namespace tenon::http {
+namespace tenon::net {
 
 // Without blanks and tabs around it.
 [[nodiscard]] inline std::string_view trimmed(std::string_view text) noexcept {
@@ -32,4 +32,4 @@ inline std::string_view take(std::string_view& rest, char separator) noexcept {
            });
 }
 
-}  // namespace tenon::http
+}  // namespace tenon::net
