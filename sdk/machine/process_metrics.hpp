@@ -8,7 +8,7 @@
 
 namespace tenon::machine {
 
-// What proc(5) says of this process. Linux.
+// What proc(5) and clock_gettime(2) say of this process. Linux.
 struct ProcessUse {
     std::uint64_t cpu_ms = 0;  // user and system
     std::uint64_t resident_bytes = 0;

@@ -34,6 +34,13 @@ LoadedPlugin::~LoadedPlugin() {
     plugin_->vt->destroy(plugin_);
 }
 
+void LoadedPlugin::reload(std::string_view config) {
+    ErrorBuffer err;
+    for (const std::uint32_t dry_run : {1U, 0U}) {
+        check(plugin_->vt->configure(plugin_, str(config), dry_run, &err), err, "configure");
+    }
+}
+
 void LoadedPlugin::stop() {
     plugin_->vt->stop(plugin_);
 }

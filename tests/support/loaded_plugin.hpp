@@ -20,6 +20,8 @@ public:
     LoadedPlugin(const LoadedPlugin&) = delete;
     LoadedPlugin& operator=(const LoadedPlugin&) = delete;
 
+    // As a live reload with `config`, again the whole. Throws Error with the plugin's message.
+    void reload(std::string_view config);
     void stop();
     [[nodiscard]] tenon_iface query(std::string_view interface_id) const;
 

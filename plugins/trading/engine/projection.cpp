@@ -128,7 +128,18 @@ public:
         return true;
     }
 
-    void gather(bool on) noexcept { gathers_.store(on, std::memory_order_relaxed); }
+    void gather(bool on) noexcept {
+        gathers_.store(on, std::memory_order_relaxed);
+        bool waits_for_more = false;
+        {
+            const std::lock_guard lock{mutex_};
+            waits_for_more = phase_ == Phase::waiting && timer_ != 0 && delay_ns_ == 0;
+        }
+        if (!on && waits_for_more) {
+            exec_->cancel_timer(exec_.self, std::exchange(timer_, 0));
+            wait_on_reactor(0);
+        }
+    }
 
     void advance(std::uint64_t sequence) {
         bool run = false;

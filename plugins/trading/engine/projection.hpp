@@ -128,7 +128,7 @@ public:
     // takes a call of any size, so that a huge command can not block for ever.
     [[nodiscard]] bool enqueue(std::span<const tenon_execution_event> events);
 
-    // [any] Off: as if batch_interval_ns were 0.
+    // [reactor] Off: as if batch_interval_ns were 0, for events that wait already too.
     void gather(bool on) noexcept;
 
     // [reactor] All events of commands up to `sequence` were given to enqueue; most commands of a

@@ -171,6 +171,25 @@ TEST_CASE("an old primary that wakes up writable takes no write", "[postgres][fa
     }
 }
 
+TEST_CASE("reads go to replicas or not, as the flag of a running server says", "[postgres][K8]") {
+    Scene scene{modes().front(), "flag"};
+    const auto on_replicas = [&] { return scene.harness_->books().replica_reads; };
+    const auto wait_for_some = [&] {
+        const std::uint64_t before = on_replicas();
+        wait_until("reads on replicas", [&] { return on_replicas() > before; });
+    };
+    wait_for_some();
+    scene.harness_->read_from_replicas(false);
+    const std::uint64_t before = on_replicas();
+    const std::uint64_t reads = 40 * k_readers;
+    scene.harness_->wait_reads(reads);
+    // Those that were under way, and some that found the primary busy: not two of three, as else.
+    CHECK(on_replicas() - before < reads / 4);
+    scene.harness_->read_from_replicas(true);
+    wait_for_some();
+    (void)scene.finish(0);
+}
+
 TEST_CASE("readers see their writes while replicas stand still", "[postgres][failover][S6]") {
     for (const Mode& mode : modes()) {
         if (std::string{mode.name} == "remote_apply") {

@@ -75,19 +75,18 @@ Harness::Harness(PostgresCluster& cluster, std::uint64_t seed, bool keep_synchro
     telemetry.log = plugin_host.log();
     telemetry.clock = plugin_host.service<tenon_clock_1>("tenon.clock/1");
     telemetry.metrics = plugin_host.service<tenon_metrics_1>("tenon.metrics/1");
-    postgres::Settings settings;
     for (std::size_t i = 0; i < cluster_.size(); ++i) {
-        settings.hosts.push_back(cluster_.server(i).folder().string());
+        settings_.hosts.push_back(cluster_.server(i).folder().string());
     }
-    settings.database = "postgres";
-    settings.user = "postgres";
-    settings.pool_size = 16;
-    settings.pool_min = 1;
-    settings.isolation = "read committed";
-    settings.cluster.fence_file = folder_ + "/postgres.fence";
-    settings.cluster.probe_interval_ms = 200;
-    settings.cluster.probe_timeout_ms = 500;
-    database_ = std::make_unique<postgres::Database>(settings, telemetry);
+    settings_.database = "postgres";
+    settings_.user = "postgres";
+    settings_.pool_size = 16;
+    settings_.pool_min = 1;
+    settings_.isolation = "read committed";
+    settings_.cluster.fence_file = folder_ + "/postgres.fence";
+    settings_.cluster.probe_interval_ms = 200;
+    settings_.cluster.probe_timeout_ms = 500;
+    database_ = std::make_unique<postgres::Database>(settings_, telemetry);
     storage_ = Storage{Service<tenon_storage_1>{
         static_cast<StorageProvider*>(database_.get()),
         static_cast<const tenon_storage_1*>(StorageProvider::table(*database_))}};
@@ -98,6 +97,11 @@ Harness::~Harness() {
     database_.reset();
     std::error_code ignored;
     std::filesystem::remove_all(folder_, ignored);
+}
+
+void Harness::read_from_replicas(bool on) {
+    settings_.replica_reads = on ? 1 : 0;
+    database_->take(settings_);
 }
 
 std::int64_t Harness::now_ns() {

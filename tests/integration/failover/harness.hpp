@@ -60,6 +60,8 @@ public:
     // Waits until the client's view of the servers is so.
     template <class Condition>
     void wait_view(Condition condition);
+    // As a live reload of replica_reads.
+    void read_from_replicas(bool on);
     // Ends the load and balances the books against the server that is primary now; `old` is the one
     // that was.
     [[nodiscard]] Books finish(std::size_t primary, std::size_t old);
@@ -91,6 +93,7 @@ private:
     bool keeps_all_;  // nothing that was acknowledged may be lost
     FakeHost host_;
     std::string folder_;
+    postgres::Settings settings_;
     std::unique_ptr<postgres::Database> database_;
     Storage storage_;
     std::vector<std::thread> threads_;

@@ -29,10 +29,7 @@ std::uint64_t seed_or(std::uint64_t fallback) {
 // One server whose caches load by themselves, in so much of the virtual time, at once.
 class Loading : public SharingServer {
 public:
-    Loading(SharedMap& map, const std::string& more) : SharingServer{map, 0} {
-        settings.configure("{" + std::string{k_caches} + more + "}", false);
-        stack->apply();
-    }
+    Loading(SharedMap& map, const std::string& more) : SharingServer{map, 0} { take(more); }
 
     ~Loading() {
         for (const std::uint32_t cache : caches_) {
@@ -42,6 +39,12 @@ public:
 
     Loading(const Loading&) = delete;
     Loading& operator=(const Loading&) = delete;
+
+    // As a live reload.
+    void take(const std::string& more) {
+        settings.configure("{" + std::string{k_caches} + more + "}", false);
+        stack->apply();
+    }
 
     void loads_itself(std::string_view cache) {
         caches_.push_back(stack->open(cache));
@@ -144,6 +147,22 @@ TEST_CASE("declared keys are there after a start, so many a second", "[cache][C4
     }
 }
 
+TEST_CASE("keys are warmed while the flag of a running cache is on", "[cache][K8]") {
+    constexpr std::string_view k_info =
+        R"("caches":[{"name":"info","ttl_ms":60000,"warm":["a","b"],"consistency":"timed"}])";
+    SharedMap map;
+    Loading server{map, std::string{k_info} + R"(,"warming":false)"};
+    server.loads_itself("info");
+    server.stack->warm_some(10);
+    CHECK(server.loads == 0);
+    server.take(std::string{k_info} + R"(,"warming":true)");
+    server.stack->warm_some(1);
+    CHECK(server.loads == 1);
+    server.take(std::string{k_info} + R"(,"warming":false)");
+    server.stack->warm_some(10);
+    CHECK(server.loads == 1);
+}
+
 TEST_CASE("the keys that were asked for most are there after the next start", "[cache][C4]") {
     const std::string settings =
         R"("warm_hottest":2,"caches":[{"name":"info","ttl_ms":60000,"consistency":"timed"}])";
@@ -170,47 +189,59 @@ TEST_CASE("the keys that were asked for most are there after the next start", "[
 
 namespace {
 
-// People look at a symbol: its price, book, candles and rules, one after another, while others look
+constexpr std::array<std::string_view, 4> k_route{"price", "book", "candles", "rules"};
+
+// They look at a symbol: its price, book, candles and rules, one after another, while others look
 // at theirs; now and then somebody asks for something else.
+class People {
+public:
+    explicit People(std::uint64_t seed) : random_{seed} {}
+
+    // The next one asks, 20 ms later; true when it had to be loaded for him.
+    bool ask(Loading& server) {
+        server.host.reactor().advance(20 * k_ms);
+        std::string symbol;
+        std::string_view cache;
+        if (random_() % 10 == 0) {
+            symbol = "S" + std::to_string(random_() % 200);
+            cache = k_route[random_() % k_route.size()];
+        } else {
+            Viewer& viewer = viewers_[random_() % viewers_.size()];
+            if (viewer.at == k_route.size()) {
+                // Some symbols often, most seldom.
+                viewer = {"S" + std::to_string(random_() % (1 + random_() % 100)), 0};
+            }
+            symbol = viewer.symbol;
+            cache = k_route[viewer.at++];
+        }
+        return server.ask(cache, symbol).how.source == TENON_CACHE_LOADED;
+    }
+
+private:
+    struct Viewer {
+        std::string symbol;
+        std::size_t at = k_route.size();
+    };
+
+    std::mt19937_64 random_;
+    std::vector<Viewer> viewers_{20};
+};
+
 struct Replay {
     std::uint64_t cold_misses = 0, upstream = 0, prefetched = 0;
 };
 
 Replay replay(bool prefetch, bool free, std::uint64_t seed) {
-    static constexpr std::array<std::string_view, 4> k_route{"price", "book", "candles", "rules"};
     SharedMap map;
     Loading server{map, std::string{R"("caches":[],"prefetch":)"} + (prefetch ? "true" : "false")};
     server.stack->when_free([free] { return free; });
     for (const std::string_view cache : k_route) {
         server.loads_itself(cache);
     }
-    std::mt19937_64 random{seed};
-
-    struct Viewer {
-        std::string symbol;
-        std::size_t at = k_route.size();
-    };
-
-    std::vector<Viewer> viewers(20);
+    People people{seed};
     Replay seen;
     for (int i = 0; i < 30'000; ++i) {
-        server.host.reactor().advance(20 * k_ms);
-        std::string symbol;
-        std::string_view cache;
-        if (random() % 10 == 0) {
-            symbol = "S" + std::to_string(random() % 200);
-            cache = k_route[random() % k_route.size()];
-        } else {
-            Viewer& viewer = viewers[random() % viewers.size()];
-            if (viewer.at == k_route.size()) {
-                // Some symbols often, most seldom.
-                viewer = {"S" + std::to_string(random() % (1 + random() % 100)), 0};
-            }
-            symbol = viewer.symbol;
-            cache = k_route[viewer.at++];
-        }
-        const auto answer = server.ask(cache, symbol);
-        seen.cold_misses += answer.how.source == TENON_CACHE_LOADED ? 1U : 0U;
+        seen.cold_misses += people.ask(server) ? 1U : 0U;
     }
     seen.upstream = static_cast<std::uint64_t>(server.loads);
     seen.prefetched = server.count(&Counters::prefetched);
@@ -234,6 +265,28 @@ TEST_CASE(
     CHECK(without.prefetched == 0);
     CHECK(with.cold_misses * 10 <= without.cold_misses * 7);
     CHECK(with.upstream * 10 <= without.upstream * 11);
+}
+
+TEST_CASE("a running cache prefetches while its flag is on", "[cache][C6][K8]") {
+    SharedMap map;
+    Loading server{map, R"("caches":[],"prefetch":false)"};
+    server.stack->when_free([] { return true; });
+    for (const std::string_view cache : k_route) {
+        server.loads_itself(cache);
+    }
+    People people{seed_or(20'261'123)};
+    const auto prefetched = [&] {
+        const std::uint64_t before = server.count(&Counters::prefetched);
+        for (int i = 0; i < 10'000; ++i) {
+            (void)people.ask(server);
+        }
+        return server.count(&Counters::prefetched) - before;
+    };
+    CHECK(prefetched() == 0);
+    server.take(R"("caches":[],"prefetch":true)");
+    CHECK(prefetched() > 0);
+    server.take(R"("caches":[],"prefetch":false)");
+    CHECK(prefetched() == 0);
 }
 
 TEST_CASE("nothing is prefetched while what is loaded from is busy", "[cache][C6]") {

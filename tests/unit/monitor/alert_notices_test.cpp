@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "plugins/monitor/alerts/delivery.hpp"
 #include "plugins/monitor/alerts/grouping.hpp"
 #include "plugins/monitor/alerts/silences.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 #include <tenon/json.hpp>
+#include <tenon/settings.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -40,6 +42,25 @@ Silence silence(const std::string& label, const std::string& value, std::int64_t
 }
 
 }  // namespace
+
+TEST_CASE("without grouping each change is told at once", "[monitor][alerts][M3][K8]") {
+    Grouping grouping;
+    const Alert a = firing("Slow", Severity::warning, "a");
+    const Alert b = firing("Slow", Severity::warning, "b");
+    const auto told = [&](const std::vector<Alert>& alerts, std::int64_t at_s) {
+        return grouping.step(alerts, nothing, at_s * k_s).size();
+    };
+    const auto take = [&](std::string_view json) {
+        grouping.set_options(DeliverySettings{Settings{json}}.grouping);
+    };
+    take(R"({"grouping":false})");
+    CHECK(told({a}, 100) == 1);
+    CHECK(told({a, b}, 101) == 1);
+    take(R"({"grouping":true})");
+    CHECK(told({a}, 102) == 0);
+    take(R"({"grouping":false})");
+    CHECK(told({a}, 103) == 1);
+}
 
 TEST_CASE("alerts of one rule make one notice after a wait", "[monitor][alerts][M3]") {
     Grouping grouping;

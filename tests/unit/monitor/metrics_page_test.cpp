@@ -58,6 +58,20 @@ TEST_CASE("the process's use is read and written with its unit", "[monitor][metr
     CHECK_THAT(out.text(), Contains("tenon_process_disk_written_bytes_total 8192\n"));
 }
 
+TEST_CASE("the process's CPU time is told to the millisecond", "[monitor][metrics][M1]") {
+    // In ticks of a clock it would go on by ten at a time.
+    std::uint64_t before = machine::read_process_use().cpu_ms;
+    bool is_fine = false;
+    for (int steps = 0; steps < 1'000 && !is_fine;) {
+        const std::uint64_t now = machine::read_process_use().cpu_ms;
+        REQUIRE(now >= before);
+        is_fine = now % 10 != 0;
+        steps += now != before ? 1 : 0;
+        before = now;
+    }
+    CHECK(is_fine);
+}
+
 TEST_CASE("the machine's CPU time is told by mode", "[monitor][metrics][M1]") {
     const auto hertz = sysconf(_SC_CLK_TCK);
     Machine machine;

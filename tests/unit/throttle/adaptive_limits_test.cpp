@@ -9,6 +9,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -301,6 +303,73 @@ TEST_CASE(
     REQUIRE(metrics->collect(metrics.self, text.sink()) == TENON_OK);
     CHECK(host.metric("tenon_throttle_in_flight", "limit=\"alone\"") == 5);
     CHECK(host.metric("tenon_throttle_concurrency_limit", "limit=\"alone\"") == 5);
+}
+
+namespace {
+
+// Keeps reactor 0 busy, 20 ms at a time, until it goes.
+class Busy {
+public:
+    explicit Busy(FakeHost& host) : host_{host} { step(); }
+
+    ~Busy() {
+        goes_ = false;
+        while (!is_over_) {
+            std::this_thread::yield();
+        }
+    }
+
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+
+private:
+    void step() {
+        tenon::post(host_.exec(), 0, [this] {
+            const std::int64_t until_ns = host_.reactor().now_ns() + 20 * k_ms;
+            while (host_.reactor().now_ns() < until_ns) {}
+            if (goes_) {
+                step();
+            } else {
+                is_over_ = true;
+            }
+        });
+    }
+
+    FakeHost& host_;
+    std::atomic<bool> goes_{true}, is_over_{false};
+};
+
+}  // namespace
+
+TEST_CASE(
+    "limits shrink under pressure while the flag of a running throttle is on",
+    "[throttle][K8]"
+) {
+    FakeHost host;
+    const auto config = [](bool on) {
+        return std::string{R"({"reactor_lag_ms":1,"pressure_shedding":)"} +
+               (on ? "true" : "false") + R"(,"limits":[{"name":"upstream","initial":50}]})";
+    };
+    LoadedPlugin plugin{host, "throttle-adaptive", config(true)};
+    const auto metrics = tenon::Host{host.raw()}.service<tenon_metrics_1>("tenon.metrics/1");
+    const auto eventually = [&](auto is_so) {
+        const std::int64_t until_ns = host.reactor().now_ns() + 60'000 * k_ms;
+        while (host.reactor().now_ns() < until_ns) {
+            tenon::StringSink text;
+            REQUIRE(metrics->collect(metrics.self, text.sink()) == TENON_OK);
+            if (is_so(host.metric("tenon_throttle_concurrency_percent"))) {
+                return true;
+            }
+            std::this_thread::yield();
+        }
+        return false;
+    };
+    const Busy busy{host};
+    CHECK(eventually([](std::int64_t percent) { return percent < 80; }));
+    plugin.reload(config(false));
+    CHECK(eventually([](std::int64_t percent) { return percent == 100; }));
+    plugin.reload(config(true));
+    CHECK(eventually([](std::int64_t percent) { return percent < 80; }));
 }
 
 TEST_CASE("a limit that does not adapt is its ceiling, and learns nothing", "[throttle][K8]") {

@@ -255,6 +255,30 @@ TEST_CASE("while the database is down events wait, bounded, and then arrive", "[
     REQUIRE(bench.wait_for(*projection, bench.events.sequence(taken + 4)));
 }
 
+TEST_CASE("events wait for others while a running projection gathers", "[projection][K8]") {
+    Bench bench;
+    bench.options.batch_interval_ns = 3'600'000'000'000;
+    auto projection = bench.open();
+    REQUIRE(projection->load_offset() == 0);
+    const auto gather = [&](bool on) {
+        tenon::call_on_reactor(bench.backend.host.exec(), 0, [&] { projection->gather(on); });
+    };
+    bench.feed(*projection, 0, 5);
+    CHECK(projection->state().queued > 0);
+    gather(false);  // those that wait do not go on waiting
+    REQUIRE(bench.wait_for(*projection, bench.events.sequence(4)));
+    bench.feed(*projection, 5, 10);
+    REQUIRE(bench.wait_for(*projection, bench.events.sequence(9)));
+    gather(true);
+    const std::uint64_t batches = projection->state().batches;
+    bench.feed(*projection, 10, 15);
+    bench.feed(*projection, 15, 20);
+    CHECK(projection->state().queued > 0);
+    projection->stop(bench.backend.deadline());
+    CHECK(projection->state().batches == batches + 1);
+    CHECK(projection->state().queued == 0);
+}
+
 TEST_CASE("stopping writes what is queued when it can", "[projection][T5]") {
     Bench bench;
     bench.faulty.down = true;
