@@ -195,9 +195,21 @@ Manifest Backups::create(std::string_view label, const Say& say) {
     manifest.finished_ns = clock_of(session);
     say("log", 0, 0);
     wait_until_stored(manifest.end);
+    require_log_of(manifest);
     pieces_.put(k_backup + manifest.id, encode(manifest));
     say("done", manifest.bytes(), manifest.bytes());
     return manifest;
+}
+
+// The receiver goes on behind a gap, so that the end of the log is stored does not say that the
+// rest is: a base without its log would be pruned for, and not restored.
+void Backups::require_log_of(const Manifest& manifest) {
+    const Way way = way_of(manifest, manifest.timeline);
+    if (!way.missing.empty()) {
+        throw Error{
+            TENON_UNAVAILABLE,
+            way.missing + ": it was lost while the base was made, which is not kept"};
+    }
 }
 
 std::vector<Manifest> Backups::list(std::vector<std::string>* damaged) {

@@ -91,6 +91,7 @@ private:
     [[nodiscard]] Manifest manifest_of(std::string_view id);
     void take_base(Manifest& manifest, const Say& say, std::uint64_t total);
     void require_going_on() const;
+    void require_log_of(const Manifest& manifest);
     [[nodiscard]] Way way_of(const Manifest& from, Timeline to);
     [[nodiscard]] bool leads_to(const Manifest& from, const Target& target);
     void unpack(const Manifest& from, const std::string& folder, const Say& say);

@@ -2,6 +2,8 @@
 // Damage of what is stored is found, named, and gone round where another backup leads there.
 #include "tests/integration/backup_postgres/cluster.hpp"
 
+#include <utility>
+
 using namespace tenon::test;  // NOLINT
 namespace fs = std::filesystem;
 
@@ -166,6 +168,65 @@ TEST_CASE(
     CHECK(damaged.front().find("backup/" + first.id) != std::string::npos);
     CHECK(cluster.backups.prune({1}, false).empty());
     CHECK(fs::exists(folder.path() / first.pieces.front().name));
+}
+
+TEST_CASE("a base whose log was lost while it was made is no backup", "[backup][S14]") {
+    PostgresServer server{quick()};
+    const TemporaryFolder folder;
+
+    class Hooked final : public pg::Pieces {
+    public:
+        explicit Hooked(pg::Pieces& below) : below_{below} {}
+
+        void put(const std::string& name, std::string_view content) override {
+            if (name.starts_with("base/") && on_base) {
+                std::exchange(on_base, {})();
+            }
+            below_.put(name, content);
+        }
+
+        std::string get(const std::string& name) override { return below_.get(name); }
+
+        std::vector<std::string> list(const std::string& prefix) override {
+            return below_.list(prefix);
+        }
+
+        void remove(const std::string& name) override { below_.remove(name); }
+
+        void sweep() override { below_.sweep(); }
+
+        std::function<void()> on_base;
+
+    private:
+        pg::Pieces& below_;
+    };
+
+    Cluster cluster{server, folder.path().string()};
+    Load load{server};
+    load.put_some(2);
+    const pg::Manifest first = cluster.backups.create("", k_quiet);
+    Hooked pieces{cluster.pieces};
+    pg::Backups backups{pieces, &cluster.receiver, {settings_of(server), ""}};
+    std::string lost;
+    pieces.on_base = [&] {
+        for (int i = 0; i < 3; ++i) {
+            load.put_some(1);
+            cluster.wait_stored();
+        }
+        const std::vector<pg::Stretch> all = pg::WalStore{cluster.pieces}.list();
+        REQUIRE(all.size() > 2);
+        const pg::Stretch victim = all[all.size() - 2];
+        lost = "the log from " + pg::lsn_text(victim.from);
+        fs::remove(folder.path() / victim.name());
+    };
+    const std::string told = failure_of([&] { (void)backups.create("", k_quiet); });
+    REQUIRE_FALSE(lost.empty());
+    CHECK(told.find(lost) != std::string::npos);
+    CHECK(told.find("it was lost while the base was made") != std::string::npos);
+    CHECK(backups.list().size() == 1);
+    const pg::Manifest again = backups.create("", k_quiet);  // the next one begins behind the gap
+    backups.verify(again.id, k_quiet);
+    CHECK(Load::rows_of(*restored(backups, {})) == 5);
 }
 
 TEST_CASE("pruning keeps everything back to the newest backup that was proven", "[backup][S14]") {
