@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +32,64 @@ void make_folders(const std::string& folder) {
     capture::sync_folder(above.empty() ? "/" : above);
 }
 
+// False where somebody else has it, or the file system knows no locks.
+bool lock(const capture::Descriptor& fd, int how) noexcept {
+    while (::flock(fd.get(), how) != 0) {
+        if (errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// A file of its own for each writer. The lock says to a sweep of any thread, process or host that
+// the writer lives; the kernel takes it back when it does not.
+class Unfinished {
+public:
+    explicit Unfinished(const std::string& folder) {
+        struct stat found {};
+
+        do {
+            path_ = folder + std::string{k_unfinished} + std::string(6, 'X');  // mkostemp's
+            fd_ = capture::Descriptor{::mkostemp(path_.data(), O_CLOEXEC)};
+            if (!fd_.is_open()) {
+                throw capture::file_error("create", path_);
+            }
+            (void)lock(fd_, LOCK_EX);
+            if (::fstat(fd_.get(), &found) != 0) {
+                throw capture::file_error("look at", path_);
+            }
+        } while (found.st_nlink == 0);  // a sweep was faster than the lock
+    }
+
+    ~Unfinished() {
+        if (!path_.empty()) {
+            ::unlink(path_.c_str());
+        }
+    }
+
+    Unfinished(const Unfinished&) = delete;
+    Unfinished& operator=(const Unfinished&) = delete;
+
+    void write(View bytes) {
+        capture::write_all(fd_.get(), bytes, path_);
+        if (::fsync(fd_.get()) != 0) {
+            throw capture::file_error("sync", path_);
+        }
+    }
+
+    void become(const std::string& file) {
+        if (::rename(path_.c_str(), file.c_str()) != 0) {
+            throw capture::file_error("rename", path_);
+        }
+        path_.clear();
+    }
+
+private:
+    std::string path_;
+    capture::Descriptor fd_;
+};
+
 }  // namespace
 
 std::string FolderPlace::where(const std::string& name) const {
@@ -41,27 +101,11 @@ void FolderPlace::put(const std::string& name, View bytes) {
     require_name(name);
     require_size(name, bytes.size());
     const std::string file = where(name);
-    const std::size_t slash = file.rfind('/');
-    const std::string folder = file.substr(0, slash);
+    const std::string folder = file.substr(0, file.rfind('/'));
     make_folders(folder);
-    const std::string part = folder + std::string{k_unfinished} + file.substr(slash + 1);
-    try {
-        const capture::Descriptor fd{
-            ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)};
-        if (!fd.is_open()) {
-            throw capture::file_error("create", part);
-        }
-        capture::write_all(fd.get(), bytes, part);
-        if (::fsync(fd.get()) != 0) {
-            throw capture::file_error("sync", part);
-        }
-        if (::rename(part.c_str(), file.c_str()) != 0) {
-            throw capture::file_error("rename", part);
-        }
-    } catch (...) {
-        ::unlink(part.c_str());
-        throw;
-    }
+    Unfinished part{folder};
+    part.write(bytes);
+    part.become(file);
     capture::sync_folder(folder);
 }
 
@@ -152,7 +196,10 @@ void FolderPlace::sweep() {
         }
     }
     for (const fs::path& file : left) {
-        fs::remove(file, error);
+        const capture::Descriptor fd{::open(file.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW)};
+        if (fd.is_open() && lock(fd, LOCK_EX | LOCK_NB)) {
+            ::unlink(file.c_str());
+        }
     }
 }
 

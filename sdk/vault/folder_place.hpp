@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Objects as files of a folder, which is made with mode 0700 when the first one is put. A file is
 // written beside its place, synced, renamed and its folder synced: after a crash it is whole or not
-// there.
+// there. It is locked (flock) meanwhile: a sweep leaves what others write now.
 #pragma once
 
 #include "sdk/vault/place.hpp"

@@ -7,12 +7,15 @@
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <random>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 namespace fs = std::filesystem;
@@ -256,6 +259,82 @@ TEST_CASE("without room a put fails, names the file and leaves nothing", "[vault
     CHECK(status == 0);
     CHECK(world.pieces().size() == 1);
     CHECK(world.vault.list().size() == 1);
+}
+
+TEST_CASE("a sweep leaves alone what others write, of one name too", "[vault][S14]") {
+    World world;
+    std::atomic<int> running{3};
+    std::vector<std::string> failures(3);
+    std::vector<std::thread> writers;
+    for (std::size_t i = 0; i < failures.size(); ++i) {
+        writers.emplace_back([&, i] {
+            FolderPlace place{world.root()};
+            const Bytes content(300'000 + i, static_cast<unsigned char>('a' + i));
+            try {
+                for (int n = 0; n < 20; ++n) {
+                    place.put("deep/same", content);
+                    place.put("deep/mine-" + std::to_string(i), content);
+                }
+            } catch (const Error& e) {
+                failures[i] = e.what();
+            }
+            --running;
+        });
+    }
+    FolderPlace sweeper{world.root()};
+    while (running > 0) {
+        sweeper.sweep();
+    }
+    for (std::size_t i = 0; i < failures.size(); ++i) {
+        writers[i].join();
+        CHECK(failures[i].empty());
+        CHECK(sweeper.get("deep/mine-" + std::to_string(i)).size() == 300'000 + i);
+    }
+    const Bytes same = sweeper.get("deep/same");
+    CHECK(same == Bytes(same.size(), static_cast<unsigned char>('a' + same.size() % 1000)));
+    CHECK(sweeper.list("").size() == 4);
+}
+
+TEST_CASE("a sweep removes what a writer that was killed has left", "[vault][S14]") {
+    World world;
+    FolderPlace place{world.root()};
+    place.put("whole", random_bytes(9, 1));
+    const auto left = [&](std::uintmax_t bytes_min) {
+        int count = 0;
+        for (const auto& entry : fs::directory_iterator{world.root()}) {
+            const bool is_left = entry.path().filename().string().starts_with(".unfinished-");
+            count += is_left && entry.file_size() >= bytes_min ? 1 : 0;
+        }
+        return count;
+    };
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        const Bytes content(10'000'000, 'c');
+        for (;;) {
+            place.put("killed", content);
+        }
+    }
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+    bool is_stopped = false;  // in the middle of a file
+    while (!is_stopped && std::chrono::steady_clock::now() < deadline) {
+        ::kill(child, SIGSTOP);
+        int status = 0;
+        ::waitpid(child, &status, WUNTRACED);
+        is_stopped = left(1) > 0;
+        if (!is_stopped) {
+            ::kill(child, SIGCONT);
+        }
+    }
+    place.sweep();
+    CHECK(left(1) == (is_stopped ? 1 : 0));  // it lives, and may go on
+    ::kill(child, SIGKILL);
+    int status = 0;
+    CHECK(::waitpid(child, &status, 0) == child);
+    REQUIRE(is_stopped);
+    place.sweep();
+    CHECK(left(0) == 0);
+    CHECK(place.get("whole") == random_bytes(9, 1));
 }
 
 TEST_CASE("a cancel ends the work, and the next run goes on", "[vault][S14]") {
