@@ -228,7 +228,8 @@ std::vector<Manifest> Backups::list(std::vector<std::string>* damaged) {
             const auto found = proven.find(all.back().id);
             all.back().proven_ns = found == proven.end() ? 0 : found->second;
         } catch (const Error& e) {
-            if (damaged != nullptr) {
+            // What is not there was pruned since the names were listed.
+            if (damaged != nullptr && e.code() != TENON_NOT_FOUND) {
                 damaged->push_back(e.what());
             }
         }
@@ -254,6 +255,23 @@ Manifest Backups::manifest_of(std::string_view id) {
     }
 }
 
+bool Backups::is_there(std::string_view id) {
+    try {
+        (void)pieces_.get(k_backup + std::string{id});
+    } catch (const Error& e) {
+        return e.code() != TENON_NOT_FOUND;
+    }
+    return true;
+}
+
+std::string Backups::others_than(std::string_view id) {
+    std::string others;
+    for (const Manifest& one : list()) {
+        others += one.id == id ? "" : (others.empty() ? "" : ", ") + one.id;
+    }
+    return others.empty() ? "there is no other: make one" : "there are also " + others;
+}
+
 std::int64_t Backups::reached_real_ns() {
     return receiver_ == nullptr ? 0 : receiver_->state().stored_real_ns;
 }
@@ -274,11 +292,12 @@ void Backups::verify(std::string_view id, const Say& say) {
             say("verify", done, manifest.bytes());
             done += content_of(pieces_, piece).size();
         }
-        const Way way = way_of(manifest, std::max(manifest.timeline, wal_.newest_timeline()));
-        for (const Stretch& one : way.pieces) {
+        const Timeline newest = std::max(manifest.timeline, wal_.newest_timeline());
+        Way way = way_of(manifest, newest);
+        for (std::size_t i = 0; i < way.pieces.size(); ++i) {
             require_going_on();
             say("verify log", done, 0);
-            done += wal_.get(one).bytes.size();
+            done += log_piece(way, i, manifest, newest).bytes.size();
         }
         if (!way.missing.empty()) {
             throw Error{TENON_CORRUPT, way.missing};
@@ -287,14 +306,15 @@ void Backups::verify(std::string_view id, const Say& say) {
         if (e.code() != TENON_CORRUPT && e.code() != TENON_NOT_FOUND) {
             throw;
         }
-        std::string others;
-        for (const Manifest& one : list()) {
-            others += one.id == id ? "" : (others.empty() ? "" : ", ") + one.id;
+        if (!is_there(id)) {
+            throw Error{
+                TENON_NOT_FOUND,
+                "the backup " + std::string{id} + " was pruned while it was read; " +
+                    others_than(id)};
         }
         throw Error{
             TENON_CORRUPT,
-            "the backup " + std::string{id} + ": " + e.what() + "; " +
-                (others.empty() ? "there is no other: make one" : "there are also " + others)};
+            "the backup " + std::string{id} + ": " + e.what() + "; " + others_than(id)};
     }
 }
 

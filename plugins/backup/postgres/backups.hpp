@@ -33,6 +33,7 @@ struct Restored {
     std::string until;  // what recovery stops at, or "the end of the log"
     Timeline timeline = 0;
     std::vector<std::string> passed_over;  // newer backups that are damaged, and how
+    std::vector<std::string> pruned;       // ids of those that another process pruned meanwhile
 };
 
 class Backups {
@@ -49,8 +50,9 @@ public:
     void verify(std::string_view id, const Say& say);
     // Makes a data folder that PostgreSQL starts from: it replays up to the target and goes on from
     // there, on a timeline of its own. It has all that it needs; the store is not asked again.
-    // An empty id: the newest that leads there; one that is damaged is passed over. Throws
-    // TENON_CONFLICT when the folder is not empty, TENON_NOT_FOUND when nothing leads there.
+    // An empty id: the newest that leads there; one that is damaged, or pruned by another process
+    // meanwhile, is passed over. Throws TENON_CONFLICT when the folder is not empty,
+    // TENON_NOT_FOUND when nothing leads there, or no longer, with the backups that are left.
     Restored
     restore(std::string_view id, const Target& target, const std::string& to, const Say& say);
     // What the policy gives up goes, then what no kept one needs; nothing that no newer proof
@@ -92,7 +94,13 @@ private:
     void take_base(Manifest& manifest, const Say& say, std::uint64_t total);
     void require_going_on() const;
     void require_log_of(const Manifest& manifest);
+    [[nodiscard]] bool is_there(std::string_view id);
+    // In words, for who cannot have `id`.
+    [[nodiscard]] std::string others_than(std::string_view id);
+    [[nodiscard]] std::vector<Manifest> leading_to(std::string_view id, const Target& target);
     [[nodiscard]] Way way_of(const Manifest& from, Timeline to);
+    // Piece `i` of the way; when pruning has put a longer one in its place, the way goes over that.
+    [[nodiscard]] WalPiece log_piece(Way& way, std::size_t i, const Manifest& from, Timeline to);
     [[nodiscard]] bool leads_to(const Manifest& from, const Target& target);
     void unpack(const Manifest& from, const std::string& folder, const Say& say);
     // What recovery is to be told to stop at.

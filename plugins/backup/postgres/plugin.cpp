@@ -467,6 +467,9 @@ private:
         for (const std::string& one : made.passed_over) {
             passed_over.emplace_back(one);
         }
+        for (const std::string& one : made.pruned) {
+            passed_over.emplace_back(one + ": it was pruned meanwhile");
+        }
         return json::serialize(json::object{
             {"ok", true},
             {"folder", folder},

@@ -213,6 +213,32 @@ Backups::Way Backups::way_of(const Manifest& from, Timeline to) {
     return way;
 }
 
+WalPiece Backups::log_piece(Way& way, std::size_t i, const Manifest& from, Timeline to) {
+    for (int left = 3;; --left) {
+        const Stretch wanted = way.pieces[i];
+        try {
+            return wal_.get(wanted);
+        } catch (const Error& e) {
+            if (e.code() != TENON_NOT_FOUND || left == 0) {
+                throw;
+            }
+        }
+        Way now = way_of(from, to);
+        const auto same = std::find_if(now.pieces.begin(), now.pieces.end(), [&](const auto& one) {
+            return one.timeline == wanted.timeline && one.from <= wanted.from &&
+                   one.to >= wanted.to;
+        });
+        if (same == now.pieces.end()) {
+            throw Error{
+                TENON_CORRUPT,
+                now.missing.empty() ? "the piece " + wanted.name() + " is missing" : now.missing};
+        }
+        way.pieces.resize(i);
+        way.pieces.insert(way.pieces.end(), same, now.pieces.end());
+        way.missing = now.missing;
+    }
+}
+
 std::string Backups::missing() {
     const std::vector<Manifest> all = list();
     if (all.empty()) {
@@ -342,7 +368,7 @@ std::string Backups::lay_out_log(
     fs::create_directory(log);
     fs::permissions(log, fs::perms::owner_all);
     give_to_server_user(log);
-    const Way way = way_of(from, target.timeline);
+    Way way = way_of(from, target.timeline);
     for (const Branch& branch : way.branches) {
         if (branch.timeline > 1) {
             char name[32];
@@ -364,7 +390,7 @@ std::string Backups::lay_out_log(
         if (cancelled()) {
             throw Error{TENON_UNAVAILABLE, "the work was cancelled"};
         }
-        const WalPiece piece = wal_.get(way.pieces[i]);
+        const WalPiece piece = log_piece(way, i, from, target.timeline);
         say("log", i, way.pieces.size());
         writer.add(piece);
         for (const Mark& mark : piece.marks) {
@@ -482,24 +508,29 @@ void Backups::write_settings(
     write_file(folder + "/recovery.signal", "");
 }
 
+// Newest first; one that is named is tried whatever it leads to, so that it is told why not.
+std::vector<Manifest> Backups::leading_to(std::string_view id, const Target& target) {
+    if (!id.empty()) {
+        return {manifest_of(id)};
+    }
+    std::vector<Manifest> all = list();
+    std::erase_if(all, [&](const Manifest& one) { return !leads_to(one, target); });
+    std::reverse(all.begin(), all.end());
+    return all;
+}
+
 Restored
 Backups::restore(std::string_view id, const Target& wanted, const std::string& to, const Say& say) {
     Folder folder{to};
     Target target = wanted;
     target.timeline = target.timeline != 0 ? target.timeline : wal_.newest_timeline();
-    std::vector<Manifest> candidates;
-    if (!id.empty()) {
-        candidates.push_back(manifest_of(id));
-    } else {
-        for (Manifest& one : list()) {
-            if (leads_to(one, target)) {
-                candidates.insert(candidates.begin(), std::move(one));
-            }
-        }
-    }
     Restored made;
     made.timeline = target.timeline;
-    for (const Manifest& from : candidates) {
+    std::vector<Manifest> candidates = leading_to(id, target);
+    std::optional<Error> damage;
+    while (!candidates.empty()) {
+        const Manifest from = candidates.front();
+        candidates.erase(candidates.begin());
         try {
             if (!leads_to(from, target)) {
                 throw Error{
@@ -516,13 +547,29 @@ Backups::restore(std::string_view id, const Target& wanted, const std::string& t
             made.until = until.empty() ? "the end of the log" : until.substr(0, until.find('\n'));
             return made;
         } catch (const Error& e) {
-            const bool damaged = e.code() == TENON_CORRUPT;
-            if (!damaged || &from == &candidates.back()) {
+            const bool is_damaged = e.code() == TENON_CORRUPT;
+            if (is_damaged && !is_there(from.id)) {
+                made.pruned.push_back(from.id);
+                std::erase_if(candidates, [&](const Manifest& one) { return !is_there(one.id); });
+            } else if (is_damaged) {
+                made.passed_over.push_back(from.id + ": " + e.what());
+                damage = e;
+            } else {
                 throw;
             }
-            made.passed_over.push_back(from.id + ": " + e.what());
             folder.clear();
         }
+    }
+    if (!made.pruned.empty()) {
+        throw Error{
+            TENON_NOT_FOUND,
+            "the backup " + made.pruned.front() +
+                " was pruned while it was restored, and none that is left leads to the wanted "
+                "state; " +
+                others_than(made.pruned.front())};
+    }
+    if (damage) {
+        throw Error{*damage};
     }
     throw Error{TENON_NOT_FOUND, "no backup leads to the wanted state"};
 }

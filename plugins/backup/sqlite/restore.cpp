@@ -218,6 +218,27 @@ std::string Store::other_generation(const Manifest& damaged) {
     return "; no other backup reaches it";
 }
 
+// What another process has pruned meanwhile is not damaged.
+void Store::require_there(const Manifest& manifest) {
+    try {
+        (void)vault_->manifest(manifest.id);
+        return;
+    } catch (const Error& e) {
+        if (e.code() != TENON_NOT_FOUND) {
+            return;
+        }
+    }
+    std::string left;
+    for (const Manifest& one : vault_->list()) {
+        left += (left.empty() ? "" : ", ") + one.id + " (" + vault::iso_time(one.from_ns) + " to " +
+                vault::iso_time(one.to_ns) + ")";
+    }
+    throw Error{
+        TENON_NOT_FOUND,
+        "the backup " + manifest.id + " was pruned while it was read; " +
+            (left.empty() ? "there is no other: make one" : "there are also " + left)};
+}
+
 void Store::verify(std::string_view id, const Say& say) {
     const Manifest manifest = vault_->manifest(id);
     try {
@@ -241,6 +262,7 @@ void Store::verify(std::string_view id, const Say& say) {
         if (e.code() != TENON_CORRUPT) {
             throw;
         }
+        require_there(manifest);
         throw Error{TENON_CORRUPT, e.what() + other_generation(manifest)};
     }
 }
@@ -271,6 +293,9 @@ capture::Position Store::restore(
     } catch (const Error& e) {
         if (!was_there) {
             fs::remove(to, error);
+        }
+        if (e.code() == TENON_CORRUPT || e.code() == TENON_NOT_FOUND) {
+            require_there(chosen);
         }
         if (e.code() == TENON_CORRUPT) {
             throw Error{TENON_CORRUPT, e.what() + other_generation(chosen)};
@@ -380,6 +405,7 @@ std::string Store::drill(std::string_view id, std::int64_t now_real_ns, const Sa
         require_whole(scratch_ + "/tenon.db", [&] { return !vault_->place().is_cancelled(); });
     } catch (const Error& e) {
         if (e.code() == TENON_CORRUPT || e.code() == TENON_NOT_FOUND) {
+            require_there(chosen);
             proof.failed_ns = now_real_ns;
             proof.reason = e.what();
             vault_->set_proof(chosen.id, proof);

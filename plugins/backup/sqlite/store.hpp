@@ -38,7 +38,9 @@ public:
     // and another backup that reaches as far when there is one; TENON_NOT_FOUND.
     void verify(std::string_view id, const Say& say);
     // Makes `to`/tenon.db. An empty id: the newest backup that reaches the target, and behind the
-    // newest one what was shipped. Throws TENON_CONFLICT when the folder is not empty.
+    // newest one what was shipped. Throws TENON_CONFLICT when the folder is not empty,
+    // TENON_NOT_FOUND when nothing reaches it; or no longer, as another process pruned it
+    // meanwhile: with the backups that are left.
     capture::Position restore(
         std::string_view id,
         const capture::Target& target,
@@ -92,6 +94,7 @@ private:
     [[nodiscard]] capture::Progress while_wanted() const;
     [[nodiscard]] std::uint64_t commit_of_order(std::uint64_t order, const Say& say);
     [[nodiscard]] std::string other_generation(const Manifest& damaged);
+    void require_there(const Manifest& manifest);
     void require_room_to_try(const Manifest& manifest) const;
 
     std::string source_;

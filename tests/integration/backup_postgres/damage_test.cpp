@@ -254,6 +254,79 @@ TEST_CASE("pruning keeps everything back to the newest backup that was proven", 
 }
 
 TEST_CASE(
+    "a backup that another process prunes while it is restored is told, with what is left",
+    "[backup][S14]"
+) {
+    PostgresServer server{quick()};
+    const TemporaryFolder folder;
+    Cluster cluster{server, folder.path().string()};
+    Load load{server};
+    load.put_some(2);
+    const pg::Manifest first = cluster.backups.create("", k_quiet);
+    load.put_some(2);
+    const pg::Manifest second = cluster.backups.create("", k_quiet);
+    cluster.wait_stored();
+    cluster.backups.mark_proven(second.id, 1);
+    REQUIRE(first.pieces.size() > 1);
+    pg::VaultPieces theirs{place_of(folder.path().string()), nullptr};
+    pg::Backups others{theirs, nullptr, {settings_of(server), ""}};
+    const pg::Say prune = [&](std::string_view, std::uint64_t, std::uint64_t) {
+        (void)others.prune({1}, false);
+    };
+    PostgresOptions options = quick();
+    options.empty = true;
+    const PostgresServer place{options};
+    const std::string told = failure_of([&] {
+        (void)cluster.backups.restore(first.id, {}, place.data_folder().string(), prune);
+    });
+    CHECK(told.find(first.id + " was pruned while it was restored") != std::string::npos);
+    CHECK(told.find("there are also " + second.id) != std::string::npos);
+    CHECK(Load::rows_of(*restored(cluster.backups, {})) == 4);
+}
+
+TEST_CASE(
+    "a restore goes on when another process prunes parts of the log that have become one",
+    "[backup][S14]"
+) {
+    PostgresServer server{quick()};
+    const TemporaryFolder folder;
+    Cluster cluster{server, folder.path().string()};
+    Load load{server};
+    const pg::Manifest made = cluster.backups.create("", k_quiet);
+    cluster.backups.mark_proven(made.id, 1);
+    for (int i = 0; i < 3; ++i) {
+        load.put_some(1);
+        cluster.wait_stored();
+    }
+    pg::VaultPieces theirs{place_of(folder.path().string()), nullptr};
+    pg::Backups others{theirs, nullptr, {settings_of(server), ""}};
+    PostgresOptions options = quick();
+    options.empty = true;
+    PostgresServer copy{options};
+    bool is_pruned = false;
+    std::size_t before = 0;
+    const pg::Say prune = [&](std::string_view phase, std::uint64_t, std::uint64_t) {
+        if (phase == "log" && !is_pruned) {
+            is_pruned = true;
+            before = pg::WalStore{theirs}.list().size();
+            (void)server.execute("SELECT pg_switch_wal()");
+            cluster.wait_stored();
+            load.put_some(1);
+            cluster.wait_stored();
+            (void)others.prune({1}, false);
+        }
+    };
+    (void)cluster.backups.restore("", {}, copy.data_folder().string(), prune);
+    REQUIRE(is_pruned);
+    CHECK(pg::WalStore{theirs}.list().size() < before);
+    copy.start();
+    wait_until("recovery has ended", [&] {
+        return copy.execute("SELECT pg_is_in_recovery()") == "f";
+    });
+    CHECK(Load::rows_of(copy) >= 3);
+}
+
+TEST_CASE(
     "a store without room says so, and the log goes on where it ended when there is room again",
     "[backup][S14]"
 ) {

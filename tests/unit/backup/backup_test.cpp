@@ -380,6 +380,33 @@ TEST_CASE("pruning keeps the newest, what they need, and what no proof covers", 
     CHECK(backups.restored("", {}) == "ok,0,row,1,row,2,row,3,row,");
 }
 
+TEST_CASE(
+    "a backup that another process prunes while it is restored is told, with what is left",
+    "[backup][S14]"
+) {
+    Captured database;
+    database.wait_for_base();
+    Backups backups{database};
+    database.put(1, "one");
+    const Manifest first = backups.store.create("", k_start, k_quiet);
+    database.put(2, "two");
+    const Manifest second = backups.store.create("", k_start + k_hour, k_quiet);
+    CHECK(backups.store.drill(second.id, k_start, k_quiet) == second.id);
+    const auto theirs = Backups::vault_in(backups.folder);
+    bool is_pruned = false;
+    const auto prune = [&](auto, auto, auto) {
+        is_pruned = true;
+        (void)theirs->prune({1, 0, 0, 0, 0}, false);
+    };
+    const std::string told =
+        failure_of([&] { (void)backups.store.restore(first.id, {}, backups.to, prune); });
+    REQUIRE(is_pruned);
+    CHECK(told.find(first.id + " was pruned while it was read") != std::string::npos);
+    CHECK(told.find("there are also " + second.id + " (") != std::string::npos);
+    CHECK_FALSE(fs::exists(backups.to));
+    CHECK(backups.restored("", {}) == "ok,1,one,2,two,");
+}
+
 TEST_CASE("a backup that is cancelled or has no source leaves nothing", "[backup][S14]") {
     Captured database;
     database.wait_for_base();
