@@ -32,6 +32,7 @@ export class Server {
     this.deployment = join(source, `etc/deployments/${deployment}.json`);
     this.set = set;
     this.env = env;
+    this.within = []; // a program, with its words, that runs another
     this.dataDir = mkdtempSync(join(tmpdir(), 'tenon-e2e-'));
     this.log = '';
   }
@@ -44,7 +45,8 @@ export class Server {
       set.push(...['cache-redis', 'throttle'].map((name) => `/plugins/${name}/config/url="unix://${this.dataDir}/none.sock"`));
     }
     const options = set.flatMap((value) => ['--set', value]);
-    this.child = spawn(tenond, ['--deployment', this.deployment, '--data-dir', this.dataDir,
+    const [program, ...words] = [...this.within, tenond];
+    this.child = spawn(program, [...words, '--deployment', this.deployment, '--data-dir', this.dataDir,
       '--listen', '127.0.0.1:0', ...options],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.env } });
     this.exited = once(this.child, 'exit');
