@@ -269,4 +269,18 @@ std::string Store::list_schedules() {
     return out;
 }
 
+std::vector<std::string> Store::schedule_names(std::string_view prefix) {
+    std::vector<std::string> names;
+    storage_.read(clocks_.now_ns() + k_patience_ns, [&](Session& session) {
+        names.clear();
+        auto row = session.prepare("SELECT name FROM job_schedules ORDER BY name");
+        while (row.step()) {
+            if (row.text(0).starts_with(prefix)) {
+                names.emplace_back(row.text(0));
+            }
+        }
+    });
+    return names;
+}
+
 }  // namespace tenon::jobs

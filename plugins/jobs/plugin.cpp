@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // tenon.jobs: settings, the workers' turns, tenon.jobs/1, the commands of `tenon jobs`.
+#include "plugins/jobs/command.hpp"
 #include "plugins/jobs/runner.hpp"
+#include "sdk/admin/own_line.hpp"
 
 #include <tenon/admin.hpp>
 #include <tenon/background_job.hpp>
+#include <tenon/jobs.hpp>
 #include <tenon/metrics.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <optional>
@@ -14,7 +18,44 @@
 namespace tenon::jobs {
 namespace {
 
-constexpr std::int64_t k_s = 1'000'000'000;
+constexpr std::int64_t k_s = 1'000'000'000, k_ms = 1'000'000;
+// Backups and drills take their time.
+constexpr std::int64_t k_command_timeout_ms = 6 * 3'600'000;
+constexpr std::uint32_t k_command_attempts = 3;
+// Of the names of schedules that the settings declare.
+constexpr std::string_view k_declared = "settings.";
+
+// A schedule of an admin command, by the settings or by `tenon jobs schedule --command`.
+struct CommandSchedule {
+    CommandSchedule(std::string wanted_name, std::string wanted_rule, std::string_view line)
+        : name{std::move(wanted_name)},
+          rule{std::move(wanted_rule)},
+          payload{payload_of(parse_command(line))} {
+        (void)Rule{rule};
+        require_name(name, "schedule", "");
+    }
+
+    explicit CommandSchedule(const Settings& s)
+        : CommandSchedule{
+              std::string{k_declared} + s.get<std::string>("name"),
+              s.get<std::string>("rule"),
+              s.get<std::string>("command")} {}
+
+    [[nodiscard]] tenon_job_schedule raw() const {
+        auto wanted = sized<tenon_job_schedule>();
+        wanted.name = str(name);
+        wanted.rule = str(rule);
+        wanted.job = sized<tenon_job>();
+        wanted.job.queue = str(k_command_queue);
+        wanted.job.kind = str(k_command_kind);
+        wanted.job.payload = str(payload);
+        wanted.job.timeout_ms = k_command_timeout_ms;
+        wanted.job.attempts_max = k_command_attempts;
+        return wanted;
+    }
+
+    std::string name, rule, payload;
+};
 
 struct Config {
     explicit Config(const Settings& s)
@@ -22,7 +63,8 @@ struct Config {
           batch{s.get<std::uint32_t>("batch")},
           poll_ms{s.get<std::int64_t>("poll_ms")},
           lease_s{s.get<std::int64_t>("lease_s")},
-          keep_done_s{s.get<std::int64_t>("keep_done_s")} {
+          keep_done_s{s.get<std::int64_t>("keep_done_s")},
+          schedules{s.get<std::vector<CommandSchedule>>("schedules", {})} {
         limits.queue_max = s.get<std::int64_t>("queue_max");
         limits.payload_max = s.get<std::size_t>("payload_max_kb") * 1'024;
         limits.timeout_ms = s.get<std::int64_t>("timeout_ms");
@@ -36,6 +78,7 @@ struct Config {
 
     std::uint32_t workers, batch;
     std::int64_t poll_ms, lease_s, keep_done_s;
+    std::vector<CommandSchedule> schedules;
     Limits limits;
 };
 
@@ -81,6 +124,14 @@ public:
             config_->lease_s * k_s,
             [this](const Outcome& outcome, std::int64_t duration_ns) { tell(outcome, duration_ns); }
         );
+        line_ = std::make_unique<OwnLine>(
+            host().service<tenon_exec_1>("tenon.exec/1"),
+            clock_,
+            std::string{host().environment("data_dir")}
+        );
+        own_jobs_.open({this, &table()});
+        own_jobs_.handle(k_command_queue, k_command_kind, [this](const JobRun& run) { give(run); });
+        is_declared_ = false;
         add_commands();
         JobOptions often;
         often.backoff_max = std::chrono::seconds{5};
@@ -113,11 +164,16 @@ public:
         if (runner_) {
             runner_->stop();
         }
+        if (line_) {
+            line_->close();  // a command that is waited for would hold up the rest
+        }
+        own_jobs_.clear();
         workers_.clear();
         keeper_.stop();
         heart_.stop();
         runner_.reset();
         store_.reset();
+        line_.reset();
     }
 
 private:
@@ -131,7 +187,34 @@ private:
         while (runner_->work(config_->batch) && clock_->now_ns(clock_.self) < until) {}
     }
 
+    // The command of a job. What the server refuses is dead at once; what it cannot do now is tried
+    // again.
+    void give(const JobRun& run) {
+        const Command command = command_of(run.payload());
+        const std::int64_t left_ms = (run.deadline_ns() - clock_->now_ns(clock_.self)) / k_ms;
+        (void)line_->ask(command.name, command.args, left_ms);
+        host().log().info("command_done", {{"command", command.name}, {"job", run.id()}});
+    }
+
+    // The schedules that the settings name are made or changed, those that they named before go.
+    void declare() {
+        std::vector<std::string> wanted;
+        for (const CommandSchedule& one : config_->schedules) {
+            store_->schedule(one.raw());
+            wanted.push_back(one.name);
+        }
+        for (const std::string& name : store_->schedule_names(k_declared)) {
+            if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) {
+                (void)store_->unschedule(name);
+            }
+        }
+        is_declared_ = true;
+    }
+
     void keep() {
+        if (!is_declared_) {
+            declare();
+        }
         if (const std::int64_t taken = store_->reclaim(); taken != 0) {
             host().log().warn("jobs_reclaimed", {{"jobs", taken}});
         }
@@ -236,6 +319,12 @@ private:
 
     std::string make_schedule(const Settings& args) {
         const auto name = args.get<std::string>("name"), rule = args.get<std::string>("rule");
+        if (args.has("command")) {
+            const CommandSchedule wanted{name, rule, args.get<std::string>("command")};
+            record(args, "jobs.schedule", name);
+            store_->schedule(wanted.raw());
+            return "{\"ok\":true}";
+        }
         const auto queue = args.get<std::string>("queue"), kind = args.get<std::string>("kind");
         const auto payload = args.get<std::string>("payload", "{}");
         auto wanted = sized<tenon_job_schedule>();
@@ -291,7 +380,7 @@ private:
         });
         commands_.add(
             "jobs.schedule",
-            R"({"name":TEXT,"rule":"every Ns|daily HH:MM","queue":TEXT,"kind":TEXT,"payload":JSON}: makes or changes one)",
+            R"({"name":TEXT,"rule":"every Ns|daily HH:MM|cron M H D M W","command":TEXT | "queue":TEXT,"kind":TEXT,"payload":JSON}: makes or changes one)",
             [this](const Settings& args) { return make_schedule(args); }
         );
         commands_.add(
@@ -309,6 +398,9 @@ private:
     Gauge queued_, running_, dead_, oldest_;
     Counter enqueued_, done_, again_, died_;
     Histogram duration_;
+    std::unique_ptr<OwnLine> line_;
+    Jobs own_jobs_;
+    bool is_declared_ = false;  // the keeper's
     AdminCommands commands_;
     std::vector<BackgroundJob> workers_;
     BackgroundJob heart_, keeper_;

@@ -69,12 +69,16 @@ std::shared_ptr<Runner::Handler> Runner::handler_of(const Claimed& job) const {
 }
 
 bool Runner::is_cancelled(const Run& run) const noexcept {
-    return stopping_ || run.handler->closing || clocks_.now_ns() >= run.deadline_ns;
+    const std::int64_t now_ns = clocks_.now_ns();
+    return stopping_ || run.handler->closing || now_ns >= run.deadline_ns ||
+           now_ns >= run.lease_until_ns;
 }
 
 Outcome Runner::run(Run& run) {
     const std::shared_ptr<Handler> handler = handler_of(run.job);
-    if (stopping_ || !handler || !handler->runs.try_enter()) {
+    // Its lease may be over when those before it in the batch have taken long.
+    if (stopping_ || !handler || clocks_.now_ns() >= run.lease_until_ns ||
+        !handler->runs.try_enter()) {
         return {run.job, Result::put_back, ""};
     }
     run.handler = handler.get();
@@ -136,10 +140,12 @@ bool Runner::work(std::uint32_t batch) {
             break;
         }
         std::vector<std::shared_ptr<Run>> runs;
+        const std::int64_t lease_until_ns = clocks_.now_ns() + lease_ns_;
         for (Claimed& job : store_.claim(queue, kinds, batch, owner_, lease_ns_)) {
             auto made = std::make_shared<Run>();
             made->job = std::move(job);
             made->runner = this;
+            made->lease_until_ns = lease_until_ns;
             runs.push_back(std::move(made));
         }
         found = found || !runs.empty();
@@ -187,17 +193,23 @@ bool Runner::work(std::uint32_t batch) {
 
 void Runner::heartbeat() {
     std::vector<Claimed> held;
+    std::vector<std::shared_ptr<Run>> runs;
+    const std::int64_t now_ns = clocks_.now_ns();
     {
-        const std::int64_t now = clocks_.now_ns();
         const std::lock_guard lock{mutex_};
         for (const auto& [id, run] : held_) {
-            if (run->deadline_ns == 0 || now < run->deadline_ns) {
+            if (run->deadline_ns == 0 || now_ns < run->deadline_ns) {
                 held.push_back(run->job);
+                runs.push_back(run);
             }
         }
     }
-    if (!held.empty()) {
-        (void)store_.extend(held, lease_ns_);
+    if (held.empty()) {
+        return;
+    }
+    const std::vector<bool> kept = store_.extend(held, lease_ns_);
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        runs[i]->lease_until_ns = kept[i] ? now_ns + lease_ns_ : 0;
     }
 }
 

@@ -39,7 +39,8 @@ public:
 
     // Up to `batch` jobs of each queue, one after the other. False: there was nothing to do.
     bool work(std::uint32_t batch);
-    // Extends the leases of what is claimed and within its time.
+    // Extends the leases of what is claimed and within its time. A run whose lease has passed on is
+    // asked to end.
     void heartbeat();
 
     // Runs are asked to end; what is claimed and not begun is put back.
@@ -59,7 +60,9 @@ private:
         Runner* runner = nullptr;
         Handler* handler = nullptr;
         std::atomic<std::int64_t> deadline_ns{0};  // 0: it does not run
-        std::atomic<bool> finished{false};         // by its handler, in a transaction
+        // As last heard: 0 when another may have it. Not extended while the database is away.
+        std::atomic<std::int64_t> lease_until_ns{0};
+        std::atomic<bool> finished{false};  // by its handler, in a transaction
     };
 
     [[nodiscard]] std::map<std::string, std::vector<std::string>> handled() const;

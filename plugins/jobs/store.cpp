@@ -38,6 +38,14 @@ std::string_view cut(std::string_view text) noexcept {
     return text.substr(0, end);
 }
 
+void require(bool holds, const std::string& where, std::string_view message) {
+    if (!holds) {
+        throw Error{TENON_INVALID, where + std::string{message}};
+    }
+}
+
+}  // namespace
+
 void require_name(std::string_view name, std::string_view what, const std::string& where) {
     const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -50,14 +58,6 @@ void require_name(std::string_view name, std::string_view what, const std::strin
                 "\" is not 1 to 64 of A-Z a-z 0-9 . _ -"};
     }
 }
-
-void require(bool holds, const std::string& where, std::string_view message) {
-    if (!holds) {
-        throw Error{TENON_INVALID, where + std::string{message}};
-    }
-}
-
-}  // namespace
 
 std::int64_t Store::deadline() const {
     return clocks_.now_ns() + k_patience_ns;
@@ -281,10 +281,10 @@ std::vector<Claimed> Store::claim(
     return claimed;
 }
 
-std::vector<std::int64_t> Store::extend(std::span<const Claimed> held, std::int64_t lease_ns) {
-    std::vector<std::int64_t> lost;
+std::vector<bool> Store::extend(std::span<const Claimed> held, std::int64_t lease_ns) {
+    std::vector<bool> kept;
     write([&](Session& session) {
-        lost.clear();
+        kept.clear();
         for (const Claimed& job : held) {
             session
                 .prepare(
@@ -293,12 +293,10 @@ std::vector<std::int64_t> Store::extend(std::span<const Claimed> held, std::int6
                 )
                 .bind_all(clocks_.now_real_ns() + lease_ns, job.id, job.token)
                 .run();
-            if (session.changes() == 0) {
-                lost.push_back(job.id);
-            }
+            kept.push_back(session.changes() == 1);
         }
     });
-    return lost;
+    return kept;
 }
 
 // Doubles with each attempt; a fifth up or down, by a hash of the run (SplitMix64).

@@ -61,6 +61,10 @@ struct Depth {
     std::int64_t oldest_due_real_ns = 0;  // 0: nothing is queued
 };
 
+// Throws Error TENON_INVALID, which says `where` and `what`, unless it is 1 to 64 of A-Z a-z 0-9 .
+// _ -.
+void require_name(std::string_view name, std::string_view what, const std::string& where);
+
 class Store {
 public:
     Store(Storage storage, Limits limits, Clocks clocks)
@@ -80,8 +84,8 @@ public:
         std::string_view owner,
         std::int64_t lease_ns
     );
-    // Gives back the jobs whose lease has passed on.
-    std::vector<std::int64_t> extend(std::span<const Claimed> held, std::int64_t lease_ns);
+    // Gives back for each whether it still has its lease.
+    std::vector<bool> extend(std::span<const Claimed> held, std::int64_t lease_ns);
     // Ends runs, and gives back for each whether it still had its lease. What has no attempt left
     // dies.
     std::vector<bool> complete(std::span<const Outcome> outcomes);
@@ -111,6 +115,8 @@ public:
     // Enqueues what is due. Gives back how many.
     std::int64_t run_schedules();
     [[nodiscard]] std::string list_schedules();
+    // Those whose names begin so.
+    [[nodiscard]] std::vector<std::string> schedule_names(std::string_view prefix);
 
     [[nodiscard]] const Storage& storage() const noexcept { return storage_; }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // tenon.monitor.advisor: recommendations from measurements, tried in interleaved windows, kept when
 // proven and else rolled back. At GET /api/advice, by `tenon advice …`, in DATA_DIR/advice.log.
-#include "plugins/monitor/advisor/own_line.hpp"
 #include "plugins/monitor/advisor/tuner.hpp"
+#include "sdk/admin/own_line.hpp"
 #include "sdk/machine/page.hpp"
 #include "sdk/series/samples.hpp"
 
@@ -90,6 +90,19 @@ std::size_t limit_of(const std::string& text) {
     return limit;
 }
 
+// The server's own admin socket.
+struct OwnSteering final : Steering {
+    template <class... Args>
+    explicit OwnSteering(Args&&... args) : line{std::forward<Args>(args)...} {}
+
+    boost::json::value
+    ask(std::string_view command, boost::json::object args, std::int64_t patience_ms) override {
+        return line.ask(command, std::move(args), patience_ms);
+    }
+
+    OwnLine line;
+};
+
 class AdvisorPlugin final : public Plugin {
 public:
     using Plugin::Plugin;
@@ -120,7 +133,7 @@ public:
         if (chronicle_->broken() != 0) {
             host().log().error("advice_log_broken", {{"lines", chronicle_->broken()}});
         }
-        line_ = std::make_unique<OwnLine>(
+        line_ = std::make_unique<OwnSteering>(
             host().service<tenon_exec_1>("tenon.exec/1"), clock_, data_dir_
         );
         tuner_ = std::make_unique<Tuner>(
@@ -157,7 +170,7 @@ public:
 
     void stop() noexcept override {
         if (line_) {
-            line_->close();  // what waits for an answer would hold up the rest
+            line_->line.close();  // what waits for an answer would hold up the rest
         }
         commands_.clear();
         routes_.reset();
@@ -306,7 +319,7 @@ private:
     Gauge open_, trial_;
     std::map<std::string, Counter, std::less<>> trials_;
     std::unique_ptr<Chronicle> chronicle_;
-    std::unique_ptr<OwnLine> line_;
+    std::unique_ptr<OwnSteering> line_;
     std::unique_ptr<Tuner> tuner_;
     std::unique_ptr<HttpRoutes> routes_;
     AdminCommands commands_;

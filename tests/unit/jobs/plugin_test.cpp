@@ -138,6 +138,27 @@ TEST_CASE("leases are extended and the pool is free while every worker is busy",
     CHECK(ended == 2);
 }
 
+TEST_CASE(
+    "schedules of the settings that are none are refused before anything starts",
+    "[jobs][T8]"
+) {
+    PluginFixture f;
+    const auto refused = [&](const std::string& schedule, const char* why) {
+        std::string config{k_config};
+        config.insert(config.size() - 1, R"(,"schedules":[)" + schedule + "]");
+        CHECK_THROWS_WITH((LoadedPlugin{f.host, "jobs", config}), Contains(why));
+    };
+    refused(
+        R"({"name":"x","rule":"cron 0 0 30 2 *","command":"backup drill"})",
+        "names a day that never comes"
+    );
+    refused(
+        R"({"name":"x","rule":"every 9s","command":"keys create"})",
+        "\"keys.create\" is none that a schedule may give"
+    );
+    refused(R"({"name":"x y","rule":"every 9s","command":"backup drill"})", "x y\" is not 1 to 64");
+}
+
 TEST_CASE("a handler's effect and the completion are one transaction", "[jobs][T8]") {
     PluginFixture f;
     f.storage().write(f.deadline(), [](Session& s) { s.execute("CREATE TABLE e (job INTEGER)"); });

@@ -44,7 +44,7 @@ TEST_CASE("a run whose lease has passed on completes nothing", "[jobs][T8]") {
     const auto second = f.claim(*other);
     REQUIRE(second.size() == 1);
     CHECK(second[0].attempt == 2);
-    CHECK(f.store->extend(first, k_job_s) == std::vector{id});
+    CHECK(f.store->extend(first, k_job_s) == std::vector<bool>{false});
     CHECK(
         f.store->complete(std::vector<Outcome>{{first[0], Result::done, ""}}) ==
         std::vector<bool>{false}
@@ -65,7 +65,7 @@ TEST_CASE("a heartbeat keeps the lease", "[jobs][T8]") {
     const std::int64_t id = f.enqueue(job_of());
     const auto held = f.claim(*f.store);
     f.now += 20 * k_job_s;
-    CHECK(f.store->extend(held, 30 * k_job_s).empty());
+    CHECK(f.store->extend(held, 30 * k_job_s) == std::vector<bool>{true});
     f.now += 20 * k_job_s;
     CHECK(f.store->reclaim() == 0);
     CHECK(f.status(id) == "running");
@@ -117,6 +117,79 @@ TEST_CASE("a job that has ended is nobody else's while its batch goes on", "[job
     CHECK(ran == std::vector<std::string>{R"("short")", R"("long")"});
     CHECK(told.size() == 2);
     CHECK_FALSE(runner.work(8));
+}
+
+TEST_CASE("a run whose lease has passed on is asked to end, and completes nothing", "[jobs][T8]") {
+    Fixture f;
+    const std::int64_t first = f.enqueue(job_of(R"({"n":1})"));
+    const std::int64_t second = f.enqueue(job_of(R"({"n":2})"));
+    int told = 0;
+    Runner runner{
+        *f.store,
+        {[&] { return f.host.reactor().now_ns(); }, [&] { return f.now; }},
+        "me",
+        30 * k_job_s,
+        [&](const Outcome&, std::int64_t) { ++told; }};
+    std::vector<std::string> begun;
+    bool before = true, after = false;
+    const auto other = f.make();
+
+    struct Scene {
+        std::function<void(const tenon_job_run*)> run;
+    } scene;
+
+    scene.run = [&](const tenon_job_run* run) {
+        begun.emplace_back(tenon::view(run->payload));
+        before = run->cancelled(run) != 0;
+        // Another server takes both over meanwhile: the clocks of the two differ.
+        f.now += 31 * k_job_s;
+        REQUIRE(other->reclaim() == 2);
+        REQUIRE(f.claim(*other).size() == 2);
+        runner.heartbeat();
+        after = run->cancelled(run) != 0;
+    };
+    (void
+    )runner.handle("q", "k", &scene, [](void* ctx, const tenon_job_run* run, tenon_err*) noexcept {
+        static_cast<Scene*>(ctx)->run(run);
+        return tenon_status{TENON_OK};
+    });
+    CHECK(runner.work(10));
+    CHECK_FALSE(before);
+    CHECK(after);
+    CHECK(begun == std::vector<std::string>{R"({"n":1})"});  // the second is another's by now
+    CHECK(told == 0);
+    CHECK(f.status(first) == "running");
+    CHECK(f.status(second) == "running");
+}
+
+TEST_CASE("a lease that could not be extended is over", "[jobs][T8]") {
+    Fixture f;
+    (void)f.enqueue(job_of());
+    std::int64_t now_ns = 1;
+    Runner runner{
+        *f.store,
+        {[&] { return now_ns; }, [&] { return f.now; }},
+        "me",
+        30 * k_job_s,
+        [](const Outcome&, std::int64_t) {}};
+    std::vector<bool> cancelled;
+
+    struct Scene {
+        std::function<void(const tenon_job_run*)> run;
+    } scene{[&](const tenon_job_run* run) {
+        for (const std::int64_t passed_s : {29, 1}) {
+            now_ns += passed_s * k_job_s;
+            cancelled.push_back(run->cancelled(run) != 0);
+        }
+    }};
+
+    (void
+    )runner.handle("q", "k", &scene, [](void* ctx, const tenon_job_run* run, tenon_err*) noexcept {
+        static_cast<Scene*>(ctx)->run(run);
+        return tenon_status{TENON_OK};
+    });
+    CHECK(runner.work(1));
+    CHECK(cancelled == std::vector<bool>{false, true});
 }
 
 TEST_CASE("effects and completion are one transaction", "[jobs][T8]") {

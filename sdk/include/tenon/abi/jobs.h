@@ -40,7 +40,8 @@ typedef struct tenon_job_run {
     tenon_str queue, kind, payload;
     int64_t   deadline_ns;    /* monotonic; afterwards the lease is no longer extended */
     void*     self;
-    /* [any] 1 when the run should end soon: its time is over, or the server stops. */
+    /* [any] 1 when the run should end soon: its time is over, its lease has passed on, or the server
+     * stops. */
     uint32_t (*cancelled)(const struct tenon_job_run*);
     /* [io] Marks the job as done within the caller's transaction on the provider's storage; the
      * handler then returns TENON_OK. TENON_CONFLICT: the lease has passed on; roll back. */

@@ -5,24 +5,29 @@
 // so that a stop, which the server's answers may wait for, waits for nobody.
 #pragma once
 
-#include "plugins/monitor/advisor/steering.hpp"
 #include "sdk/admin/admin_line.hpp"
 
 #include <tenon/plugin.hpp>
 
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+
 #include <string>
 #include <string_view>
 
-namespace tenon::advisor {
+namespace tenon {
 
-class OwnLine final : public Steering {
+class OwnLine {
 public:
     OwnLine(Service<tenon_exec_1> exec, Service<tenon_clock_1> clock, std::string data_dir);
-    ~OwnLine() override;
+    ~OwnLine();
+    OwnLine(const OwnLine&) = delete;
+    OwnLine& operator=(const OwnLine&) = delete;
 
-    // Not on a reactor.
+    // Not on a reactor. The command's answer. Throws Error: TENON_UNAVAILABLE when nobody answered,
+    // TENON_CONFLICT and TENON_INVALID as the command refused.
     [[nodiscard]] boost::json::value
-    ask(std::string_view command, boost::json::object args, std::int64_t patience_ms) override;
+    ask(std::string_view command, boost::json::object args, std::int64_t patience_ms);
     // Not on a reactor. Nothing is asked any more.
     void close() noexcept;
 
@@ -32,4 +37,4 @@ private:
     AdminLine line_;  // reactor 0's
 };
 
-}  // namespace tenon::advisor
+}  // namespace tenon

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/monitor/advisor/own_line.hpp"
+#include "sdk/admin/own_line.hpp"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -8,7 +8,7 @@
 #include <memory>
 #include <utility>
 
-namespace tenon::advisor {
+namespace tenon {
 
 namespace json = boost::json;
 
@@ -36,7 +36,9 @@ json::value answer_of(std::string_view command, const AdminLine::Answer& answer)
     };
     const std::string_view message = text("/error/message");
     throw Error{
-        text("/error/code") == "UNAVAILABLE" ? TENON_UNAVAILABLE : TENON_INVALID,
+        text("/error/code") == "UNAVAILABLE" ? TENON_UNAVAILABLE
+        : text("/error/code") == "CONFLICT"  ? TENON_CONFLICT
+                                             : TENON_INVALID,
         std::string{command} + ": " +
             (message.empty() ? "the server's answer could not be read" : std::string{message})};
 }
@@ -72,4 +74,4 @@ void OwnLine::close() noexcept {
     (void)guard(nullptr, [this] { call_on_reactor(exec_, 0, [this] { line_.close(); }); });
 }
 
-}  // namespace tenon::advisor
+}  // namespace tenon
