@@ -121,6 +121,7 @@ Listing Folder::list(std::string_view policy) const {
                 found.archives.push_back(decode(read_file(file), file));
             } catch (const Error& e) {
                 found.damaged.emplace_back(e.what());
+                found.damage_of.emplace(table.name, e.what());
             }
         }
     }

@@ -6,6 +6,7 @@
 
 #include "plugins/archive/archive_format.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,8 +27,9 @@ struct Hold {
 };
 
 struct Listing {
-    std::vector<Manifest> archives;    // by policy, then by range
-    std::vector<std::string> damaged;  // manifests that cannot be read, and why
+    std::vector<Manifest> archives;                // by policy, then by range
+    std::vector<std::string> damaged;              // manifests that cannot be read, and why
+    std::map<std::string, std::string> damage_of;  // by policy: the first of them
 };
 
 class Folder {

@@ -69,6 +69,14 @@ bool Retention::pick() {
             continue;
         }
         try {
+            // Nobody knows its range, nor whether its rows were put back to stay.
+            const auto damage = listing.damage_of.find(policy.table->name);
+            if (damage != listing.damage_of.end()) {
+                throw Error{
+                    TENON_CORRUPT,
+                    damage->second + "; until it is put right, no range of " + policy.table->name +
+                        " is begun"};
+            }
             if (plan(policy, listing)) {
                 return true;
             }

@@ -347,6 +347,48 @@ TEST_CASE("rows are not deleted when their file has come to harm", "[archive][S1
     CHECK(world.in_database() == before);
 }
 
+TEST_CASE("a restored range stays when its manifest has come to harm", "[archive][S13]") {
+    const ArchiveWorld world{Catch::rngSeed()};
+    RetentionOptions options = ArchiveWorld::options();
+    options.policies.resize(1);
+    world.run(options);
+    const Manifest manifest = world.archives().list("trades").archives.front();
+    world.with([&](SchemaBackend& backend) {
+        const auto deadline = [&] { return backend.deadline(); };
+        const auto put = tenon::archive::restore_rows(
+            backend.storage(), world.archives(), manifest, deadline, [] { return false; }
+        );
+        REQUIRE(put.inserted == manifest.rows);
+    });
+    const auto before = world.in_database();
+    const std::string file = world.archives().path() + "/trades/" + manifest.id + ".json";
+    flip(file, 99);
+    CHECK_THROWS_WITH(
+        world.run(options), Contains(file) && Contains("no range of trades is begun")
+    );
+    CHECK(world.in_database() == before);
+    flip(file, 99);
+    world.run(options);
+    CHECK(world.in_database() == before);
+    // The other tables go on meanwhile.
+    flip(file, 99);
+    const RetentionOptions all = ArchiveWorld::options();
+    int failures = 0;
+    world.with([&](SchemaBackend& backend) {
+        auto work = world.retention(backend, all);
+        for (bool more = true; more;) {
+            try {
+                more = work.step();
+            } catch (const tenon::Error& e) {
+                CHECK_THAT(e.what(), Contains(file));
+                ++failures;
+            }
+        }
+        CHECK(work.counts().rows_deleted > 0);
+    });
+    CHECK(failures == 1);
+}
+
 TEST_CASE("a query reads the frames that fit, and no more", "[archive][S13]") {
     const ArchiveWorld world{Catch::rngSeed()};
     world.run(ArchiveWorld::options());
