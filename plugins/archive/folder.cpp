@@ -239,4 +239,16 @@ void Folder::save(const std::vector<Hold>& holds) const {
     });
 }
 
+std::string Folder::schedule() const {
+    const std::string file = path_ + "/schedule";
+    return fs::exists(file) ? read_file(file) : std::string{};
+}
+
+void Folder::save_schedule(std::string_view text) const {
+    open();
+    replace_file(path_ + "/schedule", [&](int fd, const std::string& name) {
+        capture::write_all(fd, bytes_of(text), name);
+    });
+}
+
 }  // namespace tenon::archive

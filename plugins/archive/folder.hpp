@@ -57,6 +57,10 @@ public:
     [[nodiscard]] std::vector<Hold> holds() const;
     void save(const std::vector<Hold>& holds) const;
 
+    // When runs are due (tenon/quiet_schedule.hpp); "" when nothing was saved.
+    [[nodiscard]] std::string schedule() const;
+    void save_schedule(std::string_view text) const;
+
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
 private:

@@ -12,7 +12,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::int64_t k_watch_ns = 60'000'000'000;
 // After a run that failed the next one comes sooner.
 constexpr std::int64_t k_again_ns = 900'000'000'000;
 constexpr std::size_t k_reason_max = 512;
@@ -42,17 +41,35 @@ Keeper::Keeper(RetentionContext context, KeeperOptions options, Failed failed)
     : context_{std::move(context)},
       options_{std::move(options)},
       failed_{std::move(failed)},
-      retention_{context_, options_.retention},
-      due_ns_{context_.now_ns()} {}
+      retention_{context_, options_.retention} {
+    open_schedule();
+}
 
-void Keeper::watch_traffic(std::int64_t now_ns) {
-    if (now_ns < watch_ns_) {
+bool Keeper::has_schedule() const noexcept {
+    return options_.every_ns != 0 && !options_.retention.policies.empty();
+}
+
+void Keeper::open_schedule() {
+    std::string text;
+    try {
+        text = has_schedule() ? context_.folder.schedule() : "";
+        schedule_.begin(text, context_.now_ns(), context_.now_real_ns(), options_.every_ns);
+    } catch (const Error& e) {
+        schedule_.begin("", context_.now_ns(), context_.now_real_ns(), options_.every_ns);
+        failed_(context_.folder.path() + "/schedule: " + e.what());
+    }
+    save_schedule(context_.now_ns());
+}
+
+void Keeper::save_schedule(std::int64_t now_ns) {
+    if (!schedule_.take_unsaved(now_ns) || !has_schedule()) {
         return;
     }
-    watch_ns_ = now_ns + k_watch_ns;
-    const std::uint64_t all = context_.storage.stats().transactions;
-    const std::uint64_t mine = retention_.counts().transactions;
-    traffic_.observe(context_.now_real_ns(), all - std::min(all, mine));
+    try {
+        context_.folder.save_schedule(schedule_.text());
+    } catch (const Error& e) {
+        failed_(e.what());
+    }
 }
 
 std::optional<Outcome> Keeper::tick(std::int64_t work_ns) {
@@ -62,8 +79,11 @@ std::optional<Outcome> Keeper::tick(std::int64_t work_ns) {
     }
     const std::lock_guard lock{mutex_};
     const std::int64_t now_ns = context_.now_ns();
-    watch_traffic(now_ns);
-    if (options_.every_ns == 0 || !traffic_.may_begin(now_ns, due_ns_, options_.latest_ns)) {
+    const std::uint64_t all = context_.storage.stats().transactions;
+    const std::uint64_t mine = retention_.counts().transactions;
+    schedule_.observe(now_ns, context_.now_real_ns(), all - std::min(all, mine));
+    save_schedule(now_ns);
+    if (options_.every_ns == 0 || !schedule_.may_begin(now_ns, options_.latest_ns)) {
         return {};
     }
     if (!is_running_) {
@@ -78,8 +98,12 @@ std::optional<Outcome> Keeper::tick(std::int64_t work_ns) {
         }
     }
     is_running_ = false;
-    due_ns_ = now_ns + (outcome_.failure.empty() ? options_.every_ns
-                                                 : std::min(options_.every_ns, k_again_ns));
+    schedule_.done(
+        now_ns,
+        context_.now_real_ns(),
+        outcome_.failure.empty() ? options_.every_ns : std::min(options_.every_ns, k_again_ns)
+    );
+    save_schedule(now_ns);
     return std::exchange(outcome_, {});
 }
 

@@ -10,7 +10,7 @@
 #include "plugins/archive/restore.hpp"
 #include "plugins/archive/retention.hpp"
 
-#include <tenon/quiet_window.hpp>
+#include <tenon/quiet_schedule.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -40,8 +40,9 @@ public:
 
     Keeper(RetentionContext context, KeeperOptions options, Failed failed);
 
-    // The job's: watches the traffic, begins a run when it may, does one step of it. What a run
-    // came to when it has ended with this step.
+    // The job's: watches the traffic (what it learns lies in the folder, where a restart finds it),
+    // begins a run when it may, does one step of it. What a run came to when it has ended with this
+    // step.
     [[nodiscard]] std::optional<Outcome> tick(std::int64_t work_ns);
     // A whole run, at once.
     [[nodiscard]] Outcome run();
@@ -65,7 +66,9 @@ public:
 private:
     [[nodiscard]] std::vector<Manifest>
     chosen(const std::string& what, std::int64_t from, std::int64_t to) const;
-    void watch_traffic(std::int64_t now_ns);
+    [[nodiscard]] bool has_schedule() const noexcept;
+    void open_schedule();
+    void save_schedule(std::int64_t now_ns);
     [[nodiscard]] bool step(Outcome& outcome);
     void clean_up();
 
@@ -75,8 +78,7 @@ private:
     std::mutex run_mutex_;  // taken first: one run, restore or release of an archive at a time
     std::mutex mutex_;      // of a step: of everything below, and of the holds
     Retention retention_;
-    QuietWindow traffic_;
-    std::int64_t watch_ns_ = 0, due_ns_ = 0;
+    QuietSchedule schedule_;
     bool is_running_ = false;
     Outcome outcome_;
     RetentionCounts before_;

@@ -3,11 +3,12 @@
 // integrity`.
 #include "plugins/storage/upkeep/maintenance.hpp"
 #include "plugins/storage/upkeep/rounds.hpp"
+#include "plugins/storage/upkeep/schedule_file.hpp"
 
 #include <tenon/admin.hpp>
 #include <tenon/background_job.hpp>
 #include <tenon/metrics.hpp>
-#include <tenon/quiet_window.hpp>
+#include <tenon/quiet_schedule.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -71,7 +72,7 @@ public:
         add_commands();
         views_due_.begin(now_ns(), views_every_s_);
         integrity_due_.begin(now_ns(), integrity_every_s_);
-        maintenance_due_ns_ = now_ns();
+        open_schedule();
         JobOptions options;
         options.jitter = 0;
         job_ = every(
@@ -148,17 +149,41 @@ private:
         }
     }
 
-    void watch_traffic(std::int64_t now) {
-        if (now >= watch_ns_) {
-            watch_ns_ = now + 60 * k_s;
-            traffic_.observe(clock_->now_real_ns(clock_.self), storage_.stats().transactions);
+    [[nodiscard]] std::int64_t now_real_ns() const { return clock_->now_real_ns(clock_.self); }
+
+    // Where there is no data folder it is in memory only.
+    void open_schedule() {
+        const std::string folder = host().environment("data_dir");
+        file_ = folder.empty() ? "" : folder + "/upkeep.schedule";
+        const std::int64_t every_ns = maintenance_every_s_ * k_s;
+        try {
+            schedule_.begin(read_schedule(file_), now_ns(), now_real_ns(), every_ns);
+        } catch (const Error& e) {
+            schedule_.begin("", now_ns(), now_real_ns(), every_ns);
+            host().log().warn("schedule_lost", {{"file", file_}, {"reason", e.what()}});
         }
+        save_schedule(now_ns());
+    }
+
+    void save_schedule(std::int64_t now) {
+        if (!schedule_.take_unsaved(now) || file_.empty()) {
+            return;
+        }
+        try {
+            save_schedule_file(file_, schedule_.text());
+        } catch (const Error& e) {
+            host().log().warn("schedule_not_saved", {{"reason", e.what()}});
+        }
+    }
+
+    void watch_traffic(std::int64_t now) {
+        schedule_.observe(now, now_real_ns(), storage_.stats().transactions);
+        save_schedule(now);
     }
 
     // While it is quiet, a table each time.
     void maintain(std::int64_t now) {
-        if (maintenance_every_s_ == 0 ||
-            !traffic_.may_begin(now, maintenance_due_ns_, maintenance_latest_s_ * k_s)) {
+        if (maintenance_every_s_ == 0 || !schedule_.may_begin(now, maintenance_latest_s_ * k_s)) {
             return;
         }
         if (!maintenance_) {
@@ -176,15 +201,16 @@ private:
             return;
         }
         host().log().info("maintenance_done", {{"tables", maintenance_->tables()}});
-        maintenance_time_.set(clock_->now_real_ns(clock_.self) / k_s);
+        maintenance_time_.set(now_real_ns() / k_s);
         maintenance_.reset();
-        maintenance_due_ns_ = now + maintenance_every_s_ * k_s;
+        schedule_.done(now, now_real_ns(), maintenance_every_s_ * k_s);
+        save_schedule(now);
     }
 
     void tell(const ViewsRound& round) {
         const Findings& found = round.findings();
         views_different_.set(static_cast<std::int64_t>(found.different));
-        views_time_.set(clock_->now_real_ns(clock_.self) / k_s);
+        views_time_.set(now_real_ns() / k_s);
         std::string reason;
         if (found.different != 0) {
             const Difference& first = found.told.front();
@@ -203,7 +229,7 @@ private:
 
     void tell(const IntegrityRound& round) {
         integrity_problems_.set(static_cast<std::int64_t>(round.problems().size()));
-        integrity_time_.set(clock_->now_real_ns(clock_.self) / k_s);
+        integrity_time_.set(now_real_ns() / k_s);
         std::string reason;
         if (!round.problems().empty()) {
             reason = round.problems().front();
@@ -281,8 +307,8 @@ private:
     std::optional<ViewsRound> views_;
     std::optional<IntegrityRound> integrity_;
     std::optional<MaintenanceRound> maintenance_;
-    QuietWindow traffic_;
-    std::int64_t watch_ns_ = 0, maintenance_due_ns_ = 0;
+    QuietSchedule schedule_;
+    std::string file_;  // of the schedule; "": none
     AdminCommands commands_;
     BackgroundJob job_;
 };

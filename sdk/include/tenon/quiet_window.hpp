@@ -8,7 +8,8 @@
 // each quarter of an hour, newer days counting more. It is quiet while the rate is no more than
 // that of the quietest quarter of the day (and a bit). Nothing is quiet before a whole day is
 // known; who cannot wait for ever says how long (may_begin). What the caller does itself should not
-// be in the number. No clock of its own; not thread-safe; kept in memory only.
+// be in the number. No clock of its own; not thread-safe; kept in memory (tenon/quiet_schedule.hpp
+// keeps it over a restart).
 #pragma once
 
 #include <algorithm>
@@ -78,6 +79,25 @@ public:
     [[nodiscard]] bool may_begin(std::int64_t now_ns, std::int64_t due_ns, std::int64_t longest_ns)
         const {
         return now_ns >= due_ns && (is_quiet() || now_ns - due_ns >= longest_ns);
+    }
+
+    // The rate of each quarter of an hour, where it is known: for who keeps it.
+    using Day = std::array<std::optional<double>, k_slots>;
+
+    [[nodiscard]] Day day() const noexcept {
+        Day day;
+        for (std::size_t i = 0; i < k_slots; ++i) {
+            if (slots_[i].is_known) {
+                day[i] = slots_[i].rate;
+            }
+        }
+        return day;
+    }
+
+    void set_day(const Day& day) noexcept {
+        for (std::size_t i = 0; i < k_slots; ++i) {
+            slots_[i] = {day[i].value_or(0), day[i].has_value()};
+        }
     }
 
     // Per second, of the last minutes.

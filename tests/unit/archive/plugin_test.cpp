@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plugin as the server runs it: its schedule, its commands, what operators see.
 #include "tests/support/loaded_plugin.hpp"
+#include "tests/support/schedule_file.hpp"
 #include "tests/unit/archive/world.hpp"
 
 #include <catch2/catch.hpp>
 
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <poll.h>
 #include <thread>
 
+namespace fs = std::filesystem;
 using Catch::Contains;
 using tenon::Session;
 using tenon::test::LoadedPlugin;
@@ -129,6 +135,43 @@ TEST_CASE("a run that is due waits for a quiet time, but not for ever", "[archiv
         std::this_thread::yield();
     }
     CHECK(f.rows() == 0);
+}
+
+TEST_CASE("a restart goes on with the wait, and does not run again", "[archive][S13]") {
+    Fixture f;
+    const auto minutes = [&](int count) {
+        for (int minute = 0; minute < count; ++minute) {
+            f.host.reactor().advance(60'000'000'000);
+        }
+    };
+    { const LoadedPlugin plugin{f.host, "archive", k_config}; }
+    tenon::test::let_time_pass((f.folder.path() / "archive" / "schedule").string(), 40 * 60);
+    {
+        LoadedPlugin plugin{f.host, "archive", k_config};
+        minutes(25);
+        const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+        while (f.host.metric("tenon_archive_last_success_time_seconds") == 0 &&
+               std::chrono::steady_clock::now() < limit) {
+            f.host.reactor().advance(5'000'000);
+            ::poll(nullptr, 0, 1);
+        }
+    }
+    CHECK(f.rows() == 0);
+    const std::int64_t once = f.host.metric("tenon_archive_last_success_time_seconds");
+    REQUIRE(once != 0);
+    LoadedPlugin plugin{f.host, "archive", k_config};
+    minutes(120);
+    CHECK(f.host.metric("tenon_archive_last_success_time_seconds") == once);
+}
+
+TEST_CASE("a schedule that is damaged is told and begun anew", "[archive][S13]") {
+    Fixture f;
+    fs::create_directories(f.folder.path() / "archive");
+    std::ofstream{f.folder.path() / "archive" / "schedule"} << "rubbish";
+    LoadedPlugin plugin{f.host, "archive", k_config};
+    CHECK(f.host.metric("tenon_archive_failures_total") == 1);
+    CHECK_THAT(f.host.admin("archive.run", "{}"), Contains("\"archives\":3"));
+    CHECK(f.host.health_of("archive") == TENON_HEALTHY);
 }
 
 TEST_CASE("what keeps an archive from being made is told, and no row goes", "[archive][S13]") {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The plugin as the server runs it: commands, the schedule, what operators see.
 #include "tests/support/loaded_plugin.hpp"
+#include "tests/support/schedule_file.hpp"
 #include "tests/unit/migrations/shipped_schema.hpp"
 #include "tests/unit/upkeep/summaries.hpp"
 
@@ -10,6 +11,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <poll.h>
 
 using Catch::Contains;
 using tenon::Session;
@@ -120,4 +122,32 @@ TEST_CASE("maintenance waits for a quiet time, but not for ever", "[upkeep][S13]
     f.pass_time([&] {
         return is_analysed() && f.host.metric("tenon_upkeep_maintenance_time_seconds") != 0;
     });
+}
+
+TEST_CASE("maintenance goes on with its wait after a restart", "[upkeep][S13]") {
+    Fixture f;
+    f.host.set_environment("data_dir", f.folder.path().string());
+    const std::string config =
+        R"({"views_every_s":0,"integrity_every_s":0,"maintenance_every_s":86400,)"
+        R"("maintenance_latest_s":7200,"step_ms":1000,"step_timeout_ms":60000})";
+    const auto seconds = [&](std::int64_t count) {
+        f.host.reactor().advance(count * 1'000'000'000);
+    };
+    const auto done = [&] { return f.host.metric("tenon_upkeep_maintenance_time_seconds"); };
+    { const LoadedPlugin plugin{f.host, "storage-upkeep", config}; }
+    tenon::test::let_time_pass((f.folder.path() / "upkeep.schedule").string(), 6800);
+    {
+        LoadedPlugin plugin{f.host, "storage-upkeep", config};
+        seconds(400);
+        const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+        while (done() == 0 && std::chrono::steady_clock::now() < limit) {
+            f.host.reactor().advance(100'000'000);
+            ::poll(nullptr, 0, 2);
+        }
+    }
+    const std::int64_t once = done();
+    REQUIRE(once != 0);
+    LoadedPlugin plugin{f.host, "storage-upkeep", config};
+    seconds(7300);
+    CHECK(done() == once);
 }
