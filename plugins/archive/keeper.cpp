@@ -37,10 +37,11 @@ json::object describe(const Manifest& manifest) {
 
 }  // namespace
 
-Keeper::Keeper(RetentionContext context, KeeperOptions options, Failed failed)
+Keeper::Keeper(RetentionContext context, KeeperOptions options, Failed failed, Failed not_kept)
     : context_{std::move(context)},
       options_{std::move(options)},
       failed_{std::move(failed)},
+      not_kept_{std::move(not_kept)},
       retention_{context_, options_.retention} {
     open_schedule();
 }
@@ -56,7 +57,7 @@ void Keeper::open_schedule() {
         schedule_.begin(text, context_.now_ns(), context_.now_real_ns(), options_.every_ns);
     } catch (const Error& e) {
         schedule_.begin("", context_.now_ns(), context_.now_real_ns(), options_.every_ns);
-        failed_(context_.folder.path() + "/schedule: " + e.what());
+        not_kept_(context_.folder.path() + "/schedule: " + e.what());
     }
     save_schedule(context_.now_ns());
 }
@@ -68,7 +69,7 @@ void Keeper::save_schedule(std::int64_t now_ns) {
     try {
         context_.folder.save_schedule(schedule_.text());
     } catch (const Error& e) {
-        failed_(e.what());
+        not_kept_(e.what());
     }
 }
 

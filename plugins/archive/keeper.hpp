@@ -35,10 +35,11 @@ struct Outcome {
 
 class Keeper {
 public:
-    // failed(reason): a step has failed; the run goes on with the next range.
+    // failed(reason): a step has failed; the run goes on with the next range. not_kept(reason): the
+    // schedule could not be read or saved; it goes on in memory.
     using Failed = std::function<void(const std::string&)>;
 
-    Keeper(RetentionContext context, KeeperOptions options, Failed failed);
+    Keeper(RetentionContext context, KeeperOptions options, Failed failed, Failed not_kept);
 
     // The job's: watches the traffic (what it learns lies in the folder, where a restart finds it),
     // begins a run when it may, does one step of it. What a run came to when it has ended with this
@@ -74,7 +75,7 @@ private:
 
     RetentionContext context_;
     KeeperOptions options_;
-    Failed failed_;
+    Failed failed_, not_kept_;
     std::mutex run_mutex_;  // taken first: one run, restore or release of an archive at a time
     std::mutex mutex_;      // of a step: of everything below, and of the holds
     Retention retention_;

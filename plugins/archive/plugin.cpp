@@ -159,6 +159,9 @@ private:
                 failures_.add();
                 host().log().warn("archive_failed", {{"reason", reason}});
                 set_health("archive", reason);
+            },
+            [this](const std::string& reason) {
+                host().log().warn("archive_schedule_not_kept", {{"reason", reason}});
             }
         );
     }
