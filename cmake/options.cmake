@@ -61,6 +61,9 @@ endfunction()
 # tenon_add_campaign(NAME PROGRAM ENVIRONMENT… [ARGS…]): a test program again, for long; tools/test --long.
 function(tenon_add_campaign name program)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "ENVIRONMENT;ARGS")
+  if(arg_UNPARSED_ARGUMENTS) # without its length it would be the short test again
+    message(FATAL_ERROR "tenon_add_campaign(${name}): ${arg_UNPARSED_ARGUMENTS} belongs to no keyword")
+  endif()
   add_test(NAME ${name} COMMAND ${program} ${arg_ARGS})
   set_tests_properties(${name} PROPERTIES TIMEOUT 7200 LABELS long ENVIRONMENT
     "TENON_BUILD_DIR=${CMAKE_BINARY_DIR};TENON_SOURCE_DIR=${PROJECT_SOURCE_DIR};${arg_ENVIRONMENT}")
