@@ -15,10 +15,11 @@ _tenon_commands() {
         line = ""
         for (j = 1; j <= words; ++j) {
           options = split(word[j], option, "|")
+          named = 0
           for (k = 1; options > 1 && k <= options; ++k) {
-            if (option[k] ~ /^[a-z][-a-z]*$/) print line option[k]
+            if (option[k] ~ /^[a-z][-a-z]*$/) { print line option[k]; named = 1 }
           }
-          if (options > 1) line = ""
+          if (named) line = ""
           if (word[j] !~ /^[a-z][-a-z]*$/) break
           line = line word[j] " "
         }
@@ -28,11 +29,33 @@ _tenon_commands() {
   tenon commands "$@" 2>/dev/null | awk 'NR > 1 { gsub(/\./, " ", $1); print $1 }'
 }
 
+# Options that the help names for the commands of the given words.
+_tenon_options() {
+  tenon help 2>/dev/null | awk -v words="$*" '
+    /^Commands/ { on = 1; next }
+    on && /^$/ { exit }
+    on && /^  [a-z]/ {
+      sub(/^  /, "")
+      sub(/   .*/, "")
+      parts = split($0, part, ", ")
+      for (i = 1; i <= parts; ++i) {
+        count = split(part[i], word, " ")
+        name = ""
+        for (j = 1; j <= count && word[j] ~ /^[a-z][-a-z]*$/; ++j) name = name word[j] " "
+        if (name == "" || index(words " ", name) != 1) continue
+        while (match(part[i], /--[a-z][-a-z]*/)) {
+          print substr(part[i], RSTART, RLENGTH)
+          part[i] = substr(part[i], RSTART + RLENGTH)
+        }
+      }
+    }'
+}
+
 _tenon() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} word i
   local -a words=() folder=()
   case $previous in
-    --data-dir | --plugin-path | --dir) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
+    --data-dir | --plugin-path | --dir | --folder) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
     --deployment | check) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
   esac
   for ((i = 1; i < COMP_CWORD; ++i)); do
@@ -47,7 +70,8 @@ _tenon() {
     fi
   done
   if [[ $current == -* ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "--data-dir --deployment --json --help --set --plugin-path" -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W "--data-dir --deployment --json --help --set --plugin-path
+      $(_tenon_options "${words[@]}")" -- "$current")
     return
   fi
   local start="${words[*]}${words[*]:+ }"

@@ -37,6 +37,15 @@ Commands
                                   back into the database, until they are released
   archive hold [NAME] --reason TEXT [--from T] [--to T], archive release ID
                                   nothing of it is deleted, whatever the retention says
+  backup create [--label TEXT], backup list, backup verify [--id ID], backup drill
+                                  the database's backups: one now, what there is, are they whole; drill
+                                  tries a restore
+  backup restore --folder PATH [--id ID] [--to-time T | --to-order N | --to-sequence N] [--timeline N]
+                                  the database as it was then, into an empty folder; --to-sequence of
+                                  SQLite, --timeline of PostgreSQL; T is 2026-05-04T03:02:01Z
+  backup prune [--dry-run], backup status, backup progress, backup cancel
+                                  delete what the retention gives up; how much of the log is stored
+                                  (PostgreSQL); what is done now (SQLite); end it
   log level [--plugin NAME] [--level trace|debug|info|warn|error|off]
   plugin new KIND NAME [--language c|c++] [--dir DIR] [--id ID]
                                   a project of a plugin, ready to build; KIND is cache-tier, throttle,

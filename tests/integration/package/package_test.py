@@ -112,6 +112,15 @@ class Packages(unittest.TestCase):
         self.assertEqual(self.complete("load", "c"), ["compare"])
         self.assertEqual(self.complete("--js"), ["--json"])
         self.assertEqual(self.complete("nothing-like-it", ""), [])
+        self.assertIn("restore", self.complete("archive", "re"))
+        self.assertEqual(self.complete("backup", ""), ["cancel", "create", "drill", "list", "progress", "prune",
+                                                       "restore", "status", "verify"])
+
+    def test_completion_knows_the_options_of_a_command(self):
+        self.assertEqual(self.complete("backup", "restore", "--to"), ["--to-time", "--to-order", "--to-sequence"])
+        self.assertEqual(self.complete("archive", "query", "trades", "--f"), ["--from", "--format"])
+        self.assertEqual(self.complete("backup", "prune", "--dr"), ["--dry-run"])
+        self.assertEqual(self.complete("backup", "list", "--to"), [])
 
 
 if __name__ == "__main__":
