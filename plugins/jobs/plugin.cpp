@@ -317,6 +317,20 @@ private:
         );
     }
 
+    std::string queues() {
+        std::string out{"{"};
+        for (const auto& [queue, depth] : store_->depths()) {
+            out.append(out.size() == 1 ? "" : ",");
+            append_json(out, queue);
+            out.append(":{\"queued\":").append(std::to_string(depth.queued));
+            out.append(",\"running\":").append(std::to_string(depth.running));
+            out.append(",\"dead\":").append(std::to_string(depth.dead));
+            out.append(",\"oldest_due_real_ns\":").append(std::to_string(depth.oldest_due_real_ns));
+            out.append("}");
+        }
+        return out.append("}");
+    }
+
     std::string make_schedule(const Settings& args) {
         const auto name = args.get<std::string>("name"), rule = args.get<std::string>("rule");
         if (args.has("command")) {
@@ -359,6 +373,11 @@ private:
             "jobs.dead",
             R"({"queue":TEXT,"limit":N}: jobs that failed too often)",
             [this](const Settings& args) { return list(args, "dead"); }
+        );
+        commands_.add(
+            "jobs.queues",
+            "{}: what waits, runs and is dead in each queue",
+            [this](const Settings&) { return queues(); }
         );
         commands_.add(
             "jobs.show",

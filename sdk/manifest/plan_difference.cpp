@@ -43,7 +43,7 @@ json::object document(const Plan& plan, const Plan& other, const Settings& setti
             {"grant", json::value_from(grant)},
             {"on_failure", instance.stop_on_failure ? "stop" : "degrade"},
             {"config",
-             same_schema(plugin, other) ? settings.at(instance.name) : json::value{nullptr}}};
+             same_schema(plugin, other) ? settings.at(instance.name) : json::value(nullptr)}};
     }
     json::object out;
     for (const std::string_view section : {"log", "runtime"}) {

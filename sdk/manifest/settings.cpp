@@ -37,12 +37,12 @@ json::value value_at(const json::object& config, const std::string& pointer) {
         found = at == nullptr ? nullptr : at->if_contains(token);
         at = found == nullptr ? nullptr : found->if_object();
     }
-    return found == nullptr ? json::value{nullptr} : *found;
+    return found == nullptr ? json::value(nullptr) : *found;
 }
 
 json::value value_at(const Plan& plan, const SettingOverride& of) {
     const PlannedPlugin* plugin = plugin_of(plan, of.plugin);
-    return plugin == nullptr ? json::value{nullptr} : value_at(plugin->config, of.pointer);
+    return plugin == nullptr ? json::value(nullptr) : value_at(plugin->config, of.pointer);
 }
 
 class Lister {

@@ -87,7 +87,7 @@ std::string text_of(const json::object& from, const char* key) {
 }
 
 json::value time_or_null(std::int64_t real_ns) {
-    return real_ns == 0 ? json::value{nullptr} : json::value(iso_time(real_ns));
+    return real_ns == 0 ? json::value(nullptr) : json::value(iso_time(real_ns));
 }
 
 }  // namespace
@@ -201,7 +201,7 @@ json::object describe(const Manifest& manifest, const Proof& proof) {
         {"verified_at", time_or_null(proof.is_proven() ? proof.proven_ns : 0)},
         {"proven_at", time_or_null(proof.is_proven() ? proof.proven_ns : 0)},
         {"failed",
-         proof.failed_ns == 0 ? json::value{nullptr} : json::value(json::string(proof.reason))}};
+         proof.failed_ns == 0 ? json::value(nullptr) : json::value(json::string(proof.reason))}};
     for (const auto& [name, value] : manifest.about) {
         made[name] = value;
     }

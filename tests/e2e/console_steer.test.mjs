@@ -293,6 +293,60 @@ test('what is measured is drawn, and listed for who does not see it', async () =
   await close(page);
 });
 
+const job = (more = {}) => ({ id: 7, queue: 'tenon', kind: 'command', status: 'dead', priority: 0, attempts: 3, attempts_max: 3, due_real_ns: 1e15,
+  created_real_ns: 1e15, updated_real_ns: 1e15, owner: null, last_error: 'backup.create: the store is full', ...more });
+
+// What the page of jobs asks for, with this dead job.
+async function queueing(page, dead) {
+  await answering(page, 'job-queues', { ok: { [dead.queue]: { queued: 2, running: 1, dead: 1, oldest_due_real_ns: 1e15 } } });
+  await answering(page, 'jobs', { ok: [dead] });
+  await answering(page, 'job-schedules', { ok: [{ name: dead.queue, rule: 'cron 30 4 * * 0', queue: dead.queue, kind: dead.kind, next_real_ns: 1e15 }] });
+  await answering(page, 'archives', { ok: { archives: [{ id: 'a', table: 'orders', state: 'deleted', rows: 3, bytes: 99, from_real_ns: 1e15, to_real_ns: 2e15 }],
+    holds: [], damaged: [dead.last_error] } });
+  await answering(page, 'backups', { ok: [{ id: 'b', label: dead.kind, finished_at: 'now', to: 'now', bytes: 1, proven_at: null, failed: dead.last_error }] });
+}
+
+test('dead jobs are seen, replayed and discarded, and backups proven, by a click', async () => {
+  const page = await signedIn('boss');
+  let dead = [job()];
+  await queueing(page, job());
+  await answering(page, 'dead-jobs', () => ({ ok: dead }));
+  const replayed = await answering(page, 'job-replay', () => {
+    dead = [job({ id: 8 })];
+    return { ok: {} };
+  });
+  const discarded = await answering(page, 'job-discard', () => {
+    dead = [];
+    return { ok: {} };
+  });
+  const drilled = await answering(page, 'backup-drill', { ok: {} });
+  await page.goto(`${server.http}/#/jobs`);
+  await page.getByText('the store is full').first().waitFor();
+  await page.getByText('cron 30 4 * * 0').waitFor();
+  assert.deepEqual(await violations(page), []);
+  await page.getByRole('button', { name: 'Replay' }).click();
+  await page.getByRole('group', { name: 'Dead jobs' }).getByText('8', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Discard' }).click();
+  await page.getByText('Discard job 8?').waitFor();
+  await page.getByRole('button', { name: 'Yes' }).click();
+  await page.getByText('None is dead.').waitFor();
+  await page.getByRole('button', { name: 'Prove the newest' }).click();
+  await page.getByText('Restored and checked').waitFor();
+  assert.deepEqual([replayed, discarded, drilled], [[{ id: '7' }], [{ id: '8' }], [{}]]);
+  assert.deepEqual(page.problems, []);
+  await close(page);
+});
+
+test('who only looks sees the queue without its buttons', async () => {
+  const page = await signedIn('looker');
+  await queueing(page, job());
+  await answering(page, 'dead-jobs', { ok: [job()] });
+  await page.goto(`${server.http}/#/jobs`);
+  await page.getByText('the store is full').first().waitFor();
+  assert.equal(await page.locator('main').getByRole('button').count(), 0);
+  await close(page);
+});
+
 test('lies are shown as text on the pages to steer with', async () => {
   const page = await signedIn('boss');
   let asked = 0;
@@ -305,7 +359,9 @@ test('lies are shown as text on the pages to steer with', async () => {
   await answering(page, 'recommendation-history', { ok: { entries: [{ seq: 1, time_ms: 1, by: evil, event: evil, id: evil, reason: evil, detail: { a: evil } }] } });
   await answering(page, 'settings', { ok: { generation: 1, settings: [setting({ title: evil, description: evil, value: evil, type: 'string', flag: false, overridden: true, by: evil, reason: evil, at_ms: 1 })] } });
   await answering(page, 'audit', { ok: [{ time_ms: 1, actor: evil, action: evil, subject: evil, detail: { reason: evil } }] });
-  for (const path of ['overview', 'alerts', 'advice', 'settings', 'audit']) {
+  await queueing(page, job({ queue: evil, kind: evil, last_error: evil, owner: evil }));
+  await answering(page, 'dead-jobs', { ok: [job({ queue: evil, kind: evil, last_error: evil })] });
+  for (const path of ['overview', 'alerts', 'advice', 'settings', 'jobs', 'audit']) {
     await page.goto(`${server.http}/#/${path}`);
     await page.getByText(evil).first().waitFor();
     assert.equal(await page.locator('main img, main script').count(), 0, path);

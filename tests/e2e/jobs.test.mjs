@@ -25,6 +25,17 @@ test('schedules give admin commands, and those that the settings no longer have 
   const names = () => server.tenon('jobs', 'schedules').map((one) => [one.name, one.rule]);
   assert.deepEqual(names(), [['settings.check', 'every 1s'], ['settings.yearly', 'cron 30 4 1 1 *']]);
 
+
+  // What the server refuses is dead at once; an operator sees why.
+  server.tenon('jobs', 'schedule', '--name', 'wrong', '--rule', 'every 1s', '--command', 'backup verify --id nobody');
+  const dead = await eventually('a refused command is dead', () => jobs(server, 'dead').at(0));
+  server.tenon('jobs', 'unschedule', '--name', 'wrong');
+  assert.equal(dead.attempts, 1);
+  assert.ok(server.tenon('jobs', 'queues').tenon.dead > 0);
+  assert.match(dead.last_error, /backup\.verify: .*nobody/);
+  await eventually('none that is under way is left', () => jobs(server, 'running').length === 0);
+  for (const { id } of jobs(server, 'dead')) server.tenon('jobs', 'discard', '--id', String(id));
+
   const before = server.tenon('backup', 'list');
   server.tenon('jobs', 'schedule', '--name', 'mine', '--rule', 'every 1s', '--command', 'backup create --label mine');
   await eventually('a backup is made by schedule', () => JSON.stringify(server.tenon('backup', 'list')).includes('"mine"'), 60);

@@ -5,6 +5,7 @@ import { useState } from 'preact/hooks';
 import { operate, operation, type Session } from './api';
 import { Recommendations } from './advice';
 import { HistoryPage } from './history';
+import { Jobs } from './jobs';
 import { Overview } from './overview';
 import { SettingsPage } from './settings';
 import { Action, Badge, Loading, Reasoned, Shown, Table, duration, isLoading, operates, useLoaded, when } from './ui';
@@ -287,65 +288,6 @@ function Plugins({ session }: Props): JSX.Element {
         ]} />
       )}
     </Shown>
-  );
-}
-
-interface BackupRow { id?: string; label?: string; finished_at?: string; bytes?: number }
-interface MigrationRow { version: number; name: string; state: string; applied_at: number | null; ms: number | null }
-
-function Fields({ of, caption }: { of: Record<string, unknown>; caption: string }): JSX.Element {
-  return <Table caption={caption} rows={Object.entries(of)} empty="Nothing to tell." id={([key]) => key} columns={[
-    { head: 'What', cell: ([key]) => key },
-    { head: 'Value', cell: ([, value]) => (typeof value === 'object' ? JSON.stringify(value) : String(value)) },
-  ]} />;
-}
-
-function Jobs({ session }: Props): JSX.Element {
-  const [backups, again] = useLoaded(() => operation<BackupRow[] | { backups: BackupRow[] }>('backups'), [], 15);
-  const [imports] = useLoaded(() => operation<Record<string, unknown>>('imports'), [], 10);
-  const [copy] = useLoaded(() => operation<Record<string, unknown>>('copy'), [], 10);
-  const [schema] = useLoaded(() => operation<{ current: number; latest: number; migrations: MigrationRow[] }>('schema'), [], 60);
-  if (isLoading(backups, imports, copy, schema)) return <Loading />;
-  return (
-    <>
-      <section><h2>Backups</h2>
-        <Shown of={backups}>
-          {(now) => (
-            <>
-              <Table caption="Backups" rows={Array.isArray(now) ? now : now.backups ?? []} empty="There is no backup yet." id={(one) => one.id ?? ''} columns={[
-                { head: 'Backup', cell: (one) => one.id ?? '' },
-                { head: 'Made', cell: (one) => one.finished_at ?? '' },
-                { head: 'Label', cell: (one) => one.label ?? '' },
-                { head: 'Bytes', number: true, cell: (one) => one.bytes ?? '' },
-              ]} />
-              {operates(session) && <Action label="Make a backup" work={async () => {
-                await operate('backup-create', { label: 'console' });
-                again();
-                return 'Made';
-              }} />}
-            </>
-          )}
-        </Shown>
-      </section>
-      <section><h2>Import</h2><Shown of={imports}>{(now) => <Fields of={now} caption="Import from another system" />}</Shown></section>
-      <section><h2>Move to another database</h2><Shown of={copy}>{(now) => <Fields of={now} caption="Copy of the database" />}</Shown></section>
-      <section><h2>Schema</h2>
-        <Shown of={schema}>
-          {(now) => (
-            <>
-              <p>Version {now.current} of {now.latest}.</p>
-              <Table caption="Migrations" rows={now.migrations} empty="There are none." id={(one) => one.version} columns={[
-                { head: 'Version', number: true, cell: (one) => one.version },
-                { head: 'Name', cell: (one) => one.name },
-                { head: 'State', cell: (one) => <Badge state={one.state} /> },
-                { head: 'Applied', cell: (one) => when(one.applied_at ?? 0) },
-                { head: 'Took', number: true, cell: (one) => (one.ms === null ? '–' : `${one.ms} ms`) },
-              ]} />
-            </>
-          )}
-        </Shown>
-      </section>
-    </>
   );
 }
 

@@ -73,7 +73,7 @@ export function Table<Row>({ caption, columns, rows, empty, id }: {
 }
 
 const moods: Record<string, string> = {
-  healthy: 'good', started: 'good', applied: 'good', kept: 'good', critical: 'bad', rolled_back: 'bad', failed: 'bad', down: 'bad', firing: 'bad',
+  healthy: 'good', started: 'good', done: 'good', dead: 'bad', applied: 'good', kept: 'good', critical: 'bad', rolled_back: 'bad', failed: 'bad', down: 'bad', firing: 'bad',
 };
 
 // The word carries the meaning, not the colour.
