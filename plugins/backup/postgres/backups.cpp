@@ -351,8 +351,10 @@ std::vector<std::string> Backups::prune(const vault::Retention& policy, bool dry
             needed.insert(piece.name);
         }
     }
+    // One that began after the newest may be under way, in another process.
+    const std::string under_way = k_base + kept.back().id + "-~";
     for (const std::string& name : pieces_.list(k_base)) {
-        if (needed.count(name) == 0) {
+        if (needed.count(name) == 0 && name < under_way) {
             pieces_.remove(name);
         }
     }

@@ -18,6 +18,34 @@ void write(const fs::path& file, const std::string& text) {
     std::ofstream{file, std::ios::binary | std::ios::trunc} << text;
 }
 
+// Does something before the next piece of a base is put.
+class Hooked final : public pg::Pieces {
+public:
+    explicit Hooked(pg::Pieces& below) : below_{below} {}
+
+    void put(const std::string& name, std::string_view content) override {
+        if (name.starts_with("base/") && on_base) {
+            std::exchange(on_base, {})();
+        }
+        below_.put(name, content);
+    }
+
+    std::string get(const std::string& name) override { return below_.get(name); }
+
+    std::vector<std::string> list(const std::string& prefix) override {
+        return below_.list(prefix);
+    }
+
+    void remove(const std::string& name) override { below_.remove(name); }
+
+    void sweep() override { below_.sweep(); }
+
+    std::function<void()> on_base;
+
+private:
+    pg::Pieces& below_;
+};
+
 }  // namespace
 
 TEST_CASE(
@@ -174,33 +202,6 @@ TEST_CASE("a base whose log was lost while it was made is no backup", "[backup][
     PostgresServer server{quick()};
     const TemporaryFolder folder;
 
-    class Hooked final : public pg::Pieces {
-    public:
-        explicit Hooked(pg::Pieces& below) : below_{below} {}
-
-        void put(const std::string& name, std::string_view content) override {
-            if (name.starts_with("base/") && on_base) {
-                std::exchange(on_base, {})();
-            }
-            below_.put(name, content);
-        }
-
-        std::string get(const std::string& name) override { return below_.get(name); }
-
-        std::vector<std::string> list(const std::string& prefix) override {
-            return below_.list(prefix);
-        }
-
-        void remove(const std::string& name) override { below_.remove(name); }
-
-        void sweep() override { below_.sweep(); }
-
-        std::function<void()> on_base;
-
-    private:
-        pg::Pieces& below_;
-    };
-
     Cluster cluster{server, folder.path().string()};
     Load load{server};
     load.put_some(2);
@@ -227,6 +228,37 @@ TEST_CASE("a base whose log was lost while it was made is no backup", "[backup][
     const pg::Manifest again = backups.create("", k_quiet);  // the next one begins behind the gap
     backups.verify(again.id, k_quiet);
     CHECK(Load::rows_of(*restored(backups, {})) == 5);
+}
+
+TEST_CASE("pruning in another process leaves a base under way whole", "[backup][S14]") {
+    PostgresServer server{quick()};
+    const TemporaryFolder folder;
+    Cluster cluster{server, folder.path().string()};
+    Load load{server};
+    load.put_some(1);
+    const pg::Manifest first = cluster.backups.create("", k_quiet);
+    cluster.backups.mark_proven(first.id, 1);
+    pg::VaultPieces theirs{place_of(folder.path().string()), nullptr};
+    pg::Backups others{theirs, nullptr, {settings_of(server), ""}};
+    Hooked pieces{cluster.pieces};
+    pg::Backups backups{pieces, &cluster.receiver, {settings_of(server), ""}};
+    std::size_t put = 0;
+    std::function<void()> prune = [&] {
+        (void)others.prune({1}, false);
+        if (++put < 2) {
+            pieces.on_base = prune;  // and once more, when the first piece is there
+        }
+    };
+    pieces.on_base = prune;
+    const pg::Manifest made = backups.create("", k_quiet);
+    REQUIRE(put == 2);
+    backups.verify(made.id, k_quiet);
+    // What a run that was killed has left goes when a later one is there.
+    const std::string left = "base/" + first.id.substr(0, first.id.size() - 1) + "-000000";
+    theirs.put(left, "of a base that was never published");
+    (void)others.prune({1}, false);
+    CHECK_FALSE(fs::exists(folder.path() / left));
+    CHECK(Load::rows_of(*restored(backups, {}, nullptr, made.id)) == 1);
 }
 
 TEST_CASE("pruning keeps everything back to the newest backup that was proven", "[backup][S14]") {
