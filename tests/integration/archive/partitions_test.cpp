@@ -66,6 +66,7 @@ struct Fixture : PostgresBackend {
              [&now_real_ns] { return now_real_ns; },
              [] { return false; }},
             std::move(options),
+            [](const std::string&) {},
             [](const std::string&) {}};
     }
 
