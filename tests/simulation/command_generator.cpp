@@ -124,7 +124,7 @@ trading::TransferCommand CommandGenerator::transfer() {
 }
 
 trading::CommandBody CommandGenerator::administration() {
-    switch (below(6)) {
+    switch (below(8)) {
         case 0:
             text_ = one_in(5) ? "Bad Name" : "user" + std::to_string(below(30));
             ++accounts_;
@@ -148,6 +148,17 @@ trading::CommandBody CommandGenerator::administration() {
         case 3:
             text_ = one_in(2) ? "internal" : "elsewhere";
             return trading::VenueApplyCommand{str(text_), {}};
+        case 4:
+        case 5: {
+            // Mostly enabled again.
+            trading::AccountStatusCommand command;
+            command.account = one_in(6) ? 0 : account();
+            command.enabled = static_cast<std::uint8_t>(one_in(4) ? below(2) : 1);
+            command.cancels = static_cast<std::uint8_t>(
+                command.enabled == 0 || one_in(20) ? below(one_in(20) ? 3 : 2) : 0
+            );
+            return command;
+        }
         default:
             // Mostly open again.
             return trading::InstrumentStatusCommand{

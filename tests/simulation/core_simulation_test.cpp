@@ -180,6 +180,10 @@ void compare_state(
             d.same("key revoked", found->revoked, key.revoked);
         }
     }
+    d.same("halted", core.halted(), !model.is_enabled(0));
+    for (const trading::Account& account : core.accounts()) {
+        d.same("account enabled", account.enabled, model.is_enabled(account.id));
+    }
     for (std::uint32_t id = 0; id < instruments; ++id) {
         d.same("status", core.instrument_status(id), model.status(id));
         d.same("last price", core.last_price(id), model.last_price(id));

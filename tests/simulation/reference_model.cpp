@@ -235,6 +235,10 @@ void ReferenceModel::on(const trading::SubmitCommand& command) {
     std::int64_t locked = 0;
     if (request.account < TENON_ACCOUNT_FIRST || !accounts_.contains(request.account)) {
         reject = TENON_REJECT_UNKNOWN_ACCOUNT;
+    } else if (disabled_.contains(request.account)) {
+        reject = TENON_REJECT_ACCOUNT_DISABLED;
+    } else if (disabled_.contains(0)) {
+        reject = TENON_REJECT_MARKET_CLOSED;
     } else if (request.instrument >= instruments_.size()) {
         reject = TENON_REJECT_UNKNOWN_INSTRUMENT;
     } else if (status_[request.instrument] != TENON_INSTRUMENT_TRADING) {
@@ -521,6 +525,10 @@ void ReferenceModel::on(const trading::CancelAllCommand& command) {
         }
     }
     outcome_.reject = ids.empty() ? TENON_REJECT_UNKNOWN_ORDER : TENON_REJECT_NONE;
+    cancel(ids);
+}
+
+void ReferenceModel::cancel(const std::vector<std::uint64_t>& ids) {
     for (const std::uint64_t id : ids) {
         ModelOrder& order = open_.at(id);
         order.cancel_client_id = "tnn-c" + std::to_string(sequence_);
@@ -663,6 +671,31 @@ void ReferenceModel::on(const trading::InstrumentStatusCommand& command) {
     } else {
         status_[command.instrument] = command.status;
     }
+}
+
+void ReferenceModel::on(const trading::AccountStatusCommand& command) {
+    const bool on = command.enabled == 1;
+    if (command.enabled > 1 || command.cancels > 1 || (on && command.cancels == 1)) {
+        outcome_.reject = TENON_REJECT_INVALID;
+        return;
+    }
+    if (command.account != 0 &&
+        (command.account < TENON_ACCOUNT_FIRST || !accounts_.contains(command.account))) {
+        outcome_.reject = TENON_REJECT_UNKNOWN_ACCOUNT;
+        return;
+    }
+    if (on) {
+        disabled_.erase(command.account);
+    } else {
+        disabled_.insert(command.account);
+    }
+    std::vector<std::uint64_t> ids;
+    for (const auto& [id, order] : open_) {
+        if (command.cancels == 1 && (command.account == 0 || order.account == command.account)) {
+            ids.push_back(id);
+        }
+    }
+    cancel(ids);
 }
 
 }  // namespace tenon::test

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -79,6 +80,11 @@ public:
 
     [[nodiscard]] const std::map<std::string, ModelKey>& keys() const { return keys_; }
 
+    // An account's, or 0: that of all trading.
+    [[nodiscard]] bool is_enabled(std::uint64_t account) const {
+        return !disabled_.contains(account);
+    }
+
     [[nodiscard]] std::uint32_t status(std::uint32_t instrument) const {
         return status_.at(instrument);
     }
@@ -106,6 +112,8 @@ private:
     void on(const trading::KeyAddCommand&);
     void on(const trading::KeyRevokeCommand&);
     void on(const trading::InstrumentStatusCommand&);
+    void on(const trading::AccountStatusCommand&);
+    void cancel(const std::vector<std::uint64_t>& ids);
 
     [[nodiscard]] Int128 base_units(std::uint32_t instrument, Int128 quantity) const;
     [[nodiscard]] Int128 quote_units(std::uint32_t instrument, Int128 price, Int128 quantity) const;
@@ -127,6 +135,7 @@ private:
     [[nodiscard]] std::string text_of(const tenon_client_id& id) const;
 
     std::vector<tenon_instrument> instruments_;
+    std::set<std::uint64_t> disabled_;  // accounts; 0: all trading
     std::vector<int> scales_;
     Bounds bounds_;
     std::map<std::uint64_t, std::string> accounts_;

@@ -21,6 +21,11 @@ Commands
                                   the master key: a new one seals every secret while the server runs;
                                   --finish ends it, and the old key is refused
   accounts open --account A, accounts list, accounts fund --account A --asset X --amount N
+  accounts disable --account A [--keep-orders], accounts enable --account A
+                                  the kill switch of an account: no order of it is taken, its open
+                                  ones are cancelled
+  trading halt [--keep-orders], trading resume, trading status
+                                  the same for all trading
   journal check, journal repair --confirm
   plugin check FILE.so...         conformance of a plugin (plugin check --help)
   migrate status|up|down|to|dry-run|verify|drift|repair|baseline|copy|import|new

@@ -74,7 +74,9 @@ std::string random_reference() {
 }  // namespace
 
 Admin::Admin(const Host& host, Engine& engine)
-    : admin_{host.service<tenon_admin_1>("tenon.admin/1")}, engine_{engine} {
+    : admin_{host.service<tenon_admin_1>("tenon.admin/1")},
+      audit_{host.service<tenon_audit_1>("tenon.audit/1")},
+      engine_{engine} {
     commands_ = {
         {this,
          "journal.check",
@@ -111,6 +113,23 @@ Admin::Admin(const Host& host, Engine& engine)
          "accounts transfer {\"from\",\"to\",\"asset\",\"amount\"[,\"reference\"]}: move funds",
          &Admin::accounts_transfer,
          true},
+        {this,
+         "accounts.disable",
+         "accounts disable {\"account\"[,\"keep_orders\"]}: take no order of it, cancel those it "
+         "has",
+         &Admin::accounts_disable,
+         true},
+        {this,
+         "accounts.enable",
+         "accounts enable {\"account\"}: take its orders again",
+         &Admin::accounts_enable,
+         true},
+        {this,
+         "trading.halt",
+         "trading halt {[\"keep_orders\"]}: take no order of anybody, cancel all there are",
+         &Admin::trading_halt,
+         true},
+        {this, "trading.resume", "trading resume: take orders again", &Admin::trading_resume, true},
         {this,
          "trading.status",
          "trading status: sequences, hash of the state, open orders",
@@ -277,6 +296,51 @@ std::string Admin::move_funds(
         {"sequence", reply.sequence}});
 }
 
+std::string Admin::accounts_disable(std::string_view args) {
+    return switch_trading(args, "accounts.disable", false);
+}
+
+std::string Admin::accounts_enable(std::string_view args) {
+    return switch_trading(args, "accounts.enable", true);
+}
+
+std::string Admin::trading_halt(std::string_view args) {
+    return switch_trading(args, "trading.halt", false);
+}
+
+std::string Admin::trading_resume(std::string_view args) {
+    return switch_trading(args, "trading.resume", true);
+}
+
+// Recorded before the deed: what cannot be recorded is not done.
+std::string Admin::switch_trading(std::string_view args, std::string_view action, bool on) {
+    const bool of_account = action.starts_with("accounts.");
+    const json::object parsed =
+        parse_args(args, {of_account ? "account" : "by", on ? "by" : "keep_orders", "by"});
+    const std::string name = of_account ? text(parsed, "account") : "";
+    trading::AccountStatusCommand command;
+    command.account = of_account ? account_id(name) : 0;
+    if (of_account && command.account < TENON_ACCOUNT_FIRST) {
+        throw Error{TENON_INVALID, "args/account: \"" + name + "\" is the system's own"};
+    }
+    command.enabled = on ? 1 : 0;
+    const json::value* const keep = parsed.if_contains("keep_orders");
+    command.cancels = on || (keep != nullptr && *keep != json::value(false)) ? 0 : 1;
+    const std::string by = parsed.contains("by") ? text(parsed, "by") : "cli";
+    auto event = sized<tenon_audit_event>();
+    event.actor = str(by);
+    event.action = str(action);
+    event.subject = str(name);
+    ErrorBuffer err;
+    check(audit_->record(audit_.self, &event, &err), err, "the audit log");
+    const tenon_trading_reply reply = send(command, on ? Admission::order : Admission::relief);
+    return json::serialize(json::object{
+        {"account", of_account ? json::value(name) : json::value(nullptr)},
+        {"enabled", on},
+        {"orders_cancelled", reply.order_count},
+        {"sequence", reply.sequence}});
+}
+
 std::string Admin::trading_status(std::string_view args) {
     (void)parse_args(args, {});
     json::object out;
@@ -285,6 +349,7 @@ std::string Admin::trading_status(std::string_view args) {
         const Projection* projection = engine_.projection();
         out = {
             {"accepting", status.accepting},
+            {"halted", engine_.core().halted()},
             {"reason", status.reason},
             {"sequence", status.sequence},
             {"durable_sequence", status.durable_sequence},
@@ -298,7 +363,7 @@ std::string Admin::trading_status(std::string_view args) {
     return json::serialize(out);
 }
 
-tenon_trading_reply Admin::send(const trading::CommandBody& body) {
+tenon_trading_reply Admin::send(const trading::CommandBody& body, Admission admission) {
     struct Answer {
         std::promise<void> ready;
         tenon_status status = TENON_OK;
@@ -320,7 +385,7 @@ tenon_trading_reply Admin::send(const trading::CommandBody& body) {
         }};
     call_on_reactor(engine_.exec(), 0, [&] {
         ErrorBuffer err;
-        check(engine_.run(body, Admission::order, done, &err), err, "refused");
+        check(engine_.run(body, admission, done, &err), err, "refused");
     });
     answer.ready.get_future().wait();
     if (answer.status != TENON_OK) {

@@ -45,6 +45,11 @@ private:
     std::string accounts_fund(std::string_view args);
     std::string accounts_debit(std::string_view args);
     std::string accounts_transfer(std::string_view args);
+    std::string accounts_disable(std::string_view args);
+    std::string accounts_enable(std::string_view args);
+    std::string trading_halt(std::string_view args);
+    std::string trading_resume(std::string_view args);
+    std::string switch_trading(std::string_view args, std::string_view action, bool on);
     std::string trading_status(std::string_view args);
 
     [[nodiscard]] std::uint64_t account_id(std::string_view name) const;
@@ -56,9 +61,11 @@ private:
     );
 
     // Sends a command from the pool and waits until it is durable. The reply's rows are not kept.
-    tenon_trading_reply send(const trading::CommandBody& body);
+    tenon_trading_reply
+    send(const trading::CommandBody& body, Admission admission = Admission::order);
 
     Service<tenon_admin_1> admin_;
+    Service<tenon_audit_1> audit_;
     Engine& engine_;
     std::vector<Command> commands_;
     std::atomic<bool> started_{false};

@@ -278,6 +278,60 @@ TEST_CASE("a halted instrument takes no order and lets orders be cancelled", "[c
     CHECK(m.apply(cancel(m.ann, 0, 1)).reject == TENON_REJECT_NONE);
 }
 
+TEST_CASE("a disabled account places nothing and has its orders cancelled", "[core][T3]") {
+    Market m;
+    m.deposit(m.bob, "BTC", "2");
+    REQUIRE(m.place(m.limit(m.ann, k_buy, "40000", "0.1")) == TENON_REJECT_NONE);
+    REQUIRE(m.place(m.limit(m.bob, k_sell, "50000", "0.1")) == TENON_REJECT_NONE);
+    const auto status = [&](std::uint64_t account, bool on, bool cancels) {
+        return m
+            .apply(trading::AccountStatusCommand{
+                account, static_cast<std::uint8_t>(on), static_cast<std::uint8_t>(cancels)})
+            .reject;
+    };
+    CHECK(status(TENON_ACCOUNT_FEES, false, true) == TENON_REJECT_UNKNOWN_ACCOUNT);
+    CHECK(status(m.ann, true, true) == TENON_REJECT_INVALID);
+    CHECK(status(m.ann, false, true) == TENON_REJECT_NONE);
+    REQUIRE(m.reply().order_count == 1);
+    CHECK(m.reply().orders[0].status == TENON_STATUS_CANCELED);
+    CHECK(m.core.open_order_count() == 1);
+    CHECK(m.place(m.limit(m.ann, k_buy, "40000", "0.1")) == TENON_REJECT_ACCOUNT_DISABLED);
+    CHECK(m.place(m.limit(m.bob, k_sell, "50000", "0.1")) == TENON_REJECT_NONE);
+    CHECK(status(m.ann, true, false) == TENON_REJECT_NONE);
+    CHECK(m.place(m.limit(m.ann, k_buy, "40000", "0.1")) == TENON_REJECT_NONE);
+    // Those that are kept can be cancelled.
+    CHECK(status(m.ann, false, false) == TENON_REJECT_NONE);
+    CHECK(m.core.open_order_count() == 3);
+    CHECK(m.apply(trading::CancelAllCommand{m.ann, 0}).reject == TENON_REJECT_NONE);
+    CHECK(m.core.check_invariants().empty());
+}
+
+TEST_CASE("halted trading takes no order of anybody, also after a restart", "[core][T3][T5]") {
+    Market m;
+    REQUIRE(m.place(m.limit(m.ann, k_buy, "40000", "0.1")) == TENON_REJECT_NONE);
+    const std::uint64_t before = m.core.state_hash();
+    CHECK(m.apply(trading::AccountStatusCommand{0, 0, 0}).reject == TENON_REJECT_NONE);
+    CHECK(m.core.state_hash() != before);
+    CHECK(m.place(m.limit(m.ann, k_buy, "40000", "0.1")) == TENON_REJECT_MARKET_CLOSED);
+    std::string halted;
+    m.core.snapshot_write(halted);
+    CHECK(m.apply(trading::AccountStatusCommand{0, 1, 0}).reject == TENON_REJECT_NONE);
+    CHECK(m.core.state_hash() == before);
+    m.core.snapshot_read(halted);
+    CHECK(m.core.halted());
+    CHECK(m.apply(trading::AccountStatusCommand{0, 0, 1}).reject == TENON_REJECT_NONE);
+    CHECK(m.core.open_order_count() == 0);
+    // A snapshot of version 1 has no such flag.
+    constexpr std::size_t k_version_at = 4, k_halted_at = 40;
+    REQUIRE(halted[k_version_at] == 2);
+    REQUIRE(halted[k_halted_at] == 1);
+    halted[k_version_at] = 1;
+    halted.erase(k_halted_at, 1);
+    m.core.snapshot_read(halted);
+    CHECK_FALSE(m.core.halted());
+    CHECK(m.core.state_hash() == before);
+}
+
 TEST_CASE("cancel all closes the account's orders in order of their ids", "[core][T2]") {
     Market m;
     for (const char* price : {"30000", "31000", "29000"}) {

@@ -158,6 +158,18 @@ void get(ByteReader& in, InstrumentStatusCommand& command) noexcept {
     command.status = in.get<std::uint32_t>();
 }
 
+void put(ByteWriter& out, const AccountStatusCommand& command) {
+    out.put(command.account);
+    out.put(command.enabled);
+    out.put(command.cancels);
+}
+
+void get(ByteReader& in, AccountStatusCommand& command) noexcept {
+    command.account = in.get<std::uint64_t>();
+    command.enabled = in.get<std::uint8_t>();
+    command.cancels = in.get<std::uint8_t>();
+}
+
 template <std::size_t Index = 0>
 [[nodiscard]] bool get_body(ByteReader& in, std::size_t index, CommandBody& body) noexcept {
     if constexpr (Index == std::variant_size_v<CommandBody>) {
@@ -203,6 +215,8 @@ struct Bounds {
     bool operator()(const KeyRevokeCommand& c) const noexcept { return c.key.n <= k_key_bytes_max; }
 
     bool operator()(const InstrumentStatusCommand&) const noexcept { return true; }
+
+    bool operator()(const AccountStatusCommand&) const noexcept { return true; }
 };
 
 }  // namespace
@@ -242,7 +256,7 @@ DecodeStatus decode(std::string_view in, Command& out) noexcept {
 }
 
 std::string_view name(CommandKind kind) noexcept {
-    constexpr std::array<std::string_view, 10> k_names{
+    constexpr std::array<std::string_view, 11> k_names{
         "unknown",
         "submit",
         "cancel",
@@ -252,7 +266,8 @@ std::string_view name(CommandKind kind) noexcept {
         "transfer",
         "key_add",
         "key_revoke",
-        "instrument_status"};
+        "instrument_status",
+        "account_status"};
     const auto index = static_cast<std::size_t>(kind);
     return index < k_names.size() ? k_names[index] : k_names[0];
 }

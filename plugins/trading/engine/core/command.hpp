@@ -25,6 +25,7 @@
 //   key_add            text key, u64 account, u32 kind, u32 permissions, text material, text label
 //   key_revoke         text key
 //   instrument_status  u32 instrument, u32 status
+//   account_status     u64 account, u8 enabled, u8 cancels
 // Example: key_revoke of "ab", sequence 7, time 1:
 //   01 08 | 07 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 | 02 00 00 00 61 62
 #pragma once
@@ -94,6 +95,14 @@ struct InstrumentStatusCommand {
     std::uint32_t status = 0;
 };
 
+// Account 0: all trading. While it is not enabled no order is taken; `cancels`, for one that
+// becomes so: its open orders are cancelled in the same step.
+struct AccountStatusCommand {
+    std::uint64_t account = 0;
+    std::uint8_t enabled = 0;
+    std::uint8_t cancels = 0;
+};
+
 // Order of the alternatives = order of CommandKind, from 1. Append only.
 using CommandBody = std::variant<
     SubmitCommand,
@@ -104,7 +113,8 @@ using CommandBody = std::variant<
     TransferCommand,
     KeyAddCommand,
     KeyRevokeCommand,
-    InstrumentStatusCommand>;
+    InstrumentStatusCommand,
+    AccountStatusCommand>;
 
 enum class CommandKind : std::uint8_t {
     submit = 1,
@@ -115,7 +125,8 @@ enum class CommandKind : std::uint8_t {
     transfer = 6,
     key_add = 7,
     key_revoke = 8,
-    instrument_status = 9
+    instrument_status = 9,
+    account_status = 10
 };
 
 struct Command {

@@ -182,6 +182,9 @@ public:
     // TENON_INSTRUMENT_*; BREAK for an unknown one.
     [[nodiscard]] std::uint32_t instrument_status(std::uint32_t instrument) const noexcept;
 
+    // True while no order of anybody is taken.
+    [[nodiscard]] bool halted() const noexcept { return halted_; }
+
     // 0: no trade yet.
     [[nodiscard]] std::int64_t last_price(std::uint32_t instrument) const noexcept;
 
@@ -264,6 +267,8 @@ private:
     [[nodiscard]] std::int64_t reference_price(const SubmitCommand& command) const;
     [[nodiscard]] tenon_client_id make_client_id(std::uint64_t account) const;
     [[nodiscard]] tenon_client_id make_cancel_id() const noexcept;
+    // Those in scratch_.
+    void cancel_these();
     void cancel_open(std::uint32_t slot, const tenon_client_id& cancel_client_id);
 
     // core_reports.cpp
@@ -291,6 +296,7 @@ private:
     void run(const KeyAddCommand&);
     void run(const KeyRevokeCommand&);
     void run(const InstrumentStatusCommand&);
+    void run(const AccountStatusCommand&);
     [[nodiscard]] std::uint32_t check_transfer(const tenon_ledger_entry& entry) const;
     void open_account(std::string name, std::int64_t created_real_ns);
     void put_account(const Account& account);
@@ -302,7 +308,7 @@ private:
     void write_accounts(ByteWriter& out) const;
     void write_orders(ByteWriter& out) const;
     void write_references_and_keys(ByteWriter& out) const;
-    void read_state(ByteReader& in);
+    void read_state(ByteReader& in, std::uint16_t version);
     void read_instruments(ByteReader& in);
     void read_accounts(ByteReader& in);
     void read_orders(ByteReader& in);
@@ -322,6 +328,7 @@ private:
     std::int64_t time_real_ns_ = 0;
     std::uint64_t next_order_id_ = 1;
     std::uint64_t anomalies_ = 0;
+    bool halted_ = false;
     std::unordered_map<std::string, std::uint64_t> account_ids_;
     std::unordered_map<std::string, std::uint32_t> key_rows_;
     std::unordered_map<std::string, Transfer> transfers_;

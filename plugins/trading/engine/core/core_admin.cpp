@@ -248,4 +248,42 @@ void Core::run(const InstrumentStatusCommand& command) {
     out_->events_.push_back({TENON_EVENT_INSTRUMENT, command.instrument, command.status, false});
 }
 
+void Core::run(const AccountStatusCommand& command) {
+    if (command.enabled > 1 || command.cancels > 1 ||
+        (command.enabled != 0 && command.cancels != 0)) {
+        refuse(TENON_REJECT_INVALID);
+        return;
+    }
+    const bool enabled = command.enabled != 0;
+    scratch_.clear();
+    if (command.account == 0) {
+        halted_ = !enabled;
+        if (command.cancels != 0) {
+            scratch_ = orders_.sorted();
+        }
+    } else {
+        const auto account =
+            std::find_if(accounts_.begin(), accounts_.end(), [&](const Account& a) {
+                return a.id == command.account;
+            });
+        if (account == accounts_.end() || account->id < TENON_ACCOUNT_FIRST) {
+            refuse(TENON_REJECT_UNKNOWN_ACCOUNT);
+            return;
+        }
+        if (account->enabled != enabled) {
+            account->enabled = enabled;
+            account->updated_real_ns = time_real_ns_;
+            put_account(*account);
+        }
+        if (command.cancels != 0) {
+            for_each_open_order(account->id, TENON_ANY_INSTRUMENT, [&](const tenon_order& order) {
+                scratch_.push_back(orders_.find(order.order_id));
+            });
+        }
+    }
+    if (!scratch_.empty()) {
+        cancel_these();
+    }
+}
+
 }  // namespace tenon::trading

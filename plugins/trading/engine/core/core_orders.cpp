@@ -152,6 +152,9 @@ std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admiss
     if (!account->enabled) {
         return TENON_REJECT_ACCOUNT_DISABLED;
     }
+    if (halted_) {
+        return TENON_REJECT_MARKET_CLOSED;
+    }
     const Instrument* instrument = table_.find(order.instrument);
     if (instrument == nullptr) {
         return TENON_REJECT_UNKNOWN_INSTRUMENT;
@@ -337,6 +340,10 @@ void Core::run(const CancelAllCommand& command) {
         refuse(TENON_REJECT_UNKNOWN_ORDER);
         return;
     }
+    cancel_these();
+}
+
+void Core::cancel_these() {
     const tenon_client_id cancel_id = make_cancel_id();
     for (const std::uint32_t slot : scratch_) {
         const std::uint64_t order_id = orders_[slot].order.order_id;

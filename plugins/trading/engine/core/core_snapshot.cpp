@@ -107,6 +107,7 @@ void Core::write_state(std::string& bytes) const {
     ByteWriter out{bytes};
     out.put(next_order_id_);
     out.put(anomalies_);
+    out.put(static_cast<std::uint8_t>(halted_));
     out.put(table_.asset_count());
     for (std::uint32_t id = 0; id < table_.asset_count(); ++id) {
         out.put_text(table_.asset_name(id));
@@ -238,6 +239,7 @@ void Core::reset() {
     references_.clear();
     next_order_id_ = 1;
     anomalies_ = 0;
+    halted_ = false;
     for (const auto& [id, name] :
          {std::pair{TENON_ACCOUNT_EXTERNAL, "external"},
           std::pair{TENON_ACCOUNT_FEES, "fees"},
@@ -257,21 +259,26 @@ void Core::snapshot_read(std::string_view bytes) {
     ByteReader in{bytes};
     must(in, in.get<std::uint32_t>() == k_snapshot_magic, "not a snapshot of the core");
     const auto version = in.get<std::uint16_t>();
-    must(in, version == k_snapshot_version, "version " + std::to_string(version) + ", expected 1");
+    must(
+        in,
+        version >= 1 && version <= k_snapshot_version,
+        "version " + std::to_string(version) + ", expected 1 or 2"
+    );
     must(in, in.get<std::uint16_t>() == 0, "reserved bytes are set");
     reset();
     sequence_ = in.get<std::uint64_t>();
     time_real_ns_ = in.get<std::int64_t>();
-    read_state(in);
+    read_state(in, version);
     must(in, in.at_end(), "bytes are left over");
     if (const std::string broken = check_invariants(); !broken.empty()) {
         corrupt(in, broken);
     }
 }
 
-void Core::read_state(ByteReader& in) {
+void Core::read_state(ByteReader& in, std::uint16_t version) {
     next_order_id_ = in.get<std::uint64_t>();
     anomalies_ = in.get<std::uint64_t>();
+    halted_ = version >= 2 && in.get<std::uint8_t>() != 0;
     read_instruments(in);
     read_accounts(in);
     read_orders(in);

@@ -6,9 +6,9 @@
 // rows. The order of rows is fixed, so equal states have equal bytes; the state hash is the hash of
 // the part from `counters` on, with each venue's blob replaced by its own hash.
 //
-//   u32 magic "TNCS"     u16 version (1)     u16 reserved (0)
+//   u32 magic "TNCS"     u16 version (2)     u16 reserved (0)
 //   u64 sequence         i64 time_real_ns    of the last command applied
-//   counters      u64 next_order_id, u64 anomalies
+//   counters      u64 next_order_id, u64 anomalies, u8 halted (from version 2 on)
 //   assets        text name                                     by id
 //   instruments   text symbol, u32 status, i64 last_price, u64 next_trade_id        by id
 //   accounts      text name, u8 enabled, i64 created_real_ns, i64 updated_real_ns   users, by id
@@ -27,8 +27,8 @@
 // A reader takes a snapshot with fewer assets, instruments or venues than it has (they were
 // appended since), and refuses one with more or others. Example: the bytes of an empty state with
 // no assets, instruments and venues after command 5 at time 1, in hexadecimal:
-//   54 4e 43 53 01 00 00 00 | 05 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 |
-//   01 00 00 00 00 00 00 00 | 00 00 00 00 00 00 00 00 | nine counts of 00 00 00 00
+//   54 4e 43 53 02 00 00 00 | 05 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 |
+//   01 00 00 00 00 00 00 00 | 00 00 00 00 00 00 00 00 | 00 | nine counts of 00 00 00 00
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@
 namespace tenon::trading {
 
 inline constexpr std::uint32_t k_snapshot_magic = 0x53434e54;  // "TNCS"
-inline constexpr std::uint16_t k_snapshot_version = 1;
+inline constexpr std::uint16_t k_snapshot_version = 2;
 // Most bytes of one venue's state.
 inline constexpr std::uint32_t k_venue_blob_bytes_max = 1U << 30;
 
