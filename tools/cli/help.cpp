@@ -51,6 +51,15 @@ Commands
   backup prune [--dry-run], backup status, backup progress, backup cancel
                                   delete what the retention gives up; how much of the log is stored
                                   (PostgreSQL); what is done now (SQLite); end it
+  jobs list [--queue Q] [--status S], jobs queues, jobs dead, jobs show --id N
+                                  background jobs; S is queued, running, done or dead
+  jobs replay --id N, jobs discard --id N
+                                  a dead job: tried anew, or given up
+  jobs schedule --name N --rule R --command "backup drill", jobs unschedule --name N, jobs schedules
+                                  upkeep by time; R is "every 300s", "daily 04:30" or "cron 30 4 * * 1-5", UTC
+  users add --name N --roles viewer,trader,operator [--accounts A,...], users list, users passwd --name N
+                                  people of the console; their password is shown once
+  users roles --name N --roles R,..., users disable --name N, users enable --name N
   log level [--plugin NAME] [--level trace|debug|info|warn|error|off]
   plugin new KIND NAME [--language c|c++] [--dir DIR] [--id ID]
                                   a project of a plugin, ready to build; KIND is cache-tier, throttle,
