@@ -82,7 +82,14 @@ json::object Configuration::reload(bool dry_run, std::string_view actor) {
     manifest::Plan fresh = read_plan(*server_.options);
     manifest::OverridesFile overrides{overrides_};
     overrides.apply(fresh);
-    const loader::Reload::Outcome outcome = apply(std::move(fresh), dry_run, false);
+    const manifest::NewCode code = manifest::set_aside_new_code(*server_.plan, fresh);
+    loader::Reload::Outcome outcome =
+        apply(std::move(fresh), dry_run || !code.names.empty(), false);
+    json::array renewed;
+    if (!code.names.empty() && !dry_run && !manifest::has_errors(outcome.problems)) {
+        renewed = renew(code.names, actor, overrides, outcome);
+    }
+    outcome.changes.insert(outcome.changes.begin(), code.changes.begin(), code.changes.end());
     const bool good = !manifest::has_errors(outcome.problems);
     if (good && !dry_run) {
         overrides_ = std::move(overrides);
@@ -112,7 +119,62 @@ json::object Configuration::reload(bool dry_run, std::string_view actor) {
         {"dry_run", dry_run},
         {"generation", server_.generation->load()},
         {"changes", changes},
+        {"plugins", renewed},
         {"problems", manifest::to_json(outcome.problems)}};
+}
+
+// New code for these plugins, and then the settings of the others; when one of them is no good, all
+// go on as they did, with R09. With turn_ held.
+json::array Configuration::renew(
+    const std::vector<std::string>& names,
+    std::string_view actor,
+    manifest::OverridesFile& overrides,
+    loader::Reload::Outcome& outcome
+) {
+    const std::vector<manifest::PlannedPlugin> before = server_.plan->plugins;
+    manifest::Report report{server_.plan->deployment.file.string(), outcome.problems};
+    json::array answers;
+    for (const std::string& name : names) {
+        answers.push_back(replace({{"plugin", name}, {"by", actor}, {"reason", "reload"}}));
+        const json::object& answer = answers.back().as_object();
+        if (answer.at("ok") != true) {
+            const std::string pointer = manifest::pointer_to("/plugins", name) + "/library";
+            report.add("R09", pointer, std::string{answer.at("error").as_string()});
+            put_back(names, answers.size() - 1, before);
+            return answers;
+        }
+    }
+    manifest::Plan fresh = read_plan(*server_.options);
+    overrides.apply(fresh);
+    const manifest::NewCode later = manifest::set_aside_new_code(*server_.plan, fresh);
+    outcome = apply(std::move(fresh), false, false);
+    if (manifest::has_errors(outcome.problems)) {
+        put_back(names, names.size(), before);
+    }
+    return answers;
+}
+
+// The first `count` of them as they were.
+void Configuration::put_back(
+    const std::vector<std::string>& names,
+    std::size_t count,
+    const std::vector<manifest::PlannedPlugin>& before
+) {
+    while (count-- > 0) {
+        const auto old = std::find_if(before.begin(), before.end(), [&](const auto& plugin) {
+            return plugin.instance.name == names[count];
+        });
+        ErrorBuffer err;
+        const tenon_status status = guard(&err, [&] {
+            const auto done = lifecycle_->replace(names[count], *old, std::chrono::milliseconds{0});
+            if (!done.error.empty()) {
+                throw Error{TENON_INTERNAL, done.error};
+            }
+        });
+        log(status == TENON_OK ? TENON_LOG_WARN : TENON_LOG_ERROR,
+            "plugin_put_back",
+            {{"name", names[count]}, {"reason", err.message()}});
+    }
 }
 
 // With turn_ held.

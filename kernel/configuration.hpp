@@ -75,6 +75,17 @@ private:
 
     [[nodiscard]] loader::Reload::Outcome apply(manifest::Plan fresh, bool dry_run, bool patient);
     [[nodiscard]] boost::json::object reload(bool dry_run, std::string_view actor);
+    [[nodiscard]] boost::json::array renew(
+        const std::vector<std::string>& names,
+        std::string_view actor,
+        manifest::OverridesFile& overrides,
+        loader::Reload::Outcome& outcome
+    );
+    void put_back(
+        const std::vector<std::string>& names,
+        std::size_t count,
+        const std::vector<manifest::PlannedPlugin>& before
+    );
     [[nodiscard]] boost::json::object
     settings(std::string_view command, const boost::json::object& args);
     [[nodiscard]] boost::json::object restart(const boost::json::object& args);

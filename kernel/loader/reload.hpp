@@ -5,13 +5,14 @@
 // Besides the rules of manifests, of the new deployment, a reload is refused with
 //   R01  a setting changed that its plugin does not take live ("x-reload": "live")
 //   R02  a plugin was added or removed
-//   R03  a plugin's id, version or library changed
+//   R03  a plugin's id changed, or its new code changes how it is bound
 //   R04  a plugin's bindings, grants or on_failure changed
 //   R05  a setting of the kernel changed that is no log level
 //   R06  a plugin refuses its new settings; nothing was changed
 //   R07  a plugin failed while it took them; all plugins were given their old ones back
 //   R08  a plugin whose settings changed is not running
-// All but R06 and R07 need a restart. It starts and stops no plugin.
+//   R09  a plugin's new code is no good; all plugins run the old one (Configuration::renew)
+// All but R06, R07 and R09 need a restart. It starts and stops no plugin.
 #pragma once
 
 #include "kernel/loader/lifecycle.hpp"

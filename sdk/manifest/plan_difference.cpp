@@ -173,4 +173,41 @@ std::string why_not_replaced(
     return out;
 }
 
+NewCode set_aside_new_code(const Plan& running, Plan& fresh) {
+    NewCode code;
+    Report report{fresh.deployment.file.string(), fresh.problems};
+    const auto shown_of = [](const PluginManifest& manifest) {
+        return manifest.version + " " + manifest.sha256.substr(0, 16);
+    };
+    for (PlannedPlugin& plugin : fresh.plugins) {
+        const std::string& name = plugin.instance.name;
+        const auto old = std::find_if(
+            running.plugins.begin(),
+            running.plugins.end(),
+            [&](const PlannedPlugin& one) { return one.instance.name == name; }
+        );
+        if (old == running.plugins.end() || old->manifest.id != plugin.manifest.id ||
+            (old->manifest.version == plugin.manifest.version &&
+             old->manifest.sha256 == plugin.manifest.sha256 &&
+             old->manifest.config_schema == plugin.manifest.config_schema)) {
+            continue;
+        }
+        const std::string pointer = pointer_to("/plugins", name) + "/library";
+        if (const std::string why = why_not_replaced(running, *old, fresh, plugin); !why.empty()) {
+            report.add("R03", pointer, why);
+        }
+        code.names.push_back(name);
+        code.changes.push_back(
+            {pointer,
+             json::value(shown_of(old->manifest)),
+             json::value(shown_of(plugin.manifest)),
+             true}
+        );
+        plugin.manifest = old->manifest;
+        plugin.config = old->config;
+        plugin.deployed = old->deployed;
+    }
+    return code;
+}
+
 }  // namespace tenon::manifest

@@ -2,7 +2,7 @@
 // What changes from one deployment to another, and which of it a running server cannot take:
 //   R01  a setting that its plugin does not take live ("x-reload": "live")
 //   R02  a plugin that was added or removed
-//   R03  a plugin's id, version or library
+//   R03  a plugin's id; or new code that changes how it is bound
 //   R04  a plugin's bindings, grants or on_failure
 //   R05  a setting of the kernel that is no log level
 #pragma once
@@ -38,5 +38,16 @@ using Settings = std::map<std::string, boost::json::value, std::less<>>;
     const Plan& fresh,
     const PlannedPlugin& plugin
 );
+
+// Plugins whose installed manifest or library is not the one that runs, by name, in the order of
+// the start.
+struct NewCode {
+    std::vector<std::string> names;
+    std::vector<Difference> changes;  // /plugins/NAME/library
+};
+
+// Finds them; in the fresh plan they become what runs, code and settings, so that the rest can be
+// compared. Adds R03 for those that a running server cannot take.
+[[nodiscard]] NewCode set_aside_new_code(const Plan& running, Plan& fresh);
 
 }  // namespace tenon::manifest

@@ -67,8 +67,8 @@ Commands
   plugin reload NAME [--watch-ms MS] [--reason TEXT]
                                   its new library into the running server; the old one goes on when
                                   the new one fails, or is unhealthy within the time (2000)
-  reload [--dry-run]              read the deployment again; what can change live is applied, or all
-                                  of it is refused (SIGHUP does the same)
+  reload [--dry-run]              read the deployment and the plugins' folders again; new settings and
+                                  libraries are applied, or all of it is refused (SIGHUP does the same)
   settings list [--plugin NAME]   what can change live, and what was changed
   settings set PLUGIN POINTER VALUE, settings unset PLUGIN POINTER [--reason TEXT] [--dry-run]
                                   over the deployment, and back; kept in DATA_DIR/overrides.json

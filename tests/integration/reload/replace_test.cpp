@@ -122,6 +122,60 @@ TEST_CASE("new code takes over while it is called, and no call is lost", "[repla
     CHECK(end.err.find("event=stopped clean=true") != std::string::npos);
 }
 
+TEST_CASE("a reload takes the new code that is installed, and says which", "[replace][K5]") {
+    Bench bench;
+    const json::value swap = bench.ask({"swap", "who"});
+    install(bench.folder(), another_build(bench.library(), 1));
+    const fs::path other = bench.plugins() / "reload-asker";
+    install(other, another_build(read_file(other / "reload-asker.so"), 1));
+
+    const json::value dry = bench.ask({"reload", "--dry-run"});
+    INFO(json::serialize(dry));
+    CHECK(dry.at("ok") == true);
+    REQUIRE(dry.at("changes").as_array().size() == 2);
+    CHECK(bench.ask({"swap", "who"}) == swap);
+
+    const json::value answer = bench.ask({"reload"});
+    INFO(json::serialize(answer));
+    CHECK(answer.at("ok") == true);
+    CHECK(answer.at("reloaded") == true);
+    REQUIRE(answer.at("plugins").as_array().size() == 2);
+    for (const json::value& one : answer.at("plugins").as_array()) {
+        CHECK(one.at("result") == "replaced");
+    }
+    const json::value now = bench.ask({"swap", "who"});
+    CHECK(now != swap);
+    CHECK(bench.ask({"reload"}).at("plugins").as_array().empty());
+
+    const std::string third = another_build(bench.library(), 2);
+    install(bench.folder(), third);
+    bench.process().signal(SIGHUP);
+    REQUIRE(bench.process().says(tenon::manifest::sha256_of(third).substr(0, 16)));
+    CHECK(bench.ask({"swap", "who"}) != now);
+    bench.asked_well();
+}
+
+TEST_CASE("a reload of which one new library is bad changes nothing", "[replace][K5]") {
+    Bench bench;
+    const std::string hash = tenon::manifest::sha256_of(bench.library());
+    install(bench.folder(), another_build(bench.library(), 1));
+    install(bench.plugins() / "reload-asker", "no library");
+    const json::value answer = bench.ask({"reload"});
+    INFO(json::serialize(answer));
+    CHECK(answer.at("ok") == false);
+    CHECK(answer.at("reloaded") == false);
+    const std::string problems = json::serialize(answer.at("problems"));
+    CHECK(problems.find("R09") != std::string::npos);
+    CHECK(problems.find("/plugins/asker/library") != std::string::npos);
+    // The good one came, and went again.
+    CHECK(answer.at("plugins").at(0).at("result") == "replaced");
+    CHECK(bench.process().says("event=plugin_put_back name=swap"));
+    bench.asked_well();
+    const json::value again = bench.reload();
+    CHECK(std::string{again.at("from").as_string()}.find(hash) != std::string::npos);
+    CHECK(again.at("result") == "replaced");
+}
+
 TEST_CASE("bad new code is named and the old one goes on as before", "[replace][K5]") {
     Bench bench;
     const json::value first = bench.ask({"swap", "who"});
