@@ -20,6 +20,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr auto k_start_patience = std::chrono::seconds{60};
+constexpr int k_end_patience_ms = 60'000;
 constexpr auto k_stop_patience = std::chrono::seconds{30};
 constexpr int k_nap_ms = 5;
 constexpr int k_port_attempts = 5;
@@ -373,10 +375,16 @@ void PostgresServer::reap() noexcept {
     if (server_ <= 0) {
         return;
     }
+    std::vector<int> ending;
     try {
         // Stopped first, so that it starts nothing while its processes are looked up.
         ::kill(server_, SIGSTOP);
         for (const pid_t pid : processes()) {
+            // glibc's header lacks the linkage for C++.
+            const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+            if (fd >= 0) {
+                ending.push_back(fd);
+            }
             ::kill(pid, SIGKILL);
         }
     } catch (...) {
@@ -384,6 +392,12 @@ void PostgresServer::reap() noexcept {
     }
     ::waitpid(server_, nullptr, 0);
     server_ = -1;
+    // They hold its shared memory until they are gone, and none starts on the folder before.
+    for (const int fd : ending) {
+        pollfd end{fd, POLLIN, 0};
+        (void)::poll(&end, 1, k_end_patience_ms);
+        ::close(fd);
+    }
 }
 
 void PostgresServer::kill_9() {
