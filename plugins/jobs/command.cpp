@@ -63,15 +63,20 @@ Command parse_command(std::string_view line) {
         command.name.append(i == 0 ? "" : ".").append(words[i]);
     }
     require_allowed(command.name);
+    const auto refuse = [&](const std::string& why) {
+        throw Error{TENON_INVALID, "the command \"" + std::string{line} + "\": " + why};
+    };
     while (i < words.size()) {
-        const std::string key = words[i++].substr(2);
-        const bool has_value = i < words.size() && !words[i].starts_with("--");
-        if (key.empty() || command.args.contains(key)) {
-            throw Error{
-                TENON_INVALID,
-                "the command \"" + std::string{line} + "\": --" + key +
-                    " is there twice, or has no name"};
+        const std::string& word = words[i++];
+        if (!word.starts_with("--") || word.size() == 2) {
+            refuse("expected an option with --, found \"" + word + "\"");
         }
+        std::string key = word.substr(2);  // as the command line sends it
+        std::replace(key.begin(), key.end(), '-', '_');
+        if (command.args.contains(key)) {
+            refuse(word + " is there twice");
+        }
+        const bool has_value = i < words.size() && !words[i].starts_with("--");
         command.args[key] = has_value ? json::value(words[i++]) : json::value(true);
     }
     return command;

@@ -70,8 +70,8 @@ std::bitset<60> values_of(const Field& field, std::string_view text) {
             from = number(take(range, '-'));
             to = is_range ? number(range) : has_step ? std::nullopt : from;
         }
-        if (!step || *step < 1 || !from || !to || *from < field.least || *to > field.most ||
-            *from > *to) {
+        if (!step || *step < 1 || *step > field.most || !from || !to || *from < field.least ||
+            *to > field.most || *from > *to) {
             refuse_field(field, text);
         }
         for (std::int64_t value = *from; value <= *to; value += *step) {

@@ -90,6 +90,7 @@ TEST_CASE("what is wrong with a field is told", "[jobs][T8]") {
     refused("cron 1, * * * *", "minute \"1,\"");
     refused("cron ,1 * * * *", "minute \",1\"");
     refused("cron */0 * * * *", "minute \"*/0\"");
+    refused("cron 1-5/9223372036854775807 * * * *", "minute \"1-5/9223372036854775807\"");
     refused("cron 5/2 * * * *", "minute \"5/2\"");
     refused("cron */x * * * *", "minute \"*/x\"");
     refused("cron -1 * * * *", "minute \"-1\"");
@@ -115,6 +116,10 @@ TEST_CASE(
         parse_command("keys create --account a"), Contains("\"keys.create\" is none that")
     );
     CHECK_THROWS_WITH(parse_command(""), Contains("is none that"));
+    CHECK_THROWS_WITH(parse_command("backup drill --id 5 7"), Contains("found \"7\""));
+    CHECK_THROWS_WITH(parse_command("backup drill --id 5 extra"), Contains("found \"extra\""));
+    CHECK_THROWS_WITH(parse_command("backup drill --"), Contains("found \"--\""));
+    CHECK(parse_command("backup prune --dry-run").args.at("dry_run") == true);
     CHECK_THROWS_WITH(parse_command("backup drill --id 1 --id 2"), Contains("--id is there twice"));
     // Whoever may write to the database is no administrator by it.
     CHECK_THROWS_WITH(
