@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// GET /metrics, in the format that the scraper asks for. The page is put together and compressed on
-// a thread of its own, which steps back for all others (SCHED_IDLE in sched(7): of a busy processor
-// it gets a three-hundredth): the reactor only sends it, and what it sends is short.
+// GET /metrics, in the format that the scraper asks for. The page is collected on the blocking
+// pool, at everybody's priority: the series' owners hold their locks meanwhile. What costs most,
+// converting and compressing it, holds none, and is left to a thread that steps back for all others
+// (SCHED_IDLE in sched(7): of a busy processor it gets a three-hundredth). The reactor only sends
+// what is short.
 #include "plugins/monitor/metrics/open_metrics.hpp"
 #include "sdk/machine/page.hpp"
 #include "sdk/net/gzip.hpp"
@@ -10,6 +12,7 @@
 #include <tenon/in_flight.hpp>
 #include <tenon/plugin.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -78,6 +81,11 @@ private:
         bool gzip = false;
     };
 
+    struct Collected {
+        Scrape scrape;
+        std::string page;  // empty: failed
+    };
+
     static Scrape asked(const tenon_http_request& request) {
         Scrape scrape{request.handle};
         for (std::uint32_t i = 0; i < request.header_count; ++i) {
@@ -93,56 +101,72 @@ private:
     }
 
     void collect(const Scrape& scrape) {
+        if (in_hand_.load() == k_scrapes_max) {
+            (void)routes_->respond(scrape.request, k_busy);
+            return;
+        }
+        enter();
+        try {
+            run_blocking(exec_, [this, scrape] {
+                std::string page;
+                (void)guard(nullptr, [&] { page = machine::metrics_page(metrics_, data_dir_); });
+                hand_over(scrape, std::move(page));
+            });
+        } catch (const Error&) {
+            leave();
+            (void)routes_->respond(scrape.request, k_busy);
+        }
+    }
+
+    // [io]
+    void hand_over(const Scrape& scrape, std::string page) {
         {
             const std::lock_guard lock{mutex_};
-            if (in_hand_ < k_scrapes_max) {
-                ++in_hand_;
-                scrapes_.push_back(scrape);
-                in_flight_.enter();
-                wanted_.notify_one();
-                return;
-            }
+            collected_.push_back({scrape, std::move(page)});
         }
-        (void)routes_->respond(scrape.request, k_busy);
+        wanted_.notify_one();
     }
 
     // [thread_]
     void run() {
+        // Where the service manager forbids it the thread runs at everybody's priority.
         const sched_param none{};
         (void)::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &none);
         net::Packer packer;
         for (;;) {
-            Scrape scrape;
+            Collected next;
             {
                 std::unique_lock lock{mutex_};
-                wanted_.wait(lock, [this] { return stops_ || !scrapes_.empty(); });
-                if (scrapes_.empty()) {
+                wanted_.wait(lock, [this] { return stops_ || !collected_.empty(); });
+                if (collected_.empty()) {
                     return;
                 }
-                scrape = scrapes_.front();
-                scrapes_.pop_front();
+                next = std::move(collected_.front());
+                collected_.pop_front();
             }
             std::string body;
-            (void)guard(nullptr, [&] {
-                body = machine::metrics_page(metrics_, data_dir_);
-                if (scrape.open_metrics) {
-                    body = to_open_metrics(body);
-                }
-                if (std::string packed = scrape.gzip ? packer.pack(body) : ""; !packed.empty()) {
-                    body = std::move(packed);
-                } else {
-                    scrape.gzip = false;
-                }
-            });
-            finish(scrape, std::move(body));
+            (void)guard(nullptr, [&] { body = represent(packer, next); });
+            finish(next.scrape, std::move(body));
         }
     }
 
+    // Clears `gzip` when the page is sent as it is.
+    static std::string represent(net::Packer& packer, Collected& collected) {
+        Scrape& scrape = collected.scrape;
+        std::string body =
+            scrape.open_metrics ? to_open_metrics(collected.page) : std::move(collected.page);
+        std::string packed = scrape.gzip ? packer.pack(body) : "";
+        scrape.gzip = !packed.empty();
+        return scrape.gzip ? packed : body;
+    }
+
+    void enter() {
+        in_flight_.enter();
+        ++in_hand_;
+    }
+
     void leave() noexcept {
-        {
-            const std::lock_guard lock{mutex_};
-            --in_hand_;
-        }
+        --in_hand_;
         in_flight_.leave();
     }
 
@@ -179,9 +203,9 @@ private:
     std::unique_ptr<HttpRoutes> routes_;
     std::mutex mutex_;
     std::condition_variable wanted_;
-    std::deque<Scrape> scrapes_;  // guarded by mutex_; not begun
-    std::uint32_t in_hand_ = 0;   // guarded by mutex_; not answered
-    bool stops_ = false;          // guarded by mutex_
+    std::deque<Collected> collected_;         // guarded by mutex_; at most k_scrapes_max
+    bool stops_ = false;                      // guarded by mutex_
+    std::atomic<std::uint32_t> in_hand_ = 0;  // not answered
     std::thread thread_;
 };
 
