@@ -3,6 +3,7 @@
 
 #include "plugins/console/refusal.hpp"
 
+#include <tenon/conditional_order.hpp>
 #include <tenon/decimal.hpp>
 #include <tenon/structs.hpp>
 
@@ -184,6 +185,7 @@ json::object order_json(const Catalogue& catalogue, const tenon_order& order) {
         {"time_in_force", name_of(k_in_force, order.time_in_force)},
         {"status", name_of(k_statuses, order.status)},
         {"price", decimal_text(order.price, instrument.price_scale)},
+        {"stop_price", decimal_text(order.stop_price, instrument.price_scale)},
         {"quantity", decimal_text(order.quantity, instrument.quantity_scale)},
         {"quote_quantity", decimal_text(order.quote_quantity, quote_scale)},
         {"filled", decimal_text(order.filled_quantity, instrument.quantity_scale)},
@@ -248,6 +250,7 @@ read_order(const Catalogue& catalogue, const Json& body, std::uint64_t account) 
          "time_in_force",
          "quantity",
          "price",
+         "stop_price",
          "quote_quantity",
          "client_id"}
     );
@@ -258,14 +261,20 @@ read_order(const Catalogue& catalogue, const Json& body, std::uint64_t account) 
     request.side = value_of_name(k_sides, text_member(body, "side"), "side");
     request.type = value_of_name(k_types, text_member(body, "type"), "type");
     request.time_in_force = TENON_TIF_GTC;
-    if (request.type == TENON_ORDER_MARKET) {
+    if (is_conditional(request.type)) {
+        request.stop_price = read_amount(body, "stop_price", instrument.price_scale);
+    } else {
+        refuse_member(body, "stop_price", "of stop-loss and take-profit orders only");
+    }
+    if (working_type(request.type) == TENON_ORDER_MARKET) {
         refuse_member(body, "price", "a market order has none");
         refuse_member(body, "time_in_force", "a market order has none");
-        if (optional_text(body, "quote_quantity")) {
+        if (request.type == TENON_ORDER_MARKET && optional_text(body, "quote_quantity")) {
             refuse_member(body, "quantity", "not together with quote_quantity");
             request.quote_quantity =
                 read_amount(body, "quote_quantity", catalogue.asset(instrument.quote).scale);
         } else {
+            refuse_member(body, "quote_quantity", "of market orders only");
             request.quantity = read_amount(body, "quantity", instrument.quantity_scale);
         }
     } else {
@@ -298,7 +307,7 @@ read_cancel(const Catalogue& catalogue, const Json& body, std::uint64_t account)
 }
 
 std::string_view reject_text(std::uint32_t reject) noexcept {
-    constexpr std::array<std::string_view, 27> k_texts{
+    constexpr std::array<std::string_view, 29> k_texts{
         "",
         "there is no such instrument",
         "the market is closed",
@@ -325,7 +334,9 @@ std::string_view reject_text(std::uint32_t reject) noexcept {
         "the key exists already",
         "there is no such key",
         "the server holds as much as it may",
-        "the order certainly never reached the venue"};
+        "the order certainly never reached the venue",
+        "the last price is at the stop price already",
+        "there are as many open conditional orders as there may be"};
     return reject < k_texts.size() ? k_texts[reject] : "the engine refused it";
 }
 

@@ -1041,3 +1041,11 @@ MEMBER(tenon_jobs_1, schedule, 40, tenon_status (**)(void *, const tenon_job_sch
 MEMBER(tenon_jobs_1, unschedule, 48, tenon_status (**)(void *, tenon_str, tenon_err *));
 MEMBER(tenon_metrics_1, thread_word, 64, int64_t *);
 MEMBER(tenon_metrics_1, join, 72, void (**)(void *));
+CONSTANT(TENON_REJECT_WOULD_TRIGGER, int, 27);
+CONSTANT(TENON_REJECT_MAX_ALGO_ORDERS, int, 28);
+MEMBER(tenon_order_request, stop_price, 88, int64_t *);
+MEMBER(tenon_order, stop_price, 176, int64_t *);
+MEMBER(tenon_order, working_real_ns, 184, int64_t *);
+CONSTANT(TENON_REPORT_TRIGGERED, int, 7);
+CONSTANT(TENON_REPORT_WORKING, int, 8);
+MEMBER(tenon_venue_order, stop_price, 64, int64_t *);

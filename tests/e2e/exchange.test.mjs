@@ -102,6 +102,28 @@ test('orders in flight when we are killed end as the exchange has them [T9]', as
   assert.deepEqual(await open(there, theirKey), []);
 });
 
+test('a stop-loss waits at the exchange, and is told to work and to fill [T2, T9]', async () => {
+  for (const side of ['SELL', 'BUY']) await order(there, theirKey, { side, price: '0.05', quantity: '0.01' });
+  const late = await order(here, ourKey, { type: 'STOP_LOSS_LIMIT', stopPrice: '0.04', newClientOrderId: 'late' });
+  assert.deepEqual([late.status, late.body.msg], [400, 'Stop price would trigger immediately.']);
+  const stop = await order(here, ourKey, { type: 'STOP_LOSS_LIMIT', stopPrice: '0.06', price: '0.061', newClientOrderId: 'stop' });
+  assert.equal(stop.status, 200, JSON.stringify(stop.body));
+  assert.equal((await status(here, ourKey, 'stop')).body.isWorking, false);
+  const [waits] = await open(there, theirKey);
+  assert.deepEqual([waits.type, waits.stopPrice, waits.isWorking], ['STOP_LOSS_LIMIT', '0.06000000', false]);
+  const unbounded = await call(here, ourKey, 'POST', '/api/v3/order',
+    { symbol, side: 'BUY', type: 'STOP_LOSS', quantity: '0.1', stopPrice: '0.06' });
+  assert.equal(unbounded.body.code, -1020, JSON.stringify(unbounded.body));
+  for (const side of ['SELL', 'BUY']) await order(there, theirKey, { side, price: '0.06', quantity: '0.01' });
+  await eventually('it works here too', async () => (await status(here, ourKey, 'stop')).body.isWorking);
+  await order(there, theirKey, { side: 'SELL', price: '0.061', quantity: '0.1' });
+  const filled = await eventually('the fill is known', async () => {
+    const now = (await status(here, ourKey, 'stop')).body;
+    return now.status === 'FILLED' && now;
+  });
+  assert.equal(filled.stopPrice, '0.06000000');
+});
+
 test('without the exchange an order is never made up [T9]', async () => {
   await there.kill();
   const answer = await order(here, ourKey, { newClientOrderId: 'lost' });

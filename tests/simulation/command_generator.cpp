@@ -75,6 +75,20 @@ trading::SubmitCommand CommandGenerator::order() {
         order.type = TENON_ORDER_LIMIT_MAKER;
         order.time_in_force = TENON_TIF_GTC;
     }
+    if (one_in(5)) {
+        // Near the market, so that many come true and trigger each other.
+        order.type = static_cast<std::uint8_t>(TENON_ORDER_STOP_LOSS + below(4));
+        order.stop_price = middle + static_cast<std::int64_t>(below(121)) - 60;
+        order.quote_quantity = 0;
+        order.quantity = 1 + static_cast<std::int64_t>(below(2'000));
+        const bool limit = order.type == TENON_ORDER_STOP_LOSS_LIMIT ||
+                           order.type == TENON_ORDER_TAKE_PROFIT_LIMIT;
+        order.price = limit ? order.stop_price + static_cast<std::int64_t>(below(21)) - 10 : 0;
+        order.time_in_force = limit ? static_cast<std::uint8_t>(1 + below(3)) : std::uint8_t{0};
+    }
+    if (one_in(150)) {
+        order.stop_price = odd_number();
+    }
     if (one_in(60)) {
         (one_in(3)   ? order.price
          : one_in(2) ? order.quantity

@@ -89,6 +89,8 @@ void compare_order(Differences& d, const tenon_order& order, const ModelOrder& m
     d.same("order updated", order.updated_real_ns, model.updated_ns);
     d.same("order sequence", order.update_sequence, model.update_sequence);
     d.same("order client id", text_of(order.client_id), model.client_id);
+    d.same("order stop price", order.stop_price, model.stop_price);
+    d.same("order working since", order.working_real_ns, model.working_ns);
     d.same("order cancel id", text_of(order.cancel_client_id), model.cancel_client_id);
 }
 
@@ -132,7 +134,7 @@ void compare_outcome(
     const tenon_trading_reply reply = output.reply(result);
     std::size_t own = 0;
     for (const ModelTrade& trade : model.trades) {
-        own += trade.maker ? 0U : 1U;
+        own += trade.order_id == model.orders.front().id ? 1U : 0U;
     }
     d.same("trades in the reply", std::size_t{reply.trade_count}, own);
 }
@@ -207,6 +209,7 @@ TEST_CASE("core and reference model agree after each of many commands", "[simula
     CommandGenerator generator{seed, instruments, assets};
     std::map<std::uint32_t, std::uint64_t> rejects;
     std::uint64_t trades = 0;
+    std::uint64_t triggered = 0;
     std::string encoded;
 
     for (std::uint64_t sequence = 1; sequence <= commands; ++sequence) {
@@ -238,6 +241,10 @@ TEST_CASE("core and reference model agree after each of many commands", "[simula
         }
         ++rejects[result.reject];
         trades += expected.trades.size();
+        for (const ModelOrder& order : expected.orders) {
+            const bool now = order.working_ns == made.time_real_ns;
+            triggered += order.stop_price != 0 && now && order.filled == 0 ? 1U : 0U;
+        }
 
         if (sequence % 5000 == 0) {  // go on in another core, from a snapshot
             std::string snapshot;
@@ -251,7 +258,8 @@ TEST_CASE("core and reference model agree after each of many commands", "[simula
             world = std::move(next);
         }
     }
-    std::cout << "trades " << trades << ", outcomes:";
+    CHECK(triggered > commands / 1000);
+    std::cout << "trades " << trades << ", triggered " << triggered << ", outcomes:";
     for (const auto& [reject, count] : rejects) {
         std::cout << ' ' << reject << 'x' << count;
     }

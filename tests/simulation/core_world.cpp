@@ -35,7 +35,7 @@ std::string_view world_instruments() {
          "market_quantity":{"max":"120"},
          "notional":{"min":"5","max":"9000000","min_to_market":true},
          "percent_price":{"bid_up":"5","bid_down":"0.2","ask_up":"5","ask_down":"0.2"},
-         "orders_max":20,"fees":{"maker":"0.001","taker":"0.002"},"position_max":"50"},
+         "orders_max":20,"algo_orders_max":4,"fees":{"maker":"0.001","taker":"0.002"},"position_max":"50"},
         {"symbol":"ETHBTC","base":"ETH","quote":"BTC","venue":"internal",
          "price_scale":5,"quantity_scale":3,
          "price":{"tick":"0.00001"},"quantity":{"step":"0.001"},

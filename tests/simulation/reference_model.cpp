@@ -26,6 +26,24 @@ breaks(std::int64_t value, std::int64_t least, std::int64_t most, std::int64_t s
            (step != 0 && value % step != 0);
 }
 
+// At the market's price, at once or when the order is triggered.
+[[nodiscard]] bool at_market(int type) {
+    return type == TENON_ORDER_MARKET || type == TENON_ORDER_STOP_LOSS ||
+           type == TENON_ORDER_TAKE_PROFIT;
+}
+
+// The table of Binance's "stop price" rules, a row an order type and side.
+[[nodiscard]] bool comes_true(int type, int side, std::int64_t stop, std::int64_t price) {
+    const bool loss = type == TENON_ORDER_STOP_LOSS || type == TENON_ORDER_STOP_LOSS_LIMIT;
+    if (loss && side == TENON_SIDE_BUY) {
+        return price >= stop;
+    }
+    if (loss) {
+        return price <= stop;
+    }
+    return side == TENON_SIDE_BUY ? price <= stop : price >= stop;
+}
+
 [[nodiscard]] bool may_owe(std::uint64_t account) {
     return account == TENON_ACCOUNT_EXTERNAL || account == TENON_ACCOUNT_VENUES;
 }
@@ -80,21 +98,25 @@ Int128 ReferenceModel::quote_units(std::uint32_t instrument, Int128 price, Int12
 }
 
 std::uint32_t ReferenceModel::judge_shape(const tenon_order_request& order) const {
-    if (order.type >= 4 && order.type <= 7) {
-        return TENON_REJECT_UNSUPPORTED;
-    }
     const bool numbers = order.price >= 0 && order.quantity >= 0 && order.quote_quantity >= 0;
     if (order.type < 1 || order.type > 7 || order.side > 1 || order.time_in_force > 3 || !numbers) {
         return TENON_REJECT_INVALID;
     }
+    const bool conditional = order.type >= 4;
+    if (conditional ? order.stop_price <= 0 : order.stop_price != 0) {
+        return TENON_REJECT_INVALID;
+    }
     bool good = false;
-    if (order.type == TENON_ORDER_MARKET) {
+    if (conditional && at_market(order.type)) {
+        good = order.price == 0 && order.quantity > 0 && order.quote_quantity == 0 &&
+               order.time_in_force <= TENON_TIF_GTC;
+    } else if (order.type == TENON_ORDER_MARKET) {
         const int given = (order.quantity > 0 ? 1 : 0) + (order.quote_quantity > 0 ? 1 : 0);
         good = order.price == 0 && given == 1 && order.time_in_force <= TENON_TIF_GTC;
     } else {
         good = order.price > 0 && order.quantity > 0 && order.quote_quantity == 0;
-        good = good && (order.type == TENON_ORDER_LIMIT ? order.time_in_force != 0
-                                                        : order.time_in_force <= TENON_TIF_GTC);
+        good = good && (order.type == TENON_ORDER_LIMIT_MAKER ? order.time_in_force <= TENON_TIF_GTC
+                                                              : order.time_in_force != 0);
     }
     if (order.client_id.length > TENON_CLIENT_ID_MAX) {
         return TENON_REJECT_INVALID;
@@ -107,8 +129,13 @@ std::uint32_t ReferenceModel::judge_shape(const tenon_order_request& order) cons
 
 std::uint32_t ReferenceModel::judge_filters(const tenon_order_request& order) const {
     const tenon_instrument& rules = instruments_[order.instrument];
-    const std::int64_t reference = last_price(order.instrument);
-    const bool market = order.type == TENON_ORDER_MARKET;
+    const bool market = at_market(order.type);
+    const std::int64_t reference =
+        market && order.stop_price != 0 ? order.stop_price : last_price(order.instrument);
+    if (order.stop_price != 0 &&
+        breaks(order.stop_price, rules.price_min, rules.price_max, rules.price_tick)) {
+        return TENON_REJECT_PRICE_FILTER;
+    }
     if (!market) {
         if (breaks(order.price, rules.price_min, rules.price_max, rules.price_tick)) {
             return TENON_REJECT_PRICE_FILTER;
@@ -159,11 +186,18 @@ std::uint32_t ReferenceModel::judge_filters(const tenon_order_request& order) co
 
 std::uint32_t ReferenceModel::judge_limits(const tenon_order_request& order) const {
     const tenon_instrument& rules = instruments_[order.instrument];
+    const std::int64_t last = last_price(order.instrument);
+    if (order.stop_price != 0 && last != 0 &&
+        comes_true(order.type, order.side, order.stop_price, last)) {
+        return TENON_REJECT_WOULD_TRIGGER;
+    }
     std::size_t open = 0;
+    std::size_t conditional = 0;
     Int128 buying = 0;
     for (const auto& [id, other] : open_) {
         if (other.account == order.account && other.instrument == order.instrument) {
             ++open;
+            conditional += other.stop_price != 0 ? 1U : 0U;
             if (other.side == TENON_SIDE_BUY && other.quote_quantity == 0) {
                 buying += other.quantity - other.filled;
             }
@@ -171,6 +205,10 @@ std::uint32_t ReferenceModel::judge_limits(const tenon_order_request& order) con
     }
     if (rules.orders_max != 0 && order.type != TENON_ORDER_MARKET && open >= rules.orders_max) {
         return TENON_REJECT_MAX_ORDERS;
+    }
+    if (rules.algo_orders_max != 0 && order.stop_price != 0 &&
+        conditional >= rules.algo_orders_max) {
+        return TENON_REJECT_MAX_ALGO_ORDERS;
     }
     if (rules.position_max != 0 && order.side == TENON_SIDE_BUY) {
         const ModelBalance base = balance(order.account, rules.base);
@@ -196,7 +234,9 @@ std::uint32_t ReferenceModel::judge_funds(const tenon_order_request& order, std:
     Int128 needed = 0;
     bool everything = false;
     if (buy && !market) {
-        needed = quote_units(order.instrument, order.price, order.quantity);
+        needed = quote_units(
+            order.instrument, order.price != 0 ? order.price : order.stop_price, order.quantity
+        );
     } else if (!buy && order.quantity != 0) {
         needed = base_units(order.instrument, order.quantity);
     } else if (buy && order.quote_quantity != 0) {
@@ -267,6 +307,8 @@ void ReferenceModel::on(const trading::SubmitCommand& command) {
     order.quote_quantity = request.quote_quantity;
     order.created_ns = now_ns_;
     order.locked = locked;
+    order.stop_price = request.stop_price;
+    order.working_ns = request.stop_price == 0 ? now_ns_ : 0;
     order.client_id = text_of(request.client_id);
     const std::string made = "tnn-" + std::to_string(order.id);
     for (int i = 0; order.client_id.empty() || (request.client_id.length == 0 &&
@@ -286,34 +328,80 @@ void ReferenceModel::on(const trading::SubmitCommand& command) {
         balances_[{order.account, order.side == TENON_SIDE_BUY ? rules.quote : rules.base}];
     paying.free -= locked;
     paying.locked += locked;
-    execute(open_[order.id] = order);
+    ModelOrder& mine = open_[order.id] = order;
+    change(mine, TENON_STATUS_NEW);
+    outcome_.orders.push_back(mine);
+    if (mine.stop_price == 0) {
+        execute(mine);
+        work_off_triggers();
+    }
+}
+
+// First come, first served; those of one execution by their ids.
+void ReferenceModel::work_off_triggers() {
+    while (!triggered_.empty()) {
+        ModelOrder& order = open_.at(triggered_.front());
+        triggered_.pop_front();
+        if (at_market(order.type) && order.side == TENON_SIDE_BUY) {
+            ModelBalance& paying = balances_[{order.account, instruments_[order.instrument].quote}];
+            order.locked += paying.free;
+            paying.locked += paying.free;
+            paying.free = 0;
+        }
+        execute(order);
+    }
+}
+
+void ReferenceModel::see_price(std::uint32_t instrument, const std::vector<std::int64_t>& prices) {
+    for (auto& [id, order] : open_) {
+        const bool waits = order.instrument == instrument && order.working_ns == 0;
+        if (waits && std::any_of(prices.begin(), prices.end(), [&, &waiting = order](auto price) {
+                return comes_true(waiting.type, waiting.side, waiting.stop_price, price);
+            })) {
+            order.working_ns = now_ns_;
+            change(order, order.status);
+            outcome_.orders.push_back(order);
+            triggered_.push_back(id);
+        }
+    }
 }
 
 // Ids of what rests on the other side, the best price first, then the oldest.
 std::vector<std::uint64_t> ReferenceModel::opposite(const ModelOrder& order) const {
     std::vector<std::uint64_t> ids;
     for (const auto& [id, other] : open_) {
-        if (other.instrument == order.instrument && other.side != order.side) {
+        if (other.instrument == order.instrument && other.side != order.side &&
+            other.working_ns != 0 &&
+            std::find(triggered_.begin(), triggered_.end(), id) == triggered_.end()) {
             ids.push_back(id);
         }
     }
-    std::stable_sort(ids.begin(), ids.end(), [&](std::uint64_t a, std::uint64_t b) {
-        const std::int64_t pa = open_.at(a).price;
-        const std::int64_t pb = open_.at(b).price;
-        return order.side == TENON_SIDE_BUY ? pa < pb : pa > pb;
+    std::sort(ids.begin(), ids.end(), [&](std::uint64_t a, std::uint64_t b) {
+        const ModelOrder& one = open_.at(a);
+        const ModelOrder& two = open_.at(b);
+        if (one.price == two.price) {
+            return one.place < two.place;
+        }
+        return (order.side == TENON_SIDE_BUY) == (one.price < two.price);
     });
     return ids;
 }
 
 bool ReferenceModel::crosses(const ModelOrder& order, const ModelOrder& resting) {
-    return order.type == TENON_ORDER_MARKET ||
-           (order.side == TENON_SIDE_BUY ? resting.price <= order.price
-                                         : resting.price >= order.price);
+    return at_market(order.type) || (order.side == TENON_SIDE_BUY ? resting.price <= order.price
+                                                                  : resting.price >= order.price);
 }
 
 void ReferenceModel::execute(ModelOrder& order) {
-    change(order, TENON_STATUS_NEW);
-    outcome_.orders.push_back(order);
+    const std::uint32_t instrument = order.instrument;
+    order.place = ++places_;
+    const std::vector<std::int64_t> prices = match(order);
+    see_price(instrument, prices);
+}
+
+// The prices of its trades.
+std::vector<std::int64_t> ReferenceModel::match(ModelOrder& order) {
+    std::vector<std::int64_t> prices;
     const std::vector<std::uint64_t> others = opposite(order);
     if (order.time_in_force == TENON_TIF_FOK) {
         Int128 there = 0;
@@ -323,7 +411,7 @@ void ReferenceModel::execute(ModelOrder& order) {
         }
         if (there < order.quantity) {
             finish(order, TENON_STATUS_EXPIRED);
-            return;
+            return prices;
         }
     }
     const std::uint64_t id = order.id;
@@ -334,17 +422,19 @@ void ReferenceModel::execute(ModelOrder& order) {
             break;
         }
         const bool whole = quantity == maker.quantity - maker.filled;
+        prices.push_back(maker.price);
         trade(order, maker, quantity);
         if (!open_.contains(id)) {
-            return;
+            return prices;
         }
         if (!whole) {
             break;  // a better price is not passed over for a worse one
         }
     }
-    if (order.type == TENON_ORDER_MARKET || order.time_in_force == TENON_TIF_IOC) {
+    if (at_market(order.type) || order.time_in_force == TENON_TIF_IOC) {
         finish(order, TENON_STATUS_EXPIRED);
     }
+    return prices;
 }
 
 std::int64_t ReferenceModel::takes(const ModelOrder& taker, const ModelOrder& maker) const {
@@ -353,7 +443,7 @@ std::int64_t ReferenceModel::takes(const ModelOrder& taker, const ModelOrder& ma
     if (taker.quote_quantity == 0) {
         most = std::min(most, Int128{taker.quantity} - taker.filled);
     }
-    if (taker.type != TENON_ORDER_MARKET) {
+    if (!at_market(taker.type)) {
         return static_cast<std::int64_t>(most);
     }
     const Int128 price_of_one = quote_units(taker.instrument, maker.price, 1);
@@ -391,7 +481,7 @@ void ReferenceModel::settle(
     const std::int64_t paid = buy ? quote : base;
     const std::int64_t received = buy ? base : quote;
     std::int64_t unlocked = paid;
-    if (buy && order.type != TENON_ORDER_MARKET) {
+    if (buy && !at_market(order.type)) {
         unlocked = static_cast<std::int64_t>(quote_units(order.instrument, order.price, quantity));
     }
     const std::uint32_t ppm = maker ? rules.maker_fee_ppm : rules.taker_fee_ppm;

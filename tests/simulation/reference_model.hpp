@@ -28,6 +28,8 @@ struct ModelOrder {
     std::uint64_t update_sequence = 0;
     std::string client_id, cancel_client_id;
     std::int64_t locked = 0;
+    std::int64_t stop_price = 0, working_ns = 0;  // 0: it waits for the stop price
+    std::uint64_t place = 0;                      // among those that work, by age
 };
 
 struct ModelTrade {
@@ -126,6 +128,9 @@ private:
     [[nodiscard]] std::vector<std::uint64_t> opposite(const ModelOrder& order) const;
     [[nodiscard]] static bool crosses(const ModelOrder& order, const ModelOrder& resting);
     void execute(ModelOrder& order);
+    std::vector<std::int64_t> match(ModelOrder& order);
+    void work_off_triggers();
+    void see_price(std::uint32_t instrument, const std::vector<std::int64_t>& prices);
     [[nodiscard]] std::int64_t takes(const ModelOrder& taker, const ModelOrder& maker) const;
     void trade(ModelOrder& taker, ModelOrder& maker, std::int64_t quantity);
     void settle(ModelOrder& order, bool maker, std::int64_t price, std::int64_t quantity);
@@ -150,6 +155,8 @@ private:
     std::uint64_t next_order_ = 1;
     std::uint64_t next_account_ = TENON_ACCOUNT_FIRST;
 
+    std::deque<std::uint64_t> triggered_;
+    std::uint64_t places_ = 0;
     std::uint64_t sequence_ = 0;
     std::int64_t now_ns_ = 0;
     ModelOutcome outcome_;

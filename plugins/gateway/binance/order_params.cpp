@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/binance/order_params.hpp"
 
+#include <tenon/conditional_order.hpp>
 #include <tenon/decimal.hpp>
 
 #include <algorithm>
@@ -20,24 +21,9 @@ namespace {
 }
 
 [[nodiscard]] std::uint8_t read_type(std::string_view text) {
-    if (text == "LIMIT") {
-        return TENON_ORDER_LIMIT;
-    }
-    if (text == "MARKET") {
-        return TENON_ORDER_MARKET;
-    }
-    if (text == "LIMIT_MAKER") {
-        return TENON_ORDER_LIMIT_MAKER;
-    }
-    // Types that Binance has and this server does not: its message for a symbol without them.
-    constexpr std::array<std::pair<std::string_view, std::string_view>, 4> k_known{
-        {{"STOP_LOSS", "Stop loss orders are not supported for this symbol."},
-         {"STOP_LOSS_LIMIT", "Stop loss limit orders are not supported for this symbol."},
-         {"TAKE_PROFIT", "Take profit orders are not supported for this symbol."},
-         {"TAKE_PROFIT_LIMIT", "Take profit limit orders are not supported for this symbol."}}};
-    for (const auto& [name, message] : k_known) {
-        if (text == name) {
-            throw ApiError{-2010, std::string{message}};
+    for (std::uint8_t type = TENON_ORDER_LIMIT; type <= TENON_ORDER_TAKE_PROFIT_LIMIT; ++type) {
+        if (text == order_type_name(type)) {
+            return type;
         }
     }
     throw ApiError{-1116, "Invalid orderType."};
@@ -58,9 +44,6 @@ namespace {
 
 // Parameters of order types that this server does not have.
 void refuse_unsupported(Params& params) {
-    if (params.peek("stopPrice")) {
-        throw errors::not_required("stopPrice");
-    }
     if (params.peek("icebergQty")) {
         throw ApiError{-2010, "Iceberg orders are not supported for this symbol."};
     }
@@ -82,7 +65,8 @@ void refuse_unsupported(Params& params) {
 [[nodiscard]] ResponseType read_response(Params& params, std::uint8_t type) {
     const auto text = params.text("newOrderRespType");
     if (!text) {
-        return type == TENON_ORDER_LIMIT_MAKER ? ResponseType::ack : ResponseType::full;
+        const bool full = type == TENON_ORDER_LIMIT || type == TENON_ORDER_MARKET;
+        return full ? ResponseType::full : ResponseType::ack;
     }
     if (*text == "ACK") {
         return ResponseType::ack;
@@ -107,6 +91,22 @@ to_scale(std::int64_t value, int scale, std::string_view zero, std::string_view 
         throw errors::filter(filter);
     }
     return *scaled;
+}
+
+// For conditional types, and refused for others.
+void read_stop_price(NewOrder& out, const std::optional<std::int64_t>& stop_price) {
+    if (!is_conditional(out.request.type)) {
+        if (stop_price) {
+            throw errors::not_required("stopPrice");
+        }
+        return;
+    }
+    if (!stop_price) {
+        throw errors::mandatory("stopPrice");
+    }
+    out.request.stop_price = to_scale(
+        *stop_price, out.market.instrument->price_scale, "Invalid stop price.", "PRICE_FILTER"
+    );
 }
 
 void read_limit(
@@ -157,8 +157,9 @@ void read_amounts(NewOrder& out, Params& params) {
     const auto quantity = params.decimal("quantity");
     const auto quote_quantity = params.decimal("quoteOrderQty");
     const auto price = params.decimal("price");
+    const auto stop_price = params.decimal("stopPrice");
     out.request.time_in_force = TENON_TIF_GTC;
-    if (type == TENON_ORDER_LIMIT) {
+    if (working_type(type) == TENON_ORDER_LIMIT) {
         if (!time_in_force) {
             throw errors::mandatory("timeInForce");
         }
@@ -166,17 +167,21 @@ void read_amounts(NewOrder& out, Params& params) {
     } else if (time_in_force) {
         throw errors::not_required("timeInForce");
     }
-    if (type == TENON_ORDER_MARKET) {
-        if (price) {
-            throw errors::not_required("price");
-        }
-        read_market(out, quantity, quote_quantity);
-        return;
+    const bool at_market = working_type(type) == TENON_ORDER_MARKET;
+    if (at_market && price) {
+        throw errors::not_required("price");
     }
-    if (quote_quantity) {
+    if (type != TENON_ORDER_MARKET && quote_quantity) {
         throw errors::not_required("quoteOrderQty");
     }
-    read_limit(out, quantity, price);
+    if (!at_market) {
+        read_limit(out, quantity, price);
+    } else if (type == TENON_ORDER_MARKET || quantity) {
+        read_market(out, quantity, quote_quantity);
+    } else {
+        throw errors::mandatory("quantity");
+    }
+    read_stop_price(out, stop_price);
 }
 
 [[nodiscard]] bool in_range(std::int64_t value, std::int64_t min, std::int64_t max) noexcept {
@@ -275,9 +280,18 @@ void check_filters(
     std::int64_t last_price
 ) {
     const tenon_instrument& i = *market.instrument;
-    const bool is_market = order.type == TENON_ORDER_MARKET;
+    const bool is_market = working_type(order.type) == TENON_ORDER_MARKET;
     if (!is_market) {
         check_price(i, order, last_price);
+    }
+    if (order.stop_price != 0) {
+        if (!in_range(order.stop_price, i.price_min, i.price_max) ||
+            !on_step(order.stop_price, 0, i.price_tick)) {
+            throw errors::filter("PRICE_FILTER");
+        }
+        if (last_price != 0 && is_triggered(order.side, order.type, order.stop_price, last_price)) {
+            throw reject_error(TENON_REJECT_WOULD_TRIGGER, CommandKind::new_order);
+        }
     }
     if (order.quantity != 0) {
         if (!in_range(order.quantity, i.quantity_min, i.quantity_max) ||
@@ -289,8 +303,10 @@ void check_filters(
             throw errors::filter("MARKET_LOT_SIZE");
         }
     }
-    // A market order has no price of its own: it is held against the last trade's.
-    const std::int64_t price = is_market ? last_price : order.price;
+    // A market order has no price of its own: it is held against the last trade's, or against that
+    // for which it waits.
+    const std::int64_t waited_for = order.stop_price != 0 ? order.stop_price : last_price;
+    const std::int64_t price = is_market ? waited_for : order.price;
     Int128 notional = order.quote_quantity;
     if (order.quantity != 0) {
         notional = Int128{price} * order.quantity *

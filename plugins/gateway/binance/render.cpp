@@ -46,7 +46,25 @@ void write_kind(JsonWriter& json, const tenon_order& order) {
         .field("side", side_name(order.side));
 }
 
+void write_stop_price(JsonWriter& json, const Market& market, const tenon_order& order) {
+    if (order.stop_price != 0) {
+        json.field("stopPrice", order.stop_price, market.instrument->price_scale);
+    }
+}
+
+void write_working_time(JsonWriter& json, const tenon_order& order) {
+    if (is_working(order)) {
+        json.time_field("workingTime", order.working_real_ns);
+    } else {
+        json.field("workingTime", -1);
+    }
+}
+
 }  // namespace
+
+bool is_working(const tenon_order& order) noexcept {
+    return order.status != TENON_STATUS_PENDING_NEW && order.working_real_ns != 0;
+}
 
 std::int64_t shown_quantity(const tenon_order& order) noexcept {
     return order.quantity != 0 ? order.quantity : order.filled_quantity;
@@ -259,7 +277,9 @@ void write_placed(
     json.field("origQuoteOrderQty", order.quote_quantity, market.quote->scale)
         .field("cummulativeQuoteQty", order.filled_quote, market.quote->scale);
     write_kind(json, order);
-    json.time_field("workingTime", order.created_real_ns).field("selfTradePreventionMode", "NONE");
+    write_stop_price(json, market, order);
+    write_working_time(json, order);
+    json.field("selfTradePreventionMode", "NONE");
     if (type == ResponseType::full) {
         json.key("fills").raw("[");
         for (std::uint32_t at = 0; at < reply.trade_count; ++at) {
@@ -297,6 +317,7 @@ void write_canceled(
     json.field("origQuoteOrderQty", order.quote_quantity, market.quote->scale)
         .field("cummulativeQuoteQty", order.filled_quote, market.quote->scale);
     write_kind(json, order);
+    write_stop_price(json, market, order);
     json.field("selfTradePreventionMode", "NONE").raw("}");
 }
 
@@ -310,16 +331,12 @@ void write_order(JsonWriter& json, const Market& market, const tenon_order& orde
     write_amounts(json, market, order);
     json.field("cummulativeQuoteQty", order.filled_quote, market.quote->scale);
     write_kind(json, order);
-    json.field("stopPrice", 0, 0)
+    json.field("stopPrice", order.stop_price, market.instrument->price_scale)
         .field("icebergQty", 0, 0)
         .time_field("time", order.created_real_ns)
         .time_field("updateTime", order.updated_real_ns)
-        .field("isWorking", order.status != TENON_STATUS_PENDING_NEW);
-    if (order.status == TENON_STATUS_PENDING_NEW) {
-        json.field("workingTime", -1);
-    } else {
-        json.time_field("workingTime", order.created_real_ns);
-    }
+        .field("isWorking", is_working(order));
+    write_working_time(json, order);
     json.field("origQuoteOrderQty", order.quote_quantity, market.quote->scale)
         .field("selfTradePreventionMode", "NONE")
         .raw("}");

@@ -86,7 +86,7 @@ void write_execution_report(
         .field("f", time_in_force_name(order.time_in_force))
         .field("q", shown_quantity(order), i.quantity_scale)
         .field("p", order.price, i.price_scale)
-        .field("P", 0, 0)
+        .field("P", order.stop_price, i.price_scale)
         .field("F", 0, 0)
         .field("g", -1)
         .field("C", canceled ? text_of(order.client_id) : std::string_view{})
@@ -102,16 +102,17 @@ void write_execution_report(
     json.time_field("T", event.time_real_ns)
         .field("t", trade == nullptr ? -1 : static_cast<std::int64_t>(trade->trade_id))
         .field("I", execution_id(event))
-        .field("w", open)
+        .field("w", open && is_working(order))
         .field("m", trade != nullptr && trade->is_maker != 0)
         .field("M", false)
         .time_field("O", order.created_real_ns)
         .field("Z", order.filled_quote, quote)
         .field("Y", trade == nullptr ? 0 : trade->quote_amount, quote)
-        .field("Q", order.quote_quantity, quote)
-        .time_field("W", order.created_real_ns)
-        .field("V", "NONE")
-        .raw("}");
+        .field("Q", order.quote_quantity, quote);
+    if (is_working(order)) {
+        json.time_field("W", order.working_real_ns);
+    }
+    json.field("V", "NONE").raw("}");
 }
 
 void write_account_position(

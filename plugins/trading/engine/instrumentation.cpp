@@ -4,7 +4,7 @@
 namespace tenon::engine {
 namespace {
 
-constexpr std::array<std::string_view, TENON_REJECT_NOT_SENT + 1> k_reject_names{
+constexpr std::array<std::string_view, TENON_REJECT_MAX_ALGO_ORDERS + 1> k_reject_names{
     "none",
     "unknown_instrument",
     "market_closed",
@@ -31,7 +31,9 @@ constexpr std::array<std::string_view, TENON_REJECT_NOT_SENT + 1> k_reject_names
     "duplicate_key",
     "unknown_key",
     "capacity",
-    "not_sent"};
+    "not_sent",
+    "would_trigger",
+    "max_algo_orders"};
 
 }  // namespace
 

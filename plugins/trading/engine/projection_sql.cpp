@@ -12,7 +12,7 @@ namespace {
 constexpr std::string_view k_order_columns =
     "order_id, account, instrument, side, type, time_in_force, status, price, quantity, "
     "quote_quantity, filled_quantity, filled_quote, created_real_ns, updated_real_ns, "
-    "update_sequence, reject, client_id, cancel_client_id";
+    "update_sequence, reject, client_id, cancel_client_id, stop_price, working_real_ns";
 
 constexpr std::string_view k_trade_columns =
     "trade_id, order_id, account, instrument, side, is_maker, price, quantity, quote_amount, fee, "
@@ -52,6 +52,11 @@ tenon_order order_of(const Statement& row) {
     order.reject = row.as<std::uint32_t>(15);
     order.client_id = client_id_of(row.text(16));
     order.cancel_client_id = client_id_of(row.text(17));
+    order.stop_price = row.integer(18);
+    order.working_real_ns = row.integer(19);
+    if (order.stop_price == 0 && order.working_real_ns == 0) {
+        order.working_real_ns = order.created_real_ns;  // written before there were others
+    }
     return order;
 }
 
@@ -337,11 +342,13 @@ void ProjectionWriter::write_newest(Session& session, const Newest& newest) {
 void ProjectionWriter::write_order(Session& session, const tenon_order& o) {
     static const std::string k_sql =
         "INSERT INTO orders (" + std::string{k_order_columns} +
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (order_id) "
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT "
+        "(order_id) "
         "DO UPDATE SET status = excluded.status, quantity = excluded.quantity, "
         "filled_quantity = excluded.filled_quantity, filled_quote = excluded.filled_quote, "
         "updated_real_ns = excluded.updated_real_ns, update_sequence = excluded.update_sequence, "
-        "reject = excluded.reject, cancel_client_id = excluded.cancel_client_id";
+        "reject = excluded.reject, cancel_client_id = excluded.cancel_client_id, "
+        "working_real_ns = excluded.working_real_ns";
     need_account(session, o.account);
     need_instrument(session, o.instrument);
     session.prepare(k_sql)
@@ -363,7 +370,9 @@ void ProjectionWriter::write_order(Session& session, const tenon_order& o) {
             o.update_sequence,
             o.reject,
             text_of(o.client_id),
-            text_of(o.cancel_client_id)
+            text_of(o.cancel_client_id),
+            o.stop_price,
+            o.working_real_ns
         )
         .run();
 }

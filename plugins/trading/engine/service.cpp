@@ -30,11 +30,11 @@ tenon_status malformed(tenon_err* err, const char* what) noexcept {
 tenon_status
 submit(void* self, const tenon_order_request* request, tenon_trading_done done, tenon_err* err) {
     return with(self, err, [&](TradingService& service) {
-        return well_sized(request)
-                   ? service.intake().take(
-                         trading::SubmitCommand{*request, {}}, Admission::order, done, err
-                     )
-                   : malformed(err, "order request: its size is too small");
+        const auto order = copy_in(request, offsetof(tenon_order_request, stop_price));
+        return order ? service.intake().take(
+                           trading::SubmitCommand{*order, {}}, Admission::order, done, err
+                       )
+                     : malformed(err, "order request: its size is too small");
     });
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/venue/internal/book.hpp"
 
+#include <tenon/conditional_order.hpp>
 #include <tenon/decimal.hpp>
 
 #include <algorithm>
@@ -64,6 +65,40 @@ bool Book::can_fill(const tenon_venue_order& order) const noexcept {
 }
 
 void Book::submit(
+    const tenon_venue_order& order,
+    std::int64_t now_real_ns,
+    tenon_venue_reports out
+) {
+    if (is_conditional(order.type)) {
+        const bool added =
+            triggers_.add({order.order_id, order.stop_price, waits_for_rise(order.side, order.type)}
+            );
+        const tenon_venue_report report =
+            added ? report_of(TENON_REPORT_ACCEPTED, order)
+                  : report_of(TENON_REPORT_REJECTED, order, TENON_REJECT_INVALID);
+        out.put(out.ctx, &report);
+        return;
+    }
+    first_price_ = last_price_ = 0;
+    execute(order, now_real_ns, out);
+    if (first_price_ != 0 && triggers_.size() != 0) {
+        report_triggered(out);
+    }
+}
+
+void Book::report_triggered(tenon_venue_reports out) {
+    triggered_.clear();
+    triggers_.take_triggered(
+        std::min(first_price_, last_price_), std::max(first_price_, last_price_), triggered_
+    );
+    for (const std::uint64_t order_id : triggered_) {
+        const tenon_venue_report report{
+            sizeof report, TENON_REPORT_TRIGGERED, 0, rules_.instrument, order_id, 0, 0, 0};
+        out.put(out.ctx, &report);
+    }
+}
+
+void Book::execute(
     const tenon_venue_order& order,
     std::int64_t now_real_ns,
     tenon_venue_reports out
@@ -163,6 +198,8 @@ void Book::trade(
         taker.funds -= order.side == TENON_SIDE_BUY ? static_cast<std::int64_t>(amount)
                                                     : quantity * rules_.base_unit;
     }
+    first_price_ = first_price_ == 0 ? level.price : first_price_;
+    last_price_ = level.price;
     ++trade_id_;
     ++update_id_;
     if (noting_) {
@@ -246,17 +283,17 @@ void Book::remove(std::uint32_t at) {
 }
 
 void Book::cancel(std::uint64_t order_id, tenon_venue_reports out) {
-    const std::uint32_t at = ids_.find(order_id);
-    if (at == k_none) {
+    if (const std::uint32_t at = ids_.find(order_id); at != k_none) {
+        Level& level = levels_[nodes_[at].level];
+        ++update_id_;
+        if (noting_) {
+            note_level(level.side, level.price);
+        }
+        level.quantity -= nodes_[at].quantity;
+        remove(at);
+    } else if (!triggers_.erase(order_id)) {
         return;
     }
-    Level& level = levels_[nodes_[at].level];
-    ++update_id_;
-    if (noting_) {
-        note_level(level.side, level.price);
-    }
-    level.quantity -= nodes_[at].quantity;
-    remove(at);
     const tenon_venue_report report{
         sizeof report, TENON_REPORT_CANCELED, 0, rules_.instrument, order_id, 0, 0, 0};
     out.put(out.ctx, &report);

@@ -10,7 +10,8 @@
 // it notes what changed, for whoever asks.
 #pragma once
 
-#include "plugins/venue/internal/id_table.hpp"
+#include "sdk/triggers/id_table.hpp"
+#include "sdk/triggers/trigger_book.hpp"
 
 #include <tenon/abi/feed.h>
 #include <tenon/abi/venue.h>
@@ -55,13 +56,17 @@ public:
 
     [[nodiscard]] const BookRules& rules() const noexcept { return rules_; }
 
-    // Reports what becomes of the order: see tenon/abi/venue.h.
+    // Reports what becomes of the order, and which conditional ones its trades triggered: see
+    // tenon/abi/venue.h.
     void submit(const tenon_venue_order& order, std::int64_t now_real_ns, tenon_venue_reports out);
 
-    // Reports CANCELED, or nothing when the order does not rest here.
+    // Reports CANCELED, or nothing when the order neither rests nor waits here.
     void cancel(std::uint64_t order_id, tenon_venue_reports out);
 
     [[nodiscard]] std::size_t resting() const noexcept { return resting_; }
+
+    // Conditional orders that are not triggered.
+    [[nodiscard]] const TriggerBook& triggers() const noexcept { return triggers_; }
 
     [[nodiscard]] std::size_t level_count(std::uint8_t side) const noexcept {
         return sides_[side].keys.size();
@@ -121,6 +126,9 @@ public:
     // For snapshots: puts an order at the end of its level; an id that is there gives false.
     [[nodiscard]] bool restore(std::uint8_t side, std::int64_t price, const RestingOrder& order);
 
+    // For snapshots; a waiting order that is there gives false.
+    [[nodiscard]] bool restore(const Trigger& trigger) { return triggers_.add(trigger); }
+
     void restore_counters(std::uint64_t update_id, std::uint64_t trade_id) noexcept {
         update_id_ = update_id;
         trade_id_ = trade_id;
@@ -170,6 +178,8 @@ private:
     [[nodiscard]] bool can_fill(const tenon_venue_order& order) const noexcept;
     [[nodiscard]] std::int64_t takes(const Taker& taker, std::int64_t price, std::int64_t offered)
         const noexcept;
+    void execute(const tenon_venue_order& order, std::int64_t now_real_ns, tenon_venue_reports out);
+    void report_triggered(tenon_venue_reports out);
     void match(Taker& taker, std::int64_t now_real_ns, tenon_venue_reports out);
     void trade(
         Taker& taker,
@@ -194,6 +204,11 @@ private:
     IdTable ids_;
     std::uint64_t update_id_ = 0;
     std::uint64_t trade_id_ = 0;
+    TriggerBook triggers_;
+    // Of the submit under way: its first and last trade, 0 without one. One taker's prices only
+    // rise or only fall, so that between them lies all that was passed.
+    std::int64_t first_price_ = 0, last_price_ = 0;
+    std::vector<std::uint64_t> triggered_;
     bool noting_ = false;
     bool lost_ = false;
     std::vector<PublicTrade> trades_;

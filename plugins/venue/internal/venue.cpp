@@ -33,6 +33,17 @@ void read_side(ByteReader& in, Book& book, std::uint8_t side) {
     }
 }
 
+void read_triggers(ByteReader& in, Book& book) {
+    const auto count = in.get<std::uint32_t>();
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const auto order_id = in.get<std::uint64_t>();
+        const auto stop_price = in.get<std::int64_t>();
+        const auto rising = in.get<std::uint8_t>();
+        must(in, order_id != 0 && stop_price > 0 && rising <= 1, "bad waiting order");
+        must(in, book.restore({order_id, stop_price, rising == 1}), "an order is there twice");
+    }
+}
+
 [[nodiscard]] InternalVenue& of(void* self) noexcept {
     return *static_cast<InternalVenue*>(self);
 }
@@ -154,6 +165,12 @@ std::string InternalVenue::snapshot() const {
             });
             out.patch(at, count);
         }
+        out.put(static_cast<std::uint32_t>(book.triggers().size()));
+        book.triggers().for_each([&](const Trigger& trigger) {
+            out.put(trigger.order_id);
+            out.put(trigger.stop_price);
+            out.put(static_cast<std::uint8_t>(trigger.rising));
+        });
     }
     return bytes;
 }
@@ -173,7 +190,8 @@ void InternalVenue::restore(std::string_view bytes) {
 void InternalVenue::read(std::string_view bytes) {
     ByteReader in{bytes};
     must(in, in.get<std::uint32_t>() == k_snapshot_magic, "not the state of an internal venue");
-    must(in, in.get<std::uint16_t>() == k_snapshot_version, "another version than 1");
+    const auto version = in.get<std::uint16_t>();
+    must(in, version == 1 || version == k_snapshot_version, "another version than 1 and 2");
     must(in, in.get<std::uint16_t>() == 0, "reserved bytes are set");
     make_books();
     const auto count = in.get<std::uint32_t>();
@@ -190,9 +208,12 @@ void InternalVenue::read(std::string_view bytes) {
                 "instrument " + std::to_string(instrument) + " is not executed here any more"
             );
         }
-        must(in, found->resting() == 0, "a book is there twice");
+        must(in, found->resting() == 0 && found->triggers().size() == 0, "a book is there twice");
         read_side(in, *found, TENON_SIDE_BUY);
         read_side(in, *found, TENON_SIDE_SELL);
+        if (version >= 2) {
+            read_triggers(in, *found);
+        }
         found->restore_counters(update_id, trade_id);
         found->forget_notes();
     }

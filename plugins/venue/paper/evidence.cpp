@@ -6,7 +6,7 @@
 namespace tenon::paper {
 namespace {
 
-enum class Kind : std::uint8_t { look = 1, wait = 2, arrival = 3, market = 4 };
+enum class Kind : std::uint8_t { look = 1, wait = 2, arrival = 3, market = 4, trigger = 5 };
 
 void put(Writer& out, const Look& look) {
     out.put(look.instrument);
@@ -90,6 +90,12 @@ struct Encoder {
         put(out, arrival.look);
     }
 
+    void operator()(const Triggered& triggered) const {
+        head(Kind::trigger);
+        out.put(triggered.order_id);
+        put(out, triggered.look);
+    }
+
     void operator()(const MarketNews& news) const {
         head(Kind::market);
         out.put(news.instrument);
@@ -141,6 +147,15 @@ std::optional<Evidence> decode(std::string_view bytes) {
             if (auto look = get_look(in)) {
                 arrival.look = std::move(*look);
                 return Evidence{std::move(arrival)};
+            }
+            break;
+        }
+        case Kind::trigger: {
+            Triggered triggered;
+            in.get(triggered.order_id);
+            if (auto look = get_look(in)) {
+                triggered.look = std::move(*look);
+                return Evidence{std::move(triggered)};
             }
             break;
         }

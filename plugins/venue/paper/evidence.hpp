@@ -9,6 +9,8 @@
 //   4 market  u32 instrument, u32 count, then count times
 //             u8 kind (1 trade, 2 level, 3 cross), u8 side of the resting orders it concerns,
 //             i64 price, i64 quantity
+//   5 trigger u64 order_id, <look>        a command: the last price reached the order's stop price;
+//                                         it goes on in this market
 //   <look>    u32 instrument, u8 trusted, i64 reference, u64 book_id, i64 bid, i64 bid_quantity,
 //             i64 ask, i64 ask_quantity, i64 displayed, u32 count, then count times
 //             i64 price, i64 quantity
@@ -53,6 +55,11 @@ struct Arrival {
     Look look;
 };
 
+struct Triggered {
+    std::uint64_t order_id = 0;
+    Look look;
+};
+
 enum class ItemKind : std::uint8_t {
     trade = 1,  // traded against orders of this side, at this price
     level = 2,  // displayed now on this side at this price
@@ -70,7 +77,7 @@ struct MarketNews {
     std::vector<Item> items;
 };
 
-using Evidence = std::variant<Look, Wait, Arrival, MarketNews>;
+using Evidence = std::variant<Look, Wait, Arrival, MarketNews, Triggered>;
 
 [[nodiscard]] std::string encode(const Evidence& evidence);
 // Empty: not such bytes.

@@ -2,6 +2,7 @@
 #include "plugins/venue/paper/paper.hpp"
 
 #include <tenon/abi/trading.h>
+#include <tenon/conditional_order.hpp>
 #include <tenon/decimal.hpp>
 
 #include <algorithm>
@@ -125,19 +126,24 @@ void PaperVenue::submit(
     tenon_venue_reports out
 ) {
     const bool known = order.type == TENON_ORDER_LIMIT || order.type == TENON_ORDER_MARKET ||
-                       order.type == TENON_ORDER_LIMIT_MAKER;
+                       order.type == TENON_ORDER_LIMIT_MAKER || is_conditional(order.type);
     if (!known) {
         report(out, order, TENON_REPORT_REJECTED, TENON_REJECT_UNSUPPORTED);
         return;
     }
-    if (order.side > TENON_SIDE_SELL || places_.count(order.order_id) != 0 ||
-        waiting_.count(order.order_id) != 0) {
+    if (order.side > TENON_SIDE_SELL || is_conditional(order.type) != (order.stop_price > 0) ||
+        places_.count(order.order_id) != 0 || waiting_.count(order.order_id) != 0 ||
+        conditional_.count(order.order_id) != 0) {
         report(out, order, TENON_REPORT_REJECTED, TENON_REJECT_INVALID);
         return;
     }
     const auto decoded = decode(evidence);
     if (decoded && std::holds_alternative<Wait>(*decoded)) {
         waiting_[order.order_id] = {order, std::get<Wait>(*decoded).due_real_ns};
+        return;
+    }
+    if (decoded && std::holds_alternative<Triggered>(*decoded)) {
+        execute(order, std::get<Triggered>(*decoded).look, out);
         return;
     }
     if (!decoded || !std::holds_alternative<Look>(*decoded)) {
@@ -155,6 +161,17 @@ void PaperVenue::execute(
     const auto rules = rules_of_(order.instrument);
     if (!rules || !look.trusted || look.instrument != order.instrument) {
         report(out, order, TENON_REPORT_REJECTED, TENON_REJECT_NO_LIQUIDITY);
+        return;
+    }
+    if (order.stop_price != 0) {
+        // It may have been under way while the price moved.
+        if (look.reference != 0 &&
+            is_triggered(order.side, order.type, order.stop_price, look.reference)) {
+            report(out, order, TENON_REPORT_REJECTED, TENON_REJECT_WOULD_TRIGGER);
+            return;
+        }
+        report(out, order, TENON_REPORT_ACCEPTED);
+        wait_for_price(order);
         return;
     }
     const tenon_level& opposite = order.side == TENON_SIDE_BUY ? look.ask : look.bid;
@@ -237,6 +254,23 @@ std::int64_t PaperVenue::walk(
     return order.quote_quantity != 0 ? appetite.quote : appetite.quantity;
 }
 
+void PaperVenue::wait_for_price(const tenon_venue_order& order) {
+    conditional_[order.order_id] = order;
+    (void)triggers_[order.instrument].add(
+        {order.order_id, order.stop_price, waits_for_rise(order.side, order.type)}
+    );
+}
+
+const TriggerBook* PaperVenue::triggers(std::uint32_t instrument) const {
+    const auto found = triggers_.find(instrument);
+    return found == triggers_.end() ? nullptr : &found->second;
+}
+
+const tenon_venue_order* PaperVenue::conditional(std::uint64_t order_id) const {
+    const auto found = conditional_.find(order_id);
+    return found == conditional_.end() ? nullptr : &found->second;
+}
+
 void PaperVenue::rest(const tenon_venue_order& order, std::int64_t remaining, std::int64_t ahead) {
     RestingSide& side = markets_[order.instrument].sides[order.side];
     side[side_key(order.side, order.price)].push_back({order.order_id, remaining, ahead});
@@ -249,6 +283,13 @@ void PaperVenue::cancel(std::uint64_t order_id, tenon_venue_reports out) {
     if (const auto waiting = waiting_.find(order_id); waiting != waiting_.end()) {
         order.instrument = waiting->second.order.instrument;
         waiting_.erase(waiting);
+        report(out, order, TENON_REPORT_CANCELED);
+        return;
+    }
+    if (const auto found = conditional_.find(order_id); found != conditional_.end()) {
+        order.instrument = found->second.instrument;
+        triggers_[order.instrument].erase(order_id);
+        conditional_.erase(found);
         report(out, order, TENON_REPORT_CANCELED);
         return;
     }
@@ -279,6 +320,16 @@ bool PaperVenue::apply(std::string_view evidence, tenon_venue_reports out) {
             const tenon_venue_order order = waiting->second.order;
             waiting_.erase(waiting);
             execute(order, arrival->look, out);
+        }
+        return true;
+    }
+    if (const auto* triggered = std::get_if<Triggered>(&*decoded)) {
+        if (const auto found = conditional_.find(triggered->order_id);
+            found != conditional_.end()) {
+            const tenon_venue_order order = found->second;
+            triggers_[order.instrument].erase(order.order_id);
+            conditional_.erase(found);
+            report(out, order, TENON_REPORT_TRIGGERED);
         }
         return true;
     }

@@ -13,11 +13,14 @@
 //            ahead, the difference is taken to have been cancelled ahead of it. Trades beyond its
 //            price, and quantity that the other side newly offers at or beyond it, fill it, never
 //            more than was traded or offered, at the order's own price.
+//   waiting  A conditional order waits for a trade at or beyond its stop price, and then meets the
+//            market of that moment as what it became.
 //   Paper orders do not trade with each other; among themselves they share what a trade gives by
 //   price, then time.
 #pragma once
 
 #include "plugins/venue/paper/evidence.hpp"
+#include "sdk/triggers/trigger_book.hpp"
 
 #include <tenon/abi/venue.h>
 #include <tenon/structs.hpp>
@@ -72,8 +75,9 @@ public:
     [[nodiscard]] static std::int64_t
     reference_price(std::uint32_t instrument, std::string_view evidence);
 
-    // Layout: u32 magic "TPV1", then resting orders, waiting orders and consumed quantities, each a
-    // u32 count and its rows, in ascending order of their keys.
+    // Layout: u32 magic "TPV2", then resting orders, orders under way, consumed quantities and
+    // conditional orders, each a u32 count and its rows, in ascending order of their keys. "TPV1",
+    // without conditional orders and stop prices, is read too.
     [[nodiscard]] std::string snapshot() const;
     // False: not a snapshot of this venue; nothing changed.
     [[nodiscard]] bool restore(std::string_view bytes);
@@ -83,6 +87,11 @@ public:
     [[nodiscard]] const RestingSide* resting(std::uint32_t instrument, std::uint8_t side) const;
 
     [[nodiscard]] const std::map<std::uint64_t, Waiting>& waiting() const { return waiting_; }
+
+    // Conditional orders that are not triggered, of an instrument; nullptr: none ever.
+    [[nodiscard]] const TriggerBook* triggers(std::uint32_t instrument) const;
+    // nullptr: it does not wait for a price.
+    [[nodiscard]] const tenon_venue_order* conditional(std::uint64_t order_id) const;
 
     [[nodiscard]] std::size_t resting_count() const noexcept { return places_.size(); }
 
@@ -105,6 +114,7 @@ private:
     };
 
     void execute(const tenon_venue_order& order, const Look& look, tenon_venue_reports out);
+    void wait_for_price(const tenon_venue_order& order);
     [[nodiscard]] std::int64_t walk(
         const tenon_venue_order& order,
         const Rules& rules,
@@ -120,6 +130,8 @@ private:
     std::map<std::uint32_t, Market> markets_;
     std::unordered_map<std::uint64_t, Place> places_;  // of resting orders
     std::map<std::uint64_t, Waiting> waiting_;
+    std::map<std::uint64_t, tenon_venue_order> conditional_;
+    std::map<std::uint32_t, TriggerBook> triggers_;  // of conditional_, by instrument
 };
 
 }  // namespace tenon::paper

@@ -2,6 +2,7 @@
 #include "plugins/venue/paper/paper_live.hpp"
 
 #include <tenon/abi/trading.h>
+#include <tenon/conditional_order.hpp>
 #include <tenon/decimal.hpp>
 
 #include <algorithm>
@@ -122,6 +123,9 @@ Look PaperLive::look(const tenon_venue_order& order) const {
     if (seen.reference == 0 && seen.bid.price > 0 && seen.ask.price > 0) {
         seen.reference = seen.bid.price + (seen.ask.price - seen.bid.price) / 2;
     }
+    if (order.stop_price != 0) {
+        return seen;  // it meets nothing yet
+    }
     add_levels(order, book, seen);
     if (order.type == TENON_ORDER_MARKET) {
         return seen;
@@ -195,7 +199,10 @@ void PaperLive::on_market(const tenon_md_event& event) {
             return;
     }
     if (!news.items.empty()) {
-        send(encode(std::move(news)));
+        (void)send(encode(std::move(news)));
+    }
+    if (event.kind == TENON_MD_TRADE && event.trade != nullptr) {
+        trigger(*event.trade, event.instrument);
     }
 }
 
@@ -244,6 +251,31 @@ void PaperLive::on_trade(const tenon_md_event& event, MarketNews& news) const {
     }
 }
 
+void PaperLive::trigger(const tenon_public_trade& trade, std::uint32_t instrument) {
+    const TriggerBook* const triggers = venue_.triggers(instrument);
+    if (triggers == nullptr || triggers->size() == 0) {
+        return;
+    }
+    std::erase_if(triggered_, [&](std::uint64_t id) { return venue_.conditional(id) == nullptr; });
+    std::vector<std::uint64_t> ids;
+    triggers->for_each_triggered(trade.price, [&](std::uint64_t id) {
+        if (!triggered_.contains(id)) {
+            ids.push_back(id);
+        }
+    });
+    std::sort(ids.begin(), ids.end());
+    for (const std::uint64_t id : ids) {
+        tenon_venue_order order = *venue_.conditional(id);
+        order.type = working_type(order.type);
+        order.stop_price = 0;
+        Look seen = look(order);
+        // Without a book it would come to nothing: it waits for the next trade.
+        if (seen.trusted && send(encode(Triggered{id, std::move(seen)}))) {
+            triggered_.insert(id);
+        }
+    }
+}
+
 std::int64_t PaperLive::deliver(std::int64_t now_real_ns) {
     std::erase_if(delivered_, [&](std::uint64_t id) { return venue_.waiting().count(id) == 0; });
     std::vector<tenon_venue_order> due;
@@ -256,18 +288,19 @@ std::int64_t PaperLive::deliver(std::int64_t now_real_ns) {
         }
     }
     for (const tenon_venue_order& order : due) {
-        send(encode(Arrival{order.order_id, look(order)}));
+        (void)send(encode(Arrival{order.order_id, look(order)}));
     }
     return next;
 }
 
-void PaperLive::send(std::string bytes) {
+bool PaperLive::send(std::string bytes) {
     if (outbox_.size() == k_outbox_max) {
         ++dropped_;
-        return;
+        return false;
     }
     outbox_.push_back(std::move(bytes));
     (void)flush();
+    return true;
 }
 
 bool PaperLive::flush() {

@@ -45,7 +45,8 @@ public:
     [[nodiscard]] std::string evidence(const tenon_venue_order& order, std::int64_t now_real_ns)
         const;
 
-    // A BOOK, BEST or TRADE of tenon.market_data/1.
+    // A BOOK, BEST or TRADE of tenon.market_data/1. A trade also triggers conditional orders; for
+    // one of those that is lost the next trade does, if the price is still there.
     void on_market(const tenon_md_event& event);
 
     // Lets orders that are due meet the market; returns when the next one is due (real time).
@@ -70,9 +71,11 @@ private:
     void on_book(const tenon_md_event& event, MarketNews& news) const;
     void on_best(const tenon_md_event& event, MarketNews& news);
     void on_trade(const tenon_md_event& event, MarketNews& news) const;
+    void trigger(const tenon_public_trade& trade, std::uint32_t instrument);
     [[nodiscard]] bool reaches(std::uint32_t instrument, std::uint8_t side, std::int64_t price)
         const;
-    void send(std::string bytes);
+    // False: there is no room for it, it is lost.
+    bool send(std::string bytes);
 
     const PaperVenue& venue_;
     Service<tenon_market_data_1> market_;
@@ -81,6 +84,7 @@ private:
     Send send_;
     std::map<std::uint32_t, Best> best_;
     std::set<std::uint64_t> delivered_;  // arrivals sent and not applied yet
+    std::set<std::uint64_t> triggered_;  // conditional orders, likewise
     std::deque<std::string> outbox_;
     std::uint64_t commands_ = 0;
     std::uint64_t dropped_ = 0;

@@ -7,7 +7,8 @@
 namespace tenon::paper {
 namespace {
 
-constexpr std::uint32_t k_magic = 0x31565054;  // "TPV1"
+constexpr std::uint32_t k_magic = 0x32565054;                      // "TPV2"
+constexpr std::uint32_t k_magic_without_conditional = 0x31565054;  // "TPV1"
 constexpr std::size_t k_rows_max = 100'000'000;
 constexpr std::size_t k_number = sizeof(std::int64_t);
 
@@ -22,9 +23,10 @@ void put(Writer& out, const tenon_venue_order& order) {
     out.put(order.quantity);
     out.put(order.quote_quantity);
     out.put(order.funds);
+    out.put(order.stop_price);
 }
 
-[[nodiscard]] tenon_venue_order get_order(Reader& in) {
+[[nodiscard]] tenon_venue_order get_order(Reader& in, bool with_stop_price) {
     auto order = sized<tenon_venue_order>();
     in.get(order.order_id);
     in.get(order.account);
@@ -36,6 +38,9 @@ void put(Writer& out, const tenon_venue_order& order) {
     in.get(order.quantity);
     in.get(order.quote_quantity);
     in.get(order.funds);
+    if (with_stop_price) {
+        in.get(order.stop_price);
+    }
     return order;
 }
 
@@ -85,6 +90,10 @@ std::string PaperVenue::snapshot() const {
             }
         }
     }
+    out.put(static_cast<std::uint32_t>(conditional_.size()));
+    for (const auto& [id, order] : conditional_) {
+        put(out, order);
+    }
     return out.take();
 }
 
@@ -93,6 +102,10 @@ bool PaperVenue::restore(std::string_view bytes) {
     Reader in{bytes};
     std::uint32_t magic = 0;
     in.get(magic);
+    const bool current = magic == k_magic;
+    if (!current && magic != k_magic_without_conditional) {
+        return false;
+    }
     for (std::size_t n = in.get_count(4 * k_number, k_rows_max); n > 0 && in.sound(); --n) {
         std::uint32_t instrument = 0;
         std::uint8_t side = 0;
@@ -112,7 +125,7 @@ bool PaperVenue::restore(std::string_view bytes) {
     }
     for (std::size_t n = in.get_count(7 * k_number, k_rows_max); n > 0 && in.sound(); --n) {
         Waiting waiting;
-        waiting.order = get_order(in);
+        waiting.order = get_order(in, current);
         in.get(waiting.due_real_ns);
         read.waiting_[waiting.order.order_id] = waiting;
     }
@@ -131,12 +144,18 @@ bool PaperVenue::restore(std::string_view bytes) {
             }
         }
     }
-    if (magic != k_magic || !in.complete()) {
+    for (std::size_t n = current ? in.get_count(7 * k_number, k_rows_max) : 0; n > 0 && in.sound();
+         --n) {
+        read.wait_for_price(get_order(in, current));
+    }
+    if (!in.complete()) {
         return false;
     }
     markets_ = std::move(read.markets_);
     places_ = std::move(read.places_);
     waiting_ = std::move(read.waiting_);
+    conditional_ = std::move(read.conditional_);
+    triggers_ = std::move(read.triggers_);
     return true;
 }
 

@@ -3,6 +3,8 @@
 #include "sdk/conformance/suites/suites.hpp"
 #include "sdk/conformance/suites/venue_scene.hpp"
 
+#include <tenon/conditional_order.hpp>
+
 #include <algorithm>
 
 namespace tenon::suites {
@@ -48,6 +50,11 @@ void order_kinds(Bench& bench) {
                 order.type = type;
                 if (type == TENON_ORDER_MARKET) {
                     order.price = 0;
+                }
+                if (is_conditional(type)) {
+                    VenueScene::make_conditional(
+                        order, type, waits_for_rise(side, type) ? 11'000 : 9'000
+                    );
                 }
                 scene.submit(order);
                 scene.finish();

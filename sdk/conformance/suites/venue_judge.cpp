@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sdk/conformance/suites/venue_judge.hpp"
 
+#include <tenon/conditional_order.hpp>
+
 #include <cstring>
 #include <utility>
 
@@ -8,6 +10,9 @@ namespace tenon::suites {
 namespace {
 
 [[nodiscard]] bool never_rests(const tenon_venue_order& order) {
+    if (is_conditional(order.type)) {
+        return false;  // it waits
+    }
     return order.type == TENON_ORDER_MARKET || order.time_in_force == TENON_TIF_IOC ||
            order.time_in_force == TENON_TIF_FOK;
 }
@@ -19,9 +24,22 @@ namespace {
 }  // namespace
 
 void VenueJudge::expect_order(const tenon_venue_order& order) {
-    orders_.emplace(
-        order.order_id, Tracked{order, order.quantity, order.quote_quantity, Int128{order.funds}}
-    );
+    const Tracked tracked{order, order.quantity, order.quote_quantity, Int128{order.funds}};
+    const auto [found, made] = orders_.emplace(order.order_id, tracked);
+    if (!made && found->second.comes_back) {
+        found->second = tracked;
+    }
+}
+
+std::optional<tenon_venue_order> VenueJudge::triggered(std::uint64_t order_id) const {
+    const auto found = orders_.find(order_id);
+    if (found == orders_.end() || !found->second.comes_back) {
+        return std::nullopt;
+    }
+    tenon_venue_order order = found->second.order;
+    order.type = working_type(order.type);
+    order.stop_price = 0;
+    return order;
 }
 
 void VenueJudge::expect_cancel(std::uint64_t order_id) {
@@ -102,6 +120,10 @@ std::string VenueJudge::describe(const tenon_venue_report& report) {
             return text("CANCELED ", report.order_id);
         case TENON_REPORT_EXPIRED:
             return text("EXPIRED ", report.order_id);
+        case TENON_REPORT_TRIGGERED:
+            return text("TRIGGERED ", report.order_id);
+        case TENON_REPORT_WORKING:
+            return text("WORKING ", report.order_id);
         case TENON_REPORT_COMMISSION:
             return text("COMMISSION ", report.order_id, ", amount ", report.quantity);
         default:
@@ -166,6 +188,16 @@ void VenueJudge::judge(const tenon_venue_report& report) {
             }
             one.closed = true;
             break;
+        case TENON_REPORT_TRIGGERED:
+        case TENON_REPORT_WORKING:
+            if (!one.accepted || one.comes_back || !is_conditional(one.order.type)) {
+                broken(Rule::first, report, text(name(one.order), " did not wait for a price"));
+            } else if (report.kind == TENON_REPORT_TRIGGERED) {
+                one.comes_back = true;
+            } else {
+                one.order.type = working_type(one.order.type);
+            }
+            break;
         case TENON_REPORT_COMMISSION:
             if (report.quantity < 0) {
                 broken(Rule::first, report, "a commission below 0");
@@ -222,6 +254,9 @@ void VenueJudge::fill(Tracked& one, const tenon_venue_report& report, bool taker
     }
     if (!one.accepted) {
         broken(Rule::first, report, text(name(order), " was not accepted yet"));
+    }
+    if (is_conditional(order.type)) {
+        broken(Rule::first, report, text(name(order), " was not triggered yet"));
     }
     if (taker && order.type == TENON_ORDER_LIMIT_MAKER) {
         broken(Rule::ending, report, text(name(order), " may only make"));

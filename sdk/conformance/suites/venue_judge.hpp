@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,8 @@ public:
 
     // Before the order is submitted.
     void expect_order(const tenon_venue_order& order);
+    // What comes back after TRIGGERED: the order as it goes on. Empty when the report was a breach.
+    [[nodiscard]] std::optional<tenon_venue_order> triggered(std::uint64_t order_id) const;
     // A cancel is under way: CANCELED may come for this order.
     void expect_cancel(std::uint64_t order_id);
 
@@ -72,6 +75,7 @@ private:
         Int128 funds_left;
         std::int64_t filled = 0;
         bool accepted = false, rejected = false, closed = false, canceling = false;
+        bool comes_back = false;  // TRIGGERED, not submitted again yet
     };
 
     static void put(void* ctx, const tenon_venue_report* report) noexcept;

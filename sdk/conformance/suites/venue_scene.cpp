@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sdk/conformance/suites/venue_scene.hpp"
 
+#include <tenon/conditional_order.hpp>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -107,7 +109,17 @@ void VenueScene::run(VenueStep& step) {
 void VenueScene::record(VenueStep step) {
     step.now_real_ns = now_real_ns_ += k_ms;
     run(step);
+    const std::vector<tenon_venue_report> reports = step.reports;
+    const std::string evidence = step.evidence;
     steps_.push_back(std::move(step));
+    // As the engine does.
+    for (const tenon_venue_report& report : reports) {
+        if (report.kind == TENON_REPORT_TRIGGERED) {
+            if (const auto order = judge_.triggered(report.order_id)) {
+                record({VenueStep::Kind::submit, *order, evidence, 0, TENON_OK, {}, 0});
+            }
+        }
+    }
 }
 
 void VenueScene::submit(tenon_venue_order order) {
@@ -187,6 +199,19 @@ void VenueScene::move_market(Random& random) {
     });
 }
 
+void VenueScene::make_conditional(
+    tenon_venue_order& order,
+    std::uint8_t type,
+    std::int64_t stop_price
+) {
+    order.type = type;
+    order.stop_price = stop_price;
+    if (working_type(type) == TENON_ORDER_MARKET) {
+        order.price = 0;
+        order.time_in_force = TENON_TIF_GTC;
+    }
+}
+
 tenon_venue_order VenueScene::random_order(Random& random) {
     const auto instrument = static_cast<std::uint32_t>(random.below(instruments_.count()));
     const std::uint8_t side = random.one_in(2) ? TENON_SIDE_BUY : TENON_SIDE_SELL;
@@ -201,7 +226,11 @@ tenon_venue_order VenueScene::random_order(Random& random) {
             order.type = TENON_ORDER_LIMIT_MAKER;
             order.time_in_force = TENON_TIF_GTC;
         } else if (kind == 2) {
-            order.type = static_cast<std::uint8_t>(random.between(4, 7));
+            make_conditional(
+                order,
+                static_cast<std::uint8_t>(random.between(TENON_ORDER_STOP_LOSS, 7)),
+                middle_[instrument] + random.between(-10, 10) * 4
+            );
         }
         return order;
     }

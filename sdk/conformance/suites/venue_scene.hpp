@@ -80,6 +80,9 @@ public:
 
     [[nodiscard]] std::uint64_t next_order_id() noexcept { return ++last_order_id_; }
 
+    // Makes one that waits of a limit order.
+    static void
+    make_conditional(tenon_venue_order& order, std::uint8_t type, std::int64_t stop_price);
     [[nodiscard]] tenon_venue_order limit(
         std::uint32_t instrument,
         std::uint8_t side,

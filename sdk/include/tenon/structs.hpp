@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
 namespace tenon {
 
@@ -23,6 +24,19 @@ template <class Struct>
 [[nodiscard]] const Struct& at(const Struct* array, std::size_t index) noexcept {
     const auto* bytes = static_cast<const std::byte*>(static_cast<const void*>(array));
     return *static_cast<const Struct*>(static_cast<const void*>(bytes + index * array->size));
+}
+
+// A struct of a caller whose own may be shorter or longer: what it does not have is 0. Empty when
+// it ends before `least` bytes.
+template <class Struct>
+[[nodiscard]] std::optional<Struct> copy_in(const Struct* in, std::size_t least) noexcept {
+    if (in == nullptr || in->size < least) {
+        return std::nullopt;
+    }
+    auto value = sized<Struct>();
+    std::memcpy(&value, in, in->size < sizeof value ? in->size : sizeof value);
+    value.size = sizeof value;
+    return value;
 }
 
 // Gives a struct to a caller whose own may be shorter: no byte beyond the caller's `size`.

@@ -72,6 +72,16 @@ public:
             put(make(TENON_REPORT_EXPIRED, order_id, instrument));
         }
 
+        // The engine submits it again, as what it became.
+        void triggered(std::uint64_t order_id, std::uint32_t instrument) {
+            put(make(TENON_REPORT_TRIGGERED, order_id, instrument));
+        }
+
+        // The same, and the venue goes on with it.
+        void working(std::uint64_t order_id, std::uint32_t instrument) {
+            put(make(TENON_REPORT_WORKING, order_id, instrument));
+        }
+
         void put(const tenon_venue_report& report) {
             ++count_;
             raw_.put(raw_.ctx, &report);

@@ -509,6 +509,7 @@ tenon_order FakeBinanceWorld::order(std::uint64_t id, std::string_view client) c
     order.price = 6'000'000;
     order.quantity = 100'000;
     order.created_real_ns = k_now_ns;
+    order.working_real_ns = k_now_ns;
     order.updated_real_ns = k_now_ns + 1'000'000;
     order.client_id = client_id(client);
     return order;

@@ -112,7 +112,22 @@ TEST_CASE("who follows an account hears each change of an order once", "[binance
     command.balance(k_account, 0, 39'960'000, 0);
     command.balance(k_account, 2, 100, 200);
     command.give(f.api);
-    REQUIRE(f.sent[mine].size() == 3);
+    Command waits{6};
+    tenon_order stop = f.order(29, "x-2");
+    stop.type = TENON_ORDER_STOP_LOSS;
+    stop.stop_price = 5'900'000;
+    stop.working_real_ns = 0;
+    waits.order(stop);
+    stop.working_real_ns = stop.created_real_ns + 1'000'000;
+    waits.order(stop);
+    waits.give(f.api);
+    REQUIRE(f.sent[mine].size() == 5);
+    CHECK(f.sent[mine][3].find(R"("P":"59000.00000000")") != std::string::npos);
+    CHECK(f.sent[mine][3].find(R"("w":false)") != std::string::npos);
+    CHECK(f.sent[mine][3].find(R"("W":)") == std::string::npos);
+    CHECK(f.sent[mine][4].find(R"("x":"NEW","X":"NEW")") != std::string::npos);
+    CHECK(f.sent[mine][4].find(R"("w":true)") != std::string::npos);
+    CHECK(f.sent[mine][4].find(R"("W":1732233600124)") != std::string::npos);
     CHECK(
         f.sent[mine][0] ==
         R"({"subscriptionId":0,"event":{"e":"executionReport","E":1732233600123,"s":"BTCUSDT","c":"x-1","S":"BUY","o":"LIMIT","f":"GTC","q":"1.00000000","p":"60000.00000000","P":"0.00000000","F":"0.00000000","g":-1,"C":"","x":"NEW","X":"NEW","r":"NONE","i":28,"l":"0.00000000","z":"0.00000000","L":"0.00000000","n":"0","N":null,"T":1732233600123,"t":-1,"I":327680,"w":true,"m":false,"M":false,"O":1732233600123,"Z":"0.00000000","Y":"0.00000000","Q":"0.00000000","W":1732233600123,"V":"NONE"}})"

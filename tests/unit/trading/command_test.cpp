@@ -28,6 +28,29 @@ TEST_CASE("a command's bytes are those of the specification", "[core][T5]") {
     CHECK(bytes == std::string(expected, sizeof expected - 1));
 }
 
+TEST_CASE("only what version 1 cannot say is written as version 2", "[core][T2][T5]") {
+    Command command;
+    trading::SubmitCommand submit;
+    submit.order.size = sizeof submit.order;
+    submit.order.type = TENON_ORDER_STOP_LOSS_LIMIT;
+    submit.order.price = 5;
+    command.body = submit;
+    std::string plain;
+    trading::encode(command, plain);
+    CHECK(plain[0] == 1);
+    submit.order.stop_price = 6;
+    command.body = submit;
+    std::string conditional;
+    trading::encode(command, conditional);
+    CHECK(conditional[0] == 2);
+    CHECK(conditional.substr(1, plain.size() - 1) == plain.substr(1));
+    Command read;
+    REQUIRE(decode(conditional, read) == DecodeStatus::ok);
+    CHECK(std::get<trading::SubmitCommand>(read.body).order.stop_price == 6);
+    conditional[0] = 3;
+    CHECK(decode(conditional, read) == DecodeStatus::bad_version);
+}
+
 TEST_CASE("what is decoded encodes to the same bytes, whatever was cut or changed", "[core][T5]") {
     constexpr std::uint64_t k_seed = 7;
     test::CommandGenerator generator{k_seed, 2, 3};
@@ -61,7 +84,7 @@ TEST_CASE("what is decoded encodes to the same bytes, whatever was cut or change
 TEST_CASE("what cannot be a command is told apart", "[core][T5]") {
     Command command;
     CHECK(decode("", command) == DecodeStatus::truncated);
-    CHECK(decode(std::string("\x02", 1), command) == DecodeStatus::bad_version);
+    CHECK(decode(std::string("\x03", 1), command) == DecodeStatus::bad_version);
     std::string bytes(18, '\0');
     bytes[0] = 1;
     CHECK(decode(bytes, command) == DecodeStatus::unknown_kind);

@@ -97,9 +97,7 @@ TEST_CASE("each filter refuses with its own code and changes nothing", "[core][T
     CHECK(refused(good, [](Order& o) { o.account = 99; }) == TENON_REJECT_UNKNOWN_ACCOUNT);
     CHECK(refused(good, [](Order& o) { o.account = 2; }) == TENON_REJECT_UNKNOWN_ACCOUNT);
     CHECK(refused(good, [](Order& o) { o.instrument = 9; }) == TENON_REJECT_UNKNOWN_INSTRUMENT);
-    CHECK(refused(good, [](Order& o) {
-              o.type = TENON_ORDER_STOP_LOSS;
-          }) == TENON_REJECT_UNSUPPORTED);
+    CHECK(refused(good, [](Order& o) { o.type = 8; }) == TENON_REJECT_INVALID);
     CHECK(refused(good, [](Order& o) { o.time_in_force = 0; }) == TENON_REJECT_INVALID);
     CHECK(refused(m.market(m.ann, k_buy), [](Order& o) {
               o.quantity = 12'000'001;
@@ -321,13 +319,32 @@ TEST_CASE("halted trading takes no order of anybody, also after a restart", "[co
     CHECK(m.core.halted());
     CHECK(m.apply(trading::AccountStatusCommand{0, 0, 1}).reject == TENON_REJECT_NONE);
     CHECK(m.core.open_order_count() == 0);
-    // A snapshot of version 1 has no such flag.
+}
+
+TEST_CASE("snapshots of versions 1 and 2 are read", "[core][T5]") {
+    Market m;
+    REQUIRE(m.place(m.limit(m.ann, k_buy, "40000", "0.1")) == TENON_REJECT_NONE);
+    const std::uint64_t before = m.core.state_hash();
+    CHECK(m.apply(trading::AccountStatusCommand{0, 0, 0}).reject == TENON_REJECT_NONE);
+    std::string bytes;
+    m.core.snapshot_write(bytes);
     constexpr std::size_t k_version_at = 4, k_halted_at = 40;
-    REQUIRE(halted[k_version_at] == 2);
-    REQUIRE(halted[k_halted_at] == 1);
-    halted[k_version_at] = 1;
-    halted.erase(k_halted_at, 1);
-    m.core.snapshot_read(halted);
+    REQUIRE(bytes[k_version_at] == 3);
+    REQUIRE(bytes[k_halted_at] == 1);
+    // An order of version 2 ends before its stop price and the time since when it works.
+    const std::int64_t fields[] = {0, m.core.open_order(m.ann, 0, 1, {})->working_real_ns};
+    const std::string tail{reinterpret_cast<const char*>(fields), sizeof fields};
+    const std::size_t tail_at = bytes.rfind(tail);
+    REQUIRE(tail_at != std::string::npos);
+    bytes.erase(tail_at, tail.size());
+    bytes[k_version_at] = 2;
+    m.core.snapshot_read(bytes);
+    CHECK(m.core.halted());
+    CHECK(m.core.open_order(m.ann, 0, 1, {})->working_real_ns == fields[1]);
+    // One of version 1 does not say whether trading is halted.
+    bytes[k_version_at] = 1;
+    bytes.erase(k_halted_at, 1);
+    m.core.snapshot_read(bytes);
     CHECK_FALSE(m.core.halted());
     CHECK(m.core.state_hash() == before);
 }

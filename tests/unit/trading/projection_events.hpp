@@ -141,7 +141,9 @@ public:
                     o.update_sequence,
                     o.reject,
                     std::string{o.client_id.text, o.client_id.length},
-                    "");
+                    "",
+                    o.stop_price,
+                    o.working_real_ns);
         }
         for (const auto& [key, t] : trades_) {
             all +=
@@ -314,6 +316,7 @@ private:
         order.price = pick(1, 1000);
         order.quantity = pick(10, 1000);
         order.created_real_ns = now_;
+        order.working_real_ns = now_;
         order.updated_real_ns = now_;
         order.update_sequence = sequence_;
         const std::string id = "client-" + std::to_string(order.order_id);

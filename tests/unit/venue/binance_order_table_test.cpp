@@ -170,11 +170,46 @@ TEST_CASE("a market buy by quantity is bounded by its funds", "[binance][orders]
     CHECK(scene.lines.take() == Seen{"rejected 3 " + std::to_string(TENON_REJECT_BALANCE)});
 }
 
+TEST_CASE("a conditional order waits at the exchange, which tells that it works", "[binance][T2]") {
+    Scene scene;
+    tenon_venue_order order = limit_buy(1, 10);
+    order.type = TENON_ORDER_STOP_LOSS_LIMIT;
+    order.stop_price = 95;
+    scene.submit(order);
+    scene.tell(accepted(1));
+    CHECK(scene.lines.take() == Seen{"accepted 1"});
+    const std::string waits = scene.table.snapshot();
+    OrderNews news = accepted(1);
+    news.working = true;
+    scene.tell(news);
+    scene.tell(news);
+    CHECK(scene.lines.take() == Seen{"working 1"});
+    CHECK(scene.table.snapshot() != waits);
+
+    // The trade may be told before that.
+    order.order_id = 2;
+    scene.submit(order);
+    OrderNews traded = accepted(2);
+    traded.fills.push_back(fill(5, 3));
+    scene.tell(traded);
+    CHECK(
+        scene.lines.take() ==
+        Seen{"accepted 2", "working 2", "commission 2 7 of 2", "trade 2/0 3@100"}
+    );
+    Scene same;
+    same.table.restore(scene.table.snapshot());
+    CHECK(same.table.hash() == scene.table.hash());
+    CHECK(same.table.find(1)->order.stop_price == 95);
+}
+
 TEST_CASE("what this venue cannot send is refused at once", "[binance][orders][T4]") {
     Scene scene;
     tenon_venue_order order = limit_buy(1, 10);
-    order.type = TENON_ORDER_STOP_LOSS;
+    order.type = TENON_ORDER_STOP_LOSS;  // its cost has no bound
+    order.stop_price = 100;
+    order.price = 0;
     scene.submit(order);
+    order.stop_price = 0;
     order.order_id = 2;
     order.type = TENON_ORDER_MARKET;
     order.side = TENON_SIDE_SELL;

@@ -72,6 +72,8 @@ private:
                 return "canceled" + id;
             case TENON_REPORT_EXPIRED:
                 return "expired" + id;
+            case TENON_REPORT_WORKING:
+                return "working" + id;
             case TENON_REPORT_COMMISSION:
                 return "commission" + id + " " + std::to_string(report.quantity) + " of " +
                        std::to_string(report.reject);

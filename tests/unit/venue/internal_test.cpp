@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <cstring>
 #include <map>
 #include <random>
 
@@ -55,7 +56,7 @@ struct VenueWorld {
     std::string kinds() const {
         std::string word;
         for (const tenon_venue_report& report : reports) {
-            word += " ARTCE"[report.kind];
+            word += " ARTCE-tw"[report.kind];
         }
         return word;
     }
@@ -162,6 +163,44 @@ TEST_CASE("a cancel answers once and only for what rests", "[internal][T4]") {
     CHECK(w.cancel(1).empty());
     CHECK(w.cancel(77).empty());
     CHECK(w.venue.book(k_instrument)->level_count(TENON_SIDE_BUY) == 0);
+}
+
+TEST_CASE(
+    "waiting orders are told when a trade reaches them, and are in the state",
+    "[internal][T2]"
+) {
+    VenueWorld w;
+    tenon_venue_order stop = w.limit(TENON_SIDE_SELL, 0, 5);
+    stop.type = TENON_ORDER_STOP_LOSS;
+    stop.stop_price = 95;
+    CHECK(w.submit(stop) == "A");
+    CHECK(w.submit(w.limit(TENON_SIDE_BUY, 96, 5)) == "A");
+    const std::string bytes = w.venue.snapshot();
+    VenueWorld other;
+    other.venue.restore(bytes);
+    CHECK(other.venue.hash() == w.venue.hash());
+    CHECK(other.venue.book(k_instrument)->triggers().size() == 1);
+    CHECK(w.submit(w.limit(TENON_SIDE_BUY, 95, 5)) == "A");
+    CHECK(w.submit(w.limit(TENON_SIDE_SELL, 96, 5)) == "AT");
+    CHECK(w.submit(w.limit(TENON_SIDE_SELL, 95, 5)) == "ATt");
+    CHECK(w.reports[2].order_id == 1);
+    CHECK(w.cancel(1).empty());
+    CHECK(other.cancel(1) == "C");
+
+    // Version 1 ended each book before its waiting orders.
+    VenueWorld empty;
+    std::string older = empty.venue.snapshot();
+    const std::string newer = older;
+    REQUIRE(older[4] == 2);
+    older[4] = 1;
+    constexpr std::size_t k_head = 12, k_book = 4 + 8 + 8 + 4 + 4;
+    std::uint32_t books = 0;
+    std::memcpy(&books, older.data() + 8, sizeof books);
+    for (std::uint32_t i = 1; i <= books; ++i) {
+        older.erase(k_head + i * k_book, 4);
+    }
+    other.venue.restore(older);
+    CHECK(other.venue.snapshot() == newer);
 }
 
 TEST_CASE("the state goes through its bytes, and cut bytes are refused", "[internal][T5]") {

@@ -44,6 +44,9 @@ private:
             case TENON_REPORT_CANCELED:
                 lines.push_back("canceled " + id);
                 break;
+            case TENON_REPORT_TRIGGERED:
+                lines.push_back("triggered " + id);
+                break;
             default:
                 lines.push_back("expired " + id);
         }
@@ -68,6 +71,15 @@ inline tenon_venue_order limit_order(
     order.price = price;
     order.quantity = quantity;
     order.funds = side == TENON_SIDE_BUY ? price * quantity * 10 : quantity * 1000;
+    return order;
+}
+
+// Waits at 98 for the price to fall, or at 103 for it to rise.
+inline tenon_venue_order stop_loss(std::uint64_t id, std::uint8_t side, std::int64_t quantity) {
+    const bool buy = side == TENON_SIDE_BUY;
+    tenon_venue_order order = limit_order(id, side, buy ? 103 : 98, quantity);
+    order.type = TENON_ORDER_STOP_LOSS;
+    order.stop_price = std::exchange(order.price, 0);
     return order;
 }
 

@@ -193,6 +193,37 @@ TEST_CASE("only what concerns a resting order becomes a command", "[paper][T4]")
     REQUIRE(e.venue.resting_count() == 0);
 }
 
+TEST_CASE("a trade at the stop price triggers, with the market of that moment", "[paper][T2]") {
+    Exchange e;
+    e.book(TENON_FEED_SNAPSHOT, 10, {{100, 4}, {99, 8}}, {{101, 5}});
+    e.trade(1, 100, 1, true);
+    REQUIRE(e.submit(stop_loss(1, k_sell, 6)) == Lines{"accepted 1"});
+    REQUIRE(e.submit(stop_loss(2, k_buy, 6)) == Lines{"accepted 2"});
+    e.book(TENON_FEED_DIFF, 11, {{100, 0}, {97, 3}}, {});
+    e.trade(2, 99, 1, true);
+    REQUIRE(e.journal.empty());
+    e.trade(3, 98, 1, true);
+    REQUIRE(e.reports.take() == Lines{"triggered 1"});
+    REQUIRE(e.journal.size() == 1);
+    const auto found = std::get<Triggered>(*decode(e.journal[0]));
+    REQUIRE(found.order_id == 1);
+    REQUIRE(found.look.levels.size() == 1);  // 8 at 99 are enough for it
+    REQUIRE(found.look.levels[0].price == 99);
+
+    // Without a book it waits for the next trade; a command that waits is not sent again.
+    e.book(TENON_FEED_DIFF, 15, {}, {});  // ids are missing
+    e.trade(4, 103, 1, false);
+    REQUIRE(e.journal.size() == 1);
+    e.book(TENON_FEED_SNAPSHOT, 20, {{99, 1}}, {{104, 9}});
+    e.engine = TENON_UNAVAILABLE;
+    e.trade(5, 104, 1, false);
+    e.trade(6, 105, 1, false);
+    e.engine = TENON_OK;
+    REQUIRE(e.live->flush());
+    REQUIRE(e.journal.size() == 2);
+    REQUIRE(e.reports.take() == Lines{"triggered 2"});
+}
+
 TEST_CASE("a snapshot after a gap corrects the queues", "[paper][T4]") {
     Exchange e;
     e.book(TENON_FEED_SNAPSHOT, 10, {{100, 4}, {99, 8}}, {{101, 5}});

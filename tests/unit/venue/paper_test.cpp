@@ -164,12 +164,62 @@ TEST_CASE("without a market nothing is executed", "[paper][T4]") {
     Look empty = look_for(k_buy);
     empty.levels.clear();
     REQUIRE(f.submit(market_order(3, k_buy, 1), empty) == Lines{"accepted 3", "expired 3"});
-    tenon_venue_order stop = limit_order(4, k_buy, 100, 1);
-    stop.type = TENON_ORDER_STOP_LOSS;
+    tenon_venue_order odd = limit_order(4, k_buy, 100, 1);
+    odd.type = 8;
     REQUIRE(
-        f.submit(stop, look_for(k_buy)) ==
+        f.submit(odd, look_for(k_buy)) ==
         Lines{"rejected 4 " + std::to_string(TENON_REJECT_UNSUPPORTED)}
     );
+}
+
+TEST_CASE(
+    "a conditional order waits, is triggered once, and comes back as what it became",
+    "[paper][T2]"
+) {
+    Fixture f;
+    REQUIRE(f.submit(stop_loss(1, k_sell, 6), look_for(k_sell)) == Lines{"accepted 1"});
+    REQUIRE(f.news({{ItemKind::trade, k_buy, 97, 50}}).empty());  // it does not rest
+    const Look later = look_for(k_sell);
+    const std::string trigger = encode(Triggered{1, later});
+    REQUIRE(f.venue.apply(trigger, f.reports.out()));
+    REQUIRE(f.reports.take() == Lines{"triggered 1"});
+    tenon_venue_order working = market_order(1, k_sell, 6);
+    f.venue.submit(working, trigger, f.reports.out());
+    REQUIRE(f.reports.take() == Lines{"accepted 1", "trade 1/0 4@100", "trade 1/0 2@99"});
+    REQUIRE(f.venue.apply(trigger, f.reports.out()));
+    REQUIRE(f.reports.take().empty());
+
+    REQUIRE(f.submit(stop_loss(2, k_buy, 1), look_for(k_buy)) == Lines{"accepted 2"});
+    REQUIRE(f.cancel(2) == Lines{"canceled 2"});
+    REQUIRE(f.venue.triggers(0)->size() == 0);
+}
+
+TEST_CASE("a conditional order that arrives too late is refused", "[paper][T2]") {
+    Fixture f;
+    REQUIRE(f.submit(stop_loss(1, k_sell, 6), Wait{50, 100}).empty());
+    Look fallen = look_for(k_sell);
+    fallen.reference = 98;
+    REQUIRE(f.venue.apply(encode(Arrival{1, fallen}), f.reports.out()));
+    REQUIRE(f.reports.take() == Lines{"rejected 1 " + std::to_string(TENON_REJECT_WOULD_TRIGGER)});
+}
+
+TEST_CASE("conditional orders are part of the state, which older ones lack", "[paper][T2][T5]") {
+    Fixture f;
+    REQUIRE(f.submit(limit_order(1, k_buy, 99, 5), look_for(k_buy)) == Lines{"accepted 1"});
+    const std::string plain = f.venue.snapshot();
+    REQUIRE(f.submit(stop_loss(2, k_sell, 6), look_for(k_sell)) == Lines{"accepted 2"});
+    REQUIRE(f.submit(stop_loss(3, k_sell, 6), Wait{50, 100}).empty());
+    Fixture same;
+    REQUIRE(same.venue.restore(f.venue.snapshot()));
+    REQUIRE(same.venue.hash() == f.venue.hash());
+    REQUIRE(same.venue.conditional(2)->stop_price == 98);
+    REQUIRE(same.venue.waiting().at(3).order.stop_price == 98);
+    // Version 1 ended before the count of conditional orders.
+    std::string older = plain.substr(0, plain.size() - 4);
+    REQUIRE(older.substr(0, 4) == "TPV2");
+    older[3] = '1';
+    REQUIRE(same.venue.restore(older));
+    REQUIRE(same.venue.snapshot() == plain);
 }
 
 TEST_CASE("two takers do not meet the same quantity until the book changes", "[paper][T4]") {

@@ -8,7 +8,7 @@ import { Action, Shown, Table, useLoaded, when } from './ui';
 
 export interface Order {
   order_id: string; client_id: string; symbol: string; side: string; type: string; status: string;
-  price: string; quantity: string; quote_quantity: string; filled: string; created_ms: number; reason: string;
+  price: string; stop_price: string; quantity: string; quote_quantity: string; filled: string; created_ms: number; reason: string;
 }
 
 // The chosen account of the session; empty when there is none.
@@ -18,18 +18,26 @@ export function useAccount(session: Session): string {
   return all.includes(kept) ? kept : all[0] ?? '';
 }
 
+const CONDITIONAL = [
+  ['STOP_LOSS_LIMIT', 'Stop-loss, then limit'], ['STOP_LOSS', 'Stop-loss, then market'],
+  ['TAKE_PROFIT_LIMIT', 'Take-profit, then limit'], ['TAKE_PROFIT', 'Take-profit, then market'],
+] as const;
+
 export function OrderEntry({ market, session, account, price }: {
   market: Market; session: Session; account: string; price: string;
 }): JSX.Element {
   const [side, setSide] = useState('BUY');
   const [type, setType] = useState('LIMIT');
   const [limit, setLimit] = useState('');
+  const [stop, setStop] = useState('');
   const [quantity, setQuantity] = useState('');
   const [inForce, setInForce] = useState('GTC');
   const [busy, setBusy] = useState(false);
   const [said, say] = useState<{ text: string; bad: boolean }>({ text: '', bad: false });
   useEffect(() => { if (price !== '') setLimit(price.replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '')); }, [price]);
-  useEffect(() => { setLimit(''); }, [market.symbol]);
+  useEffect(() => { setLimit(''); setStop(''); }, [market.symbol]);
+  const waits = CONDITIONAL.some(([one]) => one === type);
+  const priced = !['MARKET', 'STOP_LOSS', 'TAKE_PROFIT'].includes(type);
   const allowed = session.rights?.includes('trade') && account !== '';
   const send = (event: TargetedEvent<HTMLFormElement>): void => {
     event.preventDefault();
@@ -40,8 +48,9 @@ export function OrderEntry({ market, session, account, price }: {
       // Sent twice by accident, the second one is refused.
       client_id: `web-${crypto.getRandomValues(new Uint32Array(4)).reduce((text, part) => text + part.toString(36), '')}`.slice(0, 36),
     };
-    if (type !== 'MARKET') body.price = limit;
-    if (type === 'LIMIT') body.time_in_force = inForce;
+    if (priced) body.price = limit;
+    if (waits) body.stop_price = stop;
+    if (priced && type !== 'LIMIT_MAKER') body.time_in_force = inForce;
     post<{ orders: Order[] }>('/api/console/orders', body).then(({ orders }) => {
       const order = orders[0];
       say({ text: order ? `Order ${order.order_id}: ${order.status.toLowerCase().replace('_', ' ')}` : 'Done', bad: order?.status === 'REJECTED' });
@@ -68,18 +77,25 @@ export function OrderEntry({ market, session, account, price }: {
               <option value="LIMIT">Limit</option>
               <option value="LIMIT_MAKER">Limit, post only</option>
               <option value="MARKET">Market</option>
+              {CONDITIONAL.map(([one, name]) => <option key={one} value={one}>{name}</option>)}
             </select>
           </label>
+          {waits && (
+            <label>Stop price ({market.quote})
+              <input name="stop" inputMode="decimal" autoComplete="off" required pattern="[0-9]+([.][0-9]+)?"
+                value={stop} onInput={(event) => { setStop(event.currentTarget.value); }} />
+            </label>
+          )}
           <label>Price ({market.quote})
-            <input name="price" inputMode="decimal" autoComplete="off" required={type !== 'MARKET'} disabled={type === 'MARKET'}
-              pattern="[0-9]+([.][0-9]+)?" value={type === 'MARKET' ? '' : limit} onInput={(event) => { setLimit(event.currentTarget.value); }} />
+            <input name="price" inputMode="decimal" autoComplete="off" required={priced} disabled={!priced}
+              pattern="[0-9]+([.][0-9]+)?" value={priced ? limit : ''} onInput={(event) => { setLimit(event.currentTarget.value); }} />
           </label>
           <label>Quantity ({market.base})
             <input name="quantity" inputMode="decimal" autoComplete="off" required pattern="[0-9]+([.][0-9]+)?"
               value={quantity} onInput={(event) => { setQuantity(event.currentTarget.value); }} />
           </label>
           <label>In force
-            <select value={inForce} disabled={type !== 'LIMIT'} onChange={(event) => { setInForce(event.currentTarget.value); }}>
+            <select value={inForce} disabled={!priced || type === 'LIMIT_MAKER'} onChange={(event) => { setInForce(event.currentTarget.value); }}>
               <option value="GTC">until cancelled</option>
               <option value="IOC">now or never (IOC)</option>
               <option value="FOK">whole or not (FOK)</option>
@@ -134,8 +150,9 @@ function OrderList({ account, mayTrade }: { account: string; mayTrade: boolean }
           { head: 'Time', cell: (one) => when(one.created_ms) },
           { head: 'Market', cell: (one) => one.symbol },
           { head: 'Side', cell: (one) => <span class={one.side === 'BUY' ? 'up' : 'down'}>{one.side.toLowerCase()}</span> },
-          { head: 'Type', cell: (one) => one.type.toLowerCase().replace('_', ' ') },
+          { head: 'Type', cell: (one) => one.type.toLowerCase().replaceAll('_', ' ') },
           { head: 'Price', number: true, cell: (one) => one.price },
+          { head: 'Stop', number: true, cell: (one) => (one.stop_price === '0' ? '' : one.stop_price) },
           { head: 'Quantity', number: true, cell: (one) => one.quantity },
           { head: 'Filled', number: true, cell: (one) => one.filled },
           { head: 'Client id', cell: (one) => one.client_id },

@@ -42,6 +42,15 @@ void put(ByteWriter& out, const SubmitCommand& command) {
     out.put(order.quote_quantity);
     out.put_text(text_of(order.client_id));
     out.put_text(view(command.evidence));
+    if (order.stop_price != 0) {
+        out.put(order.stop_price);
+    }
+}
+
+// The first version whose readers understand the command.
+[[nodiscard]] std::uint8_t version_of(const Command& command) noexcept {
+    const auto* submit = std::get_if<SubmitCommand>(&command.body);
+    return submit != nullptr && submit->order.stop_price != 0 ? k_command_version : 1;
 }
 
 void get(ByteReader& in, SubmitCommand& command) noexcept {
@@ -223,7 +232,7 @@ struct Bounds {
 
 void encode(const Command& command, std::string& out) {
     ByteWriter writer{out};
-    writer.put(k_command_version);
+    writer.put(version_of(command));
     writer.put(static_cast<std::uint8_t>(command.kind()));
     writer.put(command.sequence);
     writer.put(command.time_real_ns);
@@ -237,7 +246,7 @@ bool well_formed(const Command& command) noexcept {
 DecodeStatus decode(std::string_view in, Command& out) noexcept {
     ByteReader reader{in};
     const auto version = reader.get<std::uint8_t>();
-    if (reader.ok() && version != k_command_version) {
+    if (reader.ok() && version > k_command_version) {
         return DecodeStatus::bad_version;
     }
     const auto kind = reader.get<std::uint8_t>();
@@ -249,10 +258,16 @@ DecodeStatus decode(std::string_view in, Command& out) noexcept {
     if (kind == 0 || !get_body(reader, kind - std::size_t{1}, out.body)) {
         return DecodeStatus::unknown_kind;
     }
+    if (auto* submit = std::get_if<SubmitCommand>(&out.body); submit != nullptr && version >= 2) {
+        submit->order.stop_price = reader.get<std::int64_t>();
+    }
     if (!reader.ok()) {
         return DecodeStatus::truncated;
     }
-    return reader.at_end() ? DecodeStatus::ok : DecodeStatus::trailing;
+    if (!reader.at_end()) {
+        return DecodeStatus::trailing;
+    }
+    return version == version_of(out) ? DecodeStatus::ok : DecodeStatus::bad_version;
 }
 
 std::string_view name(CommandKind kind) noexcept {

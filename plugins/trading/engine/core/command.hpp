@@ -8,14 +8,15 @@
 // Strings and bytes of a command are borrowed: from the caller, or from the buffer it was decoded
 // from.
 //
-// Encoding, version 1, little-endian, no padding ("text" is a length of 32 bits and the bytes):
-//   u8  version (1)
+// Encoding, little-endian, no padding ("text" is a length of 32 bits and the bytes):
+//   u8  version: 2 for what version 1 cannot say, else 1, so that an older server reads the most
 //   u8  kind (CommandKind)
 //   u64 sequence
 //   i64 time_real_ns
 //   then by kind
 //   submit             u32 instrument, u64 account, u8 side, u8 type, u8 time_in_force, i64 price,
-//                      i64 quantity, i64 quote_quantity, text client_id, text evidence
+//                      i64 quantity, i64 quote_quantity, text client_id, text evidence;
+//                      in version 2 then i64 stop_price
 //   cancel             u32 instrument, u64 account, u64 order_id, text client_id,
 //                      text cancel_client_id
 //   cancel_all         u64 account, u32 instrument
@@ -41,7 +42,7 @@
 
 namespace tenon::trading {
 
-inline constexpr std::uint8_t k_command_version = 1;
+inline constexpr std::uint8_t k_command_version = 2;
 inline constexpr std::size_t k_evidence_bytes_max = 1U << 20;
 inline constexpr std::size_t k_name_bytes_max = 32;
 inline constexpr std::size_t k_venue_name_bytes_max = 64;

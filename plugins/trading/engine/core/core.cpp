@@ -37,6 +37,7 @@ const Result& Core::apply(const Command& command, Output& out) {
     subject_has_row_ = false;
     venue_reject_ = TENON_REJECT_NONE;
     commission_ = {};
+    triggered_.clear();
 
     const auto orders = static_cast<std::uint32_t>(out.orders_.size());
     const auto trades = static_cast<std::uint32_t>(out.trades_.size());
@@ -102,6 +103,7 @@ tenon_status Core::evidence(
     order.quantity = request.quantity;
     order.quote_quantity = request.quote_quantity;
     order.funds = INT64_MAX;
+    order.stop_price = request.stop_price;
     return venue->evidence(venue.self, &order, now_real_ns, sink);
 }
 

@@ -25,6 +25,9 @@
 //        the rest buys
 //        +--REJECTED--> REJECTED (only when it comes later: in        not one step)
 //                       the submit itself the command is refused)
+//   A conditional order is NEW while it waits (working_real_ns 0) and after TRIGGERED or WORKING.
+//   After TRIGGERED it goes back to its venue as a market or limit order, at the end of the same
+//   command; if the venue refuses it then, it is EXPIRED.
 //   TRADE is also taken in PENDING_NEW (an exchange may report it first). Reports for orders that
 //   are not open are ignored; trades that break the contract of tenon.venue/1 are dropped, counted,
 //   and end the order as EXPIRED.
@@ -36,7 +39,8 @@
 //            quote: all that is free of the paying asset, for as long as the order lives (with a
 //            synchronous venue: within the command). What it needs by the reference price must be
 //            there, else TENON_REJECT_BALANCE; the venue stops before fills would take more than
-//            was locked. So no balance of a user ever goes below 0.
+//            was locked. A conditional market buy: the stop price * quantity, and all that is free
+//            when it is triggered. So no balance of a user ever goes below 0.
 //   fill     the buyer pays price * quantity, the seller gives quantity; what a limit buy had
 //   locked
 //            beyond the price goes back at once. The fee is taken from what is received:
@@ -257,6 +261,7 @@ private:
     void run(const CancelCommand&);
     void run(const CancelAllCommand&);
     void run(const VenueApplyCommand&);
+    void submit_triggered(tenon_bytes evidence);
     [[nodiscard]] std::uint32_t check_submit(const SubmitCommand& command, Admission& admission)
         const;
     [[nodiscard]] std::uint32_t find_funds(
@@ -278,6 +283,7 @@ private:
     void on_report(const tenon_venue_report& report);
     void on_accepted(std::uint32_t slot);
     void on_rejected(std::uint32_t slot, std::uint32_t reject);
+    void on_triggered(std::uint32_t slot, bool comes_back);
     void on_commission(const tenon_venue_report& report);
     void on_trade(const tenon_venue_report& report);
     [[nodiscard]] bool side_can_trade(const TradeSide& side, const Fill& fill) const noexcept;
@@ -311,7 +317,7 @@ private:
     void read_state(ByteReader& in, std::uint16_t version);
     void read_instruments(ByteReader& in);
     void read_accounts(ByteReader& in);
-    void read_orders(ByteReader& in);
+    void read_orders(ByteReader& in, std::uint16_t version);
     void read_references(ByteReader& in);
     void read_keys(ByteReader& in);
     void read_venues(ByteReader& in);
@@ -342,6 +348,8 @@ private:
     bool subject_has_row_ = false;
     std::uint32_t venue_reject_ = TENON_REJECT_NONE;
     Commission commission_;
+    std::vector<std::uint64_t> triggered_;  // ids of orders that go back to their venue
+    std::uint32_t working_ = k_no_slot;     // the one of them that does
     std::vector<std::uint32_t> scratch_;
 };
 

@@ -44,6 +44,24 @@ namespace {
     return good;
 }
 
+[[nodiscard]] tenon_venue_order for_venue(const tenon_order& order, std::int64_t funds) noexcept {
+    return {
+        sizeof(tenon_venue_order),
+        order.instrument,
+        order.order_id,
+        order.account,
+        order.side,
+        order.type,
+        order.time_in_force,
+        0,
+        0,
+        order.price,
+        order.quantity,
+        order.quote_quantity,
+        funds,
+        order.stop_price};
+}
+
 [[nodiscard]] bool closed_position(
     const Instrument& instrument,
     const Exposure& exposure,
@@ -117,7 +135,9 @@ std::uint32_t Core::find_funds(
     std::int64_t needed = 1;
     bool exact = true;
     if (order.type != TENON_ORDER_MARKET) {
-        needed = buy ? *quote_amount(instrument, order.price, order.quantity)
+        // A conditional market order has no other price than the one that it waits for.
+        const std::int64_t price = order.price != 0 ? order.price : order.stop_price;
+        needed = buy ? *quote_amount(instrument, price, order.quantity)
                      : *base_amount(instrument, order.quantity);
     } else if (buy && order.quote_quantity != 0) {
         needed = order.quote_quantity;
@@ -173,11 +193,20 @@ std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admiss
         reject != TENON_REJECT_NONE) {
         return reject;
     }
+    const bool conditional = is_conditional(order.type);
+    if (conditional && reference != 0 &&
+        is_triggered(order.side, order.type, order.stop_price, reference)) {
+        return TENON_REJECT_WOULD_TRIGGER;
+    }
     const tenon_instrument& rules = instrument->rules;
     const Exposure& exposure = orders_.exposure(order.account, order.instrument);
     if (rules.orders_max != 0 && order.type != TENON_ORDER_MARKET &&
         exposure.open_orders >= rules.orders_max) {
         return TENON_REJECT_MAX_ORDERS;
+    }
+    if (conditional && rules.algo_orders_max != 0 &&
+        exposure.algo_orders >= rules.algo_orders_max) {
+        return TENON_REJECT_MAX_ALGO_ORDERS;
     }
     if (rules.position_max != 0 && order.side == TENON_SIDE_BUY &&
         closed_position(
@@ -220,6 +249,8 @@ void Core::run(const SubmitCommand& command) {
     order.updated_real_ns = time_real_ns_;
     order.update_sequence = sequence_;
     order.client_id = admission.client_id;
+    order.stop_price = request.stop_price;
+    order.working_real_ns = request.stop_price == 0 ? time_real_ns_ : 0;
     const std::int64_t funds = admission.funds;
 
     const Instrument& instrument = table_[request.instrument];
@@ -229,20 +260,7 @@ void Core::run(const SubmitCommand& command) {
     const std::uint32_t slot = orders_.insert(order, funds, admission.client_tag);
     subject_ = slot;
 
-    const tenon_venue_order venue_order{
-        sizeof venue_order,
-        order.instrument,
-        order.order_id,
-        order.account,
-        order.side,
-        order.type,
-        order.time_in_force,
-        0,
-        0,
-        order.price,
-        order.quantity,
-        order.quote_quantity,
-        funds};
+    const tenon_venue_order venue_order = for_venue(order, funds);
     const Service<tenon_venue_1>& venue = venues_[instrument.venue].venue;
     venue->submit(venue.self, &venue_order, command.evidence, time_real_ns_, reports());
 
@@ -256,6 +274,33 @@ void Core::run(const SubmitCommand& command) {
     if (!subject_has_row_) {
         put_order(slot, nullptr);
     }
+    submit_triggered(command.evidence);
+}
+
+// Orders whose condition came true go back to their venue as what they became, in the order of
+// their reports. What they trade may trigger others; each is triggered once.
+void Core::submit_triggered(tenon_bytes evidence) {
+    for (std::size_t i = 0; i < triggered_.size(); ++i) {
+        working_ = orders_.find(triggered_[i]);
+        if (working_ == k_no_slot) {
+            continue;
+        }
+        OrderSlot& slot = orders_[working_];
+        tenon_order order = slot.order;
+        const Instrument& instrument = table_[order.instrument];
+        order.type = working_type(order.type);
+        order.stop_price = 0;
+        if (order.type == TENON_ORDER_MARKET && order.side == TENON_SIDE_BUY) {
+            // The stop price was a guess; as any market buy by quantity it may spend all.
+            const std::int64_t free = ledger_.at(order.account, instrument.rules.quote).free;
+            ledger_.lock(order.account, instrument.rules.quote, free);
+            slot.locked += free;
+        }
+        const tenon_venue_order venue_order = for_venue(order, slot.locked);
+        const Service<tenon_venue_1>& venue = venues_[instrument.venue].venue;
+        venue->submit(venue.self, &venue_order, evidence, time_real_ns_, reports());
+    }
+    working_ = k_no_slot;
 }
 
 void Core::cancel_open(std::uint32_t slot, const tenon_client_id& cancel_client_id) {
@@ -371,7 +416,9 @@ void Core::run(const VenueApplyCommand& command) {
     }
     if (venue->apply(venue.self, command.evidence, time_real_ns_, reports()) != TENON_OK) {
         refuse(TENON_REJECT_INVALID);
+        return;
     }
+    submit_triggered(command.evidence);
 }
 
 }  // namespace tenon::trading

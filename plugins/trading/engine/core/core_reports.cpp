@@ -89,6 +89,10 @@ void Core::on_report(const tenon_venue_report& report) {
         case TENON_REPORT_COMMISSION:
             on_commission(report);
             break;
+        case TENON_REPORT_TRIGGERED:
+        case TENON_REPORT_WORKING:
+            on_triggered(slot, report.kind == TENON_REPORT_TRIGGERED);
+            break;
         default:
             ++anomalies_;
             break;
@@ -96,6 +100,9 @@ void Core::on_report(const tenon_venue_report& report) {
 }
 
 void Core::on_accepted(std::uint32_t slot) {
+    if (slot == working_) {
+        return;
+    }
     tenon_order& order = orders_[slot].order;
     if (order.status != TENON_STATUS_PENDING_NEW) {
         ++anomalies_;
@@ -106,6 +113,10 @@ void Core::on_accepted(std::uint32_t slot) {
 }
 
 void Core::on_rejected(std::uint32_t slot, std::uint32_t reject) {
+    if (slot == working_) {
+        end(slot, TENON_STATUS_EXPIRED);
+        return;
+    }
     tenon_order& order = orders_[slot].order;
     if (order.status != TENON_STATUS_PENDING_NEW) {
         ++anomalies_;
@@ -118,6 +129,21 @@ void Core::on_rejected(std::uint32_t slot, std::uint32_t reject) {
     }
     order.reject = why;
     end(slot, TENON_STATUS_REJECTED);
+}
+
+void Core::on_triggered(std::uint32_t slot, bool comes_back) {
+    tenon_order& order = orders_[slot].order;
+    if (order.working_real_ns != 0 || order.status != TENON_STATUS_NEW) {
+        ++anomalies_;
+        return;
+    }
+    order.working_real_ns = time_real_ns_;
+    order.updated_real_ns = time_real_ns_;
+    order.update_sequence = sequence_;
+    put_order(slot, nullptr);
+    if (comes_back) {
+        triggered_.push_back(order.order_id);
+    }
 }
 
 void Core::on_commission(const tenon_venue_report& report) {
@@ -253,6 +279,9 @@ void Core::settle(const TradeSide& side, const Fill& fill) {
 
     order.filled_quantity += fill.quantity;
     order.filled_quote += fill.quote;
+    if (order.working_real_ns == 0) {
+        order.working_real_ns = time_real_ns_;  // an exchange may report the trade first
+    }
     if (is_quote_order(order)) {
         if (order.filled_quote == order.quote_quantity) {
             order.quantity = order.filled_quantity;

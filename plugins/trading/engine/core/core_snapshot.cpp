@@ -58,9 +58,12 @@ void write_order(ByteWriter& out, const OrderSlot& slot) {
     out.put(slot.locked);
     out.put_text(text_of(order.client_id));
     out.put_text(text_of(order.cancel_client_id));
+    out.put(order.stop_price);
+    out.put(order.working_real_ns);
 }
 
-[[nodiscard]] tenon_order read_order(ByteReader& in, std::int64_t& locked) noexcept {
+[[nodiscard]] tenon_order
+read_order(ByteReader& in, std::uint16_t version, std::int64_t& locked) noexcept {
     auto order = sized<tenon_order>();
     order.order_id = in.get<std::uint64_t>();
     order.account = in.get<std::uint64_t>();
@@ -80,6 +83,12 @@ void write_order(ByteWriter& out, const OrderSlot& slot) {
     locked = in.get<std::int64_t>();
     order.client_id = get_client_id(in);
     order.cancel_client_id = get_client_id(in);
+    if (version >= 3) {
+        order.stop_price = in.get<std::int64_t>();
+        order.working_real_ns = in.get<std::int64_t>();
+    } else {
+        order.working_real_ns = order.created_real_ns;
+    }
     return order;
 }
 
@@ -262,7 +271,7 @@ void Core::snapshot_read(std::string_view bytes) {
     must(
         in,
         version >= 1 && version <= k_snapshot_version,
-        "version " + std::to_string(version) + ", expected 1 or 2"
+        "version " + std::to_string(version) + ", expected 1 to 3"
     );
     must(in, in.get<std::uint16_t>() == 0, "reserved bytes are set");
     reset();
@@ -281,7 +290,7 @@ void Core::read_state(ByteReader& in, std::uint16_t version) {
     halted_ = version >= 2 && in.get<std::uint8_t>() != 0;
     read_instruments(in);
     read_accounts(in);
-    read_orders(in);
+    read_orders(in, version);
     read_references(in);
     read_keys(in);
     read_venues(in);
@@ -348,12 +357,12 @@ void Core::read_accounts(ByteReader& in) {
     }
 }
 
-void Core::read_orders(ByteReader& in) {
+void Core::read_orders(ByteReader& in, std::uint16_t version) {
     const auto count = in.get<std::uint32_t>();
     std::uint64_t last = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         std::int64_t locked = 0;
-        const tenon_order order = read_order(in, locked);
+        const tenon_order order = read_order(in, version, locked);
         must(
             in, order.order_id > last && order.order_id < next_order_id_, "order ids not ascending"
         );
@@ -361,7 +370,8 @@ void Core::read_orders(ByteReader& in) {
             in,
             order.account >= TENON_ACCOUNT_FIRST && find_account(order.account) != nullptr &&
                 order.instrument < table_.size() && order.side <= TENON_SIDE_SELL &&
-                order.status >= TENON_STATUS_PENDING_NEW && order.status < TENON_STATUS_FILLED,
+                order.stop_price >= 0 && order.status >= TENON_STATUS_PENDING_NEW &&
+                order.status < TENON_STATUS_FILLED,
             "bad order " + std::to_string(order.order_id)
         );
         must(

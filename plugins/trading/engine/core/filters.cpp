@@ -69,11 +69,9 @@ check_notional(const tenon_instrument& rules, std::int64_t notional, bool market
 }  // namespace
 
 std::uint32_t check_shape(const tenon_order_request& order) noexcept {
-    if (order.type >= TENON_ORDER_STOP_LOSS && order.type <= TENON_ORDER_TAKE_PROFIT_LIMIT) {
-        return TENON_REJECT_UNSUPPORTED;
-    }
     if (order.side > TENON_SIDE_SELL || order.price < 0 || order.quantity < 0 ||
-        order.quote_quantity < 0 || order.time_in_force > TENON_TIF_FOK) {
+        order.quote_quantity < 0 || order.time_in_force > TENON_TIF_FOK ||
+        is_conditional(order.type) != (order.stop_price > 0) || order.stop_price < 0) {
         return TENON_REJECT_INVALID;
     }
     const bool limit_fields = order.price > 0 && order.quantity > 0 && order.quote_quantity == 0;
@@ -82,6 +80,8 @@ std::uint32_t check_shape(const tenon_order_request& order) noexcept {
     bool good = false;
     switch (order.type) {
         case TENON_ORDER_LIMIT:
+        case TENON_ORDER_STOP_LOSS_LIMIT:
+        case TENON_ORDER_TAKE_PROFIT_LIMIT:
             good = limit_fields && order.time_in_force != 0;
             break;
         case TENON_ORDER_LIMIT_MAKER:
@@ -90,6 +90,11 @@ std::uint32_t check_shape(const tenon_order_request& order) noexcept {
         case TENON_ORDER_MARKET:
             good = order.price == 0 && good_till_canceled &&
                    (order.quantity > 0) != (order.quote_quantity > 0);
+            break;
+        case TENON_ORDER_STOP_LOSS:
+        case TENON_ORDER_TAKE_PROFIT:
+            good = order.price == 0 && good_till_canceled && order.quantity > 0 &&
+                   order.quote_quantity == 0;
             break;
         default:
             break;
@@ -103,7 +108,15 @@ std::uint32_t check_filters(
     std::int64_t reference_price
 ) noexcept {
     const tenon_instrument& rules = instrument.rules;
-    const bool market = order.type == TENON_ORDER_MARKET;
+    const bool market = working_type(order.type) == TENON_ORDER_MARKET;
+    if (is_conditional(order.type)) {
+        if (!within(order.stop_price, rules.price_min, rules.price_max, rules.price_tick)) {
+            return TENON_REJECT_PRICE_FILTER;
+        }
+        if (market) {
+            reference_price = order.stop_price;
+        }
+    }
     if (!market && !within(order.price, rules.price_min, rules.price_max, rules.price_tick)) {
         return TENON_REJECT_PRICE_FILTER;
     }

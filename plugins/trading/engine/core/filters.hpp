@@ -9,6 +9,7 @@
 #include "plugins/trading/engine/core/instrument_table.hpp"
 
 #include <tenon/abi/trading.h>
+#include <tenon/conditional_order.hpp>
 #include <tenon/decimal.hpp>
 
 #include <cstdint>

@@ -168,6 +168,7 @@ OrderStore::insert(const tenon_order& order, std::int64_t locked, std::uint32_t 
 
     Exposure& exposure = exposures_[order.account * instruments_ + order.instrument];
     ++exposure.open_orders;
+    exposure.algo_orders += order.stop_price != 0 ? 1 : 0;
     exposure.open_buy_quantity += open_buy_quantity(order);
     ++size_;
     return at;
@@ -183,6 +184,7 @@ void OrderStore::unlink(std::uint32_t at) noexcept {
 
     Exposure& exposure = exposures_[order.account * instruments_ + order.instrument];
     --exposure.open_orders;
+    exposure.algo_orders -= order.stop_price != 0 ? 1 : 0;
     exposure.open_buy_quantity -= open_buy_quantity(order);
     link.order_id = 0;
     link.next = free_;

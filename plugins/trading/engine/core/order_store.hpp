@@ -23,7 +23,8 @@ struct alignas(64) OrderSlot {
 
 // What an account has open in an instrument.
 struct Exposure {
-    std::uint64_t open_orders = 0;
+    std::uint32_t open_orders = 0;
+    std::uint32_t algo_orders = 0;       // conditional ones among them
     std::int64_t open_buy_quantity = 0;  // rest of the quantity of its buy orders
 };
 

@@ -356,7 +356,9 @@ bool Desk::is_new(const OrderNews& news) const {
     }
     const bool first = booked->state == BookState::pending && news.accepted;
     const bool ends = news.end != End::none && booked->end == End::none;
-    return first || ends || std::any_of(news.fills.begin(), news.fills.end(), [&](const Fill& f) {
+    const bool works = news.working && booked->order.stop_price != 0 && !booked->working;
+    return first || ends || works ||
+           std::any_of(news.fills.begin(), news.fills.end(), [&](const Fill& f) {
                return !std::binary_search(booked->trades.begin(), booked->trades.end(), f.trade_id);
            });
 }

@@ -15,7 +15,7 @@ constexpr std::size_t k_fill_bytes = 8 + 8 + 8 + 4 + 8 + 1;
 void put(ByteWriter& out, const OrderNews& news) {
     out.put(news.order_id);
     out.put(news.exchange_id);
-    out.put(std::uint8_t{news.accepted});
+    out.put(static_cast<std::uint8_t>((news.accepted ? 1U : 0U) | (news.working ? 2U : 0U)));
     out.put(static_cast<std::uint8_t>(news.end));
     out.put(news.executed);
     out.put(news.reject);
@@ -57,12 +57,13 @@ void put(ByteWriter& out, const OrderNews& news) {
     news.reject = in.get<std::uint32_t>();
     news.reason = in.get_text(k_reason_bytes_max);
     const auto count = in.get<std::uint32_t>();
-    if (accepted > 1 || end > static_cast<std::uint8_t>(End::withdrawn) || news.executed < 0 ||
-        count > k_fills_max || count > in.left() / k_fill_bytes) {
+    if (accepted > 3 || accepted == 2 || end > static_cast<std::uint8_t>(End::withdrawn) ||
+        news.executed < 0 || count > k_fills_max || count > in.left() / k_fill_bytes) {
         in.fail();
         return news;
     }
     news.accepted = accepted != 0;
+    news.working = (accepted & 2U) != 0;
     news.end = static_cast<End>(end);
     const bool never_there = news.end >= End::refused;
     if (never_there && (news.accepted || count != 0 || news.executed != 0)) {

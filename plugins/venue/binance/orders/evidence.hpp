@@ -7,9 +7,8 @@
 // Encoding, version 1, little-endian, no padding ("text" is a length of 32 bits and the bytes):
 //   u8 version (1), u8 kind, then by kind
 //   1 reference  i64 price                travels with an order: what the market is, 0: unknown
-//   2 news       u64 order_id, u64 exchange_id, u8 accepted, u8 end (End), i64 executed, u32
-//   reject,
-//                text reason, u32 count, then count times
+//   2 news       u64 order_id, u64 exchange_id, u8 accepted (1) and working (2), u8 end (End),
+//                i64 executed, u32 reject, text reason, u32 count, then count times
 //                u64 trade_id, i64 price, i64 quantity, u32 fee_asset, i64 fee, u8 maker
 //   3 closed                              travels with an order: nothing can be sent
 // Example: a reference price of 2:
@@ -57,6 +56,7 @@ struct OrderNews {
     std::uint64_t order_id = 0;     // ours
     std::uint64_t exchange_id = 0;  // theirs; 0: not told
     bool accepted = false;          // they have it or had it
+    bool working = false;           // it may trade: a conditional one was triggered
     End end = End::none;
     std::int64_t executed = 0;
     std::uint32_t reject = 0;  // TENON_REJECT_*, with refused

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/venue/binance/orders/messages.hpp"
 
+#include <tenon/conditional_order.hpp>
 #include <tenon/decimal.hpp>
 
 #include <algorithm>
@@ -12,6 +13,13 @@ namespace {
 
 constexpr int k_base = 36;
 constexpr std::int64_t k_ms = 1'000'000;
+constexpr std::array<std::string_view, 4> k_lives{"GTC", "GTC", "IOC", "FOK"};
+// From TENON_ORDER_STOP_LOSS on.
+constexpr std::array<std::string_view, 4> k_conditional_names{
+    "STOP_LOSS",
+    "STOP_LOSS_LIMIT",
+    "TAKE_PROFIT",
+    "TAKE_PROFIT_LIMIT"};
 
 std::string base36(std::uint64_t value) {
     std::array<char, 16> text{};
@@ -27,6 +35,11 @@ std::string base36(std::uint64_t value) {
 [[nodiscard]] std::string text_of(const Json& row, std::string_view key) {
     const Json* const found = member(row, key, Json::Kind::text);
     return found == nullptr ? std::string{} : found->text();
+}
+
+[[nodiscard]] bool is_true(const Json& row, std::string_view key) {
+    const Json* const found = member(row, key, Json::Kind::boolean);
+    return found != nullptr && found->boolean();
 }
 
 // 0 or more; empty when it is missing or something else.
@@ -157,10 +170,12 @@ bool read_status(std::string_view status, OrderNews& news) {
         Row{-1013, "MARKET_LOT_SIZE", TENON_REJECT_MARKET_LOT_SIZE},
         Row{-1013, "LOT_SIZE", TENON_REJECT_LOT_SIZE},
         Row{-1013, "NOTIONAL", TENON_REJECT_NOTIONAL},
+        Row{-1013, "MAX_NUM_ALGO", TENON_REJECT_MAX_ALGO_ORDERS},
         Row{-1013, "MAX_NUM", TENON_REJECT_MAX_ORDERS},
         Row{-1013, "MAX_POSITION", TENON_REJECT_MAX_POSITION},
         Row{-2010, "insufficient balance", TENON_REJECT_BALANCE},
         Row{-2010, "immediately match", TENON_REJECT_WOULD_MATCH},
+        Row{-2010, "would trigger", TENON_REJECT_WOULD_TRIGGER},
         Row{-2010, "Market is closed", TENON_REJECT_MARKET_CLOSED},
         Row{-2010, "disabled on this account", TENON_REJECT_ACCOUNT_DISABLED},
         Row{-1121, "", TENON_REJECT_UNKNOWN_INSTRUMENT},
@@ -216,13 +231,20 @@ place_query(const BookedOrder& booked, const Market& market, std::string_view cl
     const tenon_venue_order& order = booked.order;
     std::string query = "symbol=" + market.symbol;
     query += order.side == TENON_SIDE_BUY ? "&side=BUY" : "&side=SELL";
-    const bool market_order = order.type == TENON_ORDER_MARKET && booked.limit == 0;
-    if (market_order) {
+    const bool market_order = working_type(order.type) == TENON_ORDER_MARKET && booked.limit == 0;
+    if (is_conditional(order.type)) {
+        query += "&type=";
+        query += k_conditional_names.at(order.type - TENON_ORDER_STOP_LOSS);
+        query += "&stopPrice=" + decimal_text(order.stop_price, market.price_scale);
+        if (!market_order) {
+            query += "&timeInForce=";
+            query += k_lives.at(order.time_in_force & 3U);
+        }
+    } else if (market_order) {
         query += "&type=MARKET";
     } else if (order.type == TENON_ORDER_LIMIT_MAKER) {
         query += "&type=LIMIT_MAKER";
     } else {
-        constexpr std::array<std::string_view, 4> k_lives{"GTC", "GTC", "IOC", "FOK"};
         const bool bounded = order.type == TENON_ORDER_MARKET;
         query += "&type=LIMIT&timeInForce=";
         query += bounded ? "IOC" : k_lives[order.time_in_force & 3U];
@@ -273,6 +295,7 @@ std::optional<Told> read_order(const Json& row, const Listing& listing) {
     told.news.exchange_id = static_cast<std::uint64_t>(*id);
     told.executed = *executed;
     told.news.executed = had_end(told.news.end) ? *executed : 0;
+    told.news.working = told.news.accepted && is_true(row, "isWorking");
     if (const Json* const fills = member(row, "fills", Json::Kind::array)) {
         for (const Json& one : fills->items()) {
             const auto fill = read_fill(
@@ -312,6 +335,7 @@ std::optional<Told> read_report(const Json& event, const Listing& listing) {
     told.news.exchange_id = static_cast<std::uint64_t>(*id);
     told.executed = *executed;
     told.news.executed = had_end(told.news.end) ? *executed : 0;
+    told.news.working = told.news.accepted && is_true(event, "w");
     if (told.news.end == End::refused) {
         told.news.reason = text_of(event, "r").substr(0, k_reason_bytes_max);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/venue/binance/orders/order_table.hpp"
 
+#include <tenon/conditional_order.hpp>
 #include <tenon/decimal.hpp>
 
 #include <algorithm>
@@ -9,10 +10,18 @@ namespace tenon::binance_venue {
 namespace {
 
 [[nodiscard]] bool supported(const tenon_venue_order& order) noexcept {
+    if (is_conditional(order.type) != (order.stop_price > 0)) {
+        return false;
+    }
     switch (order.type) {
         case TENON_ORDER_LIMIT:
         case TENON_ORDER_LIMIT_MAKER:
+        case TENON_ORDER_STOP_LOSS_LIMIT:
+        case TENON_ORDER_TAKE_PROFIT_LIMIT:
             return true;
+        case TENON_ORDER_STOP_LOSS:
+        case TENON_ORDER_TAKE_PROFIT:
+            return order.side == TENON_SIDE_SELL;
         case TENON_ORDER_MARKET:
             return order.quote_quantity == 0 || order.side == TENON_SIDE_BUY;
         default:
@@ -158,6 +167,10 @@ void OrderTable::take(BookedOrder& booked, const OrderNews& news, Reports& out) 
     booked.exchange_id = std::max(booked.exchange_id, news.exchange_id);
     if (news.accepted || news.end != End::none || !news.fills.empty()) {
         step(booked, Fact::accepted, out);
+    }
+    if (order.stop_price != 0 && !booked.working && (news.working || !news.fills.empty())) {
+        booked.working = true;
+        out.working(order.order_id, order.instrument);
     }
     for (const Fill& fill : news.fills) {
         if (take_fill(booked, fill, out)) {

@@ -8,9 +8,10 @@
 // tells how much was executed in all), so that no fill can come for an order that is gone. Fills
 // are told apart by the exchange's trade id, per order.
 //
-// What is not supported is refused at once: conditional orders, and selling for a quote quantity
-// (the exchange might sell more than was set aside). A market buy of a base quantity goes out as a
-// limit order, immediate or cancel, at the price up to which the funds reach.
+// What is not supported is refused at once: selling for a quote quantity and conditional market
+// buys (the exchange might take more than was set aside). Conditional orders wait at the exchange,
+// which tells when they are triggered. A market buy of a base quantity goes out as a limit order,
+// immediate or cancel, at the price up to which the funds reach.
 #pragma once
 
 #include "plugins/venue/binance/orders/evidence.hpp"
@@ -33,6 +34,7 @@ struct BookedOrder {
     std::int64_t limit = 0;  // the price to send; a market order's bound, 0: none
     BookState state = BookState::pending;
     bool cancel_wanted = false;
+    bool working = false;               // a conditional order: it was triggered
     std::uint64_t exchange_id = 0;      // 0: not told yet
     std::int64_t filled = 0;            // base quantity
     End end = End::none;                // in `ending`: how
@@ -70,8 +72,8 @@ public:
 
     [[nodiscard]] std::uint64_t fills() const noexcept { return fills_; }
 
-    // Layout: u32 magic "TBO1", u64 contradictions, u64 fills, u32 count, then the orders, ids
-    // ascending.
+    // Layout: u32 magic "TBO2" ("TBO1", without conditional orders, is read too), u64
+    // contradictions, u64 fills, u32 count, then the orders, ids ascending.
     [[nodiscard]] std::string snapshot() const;
     // Throws Error TENON_CORRUPT; nothing changed.
     void restore(std::string_view bytes);

@@ -10,7 +10,8 @@
 namespace tenon::binance_venue {
 namespace {
 
-constexpr std::uint32_t k_magic = 0x314f4254;  // "TBO1"
+constexpr std::uint32_t k_magic = 0x324f4254;                      // "TBO2"
+constexpr std::uint32_t k_magic_without_conditional = 0x314f4254;  // "TBO1"
 constexpr std::size_t k_order_bytes = 4 + 8 + 8 + 3 + 8 * 4 + 8 + 8 + 3 + 8 * 3 + 4;
 
 void put(ByteWriter& out, const BookedOrder& booked) {
@@ -37,9 +38,11 @@ void put(ByteWriter& out, const BookedOrder& booked) {
     for (const std::uint64_t trade : booked.trades) {
         out.put(trade);
     }
+    out.put(order.stop_price);
+    out.put(std::uint8_t{booked.working});
 }
 
-[[nodiscard]] BookedOrder get_order(ByteReader& in) {
+[[nodiscard]] BookedOrder get_order(ByteReader& in, bool with_stop_price) {
     BookedOrder booked;
     tenon_venue_order& order = booked.order;
     order.instrument = in.get<std::uint32_t>();
@@ -75,6 +78,10 @@ void put(ByteWriter& out, const BookedOrder& booked) {
     if (!std::is_sorted(booked.trades.begin(), booked.trades.end())) {
         in.fail();
     }
+    if (with_stop_price) {
+        order.stop_price = in.get<std::int64_t>();
+        booked.working = in.get<std::uint8_t>() != 0;
+    }
     return booked;
 }
 
@@ -104,11 +111,12 @@ void OrderTable::restore(std::string_view bytes) {
         in.fail();
     }
     for (std::uint32_t i = 0; i < count && in.ok(); ++i) {
-        BookedOrder booked = get_order(in);
+        BookedOrder booked = get_order(in, magic == k_magic);
         const std::uint64_t id = booked.order.order_id;
         read.orders_.insert_or_assign(id, std::move(booked));
     }
-    if (magic != k_magic || !in.ok() || !in.at_end() || read.orders_.size() != count) {
+    const bool known = magic == k_magic || magic == k_magic_without_conditional;
+    if (!known || !in.ok() || !in.at_end() || read.orders_.size() != count) {
         throw Error{TENON_CORRUPT, "not a snapshot of this venue's orders"};
     }
     orders_ = std::move(read.orders_);

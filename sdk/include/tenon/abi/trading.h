@@ -20,6 +20,9 @@ extern "C" {
 #define TENON_ORDER_LIMIT             1
 #define TENON_ORDER_MARKET            2
 #define TENON_ORDER_LIMIT_MAKER       3
+/* Conditional ones wait for the market's last price: a stop-loss buy and a take-profit sell until it
+ * is at stop_price or above, the other two until it is there or below. Then they go on as a market
+ * order, or as a limit order at `price`. */
 #define TENON_ORDER_STOP_LOSS         4
 #define TENON_ORDER_STOP_LOSS_LIMIT   5
 #define TENON_ORDER_TAKE_PROFIT       6
@@ -69,6 +72,8 @@ typedef struct tenon_client_id { uint8_t length; char text[39]; } tenon_client_i
 #define TENON_REJECT_UNKNOWN_KEY        24
 #define TENON_REJECT_CAPACITY           25 /* a bound of the engine's memory is reached */
 #define TENON_REJECT_NOT_SENT           26 /* it certainly never arrived at the venue */
+#define TENON_REJECT_WOULD_TRIGGER      27 /* conditional, and the last price is there already */
+#define TENON_REJECT_MAX_ALGO_ORDERS    28 /* too many open conditional orders */
 
 typedef struct tenon_order_request {
     uint32_t size;
@@ -80,6 +85,8 @@ typedef struct tenon_order_request {
     int64_t  quantity;       /* base; 0 when quote_quantity rules */
     int64_t  quote_quantity; /* market orders only: spend or receive that much; 0: none */
     tenon_client_id client_id; /* length 0: the engine makes one */
+    /* Since 1.6; a shorter struct has none. */
+    int64_t  stop_price;     /* conditional orders, else 0 */
 } tenon_order_request;
 
 typedef struct tenon_cancel_request {
@@ -103,6 +110,9 @@ typedef struct tenon_order {
     uint64_t update_sequence; /* of the command that changed it last */
     tenon_client_id client_id;
     tenon_client_id cancel_client_id; /* of the cancel that closed it, else length 0 */
+    /* Since 1.6. */
+    int64_t  stop_price;      /* conditional orders, else 0 */
+    int64_t  working_real_ns; /* since when it may trade; 0: a conditional one that waits */
 } tenon_order;
 
 typedef struct tenon_trade {

@@ -30,6 +30,8 @@ typedef struct tenon_venue_order {
     /* What was set aside for the order, in units of the asset it pays with (quote for a buy, base
      * for a sell). Fills never take more: a market order stops before the fill that would. */
     int64_t  funds;
+    /* Since 1.6. */
+    int64_t  stop_price; /* conditional orders, else 0 */
 } tenon_venue_order;
 
 #define TENON_REPORT_ACCEPTED 1 /* rests or goes on; not sent for an order that is REJECTED */
@@ -41,6 +43,12 @@ typedef struct tenon_venue_order {
  * the instrument's fee. `reject` is the asset's id, `quantity` the amount in its units, 0 allowed.
  * The account pays as much of it as it has free; the venue (TENON_ACCOUNT_VENUES) gets it. */
 #define TENON_REPORT_COMMISSION 6
+/* Since 1.6. The condition of an order that waits has come true. TRIGGERED: the venue has forgotten the
+ * order; when the call that made the report returns, the engine submits it again under the same id as
+ * what it became, a limit or a market order, with the evidence of the command under way. WORKING: the
+ * venue goes on with it by itself. */
+#define TENON_REPORT_TRIGGERED 7
+#define TENON_REPORT_WORKING   8
 
 typedef struct tenon_venue_report {
     uint32_t size, kind;
@@ -51,7 +59,8 @@ typedef struct tenon_venue_report {
 } tenon_venue_report;
 
 /* Order of reports of one call: ACCEPTED first, then trades as they happened, then what ends it. An
- * order whose whole quantity was traded ends by that. A market order by quote quantity ends with
+ * order whose whole quantity was traded ends by that. A conditional order (types 4 to 7) is ACCEPTED
+ * and waits for its trigger, or REJECTED as UNSUPPORTED by a venue that has none. A market order by quote quantity ends with
  * EXPIRED when something is left of the quote quantity; the engine calls it filled when the rest buys
  * not one step. A trade that breaks the contract (more than is left, more than the funds) is dropped
  * by the engine, which then ends the order as expired. */

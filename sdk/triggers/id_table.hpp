@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace tenon::internal {
+namespace tenon {
 
 class IdTable {
 public:
@@ -96,4 +96,4 @@ private:
     std::size_t used_ = 0;
 };
 
-}  // namespace tenon::internal
+}  // namespace tenon
