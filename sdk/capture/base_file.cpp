@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <future>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -176,6 +177,13 @@ BaseHeader unpack_base(const std::string& file, const std::string& to, const Pro
         hasher.add(first);
         Bytes packed;
         Bytes block;
+        Bytes written;  // by `writing`, while the next block is unpacked
+        std::future<void> writing;
+        const auto finish_writing = [&] {
+            if (writing.valid()) {
+                writing.get();
+            }
+        };
         std::uint64_t at = first.size();
         std::uint64_t done = 0;
         for (;;) {
@@ -200,12 +208,24 @@ BaseHeader unpack_base(const std::string& file, const std::string& to, const Pro
             hasher.add(packed);
             squeezer.decompress(packed, raw, block, file);
             at += length;
-            done += raw;
             if (out.is_open()) {
-                write_all(out.get(), block, to);
+                finish_writing();
+                written.swap(block);
+                writing = std::async(std::launch::async, [&, done] {
+                    write_all(out.get(), written, to);
+                    // The disk begins now, which leaves little for the sync at the end.
+                    (void)::sync_file_range(
+                        out.get(),
+                        static_cast<off64_t>(done),
+                        static_cast<off64_t>(written.size()),
+                        SYNC_FILE_RANGE_WRITE
+                    );
+                });
             }
+            done += raw;
             require_going_on(progress, done, size);
         }
+        finish_writing();
         Hash kept{};
         const Hash hash = hasher.end();
         if (done != size || read_at(fd.get(), kept.data(), kept.size(), at, file) != kept.size() ||

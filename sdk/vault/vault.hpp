@@ -42,10 +42,6 @@ public:
     [[nodiscard]] Ref keep(View content, bool anew = false);
     // As keep(), without compression: for what is compressed already.
     [[nodiscard]] Ref keep_packed(View content, bool anew = false);
-    // Throws TENON_CORRUPT, also when it is missing, with `what` and where the piece is;
-    // TENON_DENIED for another key.
-    [[nodiscard]] Bytes fetch(const Ref& piece, const std::string& what);
-
     // A file in pieces; `going_on` is called with the bytes after each of them.
     [[nodiscard]] File keep_file(
         const std::string& name,
@@ -54,6 +50,8 @@ public:
         bool anew,
         const std::function<void(std::uint64_t)>& going_on
     );
+    // The sink gets the pieces in order, on the calling thread; up to three are in memory. Throws
+    // TENON_CORRUPT, also for a missing piece, which it names; TENON_DENIED for another key.
     void fetch_file(const File& file, const Sink& sink);
 
     // Of its own name, at most k_piece_bytes_max.
@@ -92,6 +90,9 @@ public:
 private:
     [[nodiscard]] Ref keep_at(View content, int level, bool anew);
     [[nodiscard]] std::string sum_of(View content) const;
+    [[nodiscard]] std::string told(const Ref& piece, const std::string& what) const;
+    [[nodiscard]] Bytes read(const Ref& piece, const std::string& what);
+    [[nodiscard]] Bytes open(const Ref& piece, const Bytes& stored, const std::string& what) const;
 
     std::shared_ptr<Place> place_;
     Options options_;

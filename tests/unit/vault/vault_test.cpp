@@ -175,13 +175,43 @@ TEST_CASE("under a key nothing counts that was made without it", "[vault][S14]")
     plain.vault.publish(manifest);
     Vault keyed{std::make_shared<FolderPlace>(plain.root()), {3, Key::parse(k_hex_key), 65'536}};
     CHECK_THROWS_WITH(
-        keyed.fetch(made, "a piece"), Catch::Contains("is not encrypted, and a key is set")
+        keyed.fetch_file({"a", made.bytes, {made}}, [](View) {}),
+        Catch::Contains("is not encrypted, and a key is set")
     );
     CHECK_THROWS_WITH(keyed.manifest(manifest.id), Catch::Contains("was made without a key"));
     std::vector<std::string> damaged;
     CHECK(keyed.list(&damaged).empty());
     CHECK(damaged.size() == 1);
     CHECK(plain.vault.list().size() == 1);
+}
+
+TEST_CASE(
+    "what comes before a damaged piece is given in order, and then the piece is named",
+    "[vault][S14]"
+) {
+    World world;
+    const tenon::vault::Bytes content = random_bytes(20 * 65'536, 7);
+    const Manifest made = world.backup("1", content);
+    const tenon::vault::File& file = made.files[0];
+    REQUIRE(file.pieces.size() == 20);
+    constexpr std::size_t k_bad = 11;
+    std::fstream piece{
+        world.root() + "/pieces/" + file.pieces[k_bad].sum,
+        std::ios::in | std::ios::out | std::ios::binary};
+    piece.seekp(500);
+    piece.put('\x7f');
+    piece.put('\x55');
+    piece.close();
+    tenon::vault::Bytes given;
+    const Error e = failure_of([&] {
+        world.vault.fetch_file(file, [&](View part) {
+            given.insert(given.end(), part.begin(), part.end());
+        });
+    });
+    CHECK(e.code() == TENON_CORRUPT);
+    CHECK(has(e, "piece 12 of 20 of " + file.name));
+    REQUIRE(given.size() == k_bad * 65'536);
+    CHECK(std::equal(given.begin(), given.end(), content.begin()));
 }
 
 TEST_CASE("a wrong key, or none, is told with the ids of both", "[vault][S14]") {
@@ -194,7 +224,7 @@ TEST_CASE("a wrong key, or none, is told with the ids of both", "[vault][S14]") 
         CHECK(has(e, Key::parse(k_hex_key)->name()));
         CHECK(has(e, key ? key->name() : "no key is set"));
         CHECK(failure_of([&] {
-                  (void)other.fetch(made.files[0].pieces[0], "it");
+                  other.fetch_file(made.files[0], [](View) {});
               }).code() == TENON_DENIED);
     }
     const Error bad = failure_of([] { (void)Key::parse("secret-text"); });
