@@ -307,7 +307,7 @@ read_cancel(const Catalogue& catalogue, const Json& body, std::uint64_t account)
 }
 
 std::string_view reject_text(std::uint32_t reject) noexcept {
-    constexpr std::array<std::string_view, 29> k_texts{
+    constexpr std::array<std::string_view, 30> k_texts{
         "",
         "there is no such instrument",
         "the market is closed",
@@ -336,7 +336,8 @@ std::string_view reject_text(std::uint32_t reject) noexcept {
         "the server holds as much as it may",
         "the order certainly never reached the venue",
         "the last price is at the stop price already",
-        "there are as many open conditional orders as there may be"};
+        "there are as many open conditional orders as there may be",
+        "the order is not in the state that the cancel asks for"};
     return reject < k_texts.size() ? k_texts[reject] : "the engine refused it";
 }
 

@@ -105,7 +105,7 @@ test('orders in flight when we are killed end as the exchange has them [T9]', as
 test('a stop-loss waits at the exchange, and is told to work and to fill [T2, T9]', async () => {
   for (const side of ['SELL', 'BUY']) await order(there, theirKey, { side, price: '0.05', quantity: '0.01' });
   const late = await order(here, ourKey, { type: 'STOP_LOSS_LIMIT', stopPrice: '0.04', newClientOrderId: 'late' });
-  assert.deepEqual([late.status, late.body.msg], [400, 'Stop price would trigger immediately.']);
+  assert.deepEqual([late.status, late.body.msg], [400, 'Order would trigger immediately.']);
   const stop = await order(here, ourKey, { type: 'STOP_LOSS_LIMIT', stopPrice: '0.06', price: '0.061', newClientOrderId: 'stop' });
   assert.equal(stop.status, 200, JSON.stringify(stop.body));
   assert.equal((await status(here, ourKey, 'stop')).body.isWorking, false);

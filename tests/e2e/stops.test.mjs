@@ -31,7 +31,7 @@ after(async () => { await server?.stop(); });
 test('a stop-loss waits over a kill, and sells when a trade is at its price [T2, T5]', async () => {
   await tradeAt('0.05');
   const tooLate = await send({ side: 'SELL', type: 'STOP_LOSS', quantity: '0.1', stopPrice: '0.05' });
-  assert.deepEqual([tooLate.status, tooLate.body], [400, { code: -2010, msg: 'Stop price would trigger immediately.' }]);
+  assert.deepEqual([tooLate.status, tooLate.body], [400, { code: -2010, msg: 'Order would trigger immediately.' }]);
   const stop = await send({ side: 'SELL', type: 'STOP_LOSS', quantity: '0.1', stopPrice: '0.045', newClientOrderId: 'stop' });
   assert.deepEqual([stop.status, stop.body.status, stop.body.workingTime], [200, 'NEW', -1], JSON.stringify(stop.body));
   const take = await send({ side: 'BUY', type: 'TAKE_PROFIT_LIMIT', timeInForce: 'GTC', quantity: '0.1', price: '0.043', stopPrice: '0.044',

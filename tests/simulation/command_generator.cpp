@@ -120,6 +120,9 @@ trading::CancelCommand CommandGenerator::cancel() {
     if (one_in(3)) {
         request.cancel_client_id = client_id();
     }
+    if (one_in(5)) {
+        request.restriction = static_cast<std::uint32_t>(below(one_in(50) ? 4 : 3));
+    }
     return {request};
 }
 

@@ -574,8 +574,8 @@ void ReferenceModel::on(const trading::CancelCommand& command) {
         const std::string text = text_of(id);
         return std::any_of(text.begin(), text.end(), [](char c) { return c <= ' ' || c > '~'; });
     };
-    if ((request.order_id == 0 && wanted.empty()) || odd(request.client_id) ||
-        odd(request.cancel_client_id)) {
+    if ((request.order_id == 0 && wanted.empty()) || request.restriction > 2 ||
+        odd(request.client_id) || odd(request.cancel_client_id)) {
         outcome_.reject = TENON_REJECT_INVALID;
         return;
     }
@@ -589,6 +589,13 @@ void ReferenceModel::on(const trading::CancelCommand& command) {
             ) &&
             (request.order_id == 0 || id == request.order_id) &&
             (wanted.empty() || order.client_id == wanted)) {
+            if ((request.restriction == TENON_CANCEL_ONLY_NEW && order.status != TENON_STATUS_NEW
+                ) ||
+                (request.restriction == TENON_CANCEL_ONLY_PARTIALLY_FILLED &&
+                 order.status != TENON_STATUS_PARTIALLY_FILLED)) {
+                outcome_.reject = TENON_REJECT_CANCEL_RESTRICTED;
+                return;
+            }
             const std::string given = text_of(request.cancel_client_id);
             order.cancel_client_id = given.empty() ? "tnn-c" + std::to_string(sequence_) : given;
             finish(order, TENON_STATUS_CANCELED);

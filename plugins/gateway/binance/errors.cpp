@@ -50,8 +50,12 @@ constexpr std::array k_refusals{
     Refusal{TENON_REJECT_UNSUPPORTED, -1020, "This operation is not supported."},
     Refusal{TENON_REJECT_MAX_POSITION, -1013, "Filter failure: MAX_POSITION"},
     Refusal{TENON_REJECT_NO_LIQUIDITY, -1112, "No orders on book for symbol."},
-    Refusal{TENON_REJECT_WOULD_TRIGGER, 0, "Stop price would trigger immediately."},
+    Refusal{TENON_REJECT_WOULD_TRIGGER, 0, "Order would trigger immediately."},
     Refusal{TENON_REJECT_MAX_ALGO_ORDERS, -1013, "Filter failure: MAX_NUM_ALGO_ORDERS"},
+    Refusal{
+        TENON_REJECT_CANCEL_RESTRICTED,
+        0,
+        "Order was not canceled due to cancel restrictions."},
     Refusal{TENON_REJECT_VENUE, 0, "The venue refused the order."},
     Refusal{
         TENON_REJECT_CAPACITY,

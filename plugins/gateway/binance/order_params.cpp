@@ -248,8 +248,14 @@ CancelParams read_cancel(Params& params, const CancelNames& names) {
     out.order_id = params.integer(names.order_id);
     out.client_id = params.client_id(names.client_id);
     out.new_client_id = params.client_id(names.new_client_id);
-    if (params.text("cancelRestrictions")) {
-        throw errors::unsupported("Parameter 'cancelRestrictions'");
+    if (const auto restriction = params.text("cancelRestrictions")) {
+        if (*restriction == "ONLY_NEW") {
+            out.restriction = TENON_CANCEL_ONLY_NEW;
+        } else if (*restriction == "ONLY_PARTIALLY_FILLED") {
+            out.restriction = TENON_CANCEL_ONLY_PARTIALLY_FILLED;
+        } else {
+            throw errors::invalid("cancelRestrictions");
+        }
     }
     return out;
 }
@@ -263,6 +269,7 @@ make_cancel(const CancelParams& which, const Market& market, std::uint64_t accou
     request.instrument = market.id();
     request.account = account;
     request.order_id = static_cast<std::uint64_t>(which.order_id.value_or(0));
+    request.restriction = which.restriction;
     if (which.client_id) {
         request.client_id = make_client_id(*which.client_id);
     } else if (request.order_id == 0) {

@@ -31,6 +31,7 @@ struct CancelParams {
     CancelNames names;
     std::optional<std::int64_t> order_id;
     std::optional<std::string_view> client_id, new_client_id;
+    std::uint32_t restriction = TENON_CANCEL_ANY;
 };
 
 // Both throw ApiError.

@@ -4,7 +4,7 @@
 namespace tenon::engine {
 namespace {
 
-constexpr std::array<std::string_view, TENON_REJECT_MAX_ALGO_ORDERS + 1> k_reject_names{
+constexpr std::array<std::string_view, TENON_REJECT_CANCEL_RESTRICTED + 1> k_reject_names{
     "none",
     "unknown_instrument",
     "market_closed",
@@ -33,7 +33,8 @@ constexpr std::array<std::string_view, TENON_REJECT_MAX_ALGO_ORDERS + 1> k_rejec
     "capacity",
     "not_sent",
     "would_trigger",
-    "max_algo_orders"};
+    "max_algo_orders",
+    "cancel_restricted"};
 
 }  // namespace
 

@@ -35,7 +35,7 @@ public:
     void set(const Gauges& gauges) const noexcept;
 
 private:
-    static constexpr std::size_t k_reasons = TENON_REJECT_MAX_ALGO_ORDERS + 1;
+    static constexpr std::size_t k_reasons = TENON_REJECT_CANCEL_RESTRICTED + 1;
 
     static void add(std::uint64_t* cell, std::uint64_t value) noexcept {
         if (cell != nullptr) {

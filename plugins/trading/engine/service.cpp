@@ -41,11 +41,11 @@ submit(void* self, const tenon_order_request* request, tenon_trading_done done, 
 tenon_status
 cancel(void* self, const tenon_cancel_request* request, tenon_trading_done done, tenon_err* err) {
     return with(self, err, [&](TradingService& service) {
-        return well_sized(request)
-                   ? service.intake().take(
-                         trading::CancelCommand{*request}, Admission::relief, done, err
-                     )
-                   : malformed(err, "cancel request: its size is too small");
+        const auto cancel = copy_in(request, offsetof(tenon_cancel_request, restriction));
+        return cancel ? service.intake().take(
+                            trading::CancelCommand{*cancel}, Admission::relief, done, err
+                        )
+                      : malformed(err, "cancel request: its size is too small");
     });
 }
 

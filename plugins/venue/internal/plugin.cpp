@@ -33,6 +33,13 @@ public:
             nullptr,
             0
         );
+        waiting_ = metrics_->gauge(
+            metrics_.self,
+            str("tenon_internal_waiting_orders"),
+            str("Orders that wait for a price, in all internal books."),
+            nullptr,
+            0
+        );
         trades_ = metrics_->counter(
             metrics_.self,
             str("tenon_internal_trades_total"),
@@ -85,6 +92,11 @@ private:
                 static_cast<std::int64_t>(venue_->resting()), std::memory_order_relaxed
             );
         }
+        if (waiting_ != nullptr) {
+            std::atomic_ref{*waiting_}.store(
+                static_cast<std::int64_t>(venue_->waiting()), std::memory_order_relaxed
+            );
+        }
         const std::uint64_t trades = venue_->trade_count();
         if (trades_ != nullptr && trades > counted_trades_) {
             std::atomic_ref{*trades_}.fetch_add(
@@ -101,6 +113,7 @@ private:
     Service<tenon_exec_1> exec_;
     Service<tenon_metrics_1> metrics_;
     std::int64_t* resting_ = nullptr;
+    std::int64_t* waiting_ = nullptr;
     std::uint64_t* trades_ = nullptr;
     std::uint64_t counted_trades_ = 0;
     std::atomic<std::uint64_t> last_handle_{0};

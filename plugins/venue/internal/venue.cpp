@@ -232,6 +232,14 @@ std::size_t InternalVenue::resting() const noexcept {
     return sum;
 }
 
+std::size_t InternalVenue::waiting() const noexcept {
+    std::size_t sum = 0;
+    for (const Book& book : books_) {
+        sum += book.triggers().size();
+    }
+    return sum;
+}
+
 std::uint64_t InternalVenue::trade_count() const noexcept {
     std::uint64_t sum = 0;
     for (const Book& book : books_) {

@@ -55,6 +55,9 @@ public:
     }
 
     [[nodiscard]] std::size_t resting() const noexcept;
+
+    // Conditional orders that are not triggered.
+    [[nodiscard]] std::size_t waiting() const noexcept;
     [[nodiscard]] std::uint64_t trade_count() const noexcept;
 
     // tenon.venue/1 over an InternalVenue: `self` is an InternalVenue*.

@@ -93,6 +93,8 @@ public:
     // nullptr: it does not wait for a price.
     [[nodiscard]] const tenon_venue_order* conditional(std::uint64_t order_id) const;
 
+    [[nodiscard]] std::size_t conditional_count() const noexcept { return conditional_.size(); }
+
     [[nodiscard]] std::size_t resting_count() const noexcept { return places_.size(); }
 
     // What paper orders took of a level already, as long as the book is this one.

@@ -153,6 +153,7 @@ private:
     std::uint64_t* commands_ = nullptr;
     std::uint64_t* dropped_ = nullptr;
     std::int64_t* resting_ = nullptr;
+    std::int64_t* waiting_ = nullptr;
     std::uint64_t published_commands_ = 0;
     std::uint64_t published_dropped_ = 0;
     std::uint64_t subscription_ = 0;
@@ -208,6 +209,13 @@ void PaperPlugin::make_metrics() {
     );
     resting_ = metrics->gauge(
         metrics.self, str("tenon_paper_resting_orders"), str("Orders that rest"), nullptr, 0
+    );
+    waiting_ = metrics->gauge(
+        metrics.self,
+        str("tenon_paper_waiting_orders"),
+        str("Orders that wait for a price"),
+        nullptr,
+        0
     );
 }
 
@@ -333,6 +341,11 @@ void PaperPlugin::publish() {
     if (resting_ != nullptr) {
         std::atomic_ref{*resting_}.store(
             static_cast<std::int64_t>(venue_->resting_count()), std::memory_order_relaxed
+        );
+    }
+    if (waiting_ != nullptr) {
+        std::atomic_ref{*waiting_}.store(
+            static_cast<std::int64_t>(venue_->conditional_count()), std::memory_order_relaxed
         );
     }
 }

@@ -61,7 +61,5 @@ TEST_CASE("a stop-loss goes to the engine, and its answers tell the stop price",
 
     f.ask("POST", "/api/v3/order", base + "&type=STOP_LOSS");
     f.finish(TENON_REJECT_WOULD_TRIGGER, {}, {});
-    CHECK(
-        f.answers[f.last].body == R"({"code":-2010,"msg":"Stop price would trigger immediately."})"
-    );
+    CHECK(f.answers[f.last].body == R"({"code":-2010,"msg":"Order would trigger immediately."})");
 }

@@ -207,8 +207,8 @@ TEST_CASE("what cannot be replaced is refused before anything is cancelled", "[b
         R"({"code":-1130,"msg":"Data sent for parameter 'orderRateLimitExceededMode' is not valid."})"
     );
     CHECK(
-        refused("ALLOW_FAILURE", "&cancelRestrictions=ONLY_NEW") ==
-        R"({"code":-1020,"msg":"Parameter 'cancelRestrictions' is not supported by this server yet."})"
+        refused("ALLOW_FAILURE", "&cancelRestrictions=ONLY_FILLED") ==
+        R"({"code":-1130,"msg":"Data sent for parameter 'cancelRestrictions' is not valid."})"
     );
     CHECK(
         refused("ALLOW_FAILURE", "&cancelOrigClientOrderId=") ==

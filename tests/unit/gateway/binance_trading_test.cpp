@@ -286,6 +286,18 @@ TEST_CASE(
     CHECK(f.api.in_flight() == 0);
 }
 
+TEST_CASE("a cancel may ask for the state that the order has to be in", "[binance][T2]") {
+    Fixture f;
+    f.ask("DELETE", "/api/v3/order", "symbol=BTCUSDT&orderId=4&cancelRestrictions=ONLY_NEW");
+    REQUIRE(f.canceled.size() == 1);
+    CHECK(f.canceled[0].restriction == TENON_CANCEL_ONLY_NEW);
+    f.finish(TENON_REJECT_CANCEL_RESTRICTED, {});
+    CHECK(
+        f.answers[f.last].body ==
+        R"({"code":-2011,"msg":"Order was not canceled due to cancel restrictions."})"
+    );
+}
+
 TEST_CASE("an order is cancelled by its id or its client's", "[binance][T6]") {
     Fixture f;
     f.ask("DELETE", "/api/v3/order", "symbol=BTCUSDT&orderId=4&newClientOrderId=c-1");

@@ -349,6 +349,22 @@ TEST_CASE("snapshots of versions 1 and 2 are read", "[core][T5]") {
     CHECK(m.core.state_hash() == before);
 }
 
+TEST_CASE("a cancel is refused when the order is not in the state it asks for", "[core][T2]") {
+    Market m;
+    REQUIRE(m.place(m.limit(m.ann, k_buy, "40000", "0.2")) == TENON_REJECT_NONE);
+    const auto cancel_if = [&](std::uint32_t restriction) {
+        trading::CancelCommand command = cancel(m.ann, 0, 1);
+        command.request.restriction = restriction;
+        return m.apply(command).reject;
+    };
+    CHECK(cancel_if(3) == TENON_REJECT_INVALID);
+    CHECK(cancel_if(TENON_CANCEL_ONLY_PARTIALLY_FILLED) == TENON_REJECT_CANCEL_RESTRICTED);
+    REQUIRE(m.place(m.limit(m.bob, k_sell, "40000", "0.1")) == TENON_REJECT_NONE);
+    CHECK(cancel_if(TENON_CANCEL_ONLY_NEW) == TENON_REJECT_CANCEL_RESTRICTED);
+    CHECK(cancel_if(TENON_CANCEL_ONLY_PARTIALLY_FILLED) == TENON_REJECT_NONE);
+    CHECK(m.reply().orders[0].status == TENON_STATUS_CANCELED);
+}
+
 TEST_CASE("cancel all closes the account's orders in order of their ids", "[core][T2]") {
     Market m;
     for (const char* price : {"30000", "31000", "29000"}) {

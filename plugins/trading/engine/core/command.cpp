@@ -50,7 +50,10 @@ void put(ByteWriter& out, const SubmitCommand& command) {
 // The first version whose readers understand the command.
 [[nodiscard]] std::uint8_t version_of(const Command& command) noexcept {
     const auto* submit = std::get_if<SubmitCommand>(&command.body);
-    return submit != nullptr && submit->order.stop_price != 0 ? k_command_version : 1;
+    const auto* cancel = std::get_if<CancelCommand>(&command.body);
+    const bool newer = (submit != nullptr && submit->order.stop_price != 0) ||
+                       (cancel != nullptr && cancel->request.restriction != TENON_CANCEL_ANY);
+    return newer ? k_command_version : 1;
 }
 
 void get(ByteReader& in, SubmitCommand& command) noexcept {
@@ -75,6 +78,9 @@ void put(ByteWriter& out, const CancelCommand& command) {
     out.put(request.order_id);
     out.put_text(text_of(request.client_id));
     out.put_text(text_of(request.cancel_client_id));
+    if (request.restriction != TENON_CANCEL_ANY) {
+        out.put(request.restriction);
+    }
 }
 
 void get(ByteReader& in, CancelCommand& command) noexcept {
@@ -260,6 +266,9 @@ DecodeStatus decode(std::string_view in, Command& out) noexcept {
     }
     if (auto* submit = std::get_if<SubmitCommand>(&out.body); submit != nullptr && version >= 2) {
         submit->order.stop_price = reader.get<std::int64_t>();
+    }
+    if (auto* cancel = std::get_if<CancelCommand>(&out.body); cancel != nullptr && version >= 2) {
+        cancel->request.restriction = reader.get<std::uint32_t>();
     }
     if (!reader.ok()) {
         return DecodeStatus::truncated;

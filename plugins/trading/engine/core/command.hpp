@@ -18,7 +18,7 @@
 //                      i64 quantity, i64 quote_quantity, text client_id, text evidence;
 //                      in version 2 then i64 stop_price
 //   cancel             u32 instrument, u64 account, u64 order_id, text client_id,
-//                      text cancel_client_id
+//                      text cancel_client_id; in version 2 then u32 restriction
 //   cancel_all         u64 account, u32 instrument
 //   venue_apply        text venue, text evidence
 //   account_open       text name

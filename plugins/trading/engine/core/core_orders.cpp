@@ -44,6 +44,17 @@ namespace {
     return good;
 }
 
+[[nodiscard]] bool permits(std::uint32_t restriction, std::uint8_t status) noexcept {
+    switch (restriction) {
+        case TENON_CANCEL_ONLY_NEW:
+            return status == TENON_STATUS_NEW;
+        case TENON_CANCEL_ONLY_PARTIALLY_FILLED:
+            return status == TENON_STATUS_PARTIALLY_FILLED;
+        default:
+            return true;
+    }
+}
+
 [[nodiscard]] tenon_venue_order for_venue(const tenon_order& order, std::int64_t funds) noexcept {
     return {
         sizeof(tenon_venue_order),
@@ -328,7 +339,8 @@ void Core::run(const CancelCommand& command) {
         return;
     }
     if (!printable(request.client_id) || !printable(request.cancel_client_id) ||
-        (request.order_id == 0 && request.client_id.length == 0)) {
+        (request.order_id == 0 && request.client_id.length == 0) ||
+        request.restriction > TENON_CANCEL_ONLY_PARTIALLY_FILLED) {
         refuse(TENON_REJECT_INVALID);
         return;
     }
@@ -342,6 +354,10 @@ void Core::run(const CancelCommand& command) {
     if (order == nullptr ||
         (wanted.length != 0 && std::memcmp(&order->client_id, &wanted, sizeof wanted) != 0)) {
         refuse(TENON_REJECT_UNKNOWN_ORDER);
+        return;
+    }
+    if (!permits(request.restriction, order->status)) {
+        refuse(TENON_REJECT_CANCEL_RESTRICTED);
         return;
     }
     tenon_client_id cancel_id = normal(request.cancel_client_id);

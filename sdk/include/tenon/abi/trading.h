@@ -74,6 +74,7 @@ typedef struct tenon_client_id { uint8_t length; char text[39]; } tenon_client_i
 #define TENON_REJECT_NOT_SENT           26 /* it certainly never arrived at the venue */
 #define TENON_REJECT_WOULD_TRIGGER      27 /* conditional, and the last price is there already */
 #define TENON_REJECT_MAX_ALGO_ORDERS    28 /* too many open conditional orders */
+#define TENON_REJECT_CANCEL_RESTRICTED  29 /* the order is not in the state that the cancel asks for */
 
 typedef struct tenon_order_request {
     uint32_t size;
@@ -89,6 +90,10 @@ typedef struct tenon_order_request {
     int64_t  stop_price;     /* conditional orders, else 0 */
 } tenon_order_request;
 
+#define TENON_CANCEL_ANY                   0
+#define TENON_CANCEL_ONLY_NEW              1
+#define TENON_CANCEL_ONLY_PARTIALLY_FILLED 2
+
 typedef struct tenon_cancel_request {
     uint32_t size;
     uint32_t instrument;
@@ -96,6 +101,9 @@ typedef struct tenon_cancel_request {
     uint64_t order_id;               /* 0: by client id */
     tenon_client_id client_id;       /* of the order; with order_id both must fit */
     tenon_client_id cancel_client_id; /* length 0: the engine makes one */
+    /* Since 1.6; a shorter struct has none. */
+    uint32_t restriction;            /* TENON_CANCEL_*: in which state the order has to be */
+    uint32_t reserved;
 } tenon_cancel_request;
 
 typedef struct tenon_order {
