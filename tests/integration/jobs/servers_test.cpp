@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two servers on one PostgreSQL, each a process that claims and completes, one of them killed again
 // and again. Each job's effect is a row without a unique key, written with the completion.
+#include "tests/integration/jobs/server.hpp"
 #include "tests/unit/jobs/job_fixture.hpp"
 
 #include <catch2/catch.hpp>
@@ -9,43 +10,25 @@
 #include <csignal>
 #include <random>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 using tenon::Session;
 using tenon::jobs::Store;
 using tenon::test::job_of;
+using tenon::test::JobServer;
+using tenon::test::PassedTime;
 using tenon::test::PostgresBackend;
 
 namespace {
 
 constexpr std::int64_t k_lease_ns = 300'000'000;
 
-std::int64_t clock_ns(clockid_t clock) {
-    timespec now{};
-    (void)::clock_gettime(clock, &now);
-    return now.tv_sec * 1'000'000'000 + now.tv_nsec;
-}
-
-tenon::jobs::Clocks clocks() {
-    return {[] { return clock_ns(CLOCK_MONOTONIC); }, [] { return clock_ns(CLOCK_REALTIME); }};
-}
-
 // Runs jobs until it is killed, or nothing is queued or running.
 [[noreturn]] void serve(const tenon::postgres::Settings& settings, int told) {
     try {
-        tenon::test::FakeHost host;
-        const tenon::Host plugin_host{host.raw()};
-        tenon::postgres::Telemetry telemetry;
-        telemetry.log = plugin_host.log();
-        telemetry.clock = plugin_host.service<tenon_clock_1>("tenon.clock/1");
-        telemetry.health = plugin_host.service<tenon_health_1>("tenon.health/1");
-        tenon::postgres::Database database{settings, telemetry};
-        tenon::StorageProvider& provider = database;
-        const tenon::Storage storage{tenon::Service<tenon_storage_1>{
-            &provider,
-            static_cast<const tenon_storage_1*>(tenon::StorageProvider::table(provider))}};
-        Store store{storage, {}, clocks()};
+        const PassedTime none;
+        JobServer server{settings, none};
+        Store& store = server.store;
         const std::vector<std::string> kinds{"k"};
         for (;;) {
             (void)store.reclaim();
@@ -54,7 +37,7 @@ tenon::jobs::Clocks clocks() {
             (void)!::write(told, "x", 1);
             for (const auto& job : claimed) {
                 (void)tenon::guard(nullptr, [&] {
-                    storage.write(host.reactor().now_ns() + 10'000'000'000, [&](Session& s) {
+                    server.storage.write(server.deadline(), [&](Session& s) {
                         s.prepare("INSERT INTO effects VALUES (?)").bind_all(job.id).run();
                         store.finish(s, job.id, job.token);
                     });
@@ -71,24 +54,30 @@ tenon::jobs::Clocks clocks() {
     }
 }
 
+void enqueue(const tenon::postgres::Settings& settings, std::uint32_t count) {
+    const PassedTime none;
+    JobServer server{settings, none};
+    for (std::uint32_t made = 0; made < count; made += 1'000) {
+        std::vector<tenon_job> jobs(std::min(1'000U, count - made), job_of());
+        for (tenon_job& job : jobs) {
+            job.attempts_max = 100;
+        }
+        (void)server.store.enqueue(
+            jobs.data(), static_cast<std::uint32_t>(jobs.size()), server.deadline()
+        );
+    }
+}
+
 void run(std::uint32_t count, int kills) {
     const auto seed = Catch::rngSeed();
     INFO("seed " << seed);
     std::mt19937_64 random{seed};
     PostgresBackend backend;
     tenon::test::shipped_schema(backend)->up();
-    Store store{backend.storage(), {}, clocks()};
     backend.storage().write(backend.deadline(), [](Session& s) {
         s.execute("CREATE TABLE effects (job bigint NOT NULL)");
     });
-    for (std::uint32_t made = 0; made < count; made += 1'000) {
-        std::vector<tenon_job> jobs(std::min(1'000U, count - made), job_of());
-        for (tenon_job& job : jobs) {
-            job.attempts_max = 100;
-        }
-        (void
-        )store.enqueue(jobs.data(), static_cast<std::uint32_t>(jobs.size()), backend.deadline());
-    }
+    enqueue(backend.settings, count);
     const auto settings = backend.settings;
     backend.database.reset();  // no thread and no session crosses the fork
     std::array<int, 2> pipe{};
