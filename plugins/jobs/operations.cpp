@@ -192,12 +192,16 @@ std::int64_t Store::run_schedules() {
     std::int64_t made = 0;
     storage_.write(clocks_.now_ns() + k_patience_ns, [&](Session& session) {
         made = 0;
+        if (is_postgres()) {
+            session.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED");
+        }
         const std::int64_t now = clocks_.now_real_ns();
         std::vector<Due> all;
         auto row = session.prepare(
             "SELECT name, queue, kind, payload, rule, priority, attempts_max, timeout_ms, "
             "next_real_ns FROM job_schedules WHERE next_real_ns <= ? ORDER BY next_real_ns LIMIT "
-            "100"
+            "100" +
+            std::string{is_postgres() ? " FOR UPDATE SKIP LOCKED" : ""}
         );
         row.bind(1, now);
         while (row.step()) {
@@ -214,16 +218,9 @@ std::int64_t Store::run_schedules() {
             );
         }
         for (const Due& due : all) {
-            session
-                .prepare(
-                    "UPDATE job_schedules SET next_real_ns = ? WHERE name = ? AND "
-                    "next_real_ns = ?"
-                )
-                .bind_all(Rule{due.rule}.next(due.next_real_ns, now), due.name, due.next_real_ns)
+            session.prepare("UPDATE job_schedules SET next_real_ns = ? WHERE name = ?")
+                .bind_all(Rule{due.rule}.next(due.next_real_ns, now), due.name)
                 .run();
-            if (session.changes() != 1) {
-                continue;  // another server's
-            }
             if (!has_room(due.queue)) {
                 continue;  // as one that was missed
             }

@@ -379,6 +379,7 @@ void Store::finish_raw(tenon_session* session, std::int64_t id, std::int64_t tok
 
 std::int64_t Store::reclaim() {
     std::int64_t changed = 0;
+    const std::string over = "status = 'running' AND owned_until_real_ns < ?";
     write([&](Session& session) {
         const std::int64_t now = clocks_.now_real_ns();
         session
@@ -386,7 +387,10 @@ std::int64_t Store::reclaim() {
                 "UPDATE jobs SET status = CASE WHEN attempts >= attempts_max THEN 'dead' ELSE "
                 "'queued' END, owner = NULL, owned_until_real_ns = NULL, last_error = 'the lease "
                 "ran out: its server went, or the run took too long', " +
-                std::string{k_updated} + " WHERE status = 'running' AND owned_until_real_ns < ?"
+                std::string{k_updated} + " WHERE " +
+                (is_postgres() ? "id = ANY(ARRAY(SELECT id FROM jobs WHERE " + over +
+                                     " FOR UPDATE SKIP LOCKED))"
+                               : over)
             )
             .bind_all(now, now, now)
             .run();

@@ -3,10 +3,12 @@
 //
 // A job is queued, running (with an owner and a lease), done or dead. Each claim raises its token;
 // whatever ends a run names the token, so a run whose lease passed on changes nothing. On
-// PostgreSQL servers claim past each other's locks (FOR UPDATE SKIP LOCKED) at READ COMMITTED: each
-// statement is right by itself there, and at SERIALIZABLE claims would make each other fail. On
-// SQLite the one writer serialises them. Leases are by the servers' own wall clocks, which should
-// be within a lease of each other: else a job may run twice at a time, and still completes once.
+// PostgreSQL servers claim, reclaim and run schedules past each other's locks (FOR UPDATE SKIP
+// LOCKED), so that one that stands still within a transaction holds up none; at READ COMMITTED:
+// each statement is right by itself there, and at SERIALIZABLE claims would make each other fail.
+// On SQLite the one writer serialises them. Leases are by the servers' own wall clocks, which
+// should be within a lease of each other: else a job may run twice at a time, and still completes
+// once.
 //
 // Thread-safe; functions block ([io]) and throw StorageError or Error.
 #pragma once

@@ -222,3 +222,33 @@ TEST_CASE("a server that stood still while its lease passed completes nothing", 
     f.backend.open();
     f.check_done_once();
 }
+
+// As when a server is stopped within a transaction, until PostgreSQL ends its session.
+TEST_CASE("rows that a server holds locked keep only themselves from others", "[jobs][T8]") {
+    LostLease f;
+    JobServer server{f.backend.settings, f.passed};
+    const tenon_job second = job_of();
+    (void)server.store.enqueue(&second, 1, server.deadline());
+    for (const char* name : {"first", "second"}) {
+        auto schedule = tenon::sized<tenon_job_schedule>();
+        schedule.name = tenon::str(name);
+        schedule.rule = tenon::str("every 60s");
+        schedule.job = job_of();
+        server.store.schedule(schedule);
+    }
+    const std::vector<std::string> kinds{"k"};
+    REQUIRE(server.store.claim("q", kinds, 8, "first", k_lease_ns).size() == 2);
+    f.passed.pass(k_lease_ns + 1);
+    const auto locked = [&](const std::string& table, const std::string& which, auto&& meanwhile) {
+        f.backend.storage().write(f.backend.deadline(), [&](Session& s) {
+            auto row = s.prepare("SELECT 1 FROM " + table + " WHERE " + which + " FOR UPDATE");
+            while (row.step()) {}
+            CHECK(meanwhile() == 1);
+        });
+        CHECK(meanwhile() == 1);
+    };
+    locked("jobs", "id = " + std::to_string(f.id), [&] { return server.store.reclaim(); });
+    locked("job_schedules", "name = 'first'", [&] { return server.store.run_schedules(); });
+    CHECK(server.store.reclaim() + server.store.run_schedules() == 0);
+    CHECK(server.store.claim("q", kinds, 8, "second", k_lease_ns).size() == 4);
+}
