@@ -22,8 +22,8 @@ using tenon::test::CuttingProxy;
 using tenon::test::job_of;
 using tenon::test::JobServer;
 using tenon::test::JobWorker;
-using tenon::test::PassedTime;
 using tenon::test::PostgresBackend;
+using tenon::test::SharedNumber;
 
 namespace {
 
@@ -51,7 +51,7 @@ struct LostLease {
         backend.storage().write(backend.deadline(), [](Session& s) {
             s.execute("CREATE TABLE effects (job bigint NOT NULL)");
         });
-        JobServer server{backend.settings, passed};
+        JobServer server{backend.settings, passed_ns};
         tenon_job job = job_of();
         job.timeout_ms = 86'400'000;
         id = server.store.enqueue(&job, 1, server.deadline()).front();
@@ -59,9 +59,9 @@ struct LostLease {
 
     // The second server finds the lease over and runs the job.
     void take_over() {
-        JobServer other{backend.settings, passed};
+        JobServer other{backend.settings, passed_ns};
         CHECK(other.store.reclaim() == 0);
-        passed.pass(k_lease_ns + 1);
+        passed_ns.add(k_lease_ns + 1);
         CHECK(other.store.reclaim() == 1);
         JobWorker worker{other, "other", k_lease_ns, [&](const JobRun& run) {
                              CHECK(run.attempt() == 2);
@@ -92,7 +92,7 @@ struct LostLease {
     }
 
     PostgresBackend backend;
-    PassedTime passed;
+    SharedNumber passed_ns;
     std::int64_t id = 0;
 };
 
@@ -127,13 +127,13 @@ bool answers(JobServer& server) {
 // then tells whether the run is asked to end, and ends it as one that went well.
 [[noreturn]] void serve(
     const tenon::postgres::Settings& settings,
-    const PassedTime& passed,
+    const SharedNumber& passed_ns,
     const std::array<int, 2>& told,
     const std::array<int, 2>& heard
 ) {
     int result = 1;
     (void)tenon::guard(nullptr, [&] {
-        JobServer server{settings, passed};
+        JobServer server{settings, passed_ns};
         JobWorker worker{server, "first", k_lease_ns, [&](const JobRun& run) {
                              worker.runner.heartbeat();
                              (void)!::write(told[1], run.cancelled() ? "1" : "0", 1);
@@ -165,7 +165,7 @@ TEST_CASE("a run is asked to end when its server is cut off, and its end is void
     settings.conninfo +=
         " host=127.0.0.1 port=" + std::to_string(network.port()) + " sslmode=disable";
     settings.connect_timeout_ms = 500;
-    JobServer server{settings, f.passed};
+    JobServer server{settings, f.passed_ns};
     std::vector<bool> cancelled;
     JobWorker worker{server, "first", k_lease_ns, [&](const JobRun& run) {
                          worker.runner.heartbeat();
@@ -200,7 +200,7 @@ TEST_CASE("a server that stood still while its lease passed completes nothing", 
     const pid_t first = ::fork();
     REQUIRE(first >= 0);
     if (first == 0) {
-        serve(f.backend.settings, f.passed, told, heard);
+        serve(f.backend.settings, f.passed_ns, told, heard);
     }
     ::close(told[1]);  // so that the child's end is seen
     CHECK(next_byte(told[0]) == '0');
@@ -226,7 +226,7 @@ TEST_CASE("a server that stood still while its lease passed completes nothing", 
 // As when a server is stopped within a transaction, until PostgreSQL ends its session.
 TEST_CASE("rows that a server holds locked keep only themselves from others", "[jobs][T8]") {
     LostLease f;
-    JobServer server{f.backend.settings, f.passed};
+    JobServer server{f.backend.settings, f.passed_ns};
     const tenon_job second = job_of();
     (void)server.store.enqueue(&second, 1, server.deadline());
     for (const char* name : {"first", "second"}) {
@@ -238,7 +238,7 @@ TEST_CASE("rows that a server holds locked keep only themselves from others", "[
     }
     const std::vector<std::string> kinds{"k"};
     REQUIRE(server.store.claim("q", kinds, 8, "first", k_lease_ns).size() == 2);
-    f.passed.pass(k_lease_ns + 1);
+    f.passed_ns.add(k_lease_ns + 1);
     const auto locked = [&](const std::string& table, const std::string& which, auto&& meanwhile) {
         f.backend.storage().write(f.backend.deadline(), [&](Session& s) {
             auto row = s.prepare("SELECT 1 FROM " + table + " WHERE " + which + " FOR UPDATE");

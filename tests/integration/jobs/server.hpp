@@ -18,41 +18,41 @@
 
 namespace tenon::test {
 
-// Time that a test lets pass in all servers at once, also in those that are forked processes.
-class PassedTime {
+// Also between a test and the processes that it forks.
+class SharedNumber {
 public:
-    PassedTime()
-        : page_{::mmap(
-              nullptr,
-              sizeof(std::atomic<std::int64_t>),
-              PROT_READ | PROT_WRITE,
-              MAP_SHARED | MAP_ANONYMOUS,
-              -1,
-              0
-          )} {
+    SharedNumber() : page_{::mmap(nullptr, sizeof(Value), k_access, k_flags, -1, 0)} {
         if (page_ == MAP_FAILED) {
             throw std::runtime_error{"no shared memory"};
         }
-        ns_ = ::new (page_) std::atomic<std::int64_t>{0};
+        value_ = ::new (page_) Value{0};
     }
 
-    ~PassedTime() { ::munmap(page_, sizeof(std::atomic<std::int64_t>)); }
+    ~SharedNumber() { ::munmap(page_, sizeof(Value)); }
 
-    PassedTime(const PassedTime&) = delete;
-    PassedTime& operator=(const PassedTime&) = delete;
+    SharedNumber(const SharedNumber&) = delete;
+    SharedNumber& operator=(const SharedNumber&) = delete;
 
-    void pass(std::int64_t ns) { *ns_ += ns; }
+    void add(std::int64_t more) { *value_ += more; }
 
-    [[nodiscard]] std::int64_t ns() const { return *ns_; }
+    [[nodiscard]] std::int64_t get() const { return *value_; }
 
 private:
+    using Value = std::atomic<std::int64_t>;
+    static constexpr int k_access = PROT_READ | PROT_WRITE, k_flags = MAP_SHARED | MAP_ANONYMOUS;
     void* page_;
-    std::atomic<std::int64_t>* ns_ = nullptr;
+    Value* value_ = nullptr;
 };
 
+// The wall clock, and what the test let pass.
+inline std::int64_t now_real_ns(const SharedNumber& passed_ns) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::nanoseconds{now}.count() + passed_ns.get();
+}
+
 struct JobServer {
-    JobServer(const postgres::Settings& settings, const PassedTime& wanted_passed)
-        : passed{wanted_passed},
+    JobServer(const postgres::Settings& settings, const SharedNumber& passed)
+        : passed_ns{passed},
           database{settings, telemetry()},
           storage{Service<tenon_storage_1>{
               &static_cast<StorageProvider&>(database),
@@ -61,17 +61,14 @@ struct JobServer {
 
     [[nodiscard]] jobs::Clocks clocks() {
         return {
-            [this] { return host.reactor().now_ns() + passed.ns(); },
-            [this] {
-                const auto now = std::chrono::system_clock::now().time_since_epoch();
-                return std::chrono::nanoseconds{now}.count() + passed.ns();
-            }};
+            [this] { return host.reactor().now_ns() + passed_ns.get(); },
+            [this] { return now_real_ns(passed_ns); }};
     }
 
     [[nodiscard]] std::int64_t deadline() { return host.reactor().now_ns() + 60'000'000'000; }
 
     FakeHost host;
-    const PassedTime& passed;
+    const SharedNumber& passed_ns;
     postgres::Database database;
     Storage storage;
     jobs::Store store;

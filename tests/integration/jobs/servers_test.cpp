@@ -16,8 +16,8 @@ using tenon::Session;
 using tenon::jobs::Store;
 using tenon::test::job_of;
 using tenon::test::JobServer;
-using tenon::test::PassedTime;
 using tenon::test::PostgresBackend;
+using tenon::test::SharedNumber;
 
 namespace {
 
@@ -26,7 +26,7 @@ constexpr std::int64_t k_lease_ns = 300'000'000;
 // Runs jobs until it is killed, or nothing is queued or running.
 [[noreturn]] void serve(const tenon::postgres::Settings& settings, int told) {
     try {
-        const PassedTime none;
+        const SharedNumber none;
         JobServer server{settings, none};
         Store& store = server.store;
         const std::vector<std::string> kinds{"k"};
@@ -55,7 +55,7 @@ constexpr std::int64_t k_lease_ns = 300'000'000;
 }
 
 void enqueue(const tenon::postgres::Settings& settings, std::uint32_t count) {
-    const PassedTime none;
+    const SharedNumber none;
     JobServer server{settings, none};
     for (std::uint32_t made = 0; made < count; made += 1'000) {
         std::vector<tenon_job> jobs(std::min(1'000U, count - made), job_of());
