@@ -270,8 +270,11 @@ void PaperLive::trigger(const tenon_public_trade& trade, std::uint32_t instrumen
         order.stop_price = 0;
         Look seen = look(order);
         // Without a book it would come to nothing: it waits for the next trade.
-        if (seen.trusted && send(encode(Triggered{id, std::move(seen)}))) {
+        if (seen.trusted) {
             triggered_.insert(id);
+            if (!send(encode(Triggered{id, std::move(seen)}))) {
+                triggered_.erase(id);
+            }
         }
     }
 }
@@ -288,7 +291,9 @@ std::int64_t PaperLive::deliver(std::int64_t now_real_ns) {
         }
     }
     for (const tenon_venue_order& order : due) {
-        (void)send(encode(Arrival{order.order_id, look(order)}));
+        if (!send(encode(Arrival{order.order_id, look(order)}))) {
+            delivered_.erase(order.order_id);
+        }
     }
     return next;
 }
@@ -313,6 +318,9 @@ bool PaperLive::flush() {
             ++commands_;
         } else {
             ++dropped_;
+            // It may have been one of these; what comes twice is ignored.
+            delivered_.clear();
+            triggered_.clear();
         }
         outbox_.pop_front();
     }

@@ -49,7 +49,8 @@ public:
     // one of those that is lost the next trade does, if the price is still there.
     void on_market(const tenon_md_event& event);
 
-    // Lets orders that are due meet the market; returns when the next one is due (real time).
+    // Lets orders that are due meet the market; returns when the next one is due (real time). For
+    // what is lost, as it is here when the outbox is full, the next call does.
     [[nodiscard]] std::int64_t deliver(std::int64_t now_real_ns);
 
     // Tries again what was not taken; true when nothing is kept any more.

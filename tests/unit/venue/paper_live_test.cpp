@@ -266,6 +266,36 @@ TEST_CASE("commands wait while the engine takes none, in order and bounded", "[p
     REQUIRE(e.reports.take().size() == PaperLive::k_outbox_max - 4);
 }
 
+TEST_CASE("an order whose arrival or trigger was lost is not forgotten", "[paper][T4][T2]") {
+    Exchange e{{50'000'000, 1'000}};
+    e.book(TENON_FEED_SNAPSHOT, 10, {{100, 4}}, {{101, 5}});
+    REQUIRE(e.submit(limit_order(1, k_buy, 100, 9'000)).empty());
+    REQUIRE(e.live->deliver(k_now + 50'000'000) == PaperLive::k_never);
+    REQUIRE(e.reports.take() == Lines{"accepted 1"});
+    REQUIRE(e.submit(market_order(2, k_buy, 2)).empty());
+    e.engine = TENON_UNAVAILABLE;
+    for (std::uint64_t id = 1; id <= PaperLive::k_outbox_max; ++id) {
+        e.trade(id, 100, 1, true);
+    }
+    (void)e.live->deliver(k_now + 100'000'000);
+    REQUIRE(e.live->dropped() == 1);
+    e.engine = TENON_OK;
+    REQUIRE(e.live->flush());
+    (void)e.reports.take();
+    (void)e.live->deliver(k_now + 100'000'000);
+    REQUIRE(e.reports.take() == Lines{"accepted 2", "trade 2/0 2@101"});
+
+    REQUIRE(e.submit(stop_loss(3, k_sell, 6)).empty());
+    (void)e.live->deliver(k_now + 150'000'000);
+    REQUIRE(e.reports.take() == Lines{"accepted 3"});
+    e.engine = TENON_INVALID;  // refused for good
+    e.trade(9'001, 98, 1, true);
+    e.engine = TENON_OK;
+    e.trade(9'002, 98, 1, true);
+    const Lines all = e.reports.take();
+    REQUIRE(std::find(all.begin(), all.end(), "triggered 3") != all.end());
+}
+
 TEST_CASE("on the recording orders fill, and the journal alone repeats it", "[paper][T4][T5]") {
     Exchange e;
     std::uint64_t next_id = 1;
