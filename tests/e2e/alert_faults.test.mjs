@@ -338,3 +338,52 @@ test('a hog of the CPUs is told by the shipped thresholds, and its end too [M3]'
   seen.used = 0.1;
   await clears(server, 'CpuHigh');
 });
+
+const jobs = (server, status) => server.tenon('jobs', 'list', '--status', status);
+const discardAll = (server, status) => jobs(server, status).forEach(({ id }) =>
+  server.tenon('jobs', 'discard', '--id', String(id)));
+
+// One run of a schedule.
+async function runOnce(server, status, ...what) {
+  server.tenon('jobs', 'schedule', '--name', 'once', '--rule', 'every 1s', ...what);
+  await eventually(`a job is ${status}`, () => jobs(server, status).length > 0);
+  server.tenon('jobs', 'unschedule', '--name', 'once');
+}
+
+test('a dead job is told until an operator discards it [M3][T8]', async () => {
+  const server = await serve(quickRules('JobsDead', 'JobsWaiting'));
+  await well(server, 'dead-letters');
+  assert.deepEqual(await alerts(server), []);
+  await runOnce(server, 'dead', '--command', 'backup verify --id nobody');
+  const dead = await fires(server, 'JobsDead', 'warning');
+  assert.ok(dead.value >= 1);
+  assert.equal(dead.runbook, 'etc/runbooks.md#jobs-dead');
+  await sick(server, 'dead-letters', /jobs are dead; tenon jobs dead/);
+  assert.ok(!(await alerts(server)).some((one) => one.rule === 'JobsWaiting'));
+  await eventually('no run is left', () => !jobs(server, 'queued').length && !jobs(server, 'running').length);
+  discardAll(server, 'dead');
+  await clears(server, 'JobsDead');
+  await well(server, 'dead-letters');
+});
+
+test('jobs that nobody runs are told by how long they wait, until they are gone [M3][T8]', async () => {
+  const server = await serve(quickRules('JobsDead', 'JobsWaiting'));
+  await runOnce(server, 'queued', '--queue', 'mail', '--kind', 'nobodys');
+  assert.deepEqual(await alerts(server), []);
+  // As if all were due so much earlier.
+  const age = (seconds) => execFileSync('python3', ['-c', `import sqlite3
+db = sqlite3.connect(${JSON.stringify(join(server.dataDir, 'tenon.db'))}, timeout=30)
+with db:
+    db.execute("UPDATE jobs SET due_real_ns = due_real_ns - ${seconds} * 1000000000")`]);
+  age(301);
+  const late = await fires(server, 'JobsWaiting', 'warning');
+  assert.ok(late.value > 300 && late.value < 3600);
+  assert.equal(late.runbook, 'etc/runbooks.md#jobs-waiting');
+  age(3300);
+  assert.ok((await fires(server, 'JobsWaiting', 'critical')).value > 3600);
+  await sick(server, 'alerts', /JobsWaiting/);
+  assert.ok(!(await alerts(server)).some((one) => one.rule === 'JobsDead'));
+  discardAll(server, 'queued');
+  await clears(server, 'JobsWaiting');
+  await well(server, 'alerts');
+});
