@@ -25,7 +25,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int k_rounds = 3;
 constexpr std::int64_t k_lease_ns = 60'000'000'000;
-constexpr std::uint32_t k_jobs = 20'000, k_workers = 16;
+constexpr std::uint32_t k_jobs = 20'000;
 
 tenon_job job() {
     auto made = tenon::sized<tenon_job>();
@@ -91,8 +91,8 @@ void complete(Store& store, std::uint32_t batch) {
 }
 
 // From the first that is enqueued to the last that is done: they are taken first, then run by
-// k_workers as a server runs them, by a handler that does nothing.
-void run(Store& store, const Clocks& clocks, std::uint32_t batch) {
+// `workers` as a server runs them, by a handler that does nothing.
+void run(Store& store, const Clocks& clocks, std::uint32_t workers, std::uint32_t batch) {
     std::atomic<std::uint32_t> done{0};
     Runner runner{
         store, clocks, "bench", k_lease_ns, [&](const Outcome&, std::int64_t) { ++done; }};
@@ -102,14 +102,14 @@ void run(Store& store, const Clocks& clocks, std::uint32_t batch) {
     const auto began = Clock::now();
     enqueue(store, 1, k_jobs, 500);
     const auto taken = Clock::now();
-    in_threads(k_workers, [&] {
+    in_threads(workers, [&] {
         while (done < k_jobs) {
             (void)runner.work(batch);
         }
     });
     std::printf(
         "  done, %u workers, %u at once: %.0f jobs/s; from enqueued to done %.0f jobs/s\n",
-        k_workers,
+        workers,
         batch,
         k_jobs / seconds_since(taken),
         k_jobs / seconds_since(began)
@@ -134,8 +134,10 @@ void bench(const char* name, Backend&& backend) {
     complete(store, 8);
     enqueue(store, 1, 50'000, 500);
     complete(store, 256);
-    run(store, clocks, 8);
-    run(store, clocks, 64);
+    for (const std::uint32_t workers : {1U, 16U}) {
+        run(store, clocks, workers, 8);
+        run(store, clocks, workers, 64);
+    }
 }
 
 }  // namespace
