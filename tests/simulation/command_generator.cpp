@@ -106,6 +106,66 @@ trading::SubmitCommand CommandGenerator::order() {
     return {order, {}};
 }
 
+// Around the market mostly, so that each of the two orders comes first now and then.
+trading::SubmitListCommand CommandGenerator::list() {
+    trading::SubmitListCommand command;
+    command.contingency = one_in(100) ? 2 : TENON_CONTINGENCY_OCO;
+    command.client_id = client_id();
+    trading::SubmitCommand& stop = command.orders[0];
+    trading::SubmitCommand& target = command.orders[1];
+    stop = order();
+    const bool sell = stop.order.side == TENON_SIDE_SELL;
+    const std::int64_t middle = middle_[stop.order.instrument % instruments_];
+    const auto away = [&] { return 1 + static_cast<std::int64_t>(below(60)); };
+    stop.order.quantity = 1 + static_cast<std::int64_t>(below(2'000));
+    stop.order.quote_quantity = 0;
+    stop.order.time_in_force = TENON_TIF_GTC;
+    target = stop;
+    target.order.client_id = client_id();
+    stop.order.stop_price = sell ? middle - away() : middle + away();
+    stop.order.type = one_in(2) ? TENON_ORDER_STOP_LOSS : TENON_ORDER_STOP_LOSS_LIMIT;
+    stop.order.price = stop.order.type == TENON_ORDER_STOP_LOSS
+                           ? 0
+                           : stop.order.stop_price + static_cast<std::int64_t>(below(21)) - 10;
+    const std::int64_t aim = sell ? middle + away() : middle - away();
+    if (one_in(3)) {
+        target.order.type = one_in(2) ? TENON_ORDER_TAKE_PROFIT : TENON_ORDER_TAKE_PROFIT_LIMIT;
+        target.order.stop_price = aim;
+        target.order.price = target.order.type == TENON_ORDER_TAKE_PROFIT ? 0 : aim;
+    } else {
+        target.order.type = TENON_ORDER_LIMIT_MAKER;
+        target.order.stop_price = 0;
+        target.order.price = aim;
+    }
+    if (one_in(100)) {
+        target.order.quantity = odd_number();
+    }
+    if (one_in(100)) {
+        target.order.account = account();
+    }
+    if (one_in(2)) {
+        std::swap(stop, target);
+    }
+    return command;
+}
+
+trading::CancelListCommand CommandGenerator::cancel_list() {
+    trading::CancelListCommand command;
+    tenon_list_cancel& request = command.request;
+    request.account = account();
+    request.instrument = one_in(2) ? TENON_ANY_INSTRUMENT : instrument();
+    if (!one_in(3)) {
+        request.list_id = 1 + orders_ / 2 - below(std::min<std::uint64_t>(orders_ / 2 + 1, 40));
+    }
+    if (request.list_id == 0 || one_in(10)) {
+        request.client_id = client_id();
+    }
+    if (one_in(3)) {
+        request.cancel_client_id = client_id();
+    }
+    return command;
+}
+
 trading::CancelCommand CommandGenerator::cancel() {
     tenon_cancel_request request{};
     request.size = sizeof request;
@@ -190,8 +250,14 @@ trading::CommandBody CommandGenerator::next() {
         return trading::AccountOpenCommand{str(text_)};
     }
     const std::uint64_t dice = below(100);
-    if (dice < 62) {
+    if (dice < 54) {
         return order();
+    }
+    if (dice < 62) {
+        return list();
+    }
+    if (dice < 64) {
+        return cancel_list();
     }
     if (dice < 85) {
         return cancel();

@@ -31,6 +31,8 @@ private:
     [[nodiscard]] std::int64_t odd_number();
     [[nodiscard]] tenon_client_id client_id();
     [[nodiscard]] trading::SubmitCommand order();
+    [[nodiscard]] trading::SubmitListCommand list();
+    [[nodiscard]] trading::CancelListCommand cancel_list();
     [[nodiscard]] trading::CancelCommand cancel();
     [[nodiscard]] trading::TransferCommand transfer();
     [[nodiscard]] trading::CommandBody administration();

@@ -91,6 +91,7 @@ void compare_order(Differences& d, const tenon_order& order, const ModelOrder& m
     d.same("order client id", text_of(order.client_id), model.client_id);
     d.same("order stop price", order.stop_price, model.stop_price);
     d.same("order working since", order.working_real_ns, model.working_ns);
+    d.same("order list", order.list_id, model.list);
     d.same("order cancel id", text_of(order.cancel_client_id), model.cancel_client_id);
 }
 
@@ -107,6 +108,17 @@ void compare_trade(Differences& d, const tenon_trade& trade, const ModelTrade& m
     d.same("trade fee asset", trade.fee_asset, model.fee_asset);
 }
 
+void compare_list(Differences& d, const tenon_order_list& list, const ModelList& model) {
+    d.same("list id", list.list_id, model.id);
+    d.same("list account", list.account, model.account);
+    d.same("list instrument", list.instrument, model.instrument);
+    d.same("list client id", text_of(list.client_id), model.client_id);
+    d.same("list done", list.status == TENON_LIST_ALL_DONE, model.done);
+    for (std::size_t i = 0; i < model.orders.size(); ++i) {
+        d.same("list order", list.orders[i].order_id, model.orders[i]);
+    }
+}
+
 void compare_outcome(
     Differences& d,
     const trading::Output& output,
@@ -117,6 +129,7 @@ void compare_outcome(
     d.same("account", result.account, model.account);
     std::size_t orders = 0;
     std::size_t trades = 0;
+    std::size_t lists = 0;
     for (std::uint32_t i = 0; i < result.events.count; ++i) {
         const tenon_execution_event event = output.event(result, i);
         d.same("event index", event.index, i);
@@ -126,9 +139,14 @@ void compare_outcome(
         if (event.trade != nullptr && trades < model.trades.size()) {
             compare_trade(d, *event.trade, model.trades[trades]);
         }
+        if (event.list != nullptr && lists < model.lists.size()) {
+            compare_list(d, *event.list, model.lists[lists]);
+        }
+        lists += event.list != nullptr ? 1U : 0U;
         orders += event.order != nullptr ? 1U : 0U;
         trades += event.trade != nullptr ? 1U : 0U;
     }
+    d.same("list events", lists, model.lists.size());
     d.same("order events", orders, model.orders.size());
     d.same("trades", trades, model.trades.size());
     const tenon_trading_reply reply = output.reply(result);
@@ -171,6 +189,16 @@ void compare_state(
         });
     }
     d.same("open orders", seen, model.open_orders().size());
+    d.same("open lists", core.order_lists().size(), model.lists().size());
+    core.order_lists().for_each([&](const trading::OrderList& list) {
+        const auto found = model.lists().find(list.row.list_id);
+        d.same("list open", true, found != model.lists().end());
+        if (found != model.lists().end()) {
+            compare_list(d, list.row, found->second);
+            d.same("list chosen", list.chosen, found->second.chosen);
+            d.same("list locked", list.locked, found->second.locked);
+        }
+    });
     d.same("open order count", core.open_order_count(), model.open_orders().size());
     d.same("keys", core.keys().size(), model.keys().size());
     for (const auto& [name, key] : model.keys()) {
@@ -210,6 +238,7 @@ TEST_CASE("core and reference model agree after each of many commands", "[simula
     std::map<std::uint32_t, std::uint64_t> rejects;
     std::uint64_t trades = 0;
     std::uint64_t triggered = 0;
+    std::uint64_t lists_done = 0;
     std::string encoded;
 
     for (std::uint64_t sequence = 1; sequence <= commands; ++sequence) {
@@ -241,6 +270,9 @@ TEST_CASE("core and reference model agree after each of many commands", "[simula
         }
         ++rejects[result.reject];
         trades += expected.trades.size();
+        for (const ModelList& list : expected.lists) {
+            lists_done += list.done ? 1U : 0U;
+        }
         for (const ModelOrder& order : expected.orders) {
             const bool now = order.working_ns == made.time_real_ns;
             triggered += order.stop_price != 0 && now && order.filled == 0 ? 1U : 0U;
@@ -259,7 +291,9 @@ TEST_CASE("core and reference model agree after each of many commands", "[simula
         }
     }
     CHECK(triggered > commands / 1000);
-    std::cout << "trades " << trades << ", triggered " << triggered << ", outcomes:";
+    CHECK(lists_done > commands / 500);
+    std::cout << "trades " << trades << ", triggered " << triggered << ", lists done " << lists_done
+              << ", outcomes:";
     for (const auto& [reject, count] : rejects) {
         std::cout << ' ' << reject << 'x' << count;
     }

@@ -72,7 +72,8 @@ public:
             "orders",
             "order_id, account, instrument, side, type, time_in_force, status, price, quantity, "
             "quote_quantity, filled_quantity, filled_quote, created_real_ns, updated_real_ns, "
-            "update_sequence, reject, client_id, cancel_client_id, stop_price, working_real_ns",
+            "update_sequence, reject, client_id, cancel_client_id, stop_price, working_real_ns, "
+            "list_id",
             "1",
             all
         );
@@ -127,7 +128,8 @@ private:
                 o.client_id,
                 o.cancel_client_id,
                 o.stop_price,
-                o.working_real_ns);
+                o.working_real_ns,
+                o.list_id);
     }
 
     bool put_trade(const tenon_trade& t) {

@@ -66,10 +66,12 @@ ModelOutcome ReferenceModel::apply(const trading::Command& command) {
     sequence_ = command.sequence;
     now_ns_ = command.time_real_ns;
     outcome_ = {};
+    decided_.clear();
     std::visit([this](const auto& body) { on(body); }, command.body);
     if (outcome_.reject != TENON_REJECT_NONE) {
         outcome_.orders.clear();
         outcome_.trades.clear();
+        outcome_.lists.clear();
     }
     return outcome_;
 }
@@ -184,15 +186,19 @@ std::uint32_t ReferenceModel::judge_filters(const tenon_order_request& order) co
     return bad ? TENON_REJECT_NOTIONAL : TENON_REJECT_NONE;
 }
 
-std::uint32_t ReferenceModel::judge_limits(const tenon_order_request& order) const {
+std::uint32_t ReferenceModel::judge_limits(
+    const tenon_order_request& order,
+    std::size_t ahead,
+    std::size_t conditional_ahead
+) const {
     const tenon_instrument& rules = instruments_[order.instrument];
     const std::int64_t last = last_price(order.instrument);
     if (order.stop_price != 0 && last != 0 &&
         comes_true(order.type, order.side, order.stop_price, last)) {
         return TENON_REJECT_WOULD_TRIGGER;
     }
-    std::size_t open = 0;
-    std::size_t conditional = 0;
+    std::size_t open = ahead;
+    std::size_t conditional = conditional_ahead;
     Int128 buying = 0;
     for (const auto& [id, other] : open_) {
         if (other.account == order.account && other.instrument == order.instrument) {
@@ -221,7 +227,7 @@ std::uint32_t ReferenceModel::judge_limits(const tenon_order_request& order) con
     if (order.client_id.length != 0 && client_id_taken(order.account, text_of(order.client_id))) {
         return TENON_REJECT_DUPLICATE_ID;
     }
-    return open_.size() >= bounds_.open_orders ? TENON_REJECT_CAPACITY : TENON_REJECT_NONE;
+    return open_.size() + ahead >= bounds_.open_orders ? TENON_REJECT_CAPACITY : TENON_REJECT_NONE;
 }
 
 std::uint32_t ReferenceModel::judge_funds(const tenon_order_request& order, std::int64_t& locked)
@@ -269,33 +275,36 @@ bool ReferenceModel::client_id_taken(std::uint64_t account, const std::string& i
            closed_ids_.end();
 }
 
-void ReferenceModel::on(const trading::SubmitCommand& command) {
-    const tenon_order_request& request = command.order;
-    std::uint32_t& reject = outcome_.reject;
-    std::int64_t locked = 0;
+std::uint32_t ReferenceModel::judge(
+    const tenon_order_request& request,
+    std::size_t ahead,
+    std::size_t conditional_ahead,
+    std::int64_t& locked
+) const {
     if (request.account < TENON_ACCOUNT_FIRST || !accounts_.contains(request.account)) {
-        reject = TENON_REJECT_UNKNOWN_ACCOUNT;
-    } else if (disabled_.contains(request.account)) {
-        reject = TENON_REJECT_ACCOUNT_DISABLED;
-    } else if (disabled_.contains(0)) {
-        reject = TENON_REJECT_MARKET_CLOSED;
-    } else if (request.instrument >= instruments_.size()) {
-        reject = TENON_REJECT_UNKNOWN_INSTRUMENT;
-    } else if (status_[request.instrument] != TENON_INSTRUMENT_TRADING) {
-        reject = TENON_REJECT_MARKET_CLOSED;
+        return TENON_REJECT_UNKNOWN_ACCOUNT;
     }
-    for (const auto judge :
-         {&ReferenceModel::judge_shape,
-          &ReferenceModel::judge_filters,
-          &ReferenceModel::judge_limits}) {
-        reject = reject == TENON_REJECT_NONE ? (this->*judge)(request) : reject;
+    if (disabled_.contains(request.account)) {
+        return TENON_REJECT_ACCOUNT_DISABLED;
     }
-    reject = reject == TENON_REJECT_NONE ? judge_funds(request, locked) : reject;
-    if (reject != TENON_REJECT_NONE) {
-        return;
+    if (disabled_.contains(0)) {
+        return TENON_REJECT_MARKET_CLOSED;
     }
+    if (request.instrument >= instruments_.size()) {
+        return TENON_REJECT_UNKNOWN_INSTRUMENT;
+    }
+    if (status_.at(request.instrument) != TENON_INSTRUMENT_TRADING) {
+        return TENON_REJECT_MARKET_CLOSED;
+    }
+    std::uint32_t reject = judge_shape(request);
+    reject = reject == TENON_REJECT_NONE ? judge_filters(request) : reject;
+    reject = reject == TENON_REJECT_NONE ? judge_limits(request, ahead, conditional_ahead) : reject;
+    return reject == TENON_REJECT_NONE ? judge_funds(request, locked) : reject;
+}
+
+ModelOrder ReferenceModel::make(const tenon_order_request& request, std::uint64_t id) const {
     ModelOrder order;
-    order.id = next_order_;
+    order.id = id;
     order.account = request.account;
     order.instrument = request.instrument;
     order.side = request.side;
@@ -306,7 +315,6 @@ void ReferenceModel::on(const trading::SubmitCommand& command) {
     order.quantity = request.quantity;
     order.quote_quantity = request.quote_quantity;
     order.created_ns = now_ns_;
-    order.locked = locked;
     order.stop_price = request.stop_price;
     order.working_ns = request.stop_price == 0 ? now_ns_ : 0;
     order.client_id = text_of(request.client_id);
@@ -316,25 +324,219 @@ void ReferenceModel::on(const trading::SubmitCommand& command) {
          ++i) {
         order.client_id = i == 0 ? made : made + "-" + std::to_string(i);
     }
+    return order;
+}
+
+bool ReferenceModel::would_match(const ModelOrder& order) const {
     const std::vector<std::uint64_t> others = opposite(order);
-    if (order.type == TENON_ORDER_LIMIT_MAKER && !others.empty() &&
-        crosses(order, open_.at(others.front()))) {
-        reject = TENON_REJECT_WOULD_MATCH;
-        return;
-    }
-    ++next_order_;
+    return order.type == TENON_ORDER_LIMIT_MAKER && !others.empty() &&
+           crosses(order, open_.at(others.front()));
+}
+
+void ReferenceModel::lock(const ModelOrder& order, std::int64_t amount) {
     const tenon_instrument& rules = instruments_[order.instrument];
     ModelBalance& paying =
         balances_[{order.account, order.side == TENON_SIDE_BUY ? rules.quote : rules.base}];
-    paying.free -= locked;
-    paying.locked += locked;
+    paying.free -= amount;
+    paying.locked += amount;
+}
+
+void ReferenceModel::on(const trading::SubmitCommand& command) {
+    std::int64_t locked = 0;
+    outcome_.reject = judge(command.order, 0, 0, locked);
+    if (outcome_.reject != TENON_REJECT_NONE) {
+        return;
+    }
+    ModelOrder order = make(command.order, next_order_);
+    if (would_match(order)) {
+        outcome_.reject = TENON_REJECT_WOULD_MATCH;
+        return;
+    }
+    ++next_order_;
+    order.locked = locked;
+    lock(order, locked);
     ModelOrder& mine = open_[order.id] = order;
     change(mine, TENON_STATUS_NEW);
     outcome_.orders.push_back(mine);
     if (mine.stop_price == 0) {
         execute(mine);
+        end_others();
         work_off_triggers();
     }
+}
+
+std::uint32_t ReferenceModel::judge_pair(const trading::SubmitListCommand& command) const {
+    const auto stop_loss = [](int type) {
+        return type == TENON_ORDER_STOP_LOSS || type == TENON_ORDER_STOP_LOSS_LIMIT;
+    };
+    const tenon_order_request& a = command.orders[0].order;
+    const tenon_order_request& b = command.orders[1].order;
+    const tenon_order_request& stop = stop_loss(a.type) ? a : b;
+    const tenon_order_request& target = stop_loss(a.type) ? b : a;
+    const bool alike = a.account == b.account && a.instrument == b.instrument && a.side == b.side &&
+                       a.quantity == b.quantity;
+    const bool types = stop_loss(stop.type) && (target.type == TENON_ORDER_LIMIT_MAKER ||
+                                                target.type == TENON_ORDER_TAKE_PROFIT ||
+                                                target.type == TENON_ORDER_TAKE_PROFIT_LIMIT);
+    if (!alike || !types || command.contingency != TENON_CONTINGENCY_OCO) {
+        return TENON_REJECT_INVALID;
+    }
+    if (a.instrument >= instruments_.size()) {
+        return TENON_REJECT_NONE;  // said later, of the order
+    }
+    const std::int64_t aim = target.stop_price != 0 ? target.stop_price : target.price;
+    const std::int64_t last = last_price(a.instrument);
+    const auto in_order = [&](std::int64_t low, std::int64_t high) {
+        return last == 0 ? low < high : low < last && last < high;
+    };
+    const bool good =
+        a.side == TENON_SIDE_SELL ? in_order(stop.stop_price, aim) : in_order(aim, stop.stop_price);
+    return good ? TENON_REJECT_NONE : TENON_REJECT_LIST_PRICES;
+}
+
+void ReferenceModel::on(const trading::SubmitListCommand& command) {
+    std::uint32_t& reject = outcome_.reject;
+    reject = judge_pair(command);
+    std::int64_t most = 0;
+    std::size_t conditional = 0;
+    std::vector<ModelOrder> orders;
+    for (const trading::SubmitCommand& one : command.orders) {
+        std::int64_t locked = 0;
+        if (reject == TENON_REJECT_NONE) {
+            reject = judge(one.order, orders.size(), conditional, locked);
+        }
+        if (reject != TENON_REJECT_NONE) {
+            return;
+        }
+        most = std::max(most, locked);
+        conditional += one.order.stop_price != 0 ? 1U : 0U;
+        orders.push_back(make(one.order, next_order_ + orders.size()));
+        orders.back().list = next_order_;
+    }
+    ModelList list;
+    list.id = next_order_;
+    list.account = orders[0].account;
+    list.instrument = orders[0].instrument;
+    list.client_id = text_of(command.client_id);
+    list.locked = most;
+    list.orders = {orders[0].id, orders[1].id};
+    const auto taken = [&](const std::string& id) {
+        return std::any_of(lists_.begin(), lists_.end(), [&](const auto& entry) {
+            return entry.second.account == list.account && entry.second.client_id == id;
+        });
+    };
+    const auto odd = [](char c) { return c <= ' ' || c > '~'; };
+    if (orders[0].client_id == orders[1].client_id) {
+        reject = TENON_REJECT_DUPLICATE_ID;
+    } else if (std::any_of(list.client_id.begin(), list.client_id.end(), odd)) {
+        reject = TENON_REJECT_INVALID;
+    } else if (taken(list.client_id)) {
+        reject = TENON_REJECT_DUPLICATE_ID;
+    } else if (would_match(orders[0]) || would_match(orders[1])) {
+        reject = TENON_REJECT_WOULD_MATCH;
+    }
+    if (reject != TENON_REJECT_NONE) {
+        return;
+    }
+    const std::string made = "tnn-l" + std::to_string(list.id);
+    for (int i = 0; list.client_id.empty(); ++i) {
+        const std::string id = i == 0 ? made : made + "-" + std::to_string(i);
+        list.client_id = taken(id) ? "" : id;
+    }
+    next_order_ += 2;
+    lock(orders[0], most);
+    lists_[list.id] = list;
+    outcome_.lists.push_back(list);
+    if (orders[0].stop_price != 0) {
+        std::swap(orders[0], orders[1]);  // the one that could have been refused came first
+    }
+    for (const ModelOrder& order : orders) {
+        ModelOrder& mine = open_[order.id] = order;
+        change(mine, TENON_STATUS_NEW);
+        outcome_.orders.push_back(mine);
+        if (mine.stop_price == 0) {
+            execute(mine);
+        }
+    }
+}
+
+void ReferenceModel::on(const trading::CancelListCommand& command) {
+    const tenon_list_cancel& request = command.request;
+    const std::string wanted = text_of(request.client_id);
+    const std::string given = text_of(request.cancel_client_id);
+    const auto odd = [](const std::string& text) {
+        return std::any_of(text.begin(), text.end(), [](char c) { return c <= ' ' || c > '~'; });
+    };
+    if (!accounts_.contains(request.account)) {
+        outcome_.reject = TENON_REJECT_UNKNOWN_ACCOUNT;
+    } else if (odd(wanted) || odd(given) || (request.list_id == 0 && wanted.empty())) {
+        outcome_.reject = TENON_REJECT_INVALID;
+    } else if (request.instrument != TENON_ANY_INSTRUMENT && request.instrument >= instruments_.size()) {
+        outcome_.reject = TENON_REJECT_UNKNOWN_INSTRUMENT;
+    } else {
+        outcome_.reject = TENON_REJECT_UNKNOWN_LIST;
+        for (const auto& [id, list] : lists_) {
+            if (list.account == request.account &&
+                (request.list_id == 0 || id == request.list_id) &&
+                (wanted.empty() || list.client_id == wanted) &&
+                (request.instrument == TENON_ANY_INSTRUMENT || list.instrument == request.instrument
+                )) {
+                outcome_.reject = TENON_REJECT_NONE;
+                cancel_list(list, given.empty() ? "tnn-c" + std::to_string(sequence_) : given);
+                return;
+            }
+        }
+    }
+}
+
+void ReferenceModel::cancel_list(ModelList list, const std::string& cancel_id) {
+    for (const std::uint64_t id : list.orders) {
+        if (const auto found = open_.find(id); found != open_.end()) {
+            found->second.cancel_client_id = cancel_id;
+            finish(found->second, TENON_STATUS_CANCELED);
+        }
+    }
+}
+
+// The first order of a list that works or ends takes the list's money and ends the other.
+void ReferenceModel::decide(ModelOrder& order, bool works) {
+    const auto found = lists_.find(order.list);
+    if (found == lists_.end() || found->second.chosen != 0) {
+        return;
+    }
+    ModelList& list = found->second;
+    list.chosen = order.id;
+    const std::int64_t price = order.price != 0 ? order.price : order.stop_price;
+    if (works) {
+        order.locked = static_cast<std::int64_t>(
+            order.side == TENON_SIDE_BUY ? quote_units(order.instrument, price, order.quantity)
+                                         : base_units(order.instrument, order.quantity)
+        );
+    }
+    lock(order, order.locked - list.locked);
+    list.locked = 0;
+    decided_.emplace_back(list.id, works ? std::string{} : order.cancel_client_id);
+}
+
+void ReferenceModel::end_others() {
+    for (std::size_t i = 0; i < decided_.size(); ++i) {
+        const auto [list_id, cancel_id] = decided_[i];
+        const auto list = lists_.find(list_id);
+        if (list == lists_.end()) {
+            continue;
+        }
+        const std::uint64_t chosen = list->second.chosen;
+        for (const std::uint64_t id : std::vector{list->second.orders}) {
+            const auto other = open_.find(id);
+            if (id != chosen && other != open_.end()) {
+                other->second.cancel_client_id = cancel_id;
+                finish(
+                    other->second, cancel_id.empty() ? TENON_STATUS_EXPIRED : TENON_STATUS_CANCELED
+                );
+            }
+        }
+    }
+    decided_.clear();
 }
 
 // First come, first served; those of one execution by their ids.
@@ -349,20 +551,32 @@ void ReferenceModel::work_off_triggers() {
             paying.free = 0;
         }
         execute(order);
+        end_others();
     }
 }
 
 void ReferenceModel::see_price(std::uint32_t instrument, const std::vector<std::int64_t>& prices) {
-    for (auto& [id, order] : open_) {
+    std::vector<std::uint64_t> ids;
+    for (const auto& [id, order] : open_) {
         const bool waits = order.instrument == instrument && order.working_ns == 0;
         if (waits && std::any_of(prices.begin(), prices.end(), [&, &waiting = order](auto price) {
                 return comes_true(waiting.type, waiting.side, waiting.stop_price, price);
             })) {
-            order.working_ns = now_ns_;
-            change(order, order.status);
-            outcome_.orders.push_back(order);
-            triggered_.push_back(id);
+            ids.push_back(id);
         }
+    }
+    for (const std::uint64_t id : ids) {
+        ModelOrder& order = open_.at(id);
+        if (const auto list = lists_.find(order.list);
+            list != lists_.end() && list->second.chosen != 0) {
+            finish(order, TENON_STATUS_EXPIRED);  // the list's other order traded just before
+            continue;
+        }
+        order.working_ns = now_ns_;
+        change(order, order.status);
+        outcome_.orders.push_back(order);
+        decide(order, true);
+        triggered_.push_back(id);
     }
 }
 
@@ -478,6 +692,7 @@ void ReferenceModel::settle(
     const bool buy = order.side == TENON_SIDE_BUY;
     const auto base = static_cast<std::int64_t>(base_units(order.instrument, quantity));
     const auto quote = static_cast<std::int64_t>(quote_units(order.instrument, price, quantity));
+    decide(order, true);
     const std::int64_t paid = buy ? quote : base;
     const std::int64_t received = buy ? base : quote;
     std::int64_t unlocked = paid;
@@ -539,6 +754,7 @@ void ReferenceModel::finish(ModelOrder& order, int status) {
     if (status != TENON_STATUS_CANCELED) {
         order.cancel_client_id.clear();
     }
+    decide(order, false);
     change(order, status);
     outcome_.orders.push_back(order);
     close(order);
@@ -560,7 +776,17 @@ void ReferenceModel::close(const ModelOrder& order) {
     if (closed_ids_.size() > bounds_.closed_ids) {
         closed_ids_.pop_front();
     }
+    const std::uint64_t list_id = order.list;
     open_.erase(order.id);
+    if (const auto list = lists_.find(list_id);
+        list != lists_.end() &&
+        std::none_of(list->second.orders.begin(), list->second.orders.end(), [&](std::uint64_t id) {
+            return open_.contains(id);
+        })) {
+        list->second.done = true;
+        outcome_.lists.push_back(list->second);
+        lists_.erase(list);
+    }
 }
 
 void ReferenceModel::on(const trading::CancelCommand& command) {
@@ -597,7 +823,13 @@ void ReferenceModel::on(const trading::CancelCommand& command) {
                 return;
             }
             const std::string given = text_of(request.cancel_client_id);
-            order.cancel_client_id = given.empty() ? "tnn-c" + std::to_string(sequence_) : given;
+            const std::string cancel_id =
+                given.empty() ? "tnn-c" + std::to_string(sequence_) : given;
+            if (const auto list = lists_.find(order.list); list != lists_.end()) {
+                cancel_list(list->second, cancel_id);
+                return;
+            }
+            order.cancel_client_id = cancel_id;
             finish(order, TENON_STATUS_CANCELED);
             return;
         }

@@ -30,6 +30,18 @@ struct ModelOrder {
     std::int64_t locked = 0;
     std::int64_t stop_price = 0, working_ns = 0;  // 0: it waits for the stop price
     std::uint64_t place = 0;                      // among those that work, by age
+    std::uint64_t list = 0;
+};
+
+// Two orders of which one cancels the other.
+struct ModelList {
+    std::uint64_t id = 0, account = 0;
+    std::uint32_t instrument = 0;
+    std::string client_id;
+    std::vector<std::uint64_t> orders;
+    std::int64_t locked = 0;
+    std::uint64_t chosen = 0;  // by a trade, a trigger or an end; 0: none yet
+    bool done = false;
 };
 
 struct ModelTrade {
@@ -45,6 +57,7 @@ struct ModelOutcome {
     std::uint64_t account = 0;
     std::vector<ModelOrder> orders;  // every change of an order, in order
     std::vector<ModelTrade> trades;  // taker's, then maker's, of each trade
+    std::vector<ModelList> lists;    // every change of a list, in order
 };
 
 struct ModelBalance {
@@ -75,6 +88,8 @@ public:
     ModelOutcome apply(const trading::Command& command);
 
     [[nodiscard]] const std::map<std::uint64_t, ModelOrder>& open_orders() const { return open_; }
+
+    [[nodiscard]] const std::map<std::uint64_t, ModelList>& lists() const { return lists_; }
 
     [[nodiscard]] ModelBalance balance(std::uint64_t account, std::uint32_t asset) const;
 
@@ -115,13 +130,33 @@ private:
     void on(const trading::KeyRevokeCommand&);
     void on(const trading::InstrumentStatusCommand&);
     void on(const trading::AccountStatusCommand&);
+    void on(const trading::SubmitListCommand&);
+    void on(const trading::CancelListCommand&);
     void cancel(const std::vector<std::uint64_t>& ids);
 
     [[nodiscard]] Int128 base_units(std::uint32_t instrument, Int128 quantity) const;
     [[nodiscard]] Int128 quote_units(std::uint32_t instrument, Int128 price, Int128 quantity) const;
     [[nodiscard]] std::uint32_t judge_shape(const tenon_order_request& order) const;
     [[nodiscard]] std::uint32_t judge_filters(const tenon_order_request& order) const;
-    [[nodiscard]] std::uint32_t judge_limits(const tenon_order_request& order) const;
+    // Of the orders that the command has placed already, `ahead` and of them `conditional_ahead`.
+    [[nodiscard]] std::uint32_t judge_limits(
+        const tenon_order_request& order,
+        std::size_t ahead,
+        std::size_t conditional_ahead
+    ) const;
+    [[nodiscard]] std::uint32_t judge(
+        const tenon_order_request& order,
+        std::size_t ahead,
+        std::size_t conditional_ahead,
+        std::int64_t& locked
+    ) const;
+    [[nodiscard]] std::uint32_t judge_pair(const trading::SubmitListCommand& command) const;
+    [[nodiscard]] ModelOrder make(const tenon_order_request& request, std::uint64_t id) const;
+    [[nodiscard]] bool would_match(const ModelOrder& order) const;
+    void lock(const ModelOrder& order, std::int64_t amount);
+    void cancel_list(ModelList list, const std::string& cancel_id);
+    void decide(ModelOrder& order, bool works);
+    void end_others();
     [[nodiscard]] std::uint32_t judge_funds(const tenon_order_request& order, std::int64_t& locked)
         const;
     [[nodiscard]] bool client_id_taken(std::uint64_t account, const std::string& id) const;
@@ -146,6 +181,7 @@ private:
     std::map<std::uint64_t, std::string> accounts_;
     std::map<Cell, ModelBalance> balances_;
     std::map<std::uint64_t, ModelOrder> open_;
+    std::map<std::uint64_t, ModelList> lists_;
     std::deque<std::pair<std::uint64_t, std::string>> closed_ids_;
     std::deque<std::pair<std::string, Moved>> references_;
     std::map<std::string, ModelKey> keys_;
@@ -156,6 +192,7 @@ private:
     std::uint64_t next_account_ = TENON_ACCOUNT_FIRST;
 
     std::deque<std::uint64_t> triggered_;
+    std::vector<std::pair<std::uint64_t, std::string>> decided_;  // lists, and what cancelled them
     std::uint64_t places_ = 0;
     std::uint64_t sequence_ = 0;
     std::int64_t now_ns_ = 0;

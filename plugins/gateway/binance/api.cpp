@@ -480,6 +480,8 @@ Pending& Api::hold(const Call& call) {
     pending.to.id = pending.id;
     pending.account = call.account;
     pending.single = false;
+    pending.orders = 1;
+    pending.list.reset();
     pending.omit_zero = false;
     pending.found = false;
     pending.coins = false;

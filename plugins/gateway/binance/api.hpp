@@ -25,6 +25,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -111,12 +112,14 @@ struct Pending {
     std::uint64_t account = 0;
     ResponseType response = ResponseType::full;
     CommandKind command = CommandKind::new_order;
-    bool single = false;     // a query for one order
-    bool omit_zero = false;  // account: without empty balances
-    bool found = false;      // a row has come
-    bool coins = false;      // balances in the form of capital/config/getall
-    std::string text;        // rows, written as they come
+    bool single = false;       // a query for one order
+    std::uint32_t orders = 1;  // that the request places, and that count as unfilled
+    bool omit_zero = false;    // account: without empty balances
+    bool found = false;        // a row has come
+    bool coins = false;        // balances in the form of capital/config/getall
+    std::string text;          // rows, written as they come
     std::vector<tenon_balance> balances;
+    std::optional<tenon_order_list> list;  // what the request placed, while it waits for its venue
     std::unique_ptr<Replacement> replacement;  // order/cancelReplace: what comes after the cancel
 };
 

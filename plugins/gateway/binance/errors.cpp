@@ -56,6 +56,11 @@ constexpr std::array k_refusals{
         TENON_REJECT_CANCEL_RESTRICTED,
         0,
         "Order was not canceled due to cancel restrictions."},
+    Refusal{
+        TENON_REJECT_LIST_PRICES,
+        0,
+        "The relationship of the prices for the orders is not correct."},
+    Refusal{TENON_REJECT_UNKNOWN_LIST, 0, "Unknown order list sent."},
     Refusal{TENON_REJECT_VENUE, 0, "The venue refused the order."},
     Refusal{
         TENON_REJECT_CAPACITY,

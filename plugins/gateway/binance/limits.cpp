@@ -159,35 +159,35 @@ void OrderLimits::roll(Entry& entry, std::int64_t now_real_ns) noexcept {
 }
 
 std::optional<OrderLimits::Refusal>
-OrderLimits::admit(std::uint64_t account, std::int64_t now_real_ns) {
+OrderLimits::admit(std::uint64_t account, std::int64_t now_real_ns, std::uint32_t orders) {
     Entry& at = entries_[account];
     roll(at, now_real_ns);
-    if (at.counts.day >= settings_.orders_per_day) {
+    if (at.counts.day + orders > settings_.orders_per_day) {
         return Refusal{
             settings_.orders_per_day,
             "1 DAY",
             seconds_left(window_end(now_real_ns, k_day_ns), now_real_ns)};
     }
-    if (at.counts.ten_seconds >= settings_.orders_per_10_seconds) {
+    if (at.counts.ten_seconds + orders > settings_.orders_per_10_seconds) {
         return Refusal{
             settings_.orders_per_10_seconds,
             "10 SECOND",
             seconds_left(window_end(now_real_ns, 10 * k_second_ns), now_real_ns)};
     }
-    ++at.counts.ten_seconds;
-    ++at.counts.day;
+    at.counts.ten_seconds += orders;
+    at.counts.day += orders;
     return std::nullopt;
 }
 
-void OrderLimits::release(std::uint64_t account, std::int64_t now_real_ns) {
+void OrderLimits::release(std::uint64_t account, std::int64_t now_real_ns, std::uint32_t orders) {
     const auto found = entries_.find(account);
     if (found == entries_.end()) {
         return;
     }
     Entry& at = found->second;
     roll(at, now_real_ns);
-    at.counts.ten_seconds -= at.counts.ten_seconds > 0 ? 1 : 0;
-    at.counts.day -= at.counts.day > 0 ? 1 : 0;
+    at.counts.ten_seconds -= std::min(at.counts.ten_seconds, orders);
+    at.counts.day -= std::min(at.counts.day, orders);
 }
 
 OrderLimits::Counts OrderLimits::counts(std::uint64_t account, std::int64_t now_real_ns) const {

@@ -99,10 +99,11 @@ public:
         std::int64_t retry_after_s;
     };
 
-    // Counts one order, or says which limit is in the way.
-    [[nodiscard]] std::optional<Refusal> admit(std::uint64_t account, std::int64_t now_real_ns);
-    // The order was filled for the first time, or never came to be.
-    void release(std::uint64_t account, std::int64_t now_real_ns);
+    // Counts so many orders, or none and says which limit is in the way.
+    [[nodiscard]] std::optional<Refusal>
+    admit(std::uint64_t account, std::int64_t now_real_ns, std::uint32_t orders = 1);
+    // They were filled for the first time, or never came to be.
+    void release(std::uint64_t account, std::int64_t now_real_ns, std::uint32_t orders = 1);
     [[nodiscard]] Counts counts(std::uint64_t account, std::int64_t now_real_ns) const;
 
 private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/binance/order_answers.hpp"
 
+#include "plugins/gateway/binance/list_render.hpp"
 #include "plugins/gateway/binance/order_waits.hpp"
 #include "plugins/gateway/binance/replacement.hpp"
 
@@ -39,6 +40,26 @@ void require_accepted(
     }
 }
 
+// The same of orders that were placed.
+void require_placed(
+    const Pending& pending,
+    tenon_status status,
+    const tenon_trading_reply* reply,
+    const tenon_err* err
+) {
+    // Orders that never came to be do not count; those in doubt do.
+    const bool refused = status == TENON_OK ? reply != nullptr && reply->reject != TENON_REJECT_NONE
+                                            : status != TENON_IN_DOUBT;
+    if (refused) {
+        Api& api = *pending.api;
+        api.orders().release(pending.account, api.now_real_ns(), pending.orders);
+    }
+    require_accepted(pending, status, reply, err);
+    if (reply->order_count == 0) {
+        throw errors::unknown();
+    }
+}
+
 }  // namespace
 
 void settle(Pending& pending, std::string_view body) noexcept {
@@ -72,22 +93,37 @@ void on_placed(
     auto& pending = *static_cast<Pending*>(ctx);
     answer(pending, [&]() -> std::optional<std::string_view> {
         Api& api = *pending.api;
-        // An order that never came to be does not count; one in doubt does.
-        const bool refused = status == TENON_OK
-                                 ? reply != nullptr && reply->reject != TENON_REJECT_NONE
-                                 : status != TENON_IN_DOUBT;
-        if (refused) {
-            api.orders().release(pending.account, api.now_real_ns());
-        }
-        require_accepted(pending, status, reply, err);
-        if (reply->order_count == 0) {
-            throw errors::unknown();
-        }
+        require_placed(pending, status, reply, err);
         if (api.waits().placed(pending, *reply)) {
             return std::nullopt;
         }
         JsonWriter json{api.buffer(), pending.to.micro};
         write_placed(json, api.services().instruments, *reply, pending.response);
+        return json.text();
+    });
+}
+
+void on_list_placed(
+    void* ctx,
+    tenon_status status,
+    const tenon_trading_reply* reply,
+    const tenon_err* err
+) noexcept {
+    auto& pending = *static_cast<Pending*>(ctx);
+    answer(pending, [&]() -> std::optional<std::string_view> {
+        Api& api = *pending.api;
+        require_placed(pending, status, reply, err);
+        if (reply->list_count == 0) {
+            throw errors::unknown();
+        }
+        pending.list = tenon::at(reply->lists, 0);
+        if (api.waits().placed(pending, *reply)) {
+            return std::nullopt;
+        }
+        JsonWriter json{api.buffer(), pending.to.micro};
+        write_list_placed(
+            json, api.services().instruments, *pending.list, *reply, pending.response
+        );
         return json.text();
     });
 }
@@ -112,15 +148,7 @@ void on_canceled(
         if (!pending.single) {
             json.raw("[");
         }
-        for (std::uint32_t at = 0; at < reply->order_count; ++at) {
-            const tenon_order& order = tenon::at(reply->orders, at);
-            write_canceled(
-                json,
-                market_of(api.services().instruments, order.instrument),
-                order,
-                reply->time_real_ns
-            );
-        }
+        write_all_canceled(json, api.services().instruments, *reply);
         if (!pending.single) {
             json.raw("]");
         }

@@ -17,6 +17,13 @@ void on_placed(
     const tenon_trading_reply* reply,
     const tenon_err* err
 ) noexcept;
+// Of submit_list.
+void on_list_placed(
+    void* ctx,
+    tenon_status status,
+    const tenon_trading_reply* reply,
+    const tenon_err* err
+) noexcept;
 void on_canceled(
     void* ctx,
     tenon_status status,

@@ -10,24 +10,7 @@
 namespace tenon::binance {
 namespace {
 
-[[nodiscard]] std::uint8_t read_side(std::string_view text) {
-    if (text == "BUY") {
-        return TENON_SIDE_BUY;
-    }
-    if (text == "SELL") {
-        return TENON_SIDE_SELL;
-    }
-    throw ApiError{-1117, "Invalid side."};
-}
-
-[[nodiscard]] std::uint8_t read_type(std::string_view text) {
-    for (std::uint8_t type = TENON_ORDER_LIMIT; type <= TENON_ORDER_TAKE_PROFIT_LIMIT; ++type) {
-        if (text == order_type_name(type)) {
-            return type;
-        }
-    }
-    throw ApiError{-1116, "Invalid orderType."};
-}
+constexpr OrderNames k_order_names{"timeInForce", "price", "stopPrice"};
 
 [[nodiscard]] std::uint8_t read_time_in_force(std::string_view text) {
     if (text == "GTC") {
@@ -56,28 +39,7 @@ void refuse_unsupported(Params& params) {
             throw errors::unsupported("Parameter '" + std::string{name} + "'");
         }
     }
-    const auto prevention = params.text("selfTradePreventionMode");
-    if (prevention && *prevention != "NONE") {
-        throw errors::unsupported("selfTradePreventionMode " + std::string{*prevention});
-    }
-}
-
-[[nodiscard]] ResponseType read_response(Params& params, std::uint8_t type) {
-    const auto text = params.text("newOrderRespType");
-    if (!text) {
-        const bool full = type == TENON_ORDER_LIMIT || type == TENON_ORDER_MARKET;
-        return full ? ResponseType::full : ResponseType::ack;
-    }
-    if (*text == "ACK") {
-        return ResponseType::ack;
-    }
-    if (*text == "RESULT") {
-        return ResponseType::result;
-    }
-    if (*text == "FULL") {
-        return ResponseType::full;
-    }
-    throw errors::invalid("newOrderRespType");
+    read_prevention(params);
 }
 
 // From k_precision decimals to the instrument's; digits beyond those break the step's filter.
@@ -94,39 +56,47 @@ to_scale(std::int64_t value, int scale, std::string_view zero, std::string_view 
 }
 
 // For conditional types, and refused for others.
-void read_stop_price(NewOrder& out, const std::optional<std::int64_t>& stop_price) {
-    if (!is_conditional(out.request.type)) {
+void read_stop_price(
+    const Market& market,
+    tenon_order_request& request,
+    std::string_view name,
+    const std::optional<std::int64_t>& stop_price
+) {
+    if (!is_conditional(request.type)) {
         if (stop_price) {
-            throw errors::not_required("stopPrice");
+            throw errors::not_required(name);
         }
         return;
     }
     if (!stop_price) {
-        throw errors::mandatory("stopPrice");
+        throw errors::mandatory(name);
     }
-    out.request.stop_price = to_scale(
-        *stop_price, out.market.instrument->price_scale, "Invalid stop price.", "PRICE_FILTER"
+    request.stop_price = to_scale(
+        *stop_price, market.instrument->price_scale, "Invalid stop price.", "PRICE_FILTER"
     );
 }
 
 void read_limit(
-    NewOrder& out,
+    const Market& market,
+    tenon_order_request& request,
+    const OrderNames& names,
     const std::optional<std::int64_t>& quantity,
     const std::optional<std::int64_t>& price
 ) {
-    const tenon_instrument& i = *out.market.instrument;
+    const tenon_instrument& i = *market.instrument;
     if (!quantity) {
         throw errors::mandatory("quantity");
     }
     if (!price) {
-        throw errors::mandatory("price");
+        throw errors::mandatory(names.price);
     }
-    out.request.quantity = to_scale(*quantity, i.quantity_scale, "Invalid quantity.", "LOT_SIZE");
-    out.request.price = to_scale(*price, i.price_scale, "Invalid price.", "PRICE_FILTER");
+    request.quantity = to_scale(*quantity, i.quantity_scale, "Invalid quantity.", "LOT_SIZE");
+    request.price = to_scale(*price, i.price_scale, "Invalid price.", "PRICE_FILTER");
 }
 
 void read_market(
-    NewOrder& out,
+    const Market& market,
+    tenon_order_request& request,
     const std::optional<std::int64_t>& quantity,
     const std::optional<std::int64_t>& quote_quantity
 ) {
@@ -134,54 +104,20 @@ void read_market(
         throw errors::combination();
     }
     if (quantity) {
-        out.request.quantity = to_scale(
-            *quantity, out.market.instrument->quantity_scale, "Invalid quantity.", "LOT_SIZE"
-        );
+        request.quantity =
+            to_scale(*quantity, market.instrument->quantity_scale, "Invalid quantity.", "LOT_SIZE");
     } else if (quote_quantity) {
         if (*quote_quantity == 0) {
             throw ApiError{-1013, "Invalid quote order quantity."};
         }
-        const auto scaled = rescale(*quote_quantity, k_precision, out.market.quote->scale);
+        const auto scaled = rescale(*quote_quantity, k_precision, market.quote->scale);
         if (!scaled) {
             throw errors::precision("quoteOrderQty");
         }
-        out.request.quote_quantity = *scaled;
+        request.quote_quantity = *scaled;
     } else {
         throw errors::either("quantity", "quoteOrderQty");
     }
-}
-
-void read_amounts(NewOrder& out, Params& params) {
-    const std::uint8_t type = out.request.type;
-    const auto time_in_force = params.text("timeInForce");
-    const auto quantity = params.decimal("quantity");
-    const auto quote_quantity = params.decimal("quoteOrderQty");
-    const auto price = params.decimal("price");
-    const auto stop_price = params.decimal("stopPrice");
-    out.request.time_in_force = TENON_TIF_GTC;
-    if (working_type(type) == TENON_ORDER_LIMIT) {
-        if (!time_in_force) {
-            throw errors::mandatory("timeInForce");
-        }
-        out.request.time_in_force = read_time_in_force(*time_in_force);
-    } else if (time_in_force) {
-        throw errors::not_required("timeInForce");
-    }
-    const bool at_market = working_type(type) == TENON_ORDER_MARKET;
-    if (at_market && price) {
-        throw errors::not_required("price");
-    }
-    if (type != TENON_ORDER_MARKET && quote_quantity) {
-        throw errors::not_required("quoteOrderQty");
-    }
-    if (!at_market) {
-        read_limit(out, quantity, price);
-    } else if (type == TENON_ORDER_MARKET || quantity) {
-        read_market(out, quantity, quote_quantity);
-    } else {
-        throw errors::mandatory("quantity");
-    }
-    read_stop_price(out, stop_price);
 }
 
 [[nodiscard]] bool in_range(std::int64_t value, std::int64_t min, std::int64_t max) noexcept {
@@ -211,6 +147,87 @@ void check_price(const tenon_instrument& i, const tenon_order_request& order, st
 
 }  // namespace
 
+std::uint8_t read_side(std::string_view text) {
+    if (text == "BUY") {
+        return TENON_SIDE_BUY;
+    }
+    if (text == "SELL") {
+        return TENON_SIDE_SELL;
+    }
+    throw ApiError{-1117, "Invalid side."};
+}
+
+std::uint8_t read_type(std::string_view text) {
+    for (std::uint8_t type = TENON_ORDER_LIMIT; type <= TENON_ORDER_TAKE_PROFIT_LIMIT; ++type) {
+        if (text == order_type_name(type)) {
+            return type;
+        }
+    }
+    throw ApiError{-1116, "Invalid orderType."};
+}
+
+void read_prevention(Params& params) {
+    const auto prevention = params.text("selfTradePreventionMode");
+    if (prevention && *prevention != "NONE") {
+        throw errors::unsupported("selfTradePreventionMode " + std::string{*prevention});
+    }
+}
+
+ResponseType read_response(Params& params, ResponseType otherwise) {
+    const auto text = params.text("newOrderRespType");
+    if (!text) {
+        return otherwise;
+    }
+    if (*text == "ACK") {
+        return ResponseType::ack;
+    }
+    if (*text == "RESULT") {
+        return ResponseType::result;
+    }
+    if (*text == "FULL") {
+        return ResponseType::full;
+    }
+    throw errors::invalid("newOrderRespType");
+}
+
+void read_amounts(
+    Params& params,
+    const OrderNames& names,
+    const Market& market,
+    tenon_order_request& request
+) {
+    const std::uint8_t type = request.type;
+    const auto time_in_force = params.text(names.time_in_force);
+    const auto quantity = params.decimal("quantity");
+    const auto quote_quantity = params.decimal("quoteOrderQty");
+    const auto price = params.decimal(names.price);
+    const auto stop_price = params.decimal(names.stop_price);
+    request.time_in_force = TENON_TIF_GTC;
+    if (working_type(type) == TENON_ORDER_LIMIT) {
+        if (!time_in_force) {
+            throw errors::mandatory(names.time_in_force);
+        }
+        request.time_in_force = read_time_in_force(*time_in_force);
+    } else if (time_in_force) {
+        throw errors::not_required(names.time_in_force);
+    }
+    const bool at_market = working_type(type) == TENON_ORDER_MARKET;
+    if (at_market && price) {
+        throw errors::not_required(names.price);
+    }
+    if (type != TENON_ORDER_MARKET && quote_quantity) {
+        throw errors::not_required("quoteOrderQty");
+    }
+    if (!at_market) {
+        read_limit(market, request, names, quantity, price);
+    } else if (type == TENON_ORDER_MARKET || quantity) {
+        read_market(market, request, quantity, quote_quantity);
+    } else {
+        throw errors::mandatory("quantity");
+    }
+    read_stop_price(market, request, names.stop_price, stop_price);
+}
+
 tenon_client_id make_client_id(std::string_view text) noexcept {
     tenon_client_id id{};
     id.length = static_cast<std::uint8_t>(std::min<std::size_t>(text.size(), TENON_CLIENT_ID_MAX));
@@ -234,11 +251,13 @@ read_new_order(Params& params, Service<tenon_instruments_1> instruments, std::ui
     out.request.side = read_side(side);
     out.request.type = read_type(type);
     refuse_unsupported(params);
-    read_amounts(out, params);
+    read_amounts(params, k_order_names, out.market, out.request);
     if (const auto id = params.client_id("newClientOrderId")) {
         out.request.client_id = make_client_id(*id);
     }
-    out.response = read_response(params, out.request.type);
+    const bool full =
+        out.request.type == TENON_ORDER_LIMIT || out.request.type == TENON_ORDER_MARKET;
+    out.response = read_response(params, full ? ResponseType::full : ResponseType::ack);
     return out;
 }
 

@@ -22,6 +22,24 @@ struct NewOrder {
 [[nodiscard]] NewOrder
 read_new_order(Params& params, Service<tenon_instruments_1> instruments, std::uint64_t account);
 
+// The parameters of an order that are called otherwise in a list.
+struct OrderNames {
+    std::string_view time_in_force, price, stop_price;
+};
+
+// What all requests for orders read alike. Throw ApiError. read_amounts: of a request whose side
+// and type are known.
+[[nodiscard]] std::uint8_t read_side(std::string_view text);
+[[nodiscard]] std::uint8_t read_type(std::string_view text);
+[[nodiscard]] ResponseType read_response(Params& params, ResponseType otherwise);
+void read_prevention(Params& params);
+void read_amounts(
+    Params& params,
+    const OrderNames& names,
+    const Market& market,
+    tenon_order_request& request
+);
+
 // Which order is to be cancelled, by parameters of these names; views of the request's.
 struct CancelNames {
     std::string_view order_id, client_id, new_client_id;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/binance/order_waits.hpp"
 
+#include "plugins/gateway/binance/list_render.hpp"
 #include "plugins/gateway/binance/order_answers.hpp"
 
 #include <algorithm>
@@ -27,12 +28,19 @@ namespace {
     Api& api = *pending.api;
     JsonWriter json{api.buffer(), pending.to.micro};
     if (pending.command == CommandKind::new_order) {
-        const tenon_order& order = orders.front();
-        if (order.status == TENON_STATUS_REJECTED) {
-            api.orders().release(pending.account, api.now_real_ns());
-            throw reject_error(order.reject, CommandKind::new_order);
+        for (const tenon_order& order : orders) {
+            if (order.status == TENON_STATUS_REJECTED) {
+                api.orders().release(pending.account, api.now_real_ns(), pending.orders);
+                throw reject_error(order.reject, CommandKind::new_order);
+            }
         }
-        write_placed(json, api.services().instruments, reply, pending.response);
+        if (pending.list) {
+            write_list_placed(
+                json, api.services().instruments, *pending.list, reply, pending.response
+            );
+        } else {
+            write_placed(json, api.services().instruments, reply, pending.response);
+        }
         return json.text();
     }
     json.raw(pending.single ? "" : "[");

@@ -62,6 +62,10 @@ void write_working_time(JsonWriter& json, const tenon_order& order) {
 
 }  // namespace
 
+std::int64_t shown_list_id(const tenon_order& order) noexcept {
+    return id_or_none(order.list_id);
+}
+
 bool is_working(const tenon_order& order) noexcept {
     return order.status != TENON_STATUS_PENDING_NEW && order.working_real_ns != 0;
 }
@@ -257,16 +261,18 @@ void write_placed(
     JsonWriter& json,
     Service<tenon_instruments_1> instruments,
     const tenon_trading_reply& reply,
-    ResponseType type
+    ResponseType type,
+    std::uint32_t at
 ) {
-    const tenon_order& order = reply.orders[0];
+    const tenon_order& order = tenon::at(reply.orders, at);
     const Market market = market_of(instruments, order.instrument);
     const int price = market.instrument->price_scale;
     const int quantity = market.instrument->quantity_scale;
-    json.raw("{")
+    json.next()
+        .raw("{")
         .field("symbol", market.symbol())
         .field("orderId", order.order_id)
-        .field("orderListId", -1)
+        .field("orderListId", shown_list_id(order))
         .field("clientOrderId", text_of(order.client_id))
         .time_field("transactTime", reply.time_real_ns);
     if (type == ResponseType::ack) {
@@ -282,8 +288,11 @@ void write_placed(
     json.field("selfTradePreventionMode", "NONE");
     if (type == ResponseType::full) {
         json.key("fills").raw("[");
-        for (std::uint32_t at = 0; at < reply.trade_count; ++at) {
-            const tenon_trade& trade = tenon::at(reply.trades, at);
+        for (std::uint32_t row = 0; row < reply.trade_count; ++row) {
+            const tenon_trade& trade = tenon::at(reply.trades, row);
+            if (trade.order_id != order.order_id) {
+                continue;
+            }
             const tenon_asset* const fee = instruments->asset(instruments.self, trade.fee_asset);
             json.next()
                 .raw("{")
@@ -310,7 +319,7 @@ void write_canceled(
         .field("symbol", market.symbol())
         .field("origClientOrderId", text_of(order.client_id))
         .field("orderId", order.order_id)
-        .field("orderListId", -1)
+        .field("orderListId", shown_list_id(order))
         .field("clientOrderId", text_of(order.cancel_client_id))
         .time_field("transactTime", time_real_ns);
     write_amounts(json, market, order);
@@ -326,7 +335,7 @@ void write_order(JsonWriter& json, const Market& market, const tenon_order& orde
         .raw("{")
         .field("symbol", market.symbol())
         .field("orderId", order.order_id)
-        .field("orderListId", -1)
+        .field("orderListId", shown_list_id(order))
         .field("clientOrderId", text_of(order.client_id));
     write_amounts(json, market, order);
     json.field("cummulativeQuoteQty", order.filled_quote, market.quote->scale);

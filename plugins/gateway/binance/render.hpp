@@ -62,12 +62,16 @@ void write_candle(JsonWriter& json, const Market& market, const tenon_candle& ca
 
 enum class ResponseType : std::uint8_t { ack, result, full };
 
-// The answer to a new order.
+// What Binance writes for an order of no list.
+[[nodiscard]] std::int64_t shown_list_id(const tenon_order& order) noexcept;
+
+// The answer to a new order; of all the reply's orders the one at `at`.
 void write_placed(
     JsonWriter& json,
     Service<tenon_instruments_1> instruments,
     const tenon_trading_reply& reply,
-    ResponseType type
+    ResponseType type,
+    std::uint32_t at = 0
 );
 // An order that a cancel closed.
 void write_canceled(

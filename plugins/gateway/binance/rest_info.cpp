@@ -126,7 +126,7 @@ void write_market(
         .field("quoteCommissionPrecision", k_precision)
         .raw(R"(,"orderTypes":["LIMIT","LIMIT_MAKER","MARKET","STOP_LOSS",)"
              R"("STOP_LOSS_LIMIT","TAKE_PROFIT","TAKE_PROFIT_LIMIT"])")
-        .raw(R"(,"icebergAllowed":false,"ocoAllowed":false,"otoAllowed":false)")
+        .raw(R"(,"icebergAllowed":false,"ocoAllowed":true,"otoAllowed":false)")
         .raw(R"(,"opoAllowed":false,"quoteOrderQtyMarketAllowed":true)")
         .raw(R"(,"allowTrailingStop":false,"cancelReplaceAllowed":true,"amendAllowed":false)")
         .raw(R"(,"pegInstructionsAllowed":false,"isSpotTradingAllowed":true)")

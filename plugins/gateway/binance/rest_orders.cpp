@@ -4,17 +4,14 @@
 #include "plugins/gateway/binance/rest_trading.hpp"
 
 namespace tenon::binance::rest {
-namespace {
 
-[[nodiscard]] Market mandatory_market(Api& api, Call& call) {
+Market mandatory_market(Api& api, Call& call) {
     const auto symbol = call.params.symbol();
     if (!symbol) {
         throw errors::mandatory("symbol");
     }
     return market_of(api.services().instruments, *symbol);
 }
-
-}  // namespace
 
 void require_pending(Pending& pending, tenon_status status, const ErrorBuffer& err) {
     if (status == TENON_PENDING) {
@@ -27,8 +24,8 @@ void require_pending(Pending& pending, tenon_status status, const ErrorBuffer& e
     throw status_error(status, &err);
 }
 
-void admit_order(Api& api, std::uint64_t account) {
-    const auto refusal = api.orders().admit(account, api.now_real_ns());
+void admit_orders(Api& api, std::uint64_t account, std::uint32_t orders) {
+    const auto refusal = api.orders().admit(account, api.now_real_ns(), orders);
     if (!refusal) {
         return;
     }
@@ -52,7 +49,7 @@ void order_place(Api& api, Call& call) {
     const NewOrder order = read_new_order(call.params, services.instruments, call.account);
     call.finish();
     call.to.order_count_of = call.account;
-    admit_order(api, call.account);
+    admit_orders(api, call.account);
     Pending& pending = api.hold(call);
     pending.command = CommandKind::new_order;
     pending.response = order.response;

@@ -75,13 +75,7 @@ void run(Api& api, const Call& call, bool single, Query&& query) {
     }
 }
 
-[[nodiscard]] Market mandatory_market(Api& api, Call& call) {
-    const auto symbol = call.params.symbol();
-    if (!symbol) {
-        throw errors::mandatory("symbol");
-    }
-    return market_of(api.services().instruments, *symbol);
-}
+}  // namespace
 
 void check_day(const std::optional<std::int64_t>& start, const std::optional<std::int64_t>& end) {
     // The end is the last nanosecond of its unit: exactly 24 hours are still one day.
@@ -90,8 +84,6 @@ void check_day(const std::optional<std::int64_t>& start, const std::optional<std
         throw ApiError{-1127, "More than 24 hours between startTime and endTime."};
     }
 }
-
-}  // namespace
 
 void order_get(Api& api, Call& call) {
     const Market market = mandatory_market(api, call);

@@ -115,7 +115,7 @@ void rest::order_cancel_replace(Api& api, Call& call) {
     check_filters(order.market, order.request, last_price(api, order.market));
     call.to.order_count_of = call.account;
     try {
-        admit_order(api, call.account);
+        admit_orders(api, call.account);
     } catch (ApiError& error) {
         if (!cancel_only) {
             error.data = results(k_not_attempted, "null", k_not_attempted, "null");

@@ -13,8 +13,9 @@ void order_cancel_replace(Api& api, Call& call);
 // The engine did not take the command, and nothing will come later: gives `pending` back and throws
 // why. No effect when it did.
 void require_pending(Pending& pending, tenon_status status, const ErrorBuffer& err);
-// Counts one more order of the account; throws ApiError 429 when that is too many.
-void admit_order(Api& api, std::uint64_t account);
+// Counts so many more orders of the account; throws ApiError 429 when that is too many.
+void admit_orders(Api& api, std::uint64_t account, std::uint32_t orders = 1);
+[[nodiscard]] Market mandatory_market(Api& api, Call& call);
 // 0: nothing has traded.
 [[nodiscard]] std::int64_t last_price(Api& api, const Market& market);
 void order_place(Api& api, Call& call);
@@ -22,7 +23,18 @@ void order_test(Api& api, Call& call);
 void order_cancel(Api& api, Call& call);
 void open_orders_cancel(Api& api, Call& call);
 
+// rest_lists.cpp
+void list_place_oco(Api& api, Call& call);
+// In the form of before above and below.
+void list_place_old_oco(Api& api, Call& call);
+void list_cancel(Api& api, Call& call);
+void list_get(Api& api, Call& call);
+void open_lists(Api& api, Call& call);
+void all_lists(Api& api, Call& call);
+
 // rest_queries.cpp
+// Throws ApiError when it is more than a day.
+void check_day(const std::optional<std::int64_t>& start, const std::optional<std::int64_t>& end);
 void order_get(Api& api, Call& call);
 void open_orders(Api& api, Call& call);
 void all_orders(Api& api, Call& call);

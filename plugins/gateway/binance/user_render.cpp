@@ -88,7 +88,7 @@ void write_execution_report(
         .field("p", order.price, i.price_scale)
         .field("P", order.stop_price, i.price_scale)
         .field("F", 0, 0)
-        .field("g", -1)
+        .field("g", shown_list_id(order))
         .field("C", canceled ? text_of(order.client_id) : std::string_view{})
         .field("x", execution_type(event, order))
         .field("X", order_status_name(order.status))

@@ -2,6 +2,7 @@
 #include "plugins/gateway/binance/user_streams.hpp"
 
 #include "plugins/gateway/binance/errors.hpp"
+#include "plugins/gateway/binance/list_render.hpp"
 
 #include <algorithm>
 #include <array>
@@ -160,6 +161,9 @@ void UserStreams::tell(std::span<const tenon_execution_event* const> command) {
         const tenon_execution_event& event = *command[at];
         if (is_reported(event)) {
             tell_order(command, at);
+        } else if (event.kind == TENON_EVENT_LIST && event.list != nullptr) {
+            put(event.list->account,
+                [&](JsonWriter& json) { write_list_status(json, instruments_, event); });
         } else if (event.kind == TENON_EVENT_LEDGER && event.ledger != nullptr) {
             tell_transfer(event);
         } else if (event.kind == TENON_EVENT_BALANCE) {

@@ -53,15 +53,16 @@ std::string Engine::refusal(Admission admission) const {
     return {};
 }
 
+// TENON_OK, or why the order is not taken now.
 tenon_status
-Engine::submit(const tenon_order_request& order, tenon_trading_done done, tenon_err* err) {
+Engine::gather_evidence(const tenon_order_request& order, std::string& evidence, tenon_err* err) {
     if (const std::string why = refusal(Admission::order); !why.empty()) {
         instrumentation_.refused();
         return fail(err, TENON_UNAVAILABLE, why, TENON_ERR_RETRYABLE);
     }
-    evidence_.clear();
+    evidence.clear();
     const tenon_sink sink{
-        &evidence_, [](void* ctx, tenon_bytes chunk) -> tenon_status {
+        &evidence, [](void* ctx, tenon_bytes chunk) -> tenon_status {
             return guard(nullptr, [&] { static_cast<std::string*>(ctx)->append(view(chunk)); });
         }};
     const tenon_status status = core_->evidence(order, clock_->now_real_ns(clock_.self), sink);
@@ -71,7 +72,30 @@ Engine::submit(const tenon_order_request& order, tenon_trading_done done, tenon_
             err, TENON_UNAVAILABLE, "the venue cannot take the order now", TENON_ERR_RETRYABLE
         );
     }
-    return run(trading::SubmitCommand{order, bytes(evidence_)}, Admission::order, done, err);
+    return TENON_OK;
+}
+
+tenon_status
+Engine::submit(const tenon_order_request& order, tenon_trading_done done, tenon_err* err) {
+    const tenon_status status = gather_evidence(order, evidence_[0], err);
+    return status != TENON_OK
+               ? status
+               : run(trading::SubmitCommand{order, bytes(evidence_[0])}, Admission::order, done, err
+                 );
+}
+
+tenon_status
+Engine::submit(const trading::SubmitListCommand& list, tenon_trading_done done, tenon_err* err) {
+    trading::SubmitListCommand command = list;
+    for (std::size_t i = 0; i < command.orders.size(); ++i) {
+        trading::SubmitCommand& order = command.orders[i];
+        if (const tenon_status status = gather_evidence(order.order, evidence_[i], err);
+            status != TENON_OK) {
+            return status;
+        }
+        order.evidence = bytes(evidence_[i]);
+    }
+    return run(command, Admission::order, done, err);
 }
 
 tenon_status Engine::run(

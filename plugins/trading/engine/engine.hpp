@@ -63,6 +63,9 @@ public:
     run(const trading::CommandBody& body, Admission admission, tenon_trading_done done, tenon_err*);
     // [reactor 0] The same for an order, whose venue is asked for evidence first.
     tenon_status submit(const tenon_order_request& order, tenon_trading_done done, tenon_err* err);
+    // [reactor 0] The same for the orders of a list.
+    tenon_status
+    submit(const trading::SubmitListCommand& list, tenon_trading_done done, tenon_err* err);
 
     // [reactor 0] TENON_OK, or why queries are not answered.
     tenon_status readable(tenon_err* err) const;
@@ -153,6 +156,8 @@ private:
     void project(std::span<const tenon_execution_event> events);
     void advance_projection();
     [[nodiscard]] std::string refusal(Admission admission) const;
+    tenon_status
+    gather_evidence(const tenon_order_request& order, std::string& evidence, tenon_err* err);
     void remember(const trading::Output& output, const trading::Result& result);
 
     // the background, engine_upkeep.cpp
@@ -197,7 +202,8 @@ private:
     std::vector<tenon_execution_event> events_;
     std::vector<Subscriber> subscribers_;
     std::uint64_t next_handle_ = 1;
-    std::string encoded_, evidence_;
+    std::string encoded_;
+    std::array<std::string, TENON_LIST_ORDERS_MAX> evidence_;
     bool applying_ = false, delivering_ = false;
 
     bool open_ = false;   // commands are taken

@@ -76,6 +76,16 @@ bool collect(
 
 }  // namespace
 
+bool fits(const tenon_list_query& query, const tenon_order_list& list) noexcept {
+    return list.account == query.account &&
+           (query.which == TENON_ORDERS_ALL || list.status == TENON_LIST_EXECUTING) &&
+           (query.list_id == 0 || list.list_id == query.list_id) &&
+           (query.client_id.length == 0 || text_of(list.client_id) == text_of(query.client_id)) &&
+           list.list_id >= query.from_list_id &&
+           (query.start_real_ns == 0 || list.created_real_ns >= query.start_real_ns) &&
+           (query.end_real_ns == 0 || list.created_real_ns <= query.end_real_ns);
+}
+
 History::History(std::size_t orders_max, std::size_t trades_max, bool complete)
     : orders_max_{orders_max}, trades_max_{trades_max}, complete_{complete} {}
 
@@ -126,6 +136,9 @@ void History::insert(const tenon_order& order, bool created) {
 }
 
 void History::add(const tenon_execution_event& event) {
+    if (event.list != nullptr) {
+        lists_.insert_or_assign(event.list->list_id, *event.list);
+    }
     if (event.kind != TENON_EVENT_ORDER || event.order == nullptr) {
         return;
     }
@@ -163,6 +176,22 @@ void History::evict(std::uint64_t projected) {
         }
         evict_trade();
     }
+    while (lists_.size() > orders_max_) {
+        const auto oldest = lists_.begin();
+        if (oldest->second.update_sequence > projected && lists_.size() <= 2 * orders_max_) {
+            break;
+        }
+        evict_list(oldest);
+    }
+}
+
+// An open one is in the core, too.
+void History::evict_list(std::map<std::uint64_t, tenon_order_list>::iterator list) {
+    if (list->second.status == TENON_LIST_ALL_DONE) {
+        evicted_sequence_ = std::max(evicted_sequence_, list->second.update_sequence);
+    }
+    lists_.erase(list);
+    complete_ = false;
 }
 
 void History::evict_order() {
@@ -228,6 +257,14 @@ bool History::orders(const tenon_order_query& query, std::vector<tenon_order>& o
     return collect(
         book.orders, range, get, id, time, [](const auto&) { return true; }, out
     );
+}
+
+void History::lists(const tenon_list_query& query, std::vector<tenon_order_list>& out) const {
+    for (const auto& [id, list] : lists_) {
+        if (fits(query, list)) {
+            out.push_back(list);
+        }
+    }
 }
 
 bool History::trades(const tenon_trade_query& query, std::vector<tenon_trade>& out) const {

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <unordered_map>
 #include <vector>
 
@@ -44,6 +45,8 @@ public:
     // these are all there are, false when SQL may have others.
     bool orders(const tenon_order_query& query, std::vector<tenon_order>& out) const;
     bool trades(const tenon_trade_query& query, std::vector<tenon_trade>& out) const;
+    // All that fit, ascending; SQL may have others unless complete().
+    void lists(const tenon_list_query& query, std::vector<tenon_order_list>& out) const;
 
     // True while nothing is missing: what is not here does not exist.
     [[nodiscard]] bool complete() const noexcept { return complete_; }
@@ -86,6 +89,7 @@ private:
     void insert(const tenon_order& order, bool created);
     void evict_order();
     void evict_trade();
+    void evict_list(std::map<std::uint64_t, tenon_order_list>::iterator list);
 
     const std::size_t orders_max_, trades_max_;
     bool complete_;
@@ -95,7 +99,11 @@ private:
     std::deque<OldestTrade> trade_order_;
     std::unordered_map<std::uint64_t, Book> books_;
     trading::TagTable by_id_, by_client_;
+    std::map<std::uint64_t, tenon_order_list> lists_;
 };
+
+// True for a row that the query asks for.
+[[nodiscard]] bool fits(const tenon_list_query& query, const tenon_order_list& list) noexcept;
 
 // True when the order can not change any more.
 [[nodiscard]] constexpr bool is_closed(std::uint8_t status) noexcept {

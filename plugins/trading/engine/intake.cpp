@@ -17,6 +17,7 @@ struct Intake::HandOver {
     ErrorBuffer err;
     std::vector<tenon_order> orders;
     std::vector<tenon_trade> trades;
+    std::vector<tenon_order_list> lists;
 };
 
 tenon_status Intake::run_here(
@@ -28,6 +29,9 @@ tenon_status Intake::run_here(
 ) {
     if (const auto* submit = std::get_if<trading::SubmitCommand>(&body); submit != nullptr) {
         return engine.submit(submit->order, done, err);
+    }
+    if (const auto* list = std::get_if<trading::SubmitListCommand>(&body); list != nullptr) {
+        return engine.submit(*list, done, err);
     }
     return engine.run(body, admission, done, err);
 }
@@ -94,9 +98,11 @@ void Intake::answer(
     if (reply != nullptr) {
         job->orders.assign(reply->orders, reply->orders + reply->order_count);
         job->trades.assign(reply->trades, reply->trades + reply->trade_count);
+        job->lists.assign(reply->lists, reply->lists + reply->list_count);
         job->reply = *reply;
         job->reply.orders = job->orders.data();
         job->reply.trades = job->trades.data();
+        job->reply.lists = job->lists.data();
     }
     const auto exec = job->intake->engine_.exec();
     const auto deliver = [](void* answered) {

@@ -59,6 +59,9 @@ ProjectionEvent copy_of(const tenon_execution_event& event) {
                 event.key->created_real_ns,
                 event.key->revoked != 0};
             break;
+        case TENON_EVENT_LIST:
+            copy.body = *event.list;
+            break;
         case TENON_EVENT_INSTRUMENT:
             copy.body = ProjectedInstrument{event.instrument, event.status};
             break;
@@ -466,6 +469,10 @@ std::vector<tenon_order> Projection::orders(const tenon_order_query& query) {
 
 std::vector<tenon_trade> Projection::trades(const tenon_trade_query& query) {
     return impl_->query([&](Session& session) { return select_trades(session, query); });
+}
+
+std::vector<tenon_order_list> Projection::lists(const tenon_list_query& query) {
+    return impl_->query([&](Session& session) { return select_lists(session, query); });
 }
 
 std::optional<tenon_order> Projection::order(

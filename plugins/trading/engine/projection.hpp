@@ -77,7 +77,8 @@ struct ProjectionEvent {
         ProjectedLedger,
         ProjectedAccount,
         ProjectedKey,
-        ProjectedInstrument>
+        ProjectedInstrument,
+        tenon_order_list>
         body;
 };
 
@@ -150,6 +151,7 @@ public:
     // database does not answer.
     std::vector<tenon_order> orders(const tenon_order_query& query);
     std::vector<tenon_trade> trades(const tenon_trade_query& query);
+    std::vector<tenon_order_list> lists(const tenon_list_query& query);
     // By order_id, or by client_id (the newest order with it) when order_id is 0.
     std::optional<tenon_order> order(
         std::uint64_t account,

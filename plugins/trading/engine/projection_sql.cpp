@@ -1,136 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/trading/engine/projection_sql.hpp"
 
+#include "plugins/trading/engine/projection_columns.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <map>
 #include <utility>
 
 namespace tenon::engine {
-namespace {
-
-constexpr std::string_view k_order_columns =
-    "order_id, account, instrument, side, type, time_in_force, status, price, quantity, "
-    "quote_quantity, filled_quantity, filled_quote, created_real_ns, updated_real_ns, "
-    "update_sequence, reject, client_id, cancel_client_id, stop_price, working_real_ns";
-
-constexpr std::string_view k_trade_columns =
-    "trade_id, order_id, account, instrument, side, is_maker, price, quantity, quote_amount, fee, "
-    "fee_asset, time_real_ns, sequence";
-
-std::string_view text_of(const tenon_client_id& id) noexcept {
-    return {id.text, std::min<std::size_t>(id.length, sizeof id.text)};
-}
-
-tenon_client_id client_id_of(std::string_view text) {
-    tenon_client_id id{};
-    if (text.size() > sizeof id.text) {
-        throw Error{TENON_CORRUPT, "a client id in the database is too long"};
-    }
-    id.length = static_cast<std::uint8_t>(text.size());
-    std::memcpy(id.text, text.data(), text.size());
-    return id;
-}
-
-tenon_order order_of(const Statement& row) {
-    auto order = sized<tenon_order>();
-    order.order_id = row.as<std::uint64_t>(0);
-    order.account = row.as<std::uint64_t>(1);
-    order.instrument = row.as<std::uint32_t>(2);
-    order.side = row.as<std::uint8_t>(3);
-    order.type = row.as<std::uint8_t>(4);
-    order.time_in_force = row.as<std::uint8_t>(5);
-    order.status = row.as<std::uint8_t>(6);
-    order.price = row.integer(7);
-    order.quantity = row.integer(8);
-    order.quote_quantity = row.integer(9);
-    order.filled_quantity = row.integer(10);
-    order.filled_quote = row.integer(11);
-    order.created_real_ns = row.integer(12);
-    order.updated_real_ns = row.integer(13);
-    order.update_sequence = row.as<std::uint64_t>(14);
-    order.reject = row.as<std::uint32_t>(15);
-    order.client_id = client_id_of(row.text(16));
-    order.cancel_client_id = client_id_of(row.text(17));
-    order.stop_price = row.integer(18);
-    order.working_real_ns = row.integer(19);
-    if (order.stop_price == 0 && order.working_real_ns == 0) {
-        order.working_real_ns = order.created_real_ns;  // written before there were others
-    }
-    return order;
-}
-
-tenon_trade trade_of(const Statement& row) {
-    auto trade = sized<tenon_trade>();
-    trade.trade_id = row.as<std::uint64_t>(0);
-    trade.order_id = row.as<std::uint64_t>(1);
-    trade.account = row.as<std::uint64_t>(2);
-    trade.instrument = row.as<std::uint32_t>(3);
-    trade.side = row.as<std::uint8_t>(4);
-    trade.is_maker = row.as<std::uint8_t>(5);
-    trade.price = row.integer(6);
-    trade.quantity = row.integer(7);
-    trade.quote_amount = row.integer(8);
-    trade.fee = row.integer(9);
-    trade.fee_asset = row.as<std::uint32_t>(10);
-    trade.time_real_ns = row.integer(11);
-    trade.sequence = row.as<std::uint64_t>(12);
-    return trade;
-}
-
-// A SELECT put together from conditions; values are bound in the order of adding.
-class Select {
-public:
-    Select(std::string_view columns, std::string_view table) {
-        sql_.append("SELECT ").append(columns).append(" FROM ").append(table);
-    }
-
-    template <class T>
-    Select& where(std::string_view condition, T value) {
-        values_.push_back(value_of(value));
-        return where(condition);
-    }
-
-    Select& where(std::string_view condition) {
-        sql_.append(first_ ? " WHERE " : " AND ").append(condition);
-        first_ = false;
-        return *this;
-    }
-
-    // The first `limit` rows from below, or the last ones.
-    Select& order(std::string_view column, bool newest, std::int64_t limit) {
-        sql_.append(" ORDER BY ").append(column).append(newest ? " DESC" : "").append(" LIMIT ?");
-        values_.push_back(value_of(limit));
-        newest_ = newest;
-        return *this;
-    }
-
-    // Ascending.
-    template <class Row, class Make>
-    std::vector<Row> run(Session& session, Make make) {
-        Statement statement = session.prepare(sql_);
-        for (std::uint32_t i = 0; i < values_.size(); ++i) {
-            const tenon_value& value = values_[i];
-            statement.bind(i + 1, value.i);
-        }
-        std::vector<Row> rows;
-        while (statement.step()) {
-            rows.push_back(make(statement));
-        }
-        if (newest_) {
-            std::reverse(rows.begin(), rows.end());
-        }
-        return rows;
-    }
-
-private:
-    std::string sql_;
-    std::vector<tenon_value> values_;  // integers only
-    bool first_ = true;
-    bool newest_ = false;
-};
-
-}  // namespace
 
 struct ProjectionWriter::Newest {
     std::map<std::uint64_t, const tenon_order*> orders;
@@ -138,6 +16,7 @@ struct ProjectionWriter::Newest {
         map<std::pair<std::uint64_t, std::uint32_t>, std::pair<const tenon_balance*, std::uint64_t>>
             balances;
     std::vector<const tenon_trade*> trades;
+    std::map<std::uint64_t, const tenon_order_list*> lists;
 };
 
 void ProjectionWriter::forget() noexcept {
@@ -256,6 +135,8 @@ void ProjectionWriter::write_event(Session& session, const ProjectionEvent& even
         }
     } else if (const auto* b = std::get_if<tenon_balance>(&event.body)) {
         newest.balances[{b->account, b->asset}] = {b, event.sequence};
+    } else if (const auto* list = std::get_if<tenon_order_list>(&event.body)) {
+        newest.lists[list->list_id] = list;
     } else if (const auto* l = std::get_if<ProjectedLedger>(&event.body)) {
         need_account(session, l->from);
         need_account(session, l->to);
@@ -320,6 +201,9 @@ void ProjectionWriter::write_newest(Session& session, const Newest& newest) {
     for (const auto& [id, order] : newest.orders) {
         write_order(session, *order);
     }
+    for (const auto& [id, list] : newest.lists) {
+        write_list(session, *list);
+    }
     for (const tenon_trade* trade : newest.trades) {
         write_trade(session, *trade);
     }
@@ -342,7 +226,7 @@ void ProjectionWriter::write_newest(Session& session, const Newest& newest) {
 void ProjectionWriter::write_order(Session& session, const tenon_order& o) {
     static const std::string k_sql =
         "INSERT INTO orders (" + std::string{k_order_columns} +
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT "
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT "
         "(order_id) "
         "DO UPDATE SET status = excluded.status, quantity = excluded.quantity, "
         "filled_quantity = excluded.filled_quantity, filled_quote = excluded.filled_quote, "
@@ -372,7 +256,8 @@ void ProjectionWriter::write_order(Session& session, const tenon_order& o) {
             text_of(o.client_id),
             text_of(o.cancel_client_id),
             o.stop_price,
-            o.working_real_ns
+            o.working_real_ns,
+            o.list_id
         )
         .run();
 }
@@ -403,82 +288,38 @@ void ProjectionWriter::write_trade(Session& session, const tenon_trade& t) {
         .run();
 }
 
-std::uint64_t read_offset(Session& session) {
-    Statement q = session.prepare("SELECT sequence FROM projection_offset WHERE name = ?");
-    q.bind(1, k_projection_name);
-    return q.step() ? q.as<std::uint64_t>(0) : 0;
-}
-
-std::vector<tenon_order> select_orders(Session& session, const tenon_order_query& query) {
-    const bool open = query.which == TENON_ORDERS_OPEN;
-    Select select{k_order_columns, "orders"};
-    select.where("account = ?", query.account);
-    if (query.instrument != TENON_ANY_INSTRUMENT) {
-        select.where("instrument = ?", query.instrument);
+void ProjectionWriter::write_list(Session& session, const tenon_order_list& l) {
+    need_account(session, l.account);
+    need_instrument(session, l.instrument);
+    session
+        .prepare(
+            "INSERT INTO order_lists (list_id, account, instrument, contingency, status, "
+            "created_real_ns, updated_real_ns, update_sequence, client_id) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (list_id) DO UPDATE SET "
+            "status = excluded.status, updated_real_ns = excluded.updated_real_ns, "
+            "update_sequence = excluded.update_sequence"
+        )
+        .bind_all(
+            l.list_id,
+            l.account,
+            l.instrument,
+            l.contingency,
+            l.status,
+            l.created_real_ns,
+            l.updated_real_ns,
+            l.update_sequence,
+            text_of(l.client_id)
+        )
+        .run();
+    for (std::uint32_t i = 0; i < l.order_count; ++i) {
+        session
+            .prepare(
+                "INSERT INTO order_list_orders (list_id, order_id, client_id) "
+                "VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+            )
+            .bind_all(l.list_id, l.orders[i].order_id, text_of(l.orders[i].client_id))
+            .run();
     }
-    if (open) {
-        select.where("status <= 3");
-    }
-    if (query.from_order_id != 0) {
-        select.where("order_id >= ?", query.from_order_id);
-    }
-    if (query.start_real_ns != 0) {
-        select.where("created_real_ns >= ?", query.start_real_ns);
-    }
-    if (query.end_real_ns != 0) {
-        select.where("created_real_ns <= ?", query.end_real_ns);
-    }
-    const bool newest = !open && query.from_order_id == 0 && query.start_real_ns == 0;
-    select.order("order_id", newest, open ? INT64_MAX : std::int64_t{query.limit});
-    return select.run<tenon_order>(session, order_of);
-}
-
-std::vector<tenon_trade> select_trades(Session& session, const tenon_trade_query& query) {
-    Select select{k_trade_columns, "trades"};
-    select.where("account = ?", query.account).where("instrument = ?", query.instrument);
-    if (query.order_id != 0) {
-        select.where("order_id = ?", query.order_id);
-    }
-    if (query.from_trade_id != 0) {
-        select.where("trade_id >= ?", query.from_trade_id);
-    }
-    if (query.start_real_ns != 0) {
-        select.where("time_real_ns >= ?", query.start_real_ns);
-    }
-    if (query.end_real_ns != 0) {
-        select.where("time_real_ns <= ?", query.end_real_ns);
-    }
-    const bool newest = query.from_trade_id == 0 && query.start_real_ns == 0;
-    select.order("trade_id", newest, query.limit);
-    return select.run<tenon_trade>(session, trade_of);
-}
-
-std::optional<tenon_order> select_order(
-    Session& session,
-    std::uint64_t account,
-    std::uint32_t instrument,
-    std::uint64_t order_id,
-    const tenon_client_id* client_id
-) {
-    static const std::string k_head =
-        "SELECT " + std::string{k_order_columns} + " FROM orders WHERE account = ? AND ";
-    Statement q = session.prepare(
-        k_head + (order_id != 0 ? "order_id = ?" : "client_id = ?") +
-        (instrument != TENON_ANY_INSTRUMENT ? " AND instrument = ?" : "") +
-        " ORDER BY order_id DESC LIMIT 1"
-    );
-    q.bind(1, account);
-    if (order_id != 0) {
-        q.bind(2, order_id);
-    } else if (client_id != nullptr) {
-        q.bind(2, text_of(*client_id));
-    } else {
-        return std::nullopt;
-    }
-    if (instrument != TENON_ANY_INSTRUMENT) {
-        q.bind(3, instrument);
-    }
-    return q.step() ? std::optional{order_of(q)} : std::nullopt;
 }
 
 }  // namespace tenon::engine

@@ -13,7 +13,7 @@ namespace tenon::engine {
 
 inline constexpr std::string_view k_projection_name = "engine";
 
-// Writes into the tables of migration 0001_trading. One caller at a time.
+// Writes into the tables of migrations 0001_trading and 0012_order_lists. One caller at a time.
 class ProjectionWriter {
 public:
     explicit ProjectionWriter(Service<tenon_instruments_1> instruments)
@@ -46,6 +46,7 @@ private:
     void write_newest(Session& session, const Newest& newest);
     void write_order(Session& session, const tenon_order& order);
     void write_trade(Session& session, const tenon_trade& trade);
+    void write_list(Session& session, const tenon_order_list& list);
     void need_account(Session& session, std::uint64_t id);
     void need_asset(Session& session, std::uint32_t id);
     void need_instrument(Session& session, std::uint32_t id);
@@ -64,6 +65,8 @@ private:
 select_orders(Session& session, const tenon_order_query& query);
 [[nodiscard]] std::vector<tenon_trade>
 select_trades(Session& session, const tenon_trade_query& query);
+[[nodiscard]] std::vector<tenon_order_list>
+select_lists(Session& session, const tenon_list_query& query);
 [[nodiscard]] std::optional<tenon_order> select_order(
     Session& session,
     std::uint64_t account,

@@ -236,6 +236,34 @@ Found<tenon_trade> look_for_trades(Engine& engine, const tenon_trade_query& quer
     return found;
 }
 
+std::uint64_t list_id_of(const tenon_order_list& list) {
+    return list.list_id;
+}
+
+Found<tenon_order_list> look_for_lists(Engine& engine, const tenon_list_query& query) {
+    Found<tenon_order_list> found;
+    std::vector<tenon_order_list> open;
+    engine.core().order_lists().for_each([&](const trading::OrderList& list) {
+        if (fits(query, list.row)) {
+            open.push_back(list.row);
+        }
+    });
+    if (query.which == TENON_ORDERS_OPEN) {
+        found.rows = std::move(open);
+        return found;
+    }
+    const bool newest = query.from_list_id == 0 && query.start_real_ns == 0;
+    engine.history().lists(query, found.rows);
+    merge(found.rows, std::move(open), list_id_of, newest, query.limit);
+    if (!engine.history().complete() && engine.projection() != nullptr &&
+        !sql_is_behind(engine, found)) {
+        found.complete = [&engine, query, newest](std::vector<tenon_order_list>& rows) {
+            merge(rows, engine.projection()->lists(query), list_id_of, newest, query.limit);
+        };
+    }
+    return found;
+}
+
 Found<tenon_balance> look_for_balances(Engine& engine, std::uint64_t account) {
     Found<tenon_balance> found;
     const trading::Core& core = engine.core();
@@ -286,6 +314,16 @@ tenon_status Queries::trades(
 ) {
     return run_query<tenon_trade>(engine_, target, err, [query, &engine = engine_] {
         return look_for_trades(engine, query);
+    });
+}
+
+tenon_status Queries::lists(
+    const tenon_list_query& query,
+    const RowTarget<tenon_order_list>& target,
+    tenon_err* err
+) {
+    return run_query<tenon_order_list>(engine_, target, err, [query, &engine = engine_] {
+        return look_for_lists(engine, query);
     });
 }
 

@@ -36,6 +36,8 @@ public:
     tenon_status
     trades(const tenon_trade_query& query, const RowTarget<tenon_trade>& target, tenon_err* err);
     tenon_status
+    lists(const tenon_list_query& query, const RowTarget<tenon_order_list>& target, tenon_err* err);
+    tenon_status
     balances(std::uint64_t account, const RowTarget<tenon_balance>& target, tenon_err* err);
 
 private:

@@ -290,6 +290,62 @@ void unsubscribe(void* self, std::uint64_t handle) {
     });
 }
 
+tenon_status submit_list(
+    void* self,
+    const tenon_list_request* request,
+    tenon_trading_done done,
+    tenon_err* err
+) {
+    return with(self, err, [&](TradingService& service) {
+        if (!well_sized(request) || request->order_count != TENON_LIST_ORDERS_MAX ||
+            request->orders == nullptr) {
+            return malformed(err, "list request: its size or its number of orders is wrong");
+        }
+        trading::SubmitListCommand command;
+        command.contingency = request->contingency;
+        command.client_id = request->client_id;
+        for (std::size_t i = 0; i < command.orders.size(); ++i) {
+            const auto order =
+                copy_in(&at(request->orders, i), offsetof(tenon_order_request, stop_price));
+            if (!order) {
+                return malformed(err, "list request: an order's size is too small");
+            }
+            command.orders[i].order = *order;
+        }
+        return service.intake().take(command, Admission::order, done, err);
+    });
+}
+
+tenon_status
+cancel_list(void* self, const tenon_list_cancel* request, tenon_trading_done done, tenon_err* err) {
+    return with(self, err, [&](TradingService& service) {
+        return well_sized(request)
+                   ? service.intake().take(
+                         trading::CancelListCommand{*request}, Admission::relief, done, err
+                     )
+                   : malformed(err, "list cancel: its size is too small");
+    });
+}
+
+tenon_status lists(
+    void* self,
+    const tenon_list_query* query,
+    void* ctx,
+    tenon_status (*row)(void* ctx, const tenon_order_list*),
+    tenon_done done,
+    tenon_err* err
+) {
+    return with(self, err, [&](TradingService& service) {
+        if (!well_sized(query) ||
+            (query->which != TENON_ORDERS_OPEN && query->which != TENON_ORDERS_ALL) ||
+            (query->which == TENON_ORDERS_ALL && (query->limit == 0 || query->limit > k_limit_max)
+            )) {
+            return malformed(err, "list query: size, kind or a limit of 1 to 1000 is wrong");
+        }
+        return service.queries().lists(*query, {ctx, row, done}, err);
+    });
+}
+
 }  // namespace
 
 const tenon_trading_1 k_trading_table{
@@ -312,6 +368,9 @@ const tenon_trading_1 k_trading_table{
     &status_of,
     &status,
     &subscribe,
-    &unsubscribe};
+    &unsubscribe,
+    &submit_list,
+    &cancel_list,
+    &lists};
 
 }  // namespace tenon::engine

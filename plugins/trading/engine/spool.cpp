@@ -65,6 +65,9 @@ void put_event(std::string& out, const tenon_execution_event& event) {
     if (event.balance != nullptr) {
         put_struct(out, *event.balance);
     }
+    if (event.list != nullptr) {
+        put_struct(out, *event.list);
+    }
     if (event.ledger != nullptr) {
         put_struct(out, *event.ledger);
         put_text(out, view(event.ledger->reference));
@@ -91,6 +94,9 @@ tenon_execution_event get_event(FrameReader& in) {
     }
     if (event.balance != nullptr) {
         event.balance = in.get<tenon_balance>();
+    }
+    if (event.list != nullptr) {
+        event.list = in.get<tenon_order_list>();
     }
     if (event.ledger != nullptr) {
         auto* ledger = in.get<tenon_ledger_entry>();

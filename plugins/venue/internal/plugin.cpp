@@ -121,7 +121,7 @@ private:
 
 const tenon_venue_1 InternalVenuePlugin::k_venue{
     sizeof(tenon_venue_1),
-    0,
+    TENON_VENUE_LISTS,
     [](void*, tenon_iface, tenon_err*) noexcept -> tenon_status { return TENON_OK; },
     [](void* self) noexcept {
         InternalVenue::k_table.live(of(self).venue_.get());

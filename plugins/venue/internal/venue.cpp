@@ -250,7 +250,7 @@ std::uint64_t InternalVenue::trade_count() const noexcept {
 
 const tenon_venue_1 InternalVenue::k_table{
     sizeof(tenon_venue_1),
-    0,
+    TENON_VENUE_LISTS,
     [](void*, tenon_iface, tenon_err*) noexcept -> tenon_status { return TENON_OK; },
     [](void* self) noexcept { (void)guard(nullptr, [&] { of(self).live(); }); },
     nullptr,

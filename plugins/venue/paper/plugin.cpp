@@ -131,7 +131,7 @@ private:
 
     static constexpr tenon_venue_1 k_table{
         sizeof(tenon_venue_1),
-        0,
+        TENON_VENUE_LISTS,
         &attach,
         &live,
         &evidence,

@@ -88,7 +88,19 @@ const tenon_trading_1& FakeMarketSide::trading_table() noexcept {
             *handle = 1;
             return TENON_OK;
         },
-        [](void*, std::uint64_t) {}};
+        [](void*, std::uint64_t) {},
+        [](void*, const tenon_list_request*, tenon_trading_done, tenon_err* err) {
+            return closed(err);
+        },
+        [](void*, const tenon_list_cancel*, tenon_trading_done, tenon_err* err) {
+            return closed(err);
+        },
+        [](void*,
+           const tenon_list_query*,
+           void*,
+           tenon_status (*)(void*, const tenon_order_list*),
+           tenon_done,
+           tenon_err*) -> tenon_status { return TENON_OK; }};
     return k_table;
 }
 

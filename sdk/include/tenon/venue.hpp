@@ -156,7 +156,12 @@ public:
         return 0;
     }
 
-    [[nodiscard]] static const void* table(const Venue&) noexcept { return &k_table; }
+    // True for a venue that keeps what TENON_VENUE_LISTS asks for.
+    [[nodiscard]] virtual bool takes_lists() const noexcept { return false; }
+
+    [[nodiscard]] static const void* table(const Venue& venue) noexcept {
+        return venue.takes_lists() ? &k_table_with_lists : &k_table;
+    }
 
 protected:
     ~Venue() = default;
@@ -254,20 +259,27 @@ private:
         return price;
     }
 
-    static constexpr tenon_venue_1 k_table{
-        sizeof(tenon_venue_1),
-        0,
-        &attach_input,
-        &go_live,
-        &gather,
-        &submit_order,
-        &cancel_order,
-        &apply_evidence,
-        &commands_durable,
-        &write_snapshot,
-        &read_snapshot,
-        &state_hash,
-        &reference};
+    [[nodiscard]] static constexpr tenon_venue_1 make_table(std::uint32_t flags) noexcept {
+        return {
+            sizeof(tenon_venue_1),
+            flags,
+            &attach_input,
+            &go_live,
+            &gather,
+            &submit_order,
+            &cancel_order,
+            &apply_evidence,
+            &commands_durable,
+            &write_snapshot,
+            &read_snapshot,
+            &state_hash,
+            &reference};
+    }
+
+    static const tenon_venue_1 k_table, k_table_with_lists;
 };
+
+inline constexpr tenon_venue_1 Venue::k_table = Venue::make_table(0);
+inline constexpr tenon_venue_1 Venue::k_table_with_lists = Venue::make_table(TENON_VENUE_LISTS);
 
 }  // namespace tenon

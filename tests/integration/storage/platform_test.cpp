@@ -353,6 +353,8 @@ const std::vector<std::string>& tables() {
         "instruments",
         "api_credentials",
         "orders",
+        "order_lists",
+        "order_list_orders",
         "trades",
         "balances",
         "ledger_entries",

@@ -310,6 +310,36 @@ struct FakeBinanceWorld::Tables {
         return query(world(self), world(self).balances, ctx, row, done);
     }
 
+    static tenon_status submit_list(
+        void* self,
+        const tenon_list_request* request,
+        tenon_trading_done done,
+        tenon_err* err
+    ) {
+        auto& w = world(self);
+        w.submitted_lists.push_back(*request);
+        for (std::uint32_t i = 0; i < request->order_count; ++i) {
+            w.submitted.push_back(at(request->orders, i));
+        }
+        return command(w, done, err);
+    }
+
+    static tenon_status cancel_list(
+        void* self,
+        const tenon_list_cancel* request,
+        tenon_trading_done done,
+        tenon_err* err
+    ) {
+        world(self).canceled_lists.push_back(*request);
+        return command(world(self), done, err);
+    }
+
+    static tenon_status
+    lists_query(void* self, const tenon_list_query* asked, void* ctx, tenon_status (*row)(void*, const tenon_order_list*), tenon_done done, tenon_err*) {
+        world(self).lists_asked = *asked;
+        return query(world(self), world(self).lists, ctx, row, done);
+    }
+
     static std::uint32_t status_of(void* self, std::uint32_t) {
         return world(self).instrument_status;
     }
@@ -339,7 +369,10 @@ struct FakeBinanceWorld::Tables {
         &status_of,
         &trading_status,
         nullptr,
-        nullptr};
+        nullptr,
+        &submit_list,
+        &cancel_list,
+        &lists_query};
 
     // ---- auth: key "reader" may read, "trader" and "edwards" everything, "other" is of the next
     // account, "blind" may trade alone; signature "good" fits
@@ -474,7 +507,8 @@ FakeBinanceWorld::FakeBinanceWorld() {
 void FakeBinanceWorld::finish(
     std::uint32_t reject,
     const std::vector<tenon_order>& with,
-    const std::vector<tenon_trade>& fills
+    const std::vector<tenon_trade>& fills,
+    const std::vector<tenon_order_list>& done_lists
 ) {
     tenon_trading_reply reply{};
     reply.size = sizeof reply;
@@ -485,6 +519,8 @@ void FakeBinanceWorld::finish(
     reply.order_count = static_cast<std::uint32_t>(with.size());
     reply.trades = fills.data();
     reply.trade_count = static_cast<std::uint32_t>(fills.size());
+    reply.lists = done_lists.data();
+    reply.list_count = static_cast<std::uint32_t>(done_lists.size());
     done.fn(done.ctx, TENON_OK, &reply, nullptr);
 }
 
@@ -492,10 +528,6 @@ void FakeBinanceWorld::finish_status(tenon_status status, std::string_view messa
     ErrorBuffer err;
     fail(&err, status, message);
     done.fn(done.ctx, status, nullptr, &err);
-}
-
-void FakeBinanceWorld::finish_query() {
-    query_();
 }
 
 tenon_order FakeBinanceWorld::order(std::uint64_t id, std::string_view client) const {
@@ -546,11 +578,6 @@ std::uint64_t FakeBinanceWorld::send(
     request.received_real_ns = now_ns;
     api.handle(request);
     return request.handle;
-}
-
-FakeAnswer
-FakeBinanceWorld::get(binance::Api& api, std::string_view target, std::string_view remote) {
-    return answers[send(api, "GET", target, {}, {}, remote)];
 }
 
 std::uint64_t FakeBinanceWorld::send_signed(

@@ -71,6 +71,10 @@ public:
     // ---- trading: what was asked, what is answered
     std::deque<tenon_order_request> submitted;
     std::deque<tenon_cancel_request> canceled;
+    std::deque<tenon_list_request> submitted_lists;  // their orders are in `submitted`
+    std::deque<tenon_list_cancel> canceled_lists;
+    tenon_list_query lists_asked{};
+    std::vector<tenon_order_list> lists;  // what queries give
     std::vector<std::pair<std::uint64_t, std::uint32_t>> canceled_all;
     tenon_order_query orders_asked{};
     tenon_trade_query trades_asked{};
@@ -88,10 +92,11 @@ public:
     void finish(
         std::uint32_t reject,
         const std::vector<tenon_order>& with,
-        const std::vector<tenon_trade>& fills = {}
+        const std::vector<tenon_trade>& fills = {},
+        const std::vector<tenon_order_list>& done_lists = {}
     );
     void finish_status(tenon_status status, std::string_view message);
-    void finish_query();
+    void finish_query() { query_(); }
 
     [[nodiscard]] tenon_order order(std::uint64_t id, std::string_view client_id) const;
 
@@ -105,7 +110,10 @@ public:
         std::string_view remote = "127.0.0.1"
     );
     [[nodiscard]] FakeAnswer
-    get(binance::Api& api, std::string_view target, std::string_view remote = "127.0.0.1");
+    get(binance::Api& api, std::string_view target, std::string_view remote = "127.0.0.1") {
+        return answers[send(api, "GET", target, {}, {}, remote)];
+    }
+
     // With key, timestamp and a signature that the fake accepts.
     std::uint64_t send_signed(
         binance::Api& api,

@@ -50,7 +50,7 @@ TEST_CASE("exchangeInfo has every field that clients read", "[binance][T6][T3]")
         R"("quoteAssetPrecision":8,"baseCommissionPrecision":8,"quoteCommissionPrecision":8,)"
         R"("orderTypes":["LIMIT","LIMIT_MAKER","MARKET","STOP_LOSS","STOP_LOSS_LIMIT",)"
         R"("TAKE_PROFIT","TAKE_PROFIT_LIMIT"],"icebergAllowed":false,)"
-        R"("ocoAllowed":false,"otoAllowed":false,"opoAllowed":false,)"
+        R"("ocoAllowed":true,"otoAllowed":false,"opoAllowed":false,)"
         R"("quoteOrderQtyMarketAllowed":true,"allowTrailingStop":false,)"
         R"("cancelReplaceAllowed":true,"amendAllowed":false,"pegInstructionsAllowed":false,)"
         R"("isSpotTradingAllowed":true,"isMarginTradingAllowed":false,"filters":[)"
@@ -304,16 +304,16 @@ TEST_CASE("limits and times of market data queries are understood", "[binance][T
 
 TEST_CASE("what is not supported says so", "[binance][T6]") {
     Fixture f;
-    const FakeAnswer unknown = f.get(f.api, "/api/v3/orderList");
+    const FakeAnswer unknown = f.get(f.api, "/api/v3/myAllocations");
     CHECK(unknown.status == 404);
     CHECK(
         unknown.body ==
-        R"({"code":-1020,"msg":"GET /api/v3/orderList is not supported by this server yet."})"
+        R"({"code":-1020,"msg":"GET /api/v3/myAllocations is not supported by this server yet."})"
     );
     const auto method = f.send(f.api, "PUT", "/api/v3/ping");
     CHECK(f.answers[method].status == 405);
-    const auto oco = f.send(f.api, "POST", "/api/v3/orderList/oco");
-    CHECK(f.answers[oco].status == 404);
+    const auto oto = f.send(f.api, "POST", "/api/v3/orderList/oto");
+    CHECK(f.answers[oto].status == 404);
     const auto sbe = f.send(f.api, "GET", "/api/v3/ping", {}, {{"x-mbx-sbe", "3:4"}});
     CHECK(f.answers[sbe].body == R"({"code":-1155,"msg":"SBE is not enabled."})");
 }

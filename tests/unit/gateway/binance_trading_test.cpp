@@ -52,6 +52,7 @@ TEST_CASE("an order is answered when the engine has it on disk", "[binance][T6]"
     order.filled_quote = 2'400'000'000'000;
     auto fill = tenon::sized<tenon_trade>();
     fill.trade_id = 56;
+    fill.order_id = 28;
     fill.price = 6'000'000;
     fill.quantity = 40'000;
     fill.fee = 40'000;

@@ -51,6 +51,35 @@ TEST_CASE("only what version 1 cannot say is written as version 2", "[core][T2][
     CHECK(decode(conditional, read) == DecodeStatus::bad_version);
 }
 
+TEST_CASE("a list is written as version 3, with both its orders", "[core][T2][T5]") {
+    trading::SubmitListCommand list;
+    list.contingency = TENON_CONTINGENCY_OCO;
+    list.client_id.length = 1;
+    list.client_id.text[0] = 'p';
+    list.orders[0].order.price = 7;
+    list.orders[0].evidence = bytes(std::string_view{"seen"});
+    list.orders[1].order.stop_price = 8;
+    trading::Command command{7, 1, list};
+    std::string encoded;
+    trading::encode(command, encoded);
+    CHECK(encoded[0] == 3);
+    trading::Command decoded;
+    REQUIRE(trading::decode(encoded, decoded) == trading::DecodeStatus::ok);
+    const auto& again = std::get<trading::SubmitListCommand>(decoded.body);
+    CHECK(again.orders[0].order.price == 7);
+    CHECK(view(again.orders[0].evidence) == "seen");
+    CHECK(again.orders[1].order.stop_price == 8);
+    CHECK(again.client_id.text[0] == 'p');
+    encoded[0] = 2;
+    CHECK(trading::decode(encoded, decoded) == trading::DecodeStatus::bad_version);
+    trading::CancelListCommand cancel;
+    cancel.request.list_id = 9;
+    encoded.clear();
+    trading::encode({8, 1, cancel}, encoded);
+    REQUIRE(trading::decode(encoded, decoded) == trading::DecodeStatus::ok);
+    CHECK(std::get<trading::CancelListCommand>(decoded.body).request.list_id == 9);
+}
+
 TEST_CASE("what is decoded encodes to the same bytes, whatever was cut or changed", "[core][T5]") {
     constexpr std::uint64_t k_seed = 7;
     test::CommandGenerator generator{k_seed, 2, 3};
@@ -84,7 +113,7 @@ TEST_CASE("what is decoded encodes to the same bytes, whatever was cut or change
 TEST_CASE("what cannot be a command is told apart", "[core][T5]") {
     Command command;
     CHECK(decode("", command) == DecodeStatus::truncated);
-    CHECK(decode(std::string("\x03", 1), command) == DecodeStatus::bad_version);
+    CHECK(decode(std::string("\x04", 1), command) == DecodeStatus::bad_version);
     std::string bytes(18, '\0');
     bytes[0] = 1;
     CHECK(decode(bytes, command) == DecodeStatus::unknown_kind);

@@ -26,7 +26,10 @@ public:
         }
         while (commands_.size() < commands) {
             begin_command();
-            switch (random_() % 8) {
+            switch (random_() % 9) {
+                case 8:
+                    change_list();
+                    break;
                 case 0:
                     deposit();
                     break;
@@ -75,6 +78,8 @@ public:
         }
         return ids;
     }
+
+    [[nodiscard]] const std::map<std::uint64_t, tenon_order_list>& lists() const { return lists_; }
 
     [[nodiscard]] std::size_t trade_count(std::uint64_t account, std::uint32_t instrument) const {
         std::size_t count = 0;
@@ -143,7 +148,30 @@ public:
                     std::string{o.client_id.text, o.client_id.length},
                     "",
                     o.stop_price,
-                    o.working_real_ns);
+                    o.working_real_ns,
+                    o.list_id);
+        }
+        for (const auto& [id, l] : lists_) {
+            all +=
+                row("order_lists",
+                    l.list_id,
+                    l.account,
+                    l.instrument,
+                    l.contingency,
+                    l.status,
+                    l.created_real_ns,
+                    l.updated_real_ns,
+                    l.update_sequence,
+                    std::string{l.client_id.text, l.client_id.length});
+        }
+        for (const auto& [id, l] : lists_) {
+            for (const auto& o : l.orders) {
+                all +=
+                    row("order_list_orders",
+                        l.list_id,
+                        o.order_id,
+                        std::string{o.client_id.text, o.client_id.length});
+            }
         }
         for (const auto& [key, t] : trades_) {
             all +=
@@ -327,6 +355,42 @@ private:
         set_balance(order.account, 0);
     }
 
+    // A new one of two orders that nobody else knows, or the end of one that is there.
+    void change_list() {
+        if (!lists_.empty() && lists_.rbegin()->second.status == TENON_LIST_EXECUTING) {
+            tenon_order_list& list = lists_.rbegin()->second;
+            list.status = TENON_LIST_ALL_DONE;
+            list.updated_real_ns = now_;
+            list.update_sequence = sequence_;
+            add(TENON_EVENT_LIST).list = keep(list_rows_, list);
+            return;
+        }
+        auto list = tenon::sized<tenon_order_list>();
+        list.list_id = ++list_order_id_;
+        list.account =
+            static_cast<std::uint64_t>(pick(TENON_ACCOUNT_FIRST, TENON_ACCOUNT_FIRST + 2));
+        list.instrument = static_cast<std::uint32_t>(pick(0, 1));
+        list.contingency = TENON_CONTINGENCY_OCO;
+        list.status = TENON_LIST_EXECUTING;
+        list.order_count = TENON_LIST_ORDERS_MAX;
+        list.created_real_ns = list.updated_real_ns = now_;
+        list.update_sequence = sequence_;
+        const auto name = [](const std::string& text) {
+            tenon_client_id id{};
+            id.length = static_cast<std::uint8_t>(text.size());
+            std::memcpy(id.text, text.data(), text.size());
+            return id;
+        };
+        list.client_id = name("list-" + std::to_string(list.list_id));
+        for (tenon_list_order& order : list.orders) {
+            order.order_id = list_order_id_++;
+            order.client_id = name("leg-" + std::to_string(order.order_id));
+        }
+        instruments_.insert(list.instrument);
+        lists_[list.list_id] = list;
+        add(TENON_EVENT_LIST).list = keep(list_rows_, list);
+    }
+
     void change_order() {
         if (order_id_ == 0) {
             new_order();
@@ -380,9 +444,12 @@ private:
     std::deque<tenon_order> order_rows_;
     std::deque<tenon_trade> trade_rows_;
     std::deque<tenon_balance> balance_rows_;
+    std::deque<tenon_order_list> list_rows_;
     std::deque<tenon_ledger_entry> ledger_rows_;
     // The model.
     std::map<std::uint64_t, tenon_order> orders_;
+    std::map<std::uint64_t, tenon_order_list> lists_;
+    std::uint64_t list_order_id_ = 1'000'000;
     std::map<std::pair<std::uint32_t, std::uint64_t>, tenon_trade> trades_;
     std::map<std::pair<std::uint64_t, std::uint32_t>, std::pair<tenon_balance, std::uint64_t>>
         balances_;

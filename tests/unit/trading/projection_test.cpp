@@ -147,6 +147,8 @@ struct Bench {
                   "assets",
                   "api_credentials",
                   "orders",
+                  "order_lists",
+                  "order_list_orders",
                   "trades",
                   "balances",
                   "ledger_entries"}) {
@@ -359,6 +361,36 @@ TEST_CASE("queries give what the events said", "[projection][T5]") {
         CHECK(open.status <= TENON_STATUS_PARTIALLY_FILLED);
         CHECK(open.account == account);
     }
+
+    auto lists = tenon::sized<tenon_list_query>();
+    lists.which = TENON_ORDERS_ALL;
+    lists.account = account;
+    lists.limit = 1000;
+    std::vector<tenon_order_list> expected;
+    for (const auto& [id, list] : model.lists()) {
+        if (list.account == account) {
+            expected.push_back(list);
+        }
+    }
+    REQUIRE(expected.size() > 3);
+    const auto same =
+        [&](const std::vector<tenon_order_list>& rows, std::size_t first, std::size_t count) {
+            REQUIRE(rows.size() == count);
+            for (std::size_t i = 0; i < count; ++i) {
+                CHECK(std::memcmp(&rows[i], &expected[first + i], sizeof rows[i]) == 0);
+            }
+        };
+    same(projection->lists(lists), 0, expected.size());
+    lists.limit = 2;
+    same(projection->lists(lists), expected.size() - 2, 2);
+    lists.from_list_id = expected[1].list_id;
+    same(projection->lists(lists), 1, 2);
+    lists.from_list_id = 0;
+    lists.client_id = expected[2].client_id;
+    same(projection->lists(lists), 2, 1);
+    lists.client_id = {};
+    lists.list_id = expected[0].list_id;
+    same(projection->lists(lists), 0, 1);
 
     const tenon_order& wanted = model.order(mine[4]);
     const auto by_id = projection->order(account, 0, wanted.order_id, nullptr);

@@ -30,7 +30,7 @@ namespace {
     return str(in.get_text(most));
 }
 
-void put(ByteWriter& out, const SubmitCommand& command) {
+void put_order(ByteWriter& out, const SubmitCommand& command) {
     const tenon_order_request& order = command.order;
     out.put(order.instrument);
     out.put(order.account);
@@ -42,18 +42,25 @@ void put(ByteWriter& out, const SubmitCommand& command) {
     out.put(order.quote_quantity);
     out.put_text(text_of(order.client_id));
     out.put_text(view(command.evidence));
-    if (order.stop_price != 0) {
-        out.put(order.stop_price);
+}
+
+void put(ByteWriter& out, const SubmitCommand& command) {
+    put_order(out, command);
+    if (command.order.stop_price != 0) {
+        out.put(command.order.stop_price);
     }
 }
 
 // The first version whose readers understand the command.
 [[nodiscard]] std::uint8_t version_of(const Command& command) noexcept {
+    if (command.kind() >= CommandKind::submit_list) {
+        return 3;
+    }
     const auto* submit = std::get_if<SubmitCommand>(&command.body);
     const auto* cancel = std::get_if<CancelCommand>(&command.body);
     const bool newer = (submit != nullptr && submit->order.stop_price != 0) ||
                        (cancel != nullptr && cancel->request.restriction != TENON_CANCEL_ANY);
-    return newer ? k_command_version : 1;
+    return newer ? 2 : 1;
 }
 
 void get(ByteReader& in, SubmitCommand& command) noexcept {
@@ -185,6 +192,42 @@ void get(ByteReader& in, AccountStatusCommand& command) noexcept {
     command.cancels = in.get<std::uint8_t>();
 }
 
+void put(ByteWriter& out, const SubmitListCommand& command) {
+    out.put(command.contingency);
+    out.put_text(text_of(command.client_id));
+    for (const SubmitCommand& order : command.orders) {
+        put_order(out, order);
+        out.put(order.order.stop_price);
+    }
+}
+
+void get(ByteReader& in, SubmitListCommand& command) noexcept {
+    command.contingency = in.get<std::uint32_t>();
+    command.client_id = get_client_id(in);
+    for (SubmitCommand& order : command.orders) {
+        get(in, order);
+        order.order.stop_price = in.get<std::int64_t>();
+    }
+}
+
+void put(ByteWriter& out, const CancelListCommand& command) {
+    const tenon_list_cancel& request = command.request;
+    out.put(request.instrument);
+    out.put(request.account);
+    out.put(request.list_id);
+    out.put_text(text_of(request.client_id));
+    out.put_text(text_of(request.cancel_client_id));
+}
+
+void get(ByteReader& in, CancelListCommand& command) noexcept {
+    tenon_list_cancel& request = command.request;
+    request.instrument = in.get<std::uint32_t>();
+    request.account = in.get<std::uint64_t>();
+    request.list_id = in.get<std::uint64_t>();
+    request.client_id = get_client_id(in);
+    request.cancel_client_id = get_client_id(in);
+}
+
 template <std::size_t Index = 0>
 [[nodiscard]] bool get_body(ByteReader& in, std::size_t index, CommandBody& body) noexcept {
     if constexpr (Index == std::variant_size_v<CommandBody>) {
@@ -232,6 +275,16 @@ struct Bounds {
     bool operator()(const InstrumentStatusCommand&) const noexcept { return true; }
 
     bool operator()(const AccountStatusCommand&) const noexcept { return true; }
+
+    bool operator()(const SubmitListCommand& c) const noexcept {
+        return c.client_id.length <= TENON_CLIENT_ID_MAX &&
+               std::all_of(c.orders.begin(), c.orders.end(), *this);
+    }
+
+    bool operator()(const CancelListCommand& c) const noexcept {
+        return c.request.client_id.length <= TENON_CLIENT_ID_MAX &&
+               c.request.cancel_client_id.length <= TENON_CLIENT_ID_MAX;
+    }
 };
 
 }  // namespace
@@ -280,7 +333,7 @@ DecodeStatus decode(std::string_view in, Command& out) noexcept {
 }
 
 std::string_view name(CommandKind kind) noexcept {
-    constexpr std::array<std::string_view, 11> k_names{
+    constexpr std::array<std::string_view, 13> k_names{
         "unknown",
         "submit",
         "cancel",
@@ -291,7 +344,9 @@ std::string_view name(CommandKind kind) noexcept {
         "key_add",
         "key_revoke",
         "instrument_status",
-        "account_status"};
+        "account_status",
+        "submit_list",
+        "cancel_list"};
     const auto index = static_cast<std::size_t>(kind);
     return index < k_names.size() ? k_names[index] : k_names[0];
 }

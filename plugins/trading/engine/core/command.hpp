@@ -9,7 +9,7 @@
 // from.
 //
 // Encoding, little-endian, no padding ("text" is a length of 32 bits and the bytes):
-//   u8  version: 2 for what version 1 cannot say, else 1, so that an older server reads the most
+//   u8  version: the first that can say it (1, 2 or 3), so that an older server reads the most
 //   u8  kind (CommandKind)
 //   u64 sequence
 //   i64 time_real_ns
@@ -27,6 +27,10 @@
 //   key_revoke         text key
 //   instrument_status  u32 instrument, u32 status
 //   account_status     u64 account, u8 enabled, u8 cancels
+//   submit_list        (version 3) u32 contingency, text client_id, then twice what a submit has,
+//                      with i64 stop_price
+//   cancel_list        (version 3) u32 instrument, u64 account, u64 list_id, text client_id,
+//                      text cancel_client_id
 // Example: key_revoke of "ab", sequence 7, time 1:
 //   01 08 | 07 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 | 02 00 00 00 61 62
 #pragma once
@@ -35,6 +39,7 @@
 #include <tenon/abi/trading.h>
 #include <tenon/structs.hpp>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -42,7 +47,7 @@
 
 namespace tenon::trading {
 
-inline constexpr std::uint8_t k_command_version = 2;
+inline constexpr std::uint8_t k_command_version = 3;
 inline constexpr std::size_t k_evidence_bytes_max = 1U << 20;
 inline constexpr std::size_t k_name_bytes_max = 32;
 inline constexpr std::size_t k_venue_name_bytes_max = 64;
@@ -104,6 +109,17 @@ struct AccountStatusCommand {
     std::uint8_t cancels = 0;
 };
 
+// The orders of a list. Their accounts' and instruments' rules are checked as if each were alone.
+struct SubmitListCommand {
+    std::uint32_t contingency = 0;
+    tenon_client_id client_id{};
+    std::array<SubmitCommand, TENON_LIST_ORDERS_MAX> orders{};
+};
+
+struct CancelListCommand {
+    tenon_list_cancel request = sized<tenon_list_cancel>();
+};
+
 // Order of the alternatives = order of CommandKind, from 1. Append only.
 using CommandBody = std::variant<
     SubmitCommand,
@@ -115,7 +131,9 @@ using CommandBody = std::variant<
     KeyAddCommand,
     KeyRevokeCommand,
     InstrumentStatusCommand,
-    AccountStatusCommand>;
+    AccountStatusCommand,
+    SubmitListCommand,
+    CancelListCommand>;
 
 enum class CommandKind : std::uint8_t {
     submit = 1,
@@ -127,7 +145,9 @@ enum class CommandKind : std::uint8_t {
     key_add = 7,
     key_revoke = 8,
     instrument_status = 9,
-    account_status = 10
+    account_status = 10,
+    submit_list = 11,
+    cancel_list = 12
 };
 
 struct Command {

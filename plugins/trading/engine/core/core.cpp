@@ -35,13 +35,16 @@ const Result& Core::apply(const Command& command, Output& out) {
     out_ = &out;
     subject_ = k_no_slot;
     subject_has_row_ = false;
+    refusable_ = false;
     venue_reject_ = TENON_REJECT_NONE;
     commission_ = {};
     triggered_.clear();
+    decisions_.clear();
 
     const auto orders = static_cast<std::uint32_t>(out.orders_.size());
     const auto trades = static_cast<std::uint32_t>(out.trades_.size());
     const auto events = static_cast<std::uint32_t>(out.events_.size());
+    const auto lists = static_cast<std::uint32_t>(out.lists_.size());
     Result& result = out.results_.emplace_back();
     result_ = &result;
     result.sequence = sequence_;
@@ -49,12 +52,14 @@ const Result& Core::apply(const Command& command, Output& out) {
     result.orders.first = orders;
     result.trades.first = trades;
     result.events.first = events;
+    result.lists.first = lists;
     std::visit([this](const auto& body) { run(body); }, command.body);
 
     if (result.reject != TENON_REJECT_NONE) {
         out.orders_.resize(orders);
         out.trades_.resize(trades);
         out.events_.resize(events);
+        out.lists_.resize(lists);
         return result;
     }
     put_touched_balances();

@@ -31,6 +31,8 @@
 //   TRADE is also taken in PENDING_NEW (an exchange may report it first). Reports for orders that
 //   are not open are ignored; trades that break the contract of tenon.venue/1 are dropped, counted,
 //   and end the order as EXPIRED.
+//   When an order of a list trades, is triggered or ends, the list is decided: its money becomes
+//   that order's, and the others are cancelled at their venue before anything else goes there.
 //
 // Money. Every change is a transfer between accounts, so that the sum of free + locked over all
 // accounts, the three system accounts included, is 0 for every asset at all times.
@@ -40,7 +42,8 @@
 //            synchronous venue: within the command). What it needs by the reference price must be
 //            there, else TENON_REJECT_BALANCE; the venue stops before fills would take more than
 //            was locked. A conditional market buy: the stop price * quantity, and all that is free
-//            when it is triggered. So no balance of a user ever goes below 0.
+//            when it is triggered. So no balance of a user ever goes below 0. A list locks what
+//            the dearer of its orders needs, until it is decided.
 //   fill     the buyer pays price * quantity, the seller gives quantity; what a limit buy had
 //   locked
 //            beyond the price goes back at once. The fee is taken from what is received:
@@ -55,6 +58,7 @@
 #include "plugins/trading/engine/core/command.hpp"
 #include "plugins/trading/engine/core/instrument_table.hpp"
 #include "plugins/trading/engine/core/ledger.hpp"
+#include "plugins/trading/engine/core/order_lists.hpp"
 #include "plugins/trading/engine/core/order_store.hpp"
 #include "plugins/trading/engine/core/output.hpp"
 
@@ -62,6 +66,7 @@
 #include <tenon/byte_codec.hpp>
 #include <tenon/plugin.hpp>
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <string>
@@ -88,6 +93,9 @@ struct CoreOptions {
     // Against clients who choose ids that collide in a table: any secret value. Changes no result.
     std::uint64_t hash_seed = 0;
 };
+
+// True when it is not too long and has no space and no control character.
+[[nodiscard]] bool printable(const tenon_client_id& id) noexcept;
 
 // The id with zeros behind its text, as the state keeps it; too long a length is cut.
 [[nodiscard]] tenon_client_id normal(const tenon_client_id& id) noexcept;
@@ -141,6 +149,9 @@ public:
     [[nodiscard]] std::int64_t time_real_ns() const noexcept { return time_real_ns_; }
 
     [[nodiscard]] std::size_t open_order_count() const noexcept { return orders_.size(); }
+
+    // Those that are not done.
+    [[nodiscard]] const OrderLists& order_lists() const noexcept { return lists_; }
 
     // Trades and reports of venues that broke their contract and were dropped.
     [[nodiscard]] std::uint64_t anomalies() const noexcept { return anomalies_; }
@@ -235,6 +246,17 @@ private:
         bool maker = false;
     };
 
+    // What orders of the same command, before this one, count for.
+    struct Ahead {
+        std::uint32_t orders = 0, algo_orders = 0;
+    };
+
+    // A list of which one order works or ended. Those that a cancel ends with it have its id.
+    struct Decision {
+        std::uint64_t list_id = 0, order_id = 0;
+        tenon_client_id cancel_client_id{};
+    };
+
     // What a venue charges for the next trade of an order; order id 0: nothing was said.
     struct Commission {
         std::uint64_t order_id = 0;
@@ -261,20 +283,57 @@ private:
     void run(const CancelCommand&);
     void run(const CancelAllCommand&);
     void run(const VenueApplyCommand&);
-    void submit_triggered(tenon_bytes evidence);
-    [[nodiscard]] std::uint32_t check_submit(const SubmitCommand& command, Admission& admission)
-        const;
+    void follow_up(tenon_bytes evidence);
+    void submit_triggered(std::uint32_t at, tenon_bytes evidence);
+    [[nodiscard]] std::uint32_t
+    check_submit(const SubmitCommand& command, Admission& admission, Ahead ahead) const;
     [[nodiscard]] std::uint32_t find_funds(
         const tenon_order_request& order,
         std::int64_t reference_price,
         std::int64_t& funds
     ) const;
     [[nodiscard]] std::int64_t reference_price(const SubmitCommand& command) const;
-    [[nodiscard]] tenon_client_id make_client_id(std::uint64_t account) const;
+    [[nodiscard]] tenon_client_id make_client_id(std::uint64_t account, std::uint64_t order_id)
+        const;
+    [[nodiscard]] tenon_order make_order(const tenon_order_request& request) const;
+    void hand_over(std::uint32_t slot, std::int64_t funds, tenon_bytes evidence);
     [[nodiscard]] tenon_client_id make_cancel_id() const noexcept;
     // Those in scratch_.
     void cancel_these();
     void cancel_open(std::uint32_t slot, const tenon_client_id& cancel_client_id);
+
+    // core_lists.cpp
+    void run(const SubmitListCommand&);
+    void run(const CancelListCommand&);
+    [[nodiscard]] std::uint32_t check_list(
+        const SubmitListCommand& command,
+        std::array<Admission, TENON_LIST_ORDERS_MAX>& admissions
+    ) const;
+    [[nodiscard]] std::uint32_t check_pair(const SubmitListCommand& command) const;
+    [[nodiscard]] tenon_client_id make_list_id(std::uint64_t account, std::uint64_t list_id) const;
+    void cancel_list(const OrderList& list, const tenon_client_id& cancel_client_id);
+    void put_list_rows(const tenon_order_list& list);
+    void put_list(const tenon_order_list& list);
+
+    // True for an order whose list has been decided against it.
+    [[nodiscard]] bool is_doomed(const tenon_order& order) const noexcept {
+        return order.list_id != 0 && lost_list(order);
+    }
+
+    [[nodiscard]] bool lost_list(const tenon_order& order) const noexcept;
+
+    // The order works, or ends.
+    void decide(std::uint32_t slot, bool works) {
+        if (orders_[slot].order.list_id != 0) {
+            decide_list(slot, works);
+        }
+    }
+
+    void decide_list(std::uint32_t slot, bool works);
+    void end_others();
+    void left_list(std::uint64_t list_id);
+    [[nodiscard]] std::uint32_t paying_asset(const tenon_order& order) const noexcept;
+    [[nodiscard]] std::int64_t needed_funds(const tenon_order& order) const;
 
     // core_reports.cpp
     [[nodiscard]] tenon_venue_reports reports() noexcept { return {this, &Core::put_report}; }
@@ -283,6 +342,7 @@ private:
     void on_report(const tenon_venue_report& report);
     void on_accepted(std::uint32_t slot);
     void on_rejected(std::uint32_t slot, std::uint32_t reject);
+    void on_canceled(std::uint32_t slot);
     void on_triggered(std::uint32_t slot, bool comes_back);
     void on_commission(const tenon_venue_report& report);
     void on_trade(const tenon_venue_report& report);
@@ -313,11 +373,13 @@ private:
     void write_state(std::string& bytes) const;
     void write_accounts(ByteWriter& out) const;
     void write_orders(ByteWriter& out) const;
+    void write_lists(ByteWriter& out) const;
     void write_references_and_keys(ByteWriter& out) const;
     void read_state(ByteReader& in, std::uint16_t version);
     void read_instruments(ByteReader& in);
     void read_accounts(ByteReader& in);
     void read_orders(ByteReader& in, std::uint16_t version);
+    void read_lists(ByteReader& in);
     void read_references(ByteReader& in);
     void read_keys(ByteReader& in);
     void read_venues(ByteReader& in);
@@ -328,6 +390,7 @@ private:
     InstrumentTable table_;
     Ledger ledger_;
     OrderStore orders_;
+    OrderLists lists_;
     std::vector<Account> accounts_;
     std::vector<ApiKey> keys_;
     std::uint64_t sequence_ = 0;
@@ -344,12 +407,14 @@ private:
     Output* out_ = nullptr;
     Result* result_ = nullptr;
     std::uint32_t subject_ = k_no_slot;  // the order that the command is about
+    bool refusable_ = false;             // its venue's refusal undoes the command
     std::uint32_t subject_row_ = 0;      // its last row
     bool subject_has_row_ = false;
     std::uint32_t venue_reject_ = TENON_REJECT_NONE;
     Commission commission_;
     std::vector<std::uint64_t> triggered_;  // ids of orders that go back to their venue
     std::uint32_t working_ = k_no_slot;     // the one of them that does
+    std::vector<Decision> decisions_;
     std::vector<std::uint32_t> scratch_;
 };
 

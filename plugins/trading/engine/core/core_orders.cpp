@@ -24,26 +24,6 @@ namespace {
     return ((bytes | ~low | high) & k_tops) == 0;
 }
 
-// The same of a whole id; its last eight bytes may be looked at twice.
-[[nodiscard]] bool printable(const tenon_client_id& id) noexcept {
-    constexpr std::size_t k_word = sizeof(std::uint64_t);
-    if (id.length > TENON_CLIENT_ID_MAX) {
-        return false;
-    }
-    if (id.length < k_word) {
-        return std::all_of(id.text, id.text + id.length, [](char c) {
-            return c > ' ' && c < 0x7f;
-        });
-    }
-    bool good = true;
-    for (std::size_t at = 0; at < id.length; at += k_word) {
-        std::uint64_t bytes = 0;
-        std::memcpy(&bytes, id.text + std::min(at, id.length - k_word), k_word);
-        good = good && printable(bytes);
-    }
-    return good;
-}
-
 [[nodiscard]] bool permits(std::uint32_t restriction, std::uint8_t status) noexcept {
     switch (restriction) {
         case TENON_CANCEL_ONLY_NEW:
@@ -86,6 +66,26 @@ namespace {
 
 }  // namespace
 
+// Eight bytes at a time; the last eight may be looked at twice.
+bool printable(const tenon_client_id& id) noexcept {
+    constexpr std::size_t k_word = sizeof(std::uint64_t);
+    if (id.length > TENON_CLIENT_ID_MAX) {
+        return false;
+    }
+    if (id.length < k_word) {
+        return std::all_of(id.text, id.text + id.length, [](char c) {
+            return c > ' ' && c < 0x7f;
+        });
+    }
+    bool good = true;
+    for (std::size_t at = 0; at < id.length; at += k_word) {
+        std::uint64_t bytes = 0;
+        std::memcpy(&bytes, id.text + std::min(at, id.length - k_word), k_word);
+        good = good && printable(bytes);
+    }
+    return good;
+}
+
 tenon_client_id normal(const tenon_client_id& id) noexcept {
     constexpr std::size_t k_word = sizeof(std::uint64_t);
     constexpr std::size_t k_words = sizeof id / k_word;
@@ -105,11 +105,11 @@ tenon_client_id normal(const tenon_client_id& id) noexcept {
     return out;
 }
 
-tenon_client_id Core::make_client_id(std::uint64_t account) const {
+tenon_client_id Core::make_client_id(std::uint64_t account, std::uint64_t order_id) const {
     tenon_client_id id{};
     std::memcpy(id.text, "tnn-", 4);
     char* const end = id.text + TENON_CLIENT_ID_MAX;
-    char* at = std::to_chars(id.text + 4, end, next_order_id_).ptr;
+    char* at = std::to_chars(id.text + 4, end, order_id).ptr;
     id.length = static_cast<std::uint8_t>(at - id.text);
     // A client may have taken that very id.
     for (std::uint32_t i = 1; orders_.client_id_taken(account, id); ++i) {
@@ -169,7 +169,8 @@ std::uint32_t Core::find_funds(
     return free >= needed ? TENON_REJECT_NONE : TENON_REJECT_BALANCE;
 }
 
-std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admission) const {
+std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admission, Ahead ahead)
+    const {
     const tenon_order_request& order = command.order;
     const bool make_id = order.client_id.length == 0;
     admission.client_id = normal(order.client_id);
@@ -212,11 +213,11 @@ std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admiss
     const tenon_instrument& rules = instrument->rules;
     const Exposure& exposure = orders_.exposure(order.account, order.instrument);
     if (rules.orders_max != 0 && order.type != TENON_ORDER_MARKET &&
-        exposure.open_orders >= rules.orders_max) {
+        exposure.open_orders + ahead.orders >= rules.orders_max) {
         return TENON_REJECT_MAX_ORDERS;
     }
     if (conditional && rules.algo_orders_max != 0 &&
-        exposure.algo_orders >= rules.algo_orders_max) {
+        exposure.algo_orders + ahead.algo_orders >= rules.algo_orders_max) {
         return TENON_REJECT_MAX_ALGO_ORDERS;
     }
     if (rules.position_max != 0 && order.side == TENON_SIDE_BUY &&
@@ -226,25 +227,47 @@ std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admiss
         return TENON_REJECT_MAX_POSITION;
     }
     if (make_id) {
-        admission.client_id = make_client_id(order.account);
+        admission.client_id = make_client_id(order.account, next_order_id_ + ahead.orders);
         admission.client_tag = orders_.client_tag(order.account, admission.client_id);
     } else if (orders_.client_id_taken(order.account, admission.client_id, admission.client_tag)) {
         return TENON_REJECT_DUPLICATE_ID;
     }
-    if (orders_.size() >= options_.open_orders_max) {
+    if (orders_.size() + ahead.orders >= options_.open_orders_max) {
         return TENON_REJECT_CAPACITY;
     }
     return find_funds(order, reference, admission.funds);
 }
 
 void Core::run(const SubmitCommand& command) {
-    const tenon_order_request& request = command.order;
     Admission admission;
-    if (const std::uint32_t reject = check_submit(command, admission);
+    if (const std::uint32_t reject = check_submit(command, admission, {});
         reject != TENON_REJECT_NONE) {
         refuse(reject);
         return;
     }
+    tenon_order order = make_order(command.order);
+    order.client_id = admission.client_id;
+    const std::int64_t funds = admission.funds;
+    const std::uint32_t paying = paying_asset(order);
+    ledger_.lock(order.account, paying, funds);
+    const std::uint32_t slot = orders_.insert(order, funds, admission.client_tag);
+    subject_ = slot;
+    refusable_ = true;
+    hand_over(slot, funds, command.evidence);
+    if (venue_reject_ != TENON_REJECT_NONE) {
+        ledger_.unlock(order.account, paying, funds);
+        orders_.remove(slot);
+        refuse(venue_reject_);
+        return;
+    }
+    ++next_order_id_;
+    if (!subject_has_row_) {
+        put_order(slot, nullptr);
+    }
+    follow_up(command.evidence);
+}
+
+tenon_order Core::make_order(const tenon_order_request& request) const {
     auto order = sized<tenon_order>();
     order.order_id = next_order_id_;
     order.account = request.account;
@@ -259,58 +282,46 @@ void Core::run(const SubmitCommand& command) {
     order.created_real_ns = time_real_ns_;
     order.updated_real_ns = time_real_ns_;
     order.update_sequence = sequence_;
-    order.client_id = admission.client_id;
     order.stop_price = request.stop_price;
     order.working_real_ns = request.stop_price == 0 ? time_real_ns_ : 0;
-    const std::int64_t funds = admission.funds;
-
-    const Instrument& instrument = table_[request.instrument];
-    const std::uint32_t paying =
-        request.side == TENON_SIDE_BUY ? instrument.rules.quote : instrument.rules.base;
-    ledger_.lock(request.account, paying, funds);
-    const std::uint32_t slot = orders_.insert(order, funds, admission.client_tag);
-    subject_ = slot;
-
-    const tenon_venue_order venue_order = for_venue(order, funds);
-    const Service<tenon_venue_1>& venue = venues_[instrument.venue].venue;
-    venue->submit(venue.self, &venue_order, command.evidence, time_real_ns_, reports());
-
-    if (venue_reject_ != TENON_REJECT_NONE) {
-        ledger_.unlock(request.account, paying, funds);
-        orders_.remove(slot);
-        refuse(venue_reject_);
-        return;
-    }
-    ++next_order_id_;
-    if (!subject_has_row_) {
-        put_order(slot, nullptr);
-    }
-    submit_triggered(command.evidence);
+    return order;
 }
 
-// Orders whose condition came true go back to their venue as what they became, in the order of
-// their reports. What they trade may trigger others; each is triggered once.
-void Core::submit_triggered(tenon_bytes evidence) {
+void Core::hand_over(std::uint32_t slot, std::int64_t funds, tenon_bytes evidence) {
+    const tenon_venue_order order = for_venue(orders_[slot].order, funds);
+    const Service<tenon_venue_1>& venue = venues_[table_[order.instrument].venue].venue;
+    venue->submit(venue.self, &order, evidence, time_real_ns_, reports());
+}
+
+// What the reports of a venue brought about. Orders whose condition came true go back to their
+// venue as what they became, in the order of their reports. What they trade may trigger others and
+// decide lists; each is triggered once.
+void Core::follow_up(tenon_bytes evidence) {
+    end_others();
     for (std::size_t i = 0; i < triggered_.size(); ++i) {
-        working_ = orders_.find(triggered_[i]);
-        if (working_ == k_no_slot) {
-            continue;
+        if (const std::uint32_t at = orders_.find(triggered_[i]); at != k_no_slot) {
+            submit_triggered(at, evidence);
+            end_others();
         }
-        OrderSlot& slot = orders_[working_];
-        tenon_order order = slot.order;
-        const Instrument& instrument = table_[order.instrument];
-        order.type = working_type(order.type);
-        order.stop_price = 0;
-        if (order.type == TENON_ORDER_MARKET && order.side == TENON_SIDE_BUY) {
-            // The stop price was a guess; as any market buy by quantity it may spend all.
-            const std::int64_t free = ledger_.at(order.account, instrument.rules.quote).free;
-            ledger_.lock(order.account, instrument.rules.quote, free);
-            slot.locked += free;
-        }
-        const tenon_venue_order venue_order = for_venue(order, slot.locked);
-        const Service<tenon_venue_1>& venue = venues_[instrument.venue].venue;
-        venue->submit(venue.self, &venue_order, evidence, time_real_ns_, reports());
     }
+}
+
+void Core::submit_triggered(std::uint32_t at, tenon_bytes evidence) {
+    OrderSlot& slot = orders_[at];
+    tenon_order order = slot.order;
+    const Instrument& instrument = table_[order.instrument];
+    order.type = working_type(order.type);
+    order.stop_price = 0;
+    if (order.type == TENON_ORDER_MARKET && order.side == TENON_SIDE_BUY) {
+        // The stop price was a guess; as any market buy by quantity it may spend all.
+        const std::int64_t free = ledger_.at(order.account, instrument.rules.quote).free;
+        ledger_.lock(order.account, instrument.rules.quote, free);
+        slot.locked += free;
+    }
+    working_ = at;
+    const tenon_venue_order venue_order = for_venue(order, slot.locked);
+    const Service<tenon_venue_1>& venue = venues_[instrument.venue].venue;
+    venue->submit(venue.self, &venue_order, evidence, time_real_ns_, reports());
     working_ = k_no_slot;
 }
 
@@ -320,7 +331,7 @@ void Core::cancel_open(std::uint32_t slot, const tenon_client_id& cancel_client_
     const Instrument& instrument = table_[order.instrument];
     const tenon_venue_1* venue = venue_of(instrument);
     if (venue == nullptr) {
-        end(slot, TENON_STATUS_CANCELED);  // nobody else knows the order any more
+        on_canceled(slot);  // nobody else knows the order any more
         return;
     }
     venue->cancel(
@@ -363,6 +374,11 @@ void Core::run(const CancelCommand& command) {
     tenon_client_id cancel_id = normal(request.cancel_client_id);
     if (cancel_id.length == 0) {
         cancel_id = make_cancel_id();
+    }
+    if (const OrderList* list = order->list_id == 0 ? nullptr : lists_.find(order->list_id);
+        list != nullptr) {
+        cancel_list(*list, cancel_id);
+        return;
     }
     subject_ = orders_.find(order->order_id);
     orders_.prefetch(subject_);
@@ -415,6 +431,7 @@ void Core::cancel_these() {
     }
     result_->orders.count =
         static_cast<std::uint32_t>(out_->orders_.size()) - result_->orders.first;
+    result_->lists.count = static_cast<std::uint32_t>(out_->lists_.size()) - result_->lists.first;
 }
 
 void Core::run(const VenueApplyCommand& command) {
@@ -434,7 +451,7 @@ void Core::run(const VenueApplyCommand& command) {
         refuse(TENON_REJECT_INVALID);
         return;
     }
-    submit_triggered(command.evidence);
+    follow_up(command.evidence);
 }
 
 }  // namespace tenon::trading

@@ -81,7 +81,7 @@ void Core::on_report(const tenon_venue_report& report) {
             on_rejected(slot, report.reject);
             break;
         case TENON_REPORT_CANCELED:
-            end(slot, TENON_STATUS_CANCELED);
+            on_canceled(slot);
             break;
         case TENON_REPORT_EXPIRED:
             end(slot, TENON_STATUS_EXPIRED);
@@ -123,7 +123,7 @@ void Core::on_rejected(std::uint32_t slot, std::uint32_t reject) {
         return;
     }
     const std::uint32_t why = reject == TENON_REJECT_NONE ? TENON_REJECT_VENUE : reject;
-    if (order.update_sequence == sequence_ && slot == subject_ && !subject_has_row_) {
+    if (refusable_ && slot == subject_ && !subject_has_row_) {
         venue_reject_ = why;  // the submit itself is refused, and undone when the venue returns
         return;
     }
@@ -131,8 +131,21 @@ void Core::on_rejected(std::uint32_t slot, std::uint32_t reject) {
     end(slot, TENON_STATUS_REJECTED);
 }
 
+// An order of a list that nobody asked to cancel ends since another one of the list works.
+void Core::on_canceled(std::uint32_t slot) {
+    const tenon_order& order = orders_[slot].order;
+    const bool asked = order.list_id == 0 || order.cancel_client_id.length != 0;
+    end(slot, asked ? TENON_STATUS_CANCELED : TENON_STATUS_EXPIRED);
+}
+
 void Core::on_triggered(std::uint32_t slot, bool comes_back) {
     tenon_order& order = orders_[slot].order;
+    if (is_doomed(order)) {
+        if (comes_back) {
+            end(slot, TENON_STATUS_EXPIRED);
+        }
+        return;
+    }
     if (order.working_real_ns != 0 || order.status != TENON_STATUS_NEW) {
         ++anomalies_;
         return;
@@ -141,6 +154,7 @@ void Core::on_triggered(std::uint32_t slot, bool comes_back) {
     order.updated_real_ns = time_real_ns_;
     order.update_sequence = sequence_;
     put_order(slot, nullptr);
+    decide(slot, true);
     if (comes_back) {
         triggered_.push_back(order.order_id);
     }
@@ -196,6 +210,16 @@ void Core::on_trade(const tenon_venue_report& report) {
     }
     const Instrument* instrument = table_.find(report.instrument);
     Fill fill{instrument, 0, report.price, report.quantity, 0, 0};
+    if (has_maker && !has_taker && is_doomed(orders_[maker.slot].order)) {
+        // The market met two orders of a list before the second could be taken away.
+        end(maker.slot, TENON_STATUS_EXPIRED);
+        return;
+    }
+    for (const TradeSide& side : {taker, maker}) {
+        if (side.slot != k_no_slot) {
+            decide(side.slot, true);
+        }
+    }
 
     bool good = instrument != nullptr && report.price > 0 && report.quantity > 0 &&
                 venue_reject_ == TENON_REJECT_NONE && (has_taker || has_maker) &&
@@ -343,6 +367,7 @@ void Core::end(std::uint32_t at, std::uint8_t status) {
     if (status != TENON_STATUS_CANCELED) {
         order.cancel_client_id = {};
     }
+    decide(at, false);
     put_order(at, nullptr);
     leave(at);
 }
@@ -350,12 +375,14 @@ void Core::end(std::uint32_t at, std::uint8_t status) {
 void Core::leave(std::uint32_t at) {
     OrderSlot& slot = orders_[at];
     if (slot.locked != 0) {
-        const tenon_instrument& rules = table_[slot.order.instrument].rules;
-        const bool buy = slot.order.side == TENON_SIDE_BUY;
-        ledger_.unlock(slot.order.account, buy ? rules.quote : rules.base, slot.locked);
+        ledger_.unlock(slot.order.account, paying_asset(slot.order), slot.locked);
         slot.locked = 0;
     }
+    const std::uint64_t list_id = slot.order.list_id;
     orders_.close(at);
+    if (list_id != 0) {
+        left_list(list_id);
+    }
 }
 
 void Core::set_status(tenon_order& order, std::uint8_t status) {

@@ -60,6 +60,7 @@ void write_order(ByteWriter& out, const OrderSlot& slot) {
     out.put_text(text_of(order.cancel_client_id));
     out.put(order.stop_price);
     out.put(order.working_real_ns);
+    out.put(order.list_id);
 }
 
 [[nodiscard]] tenon_order
@@ -89,6 +90,7 @@ read_order(ByteReader& in, std::uint16_t version, std::int64_t& locked) noexcept
     } else {
         order.working_real_ns = order.created_real_ns;
     }
+    order.list_id = version >= 4 ? in.get<std::uint64_t>() : 0;
     return order;
 }
 
@@ -131,6 +133,7 @@ void Core::write_state(std::string& bytes) const {
     }
     write_accounts(out);
     write_orders(out);
+    write_lists(out);
     write_references_and_keys(out);
 }
 
@@ -177,6 +180,27 @@ void Core::write_orders(ByteWriter& out) const {
         ++count;
         out.put(closed.account);
         out.put_text(text_of(closed.client_id));
+    });
+}
+
+void Core::write_lists(ByteWriter& out) const {
+    Count count{out};
+    lists_.for_each([&](const OrderList& list) {
+        ++count;
+        out.put(list.row.list_id);
+        out.put(list.row.account);
+        out.put(list.row.instrument);
+        out.put(list.row.contingency);
+        out.put(list.row.created_real_ns);
+        out.put(list.row.updated_real_ns);
+        out.put(list.row.update_sequence);
+        out.put(list.locked);
+        out.put(list.chosen);
+        out.put_text(text_of(list.row.client_id));
+        for (const tenon_list_order& order : list.row.orders) {
+            out.put(order.order_id);
+            out.put_text(text_of(order.client_id));
+        }
     });
 }
 
@@ -240,6 +264,7 @@ void Core::snapshot_write(std::string& bytes) const {
 void Core::reset() {
     ledger_.reset();
     orders_.reset();
+    lists_.clear();
     accounts_.clear();
     account_ids_.clear();
     keys_.clear();
@@ -271,7 +296,7 @@ void Core::snapshot_read(std::string_view bytes) {
     must(
         in,
         version >= 1 && version <= k_snapshot_version,
-        "version " + std::to_string(version) + ", expected 1 to 3"
+        "version " + std::to_string(version) + ", expected 1 to 4"
     );
     must(in, in.get<std::uint16_t>() == 0, "reserved bytes are set");
     reset();
@@ -291,6 +316,9 @@ void Core::read_state(ByteReader& in, std::uint16_t version) {
     read_instruments(in);
     read_accounts(in);
     read_orders(in, version);
+    if (version >= 4) {
+        read_lists(in);
+    }
     read_references(in);
     read_keys(in);
     read_venues(in);
@@ -392,6 +420,44 @@ void Core::read_orders(ByteReader& in, std::uint16_t version) {
     }
 }
 
+void Core::read_lists(ByteReader& in) {
+    const auto count = in.get<std::uint32_t>();
+    std::uint64_t last = 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        OrderList list;
+        tenon_order_list& row = list.row;
+        row.list_id = in.get<std::uint64_t>();
+        row.account = in.get<std::uint64_t>();
+        row.instrument = in.get<std::uint32_t>();
+        row.contingency = in.get<std::uint32_t>();
+        row.created_real_ns = in.get<std::int64_t>();
+        row.updated_real_ns = in.get<std::int64_t>();
+        row.update_sequence = in.get<std::uint64_t>();
+        row.status = TENON_LIST_EXECUTING;
+        row.order_count = TENON_LIST_ORDERS_MAX;
+        list.locked = in.get<std::int64_t>();
+        list.chosen = in.get<std::uint64_t>();
+        row.client_id = get_client_id(in);
+        bool good = row.list_id > last && row.contingency == TENON_CONTINGENCY_OCO &&
+                    find_account(row.account) != nullptr && row.instrument < table_.size() &&
+                    lists_.find_client(row.account, row.client_id) == nullptr;
+        for (tenon_list_order& order : row.orders) {
+            order.order_id = in.get<std::uint64_t>();
+            order.client_id = get_client_id(in);
+            const std::uint32_t slot = orders_.find(order.order_id);
+            if (slot != k_no_slot) {
+                const tenon_order& open = orders_[slot].order;
+                good = good && open.list_id == row.list_id && open.account == row.account &&
+                       open.instrument == row.instrument;
+                ++list.open;
+            }
+        }
+        must(in, good && list.open != 0, "bad order list " + std::to_string(row.list_id));
+        last = row.list_id;
+        lists_.insert(list);
+    }
+}
+
 void Core::read_references(ByteReader& in) {
     const auto count = in.get<std::uint32_t>();
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -476,6 +542,14 @@ std::string Core::check_invariants() const {
         const bool buy = slot.order.side == TENON_SIDE_BUY;
         locked[{slot.order.account, buy ? rules.quote : rules.base}] += slot.locked;
     }
+    lists_.for_each([&](const OrderList& list) {
+        for (const tenon_list_order& one : list.row.orders) {
+            if (const std::uint32_t slot = orders_.find(one.order_id); slot != k_no_slot) {
+                locked[{list.row.account, paying_asset(orders_[slot].order)}] += list.locked;
+                break;
+            }
+        }
+    });
     for (std::uint64_t account = 0; account < ledger_.account_end(); ++account) {
         for (std::uint32_t asset = 0; asset < ledger_.asset_count(); ++asset) {
             const auto found = locked.find({account, asset});

@@ -24,6 +24,7 @@ void Output::clear() noexcept {
     trades_.clear();
     maker_trades_.clear();
     balances_.clear();
+    lists_.clear();
     text_.clear();
     ledger_.clear();
     accounts_.clear();
@@ -47,6 +48,8 @@ tenon_trading_reply Output::reply(const Result& result) const noexcept {
     reply.trades = trades_.data() + result.trades.first;
     reply.trade_count = result.trades.count;
     reply.account = result.account;
+    reply.lists = lists_.data() + result.lists.first;
+    reply.list_count = result.lists.count;
     return reply;
 }
 
@@ -67,6 +70,10 @@ tenon_execution_event Output::event(const Result& result, std::uint32_t index) c
             break;
         case TENON_EVENT_BALANCE:
             event.balance = &balances_[row.row];
+            break;
+        case TENON_EVENT_LIST:
+            event.list = &lists_[row.row];
+            event.instrument = event.list->instrument;
             break;
         case TENON_EVENT_LEDGER: {
             LedgerRow& ledger = ledger_[row.row];

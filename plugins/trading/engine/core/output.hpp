@@ -31,6 +31,7 @@ struct Result {
     std::uint64_t account = 0;  // account_open: the new id
     Rows orders;                // reply rows, in Output's orders
     Rows trades;                // reply rows, in Output's trades
+    Rows lists;                 // reply rows, in Output's lists
     Rows events;                // of this command, all orders and accounts it touched
 };
 
@@ -101,6 +102,7 @@ private:
     std::vector<tenon_trade> trades_;        // of the order that was submitted
     std::vector<tenon_trade> maker_trades_;  // of the others
     std::vector<tenon_balance> balances_;
+    std::vector<tenon_order_list> lists_;
     std::string text_;
     mutable std::vector<LedgerRow> ledger_;  // pointers are set when read
     mutable std::vector<AccountRow> accounts_;

@@ -6,7 +6,7 @@
 // rows. The order of rows is fixed, so equal states have equal bytes; the state hash is the hash of
 // the part from `counters` on, with each venue's blob replaced by its own hash.
 //
-//   u32 magic "TNCS"     u16 version (3)     u16 reserved (0)
+//   u32 magic "TNCS"     u16 version (4)     u16 reserved (0)
 //   u64 sequence         i64 time_real_ns    of the last command applied
 //   counters      u64 next_order_id, u64 anomalies, u8 halted (from version 2 on)
 //   assets        text name                                     by id
@@ -17,8 +17,13 @@
 //                 u8 status, i64 price, i64 quantity, i64 quote_quantity, i64 filled_quantity,
 //                 i64 filled_quote, i64 created_real_ns, i64 updated_real_ns, u64 update_sequence,
 //                 i64 locked, text client_id, text cancel_client_id, i64 stop_price,
-//                 i64 working_real_ns (the last two from version 3 on)      open ones, by id
+//                 i64 working_real_ns (these two from version 3 on), u64 list_id (from version 4
+//                 on)                                         open ones, by id
 //   closed ids    u64 account, text client_id                   oldest first
+//   lists         u64 list_id, u64 account, u32 instrument, u32 contingency, i64 created_real_ns,
+//                 i64 updated_real_ns, u64 update_sequence, i64 locked, u64 chosen,
+//                 text client_id, then of both orders u64 order_id, text client_id
+//                                                             from version 4 on; by id
 //   references    text reference, u64 from, u64 to, u32 asset, i64 amount           oldest first
 //   keys          text key, u64 account, u32 kind, u32 permissions, text material, text label,
 //                 i64 created_real_ns, u8 revoked               in the order of their adding
@@ -27,8 +32,8 @@
 // A reader takes a snapshot with fewer assets, instruments or venues than it has (they were
 // appended since), and refuses one with more or others. Example: the bytes of an empty state with
 // no assets, instruments and venues after command 5 at time 1, in hexadecimal:
-//   54 4e 43 53 03 00 00 00 | 05 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 |
-//   01 00 00 00 00 00 00 00 | 00 00 00 00 00 00 00 00 | 00 | nine counts of 00 00 00 00
+//   54 4e 43 53 04 00 00 00 | 05 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 |
+//   01 00 00 00 00 00 00 00 | 00 00 00 00 00 00 00 00 | 00 | ten counts of 00 00 00 00
 #pragma once
 
 #include <cstdint>
@@ -36,7 +41,7 @@
 namespace tenon::trading {
 
 inline constexpr std::uint32_t k_snapshot_magic = 0x53434e54;  // "TNCS"
-inline constexpr std::uint16_t k_snapshot_version = 3;
+inline constexpr std::uint16_t k_snapshot_version = 4;
 // Most bytes of one venue's state.
 inline constexpr std::uint32_t k_venue_blob_bytes_max = 1U << 30;
 

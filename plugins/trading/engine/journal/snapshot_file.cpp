@@ -94,12 +94,6 @@ Snapshot read_snapshot(Disk& disk, const std::string& folder, std::uint64_t sequ
     if (load<std::uint64_t>(header, 0) != k_snapshot_magic) {
         throw damaged("not a snapshot");
     }
-    if (const auto version = load<std::uint32_t>(header, 8); version != k_version) {
-        throw Error{
-            TENON_UNSUPPORTED,
-            "snapshot of format " + std::to_string(version) + ", this server reads " +
-                std::to_string(k_version) + ", file " + path};
-    }
     const auto length = load<std::uint64_t>(header, 40);
     if (length != static_cast<std::uint64_t>(size) - header.size()) {
         throw damaged("the length does not fit");
@@ -109,6 +103,12 @@ Snapshot read_snapshot(Disk& disk, const std::string& folder, std::uint64_t sequ
     if (read_all(*file, snapshot.payload, header.size(), path) != snapshot.payload.size() ||
         load<std::uint32_t>(header, k_crc_offset) != file_crc(header, snapshot.payload)) {
         throw damaged("the check sum does not fit");
+    }
+    if (const auto version = load<std::uint32_t>(header, 8); version != k_version) {
+        throw Error{
+            TENON_UNSUPPORTED,
+            "snapshot of format " + std::to_string(version) + ", this server reads " +
+                std::to_string(k_version) + ", file " + path};
     }
     snapshot.info = {
         load<std::uint64_t>(header, 16),

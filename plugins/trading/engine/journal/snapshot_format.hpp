@@ -7,7 +7,7 @@
 // are little endian.
 //
 //     snapshot := magic u64       "TENONS1\0"
-//                 version u32     1
+//                 version u32     1; others keep the header, so that damage is told from them
 //                 reserved u32    0
 //                 sequence u64    of the last command in it
 //                 time u64        of that command, nanoseconds since the epoch

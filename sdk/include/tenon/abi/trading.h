@@ -75,6 +75,8 @@ typedef struct tenon_client_id { uint8_t length; char text[39]; } tenon_client_i
 #define TENON_REJECT_WOULD_TRIGGER      27 /* conditional, and the last price is there already */
 #define TENON_REJECT_MAX_ALGO_ORDERS    28 /* too many open conditional orders */
 #define TENON_REJECT_CANCEL_RESTRICTED  29 /* the order is not in the state that the cancel asks for */
+#define TENON_REJECT_LIST_PRICES        30 /* order list: its prices are not on both sides of the market */
+#define TENON_REJECT_UNKNOWN_LIST       31
 
 typedef struct tenon_order_request {
     uint32_t size;
@@ -106,6 +108,52 @@ typedef struct tenon_cancel_request {
     uint32_t reserved;
 } tenon_cancel_request;
 
+/* Order lists, since 1.7: orders that depend on each other.
+ * OCO, one cancels the other: two orders of one account, instrument, side and quantity, in any order.
+ * One is STOP_LOSS or STOP_LOSS_LIMIT, the other LIMIT_MAKER, TAKE_PROFIT or TAKE_PROFIT_LIMIT; a
+ * sell's stop lies below the last price and the other above, a buy's the other way round. Money is
+ * locked once, for the dearer of the two. When one trades, is triggered or ends, the other ends in the
+ * same command: CANCELED when a cancel was the reason, else EXPIRED. */
+#define TENON_CONTINGENCY_OCO 1
+
+#define TENON_LIST_EXECUTING 1
+#define TENON_LIST_ALL_DONE  2 /* all its orders are closed */
+
+#define TENON_LIST_ORDERS_MAX 2
+
+typedef struct tenon_list_request {
+    uint32_t size, contingency;          /* TENON_CONTINGENCY_* */
+    tenon_client_id client_id;           /* of the list, unique among the account's open ones; length 0:
+                                          * the engine makes one */
+    uint32_t order_count, reserved;
+    const tenon_order_request* orders;   /* TENON_AT */
+} tenon_list_request;
+
+typedef struct tenon_list_cancel {
+    uint32_t size, instrument;           /* or TENON_ANY_INSTRUMENT */
+    uint64_t account;
+    uint64_t list_id;                    /* 0: by client id */
+    tenon_client_id client_id;           /* of the list; with list_id both must fit */
+    tenon_client_id cancel_client_id;    /* length 0: the engine makes one */
+} tenon_list_cancel;
+
+typedef struct tenon_list_order {
+    uint64_t order_id;
+    tenon_client_id client_id;
+} tenon_list_order;
+
+typedef struct tenon_order_list {
+    uint32_t size, instrument;
+    uint64_t list_id;                    /* the id of its first order */
+    uint64_t account;
+    uint32_t contingency, status;        /* TENON_LIST_* */
+    uint32_t order_count, reserved;
+    int64_t  created_real_ns, updated_real_ns;
+    uint64_t update_sequence;            /* of the command that changed it last */
+    tenon_client_id client_id;
+    tenon_list_order orders[TENON_LIST_ORDERS_MAX]; /* order_count of them, ids ascending */
+} tenon_order_list;
+
 typedef struct tenon_order {
     uint32_t size, instrument;
     uint64_t order_id;
@@ -121,6 +169,8 @@ typedef struct tenon_order {
     /* Since 1.6. */
     int64_t  stop_price;      /* conditional orders, else 0 */
     int64_t  working_real_ns; /* since when it may trade; 0: a conditional one that waits */
+    /* Since 1.7. */
+    uint64_t list_id;         /* of the order list that it belongs to; 0: none */
 } tenon_order;
 
 typedef struct tenon_trade {
@@ -183,6 +233,10 @@ typedef struct tenon_trading_reply {
     uint32_t trade_count;
     const tenon_trade* trades;    /* TENON_AT; fills of the order in this command */
     uint64_t account;             /* account_open: the new id */
+    /* Since 1.7. The list that was submitted, and its orders are all of the orders above; the lists that
+     * a cancel ended, likewise. */
+    const tenon_order_list* lists; /* TENON_AT */
+    uint32_t list_count, reserved;
 } tenon_trading_reply;
 
 /* status: TENON_OK with a reply (look at reject), or a failure without one: TENON_UNAVAILABLE
@@ -199,6 +253,7 @@ typedef struct tenon_trading_done {
 #define TENON_EVENT_ACCOUNT 4
 #define TENON_EVENT_KEY     5
 #define TENON_EVENT_INSTRUMENT 6 /* trading status changed */
+#define TENON_EVENT_LIST    7 /* since 1.7: an order list came to be or is done */
 
 typedef struct tenon_ledger_entry {
     uint32_t  size, asset;
@@ -220,6 +275,8 @@ typedef struct tenon_execution_event {
     const tenon_account* account;
     const tenon_api_key* key;
     uint32_t status, reserved; /* INSTRUMENT: TENON_INSTRUMENT_* */
+    /* Since 1.7. */
+    const tenon_order_list* list;
 } tenon_execution_event;
 
 #define TENON_ORDERS_OPEN 1u
@@ -244,6 +301,17 @@ typedef struct tenon_trade_query {
     uint32_t limit, reserved;      /* 1 .. 1000 */
 } tenon_trade_query;
 /* Order of rows: by id ascending. With neither a from id nor a start, the newest `limit` rows. */
+
+/* Since 1.7. */
+typedef struct tenon_list_query {
+    uint32_t size, which;          /* TENON_ORDERS_* */
+    uint64_t account;
+    uint64_t list_id;              /* this one alone; 0: any */
+    tenon_client_id client_id;     /* the newest one with this id; length 0: any */
+    uint64_t from_list_id;         /* 0: none; else this one and later */
+    int64_t  start_real_ns, end_real_ns; /* 0: open end; both inclusive, by created time */
+    uint32_t limit, reserved;      /* 1 .. 1000; ignored for open lists */
+} tenon_list_query;
 
 typedef struct tenon_trading_status {
     uint32_t size;
@@ -305,6 +373,14 @@ typedef struct tenon_trading_1 {
                                          uint32_t count),
                               uint64_t* handle);
     void (*unsubscribe)(void* self, uint64_t handle);
+    /* Since 1.7. As submit and cancel, for all orders of a list at once: one refusal refuses all. A
+     * venue without TENON_VENUE_LISTS refuses as UNSUPPORTED. */
+    tenon_status (*submit_list)(void* self, const tenon_list_request*, tenon_trading_done, tenon_err*);
+    tenon_status (*cancel_list)(void* self, const tenon_list_cancel*, tenon_trading_done, tenon_err*);
+    /* Since 1.7. As orders. */
+    tenon_status (*lists)(void* self, const tenon_list_query*, void* ctx,
+                          tenon_status (*row)(void* ctx, const tenon_order_list*), tenon_done,
+                          tenon_err*);
 } tenon_trading_1;
 
 #ifdef __cplusplus

@@ -77,8 +77,12 @@ typedef struct tenon_venue_input_1 {
     tenon_status (*command)(void* self, tenon_bytes evidence);
 } tenon_venue_input_1;
 
+/* Flag, since 1.7. Orders of a list may be here: each cancel is done during its call, and the venue asks
+ * for no money of its own, so that two orders may share what is locked for one. */
+#define TENON_VENUE_LISTS 1u
+
 typedef struct tenon_venue_1 {
-    uint32_t size, flags;
+    uint32_t size, flags;          /* TENON_VENUE_* */
     /* Called once before anything else, and with vt NULL before the engine stops. Between them the
      * venue may send commands; it does not while the engine replays (live() was not called yet). */
     tenon_status (*attach)(void* self, tenon_iface input /* tenon_venue_input_1 */, tenon_err*);

@@ -1,0 +1,4 @@
+-- tenon: destructive=true
+ALTER TABLE orders DROP COLUMN list_id;
+DROP TABLE order_list_orders;
+DROP TABLE order_lists;
