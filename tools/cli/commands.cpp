@@ -9,6 +9,7 @@
 #include "tools/cli/copy.hpp"
 #include "tools/cli/flags.hpp"
 #include "tools/cli/import.hpp"
+#include "tools/cli/journal.hpp"
 #include "tools/cli/load.hpp"
 #include "tools/cli/migrate.hpp"
 #include "tools/cli/output.hpp"
@@ -357,6 +358,23 @@ int settings(const Arguments& typed) {
     return tell(server.client());
 }
 
+// The running server is not asked: the past is replayed beside it.
+int look_back(const Arguments& arguments) {
+    const fs::path deployment =
+        arguments.deployment.empty() ? deployment_for(arguments.data_dir) : arguments.deployment;
+    const manifest::Plan plan = plan_of(arguments, deployment);
+    if (!plan.good()) {
+        return report_problems(arguments, plan);
+    }
+    const json::value answer = journal_at(arguments, plan, deployment);
+    if (arguments.json) {
+        print(arguments, answer);
+    } else {
+        (void)std::fputs(readable_view(answer).c_str(), stdout);
+    }
+    return k_exit_ok;
+}
+
 int dispatch(const Arguments& arguments) {
     if (!arguments.words.empty() && arguments.words[0] == "migrate") {
         return migrate(arguments);
@@ -389,6 +407,9 @@ int dispatch(const Arguments& arguments) {
     }
     if (arguments.command() == "audit.verify" || arguments.command() == "audit.list") {
         return audit_command(arguments);
+    }
+    if (word == "journal" && arguments.words.size() > 1 && arguments.words[1] == "at") {
+        return look_back(arguments);
     }
     if (word == "archive") {
         return archive(arguments);

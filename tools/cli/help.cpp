@@ -27,6 +27,10 @@ Commands
   trading halt [--keep-orders], trading resume, trading status
                                   the same for all trading
   journal check, journal repair --confirm
+  journal at TIME | --sequence N [--account A] [--symbol S]
+                                  the state then: balances, open orders, books, the state's hash; read
+                                  from the journal of a running or stopped server. TIME is 2026-05-04,
+                                  2026-05-04T03:02:01.123Z, or milli- or nanoseconds since 1970
   plugin check FILE.so...         conformance of a plugin (plugin check --help)
   migrate status|up|down|to|dry-run|verify|drift|repair|baseline|copy|import|new
                                   the schema of the database (migrate --help)

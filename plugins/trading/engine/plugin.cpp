@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/trading/engine/admin.hpp"
 #include "plugins/trading/engine/engine.hpp"
+#include "plugins/trading/engine/journal_window.hpp"
 #include "plugins/trading/engine/service.hpp"
 #include "plugins/trading/engine/settings.hpp"
 
@@ -36,6 +37,10 @@ public:
             engine_->take(settings);
             return;
         }
+        if (settings.view) {
+            window_ = std::make_unique<JournalWindow>(host(), settings);
+            return;
+        }
         if (admin_) {
             admin_->remove_commands();
         }
@@ -52,15 +57,27 @@ public:
     }
 
     void start() override {
+        if (window_) {
+            window_->start();
+            return;
+        }
         admin_->add_commands();
         engine_->start();
         admin_->set_started(true);
         started_ = true;
     }
 
-    void drain(std::int64_t) override { engine_->drain(); }
+    void drain(std::int64_t) override {
+        if (engine_) {
+            engine_->drain();
+        }
+    }
 
     void stop() noexcept override {
+        window_.reset();
+        if (!engine_) {
+            return;
+        }
         // After a failed start they stay, for journal check and repair, until destroy.
         if (started_) {
             admin_->remove_commands();
@@ -75,6 +92,7 @@ private:
     std::unique_ptr<Engine> engine_;
     std::optional<TradingService> service_;
     std::unique_ptr<Admin> admin_;
+    std::unique_ptr<JournalWindow> window_;
     bool started_ = false;
 };
 

@@ -38,6 +38,22 @@ void parse_demo(const boost::json::object& demo, Settings& settings) {
     }
 }
 
+ViewSettings parse_view(const boost::json::object& json) {
+    ViewSettings view;
+    view.data_dir = json.at("data_dir").as_string();
+    const auto text = [&](std::string_view key) {
+        const auto* value = json.if_contains(key);
+        return value == nullptr ? std::string{} : std::string{value->as_string()};
+    };
+    view.time = text("time");
+    view.account = text("account");
+    view.symbol = text("symbol");
+    if (json.contains("sequence")) {
+        view.sequence = number(json, "sequence");
+    }
+    return view;
+}
+
 }  // namespace
 
 Settings parse_settings(std::string_view json) {
@@ -61,6 +77,9 @@ Settings parse_settings(std::string_view json) {
     }
     if (const auto* demo = object.if_contains("demo_account"); demo != nullptr) {
         parse_demo(demo->as_object(), settings);
+    }
+    if (const auto* view = object.if_contains("view"); view != nullptr) {
+        settings.view = parse_view(view->as_object());
     }
     return settings;
 }

@@ -5,10 +5,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace tenon::engine {
+
+// A journal to look at instead of trading; see journal_window.hpp.
+struct ViewSettings {
+    std::string data_dir;
+    std::string time;  // as typed; empty: by sequence, or the end
+    std::optional<std::uint64_t> sequence;
+    std::string account;  // empty: all
+    std::string symbol;   // empty: all
+};
 
 struct Settings {
     std::uint64_t segment_bytes = std::uint64_t{64} << 20;
@@ -25,6 +35,7 @@ struct Settings {
     bool projection_gathering = true;
     std::string demo_account;                       // empty: none
     std::map<std::string, std::string> demo_funds;  // asset name -> decimal amount
+    std::optional<ViewSettings> view;
 };
 
 // `json` passed the manifest's schema. Throws Error TENON_INVALID for what a schema can not say.

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugins/trading/engine/journal_window.hpp"
+
+#include "plugins/trading/engine/journal_view.hpp"
+
+namespace tenon::engine {
+namespace {
+
+constexpr const char* k_command = "journal.at";
+
+// Venues send nothing before live(), which is never called here.
+const tenon_venue_input_1 k_deaf_input{
+    sizeof(tenon_venue_input_1),
+    0,
+    [](void*, tenon_bytes) noexcept -> tenon_status { return TENON_UNAVAILABLE; }};
+
+}  // namespace
+
+JournalWindow::JournalWindow(const Host& host, const Settings& settings)
+    : host_{host}, settings_{settings}, admin_{host.service<tenon_admin_1>("tenon.admin/1")} {}
+
+JournalWindow::~JournalWindow() {
+    if (registered_) {
+        admin_->remove(admin_.self, str(k_command));
+    }
+    for (const trading::VenueBinding& binding : venues_) {
+        (void)binding.venue->attach(binding.venue.self, {nullptr, nullptr}, nullptr);
+    }
+}
+
+void JournalWindow::start() {
+    const auto exec = host_.service<tenon_exec_1>("tenon.exec/1");
+    try {
+        call_on_reactor(exec, 0, [this] { look(); });
+    } catch (const Error& error) {
+        status_ = error.code();
+        answer_ = error.what();
+    }
+    const tenon_status status = admin_->command(
+        admin_.self,
+        str(k_command),
+        str("journal at: the state at the moment of the setting view"),
+        this,
+        &JournalWindow::answer
+    );
+    if (status != TENON_OK) {
+        throw Error{status, "the admin command journal.at is taken"};
+    }
+    registered_ = true;
+}
+
+void JournalWindow::look() {
+    const ViewSettings& wanted = *settings_.view;
+    const auto instruments = host_.require<tenon_instruments_1>("tenon.instruments/1");
+    attach_venues();
+    ViewRequest request;
+    request.data_folder = wanted.data_dir;
+    request.moment.sequence = wanted.sequence;
+    if (!wanted.time.empty()) {
+        request.moment.time_real_ns = parse_moment(wanted.time);
+    }
+    request.make_core = [&] {
+        trading::CoreOptions options;
+        options.open_orders_max = settings_.open_orders_max;
+        return std::make_unique<trading::Core>(instruments, venues_, options);
+    };
+    const auto disk = journal::make_posix_disk();
+    const View found = view_at(*disk, request);
+    answer_ = view_json(found, instruments, wanted.account, wanted.symbol);
+}
+
+void JournalWindow::attach_venues() {
+    const auto services = host_.service<tenon_services_1>("tenon.services/1");
+    const tenon_status status = services->each(
+        services.self,
+        str("tenon.venue/1"),
+        &venues_,
+        [](void* ctx, tenon_str instance, tenon_iface iface) -> tenon_status {
+            return guard(nullptr, [&] {
+                static_cast<std::vector<trading::VenueBinding>*>(ctx)->push_back(
+                    {std::string{view(instance)}, service_from<tenon_venue_1>(iface)}
+                );
+            });
+        }
+    );
+    if (status != TENON_OK && status != TENON_NOT_FOUND) {
+        throw Error{status, "the venues could not be listed"};
+    }
+    for (const trading::VenueBinding& binding : venues_) {
+        ErrorBuffer err;
+        check(
+            binding.venue->attach(binding.venue.self, {this, &k_deaf_input}, &err),
+            err,
+            "venue " + binding.name
+        );
+    }
+}
+
+tenon_status JournalWindow::answer(void* ctx, tenon_str, tenon_sink out, tenon_err* err) {
+    return guard(err, [&]() -> tenon_status {
+        const auto& window = *static_cast<const JournalWindow*>(ctx);
+        if (window.status_ != TENON_OK) {
+            throw Error{window.status_, window.answer_};
+        }
+        return out.put(out.ctx, bytes(window.answer_));
+    });
+}
+
+}  // namespace tenon::engine
