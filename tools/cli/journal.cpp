@@ -8,6 +8,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
@@ -101,6 +102,28 @@ std::set<std::size_t> needed(const manifest::Plan& plan, std::size_t engine) {
     return kept;
 }
 
+// What it is bound to of those that stay; a name of another would be an error.
+json::object kept_bindings(
+    const manifest::Plan& plan,
+    const manifest::PlannedPlugin& plugin,
+    const std::set<std::size_t>& kept
+) {
+    json::object bindings;
+    for (const auto& [requirement, names] : plugin.instance.bind) {
+        json::array staying;
+        for (const std::size_t at : kept) {
+            const std::string& name = plan.plugins[at].instance.name;
+            if (std::find(names.begin(), names.end(), name) != names.end()) {
+                staying.emplace_back(name);
+            }
+        }
+        if (!staying.empty()) {
+            bindings[requirement] = std::move(staying);
+        }
+    }
+    return bindings;
+}
+
 }  // namespace
 
 std::vector<std::string> view_overrides(const manifest::Plan& plan, const json::object& view) {
@@ -115,8 +138,14 @@ std::vector<std::string> view_overrides(const manifest::Plan& plan, const json::
     const std::set<std::size_t> kept = needed(plan, engine);
     std::vector<std::string> overrides;
     for (std::size_t at = 0; at < plan.plugins.size(); ++at) {
+        const manifest::PlannedPlugin& plugin = plan.plugins[at];
+        const std::string place = "/plugins/" + plugin.instance.name;
         if (!kept.contains(at)) {
-            overrides.push_back("/plugins/" + plan.plugins[at].instance.name + "/enabled=false");
+            overrides.push_back(place + "/enabled=false");
+        } else if (!plugin.instance.bind.empty()) {
+            overrides.push_back(
+                place + "/bind=" + json::serialize(kept_bindings(plan, plugin, kept))
+            );
         }
     }
     overrides.push_back(

@@ -202,7 +202,7 @@ std::string view_json(
     const std::int64_t time = view.core->time_real_ns();
     return json::serialize(json::object{
         {"sequence", view.sequence},
-        {"time", moment_text(time)},
+        {"time", time == 0 ? json::value(nullptr) : json::value(moment_text(time))},
         {"time_ns", time},
         {"state_hash", std::to_string(view.core->state_hash())},
         {"halted", view.core->halted()},

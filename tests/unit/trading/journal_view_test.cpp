@@ -197,6 +197,19 @@ TEST_CASE("accounts, orders and books are told with their names, or one of them"
     );
 }
 
+TEST_CASE("the state before the first command has no time", "[engine][T10]") {
+    Recorded recorded;
+    recorded.disk.make_folder("data/snapshots");
+    trade(recorded);
+    const engine::View view = recorded.at({0, {}});
+    const Service<tenon_instruments_1> instruments{
+        &recorded.other->catalogue, &instruments::Catalogue::k_table};
+    CHECK_THAT(
+        engine::view_json(view, instruments, "", ""),
+        Catch::StartsWith(R"({"sequence":0,"time":null,"time_ns":0,)")
+    );
+}
+
 TEST_CASE("a moment is a day, a time, milliseconds or nanoseconds", "[engine][T10]") {
     CHECK(engine::parse_moment("2026-05-04") == 1'777'852'800 * k_second_ns);
     CHECK(engine::parse_moment("2026-05-04T03:02:01.5Z") == 1'777'863'721'500'000'000);
