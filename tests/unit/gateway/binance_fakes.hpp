@@ -96,6 +96,7 @@ public:
         const std::vector<tenon_order_list>& done_lists = {}
     );
     void finish_status(tenon_status status, std::string_view message);
+
     void finish_query() { query_(); }
 
     [[nodiscard]] tenon_order order(std::uint64_t id, std::string_view client_id) const;
@@ -109,6 +110,7 @@ public:
         std::vector<std::pair<std::string, std::string>> headers = {},
         std::string_view remote = "127.0.0.1"
     );
+
     [[nodiscard]] FakeAnswer
     get(binance::Api& api, std::string_view target, std::string_view remote = "127.0.0.1") {
         return answers[send(api, "GET", target, {}, {}, remote)];
