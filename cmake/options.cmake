@@ -20,6 +20,7 @@ if(TENON_WERROR)
   target_compile_options(tenon_warnings INTERFACE -Werror)
 endif()
 
+option(TENON_LIBFUZZER "tests/fuzz is linked with libFuzzer (clang)" OFF)
 set(TENON_SANITIZE "" CACHE STRING "address,undefined or thread")
 if(TENON_SANITIZE)
   add_compile_options(-fsanitize=${TENON_SANITIZE} -fno-omit-frame-pointer)

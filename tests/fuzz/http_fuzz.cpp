@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// Seeded random input for the HTTP gateway's readers and a whole connection without its socket.
+// The HTTP gateway's readers and a whole connection without its socket.
 //
-// usage: http_fuzz [--seed N] [--runs N]. The seed is printed; the same one repeats the run.
-// Asserted: no crash (best under the asan preset), memory bounded, the same result however input is
-// split.
+// input := what u8 (0: requests, 1: WebSocket frames, 2: a connection), seed u32 (of how it is cut
+// and what else happens), bytes of the client
+// Asserted: memory is bounded, the result is the same however input is split, every request that
+// was handed out can be answered.
 #include "plugins/gateway/http/connection.hpp"
 #include "plugins/gateway/http/request_reader.hpp"
 #include "plugins/gateway/http/ws_deflate.hpp"
 #include "plugins/gateway/http/ws_reader.hpp"
+#include "tests/fuzz/fuzz.hpp"
 
 #include <tenon/plugin.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <random>
 #include <string>
 #include <string_view>
 #include <vector>
 
 using namespace tenon::http;
+using tenon::fuzz::expect;
 
 namespace {
 
@@ -31,13 +31,6 @@ using Random = std::mt19937_64;
 
 std::size_t below(Random& random, std::size_t limit) {
     return static_cast<std::size_t>(random() % limit);
-}
-
-void expect(bool holds, const char* what) {
-    if (!holds) {
-        (void)std::fprintf(stderr, "broken: %s\n", what);
-        std::abort();
-    }
 }
 
 constexpr std::array<std::string_view, 14> k_requests{
@@ -73,39 +66,6 @@ constexpr std::array<std::string_view, 10> k_words{
     ":",
     "Host: y\r\n"};
 
-std::string mutate(Random& random, std::string text) {
-    for (std::size_t edits = below(random, 6); edits != 0; --edits) {
-        const std::size_t at = below(random, text.size() + 1);
-        switch (below(random, 5)) {
-            case 0:
-                text.insert(at, 1, static_cast<char>(below(random, 256)));
-                break;
-            case 1:
-                if (at < text.size()) {
-                    text[at] = static_cast<char>(below(random, 256));
-                }
-                break;
-            case 2:
-                text.erase(at, below(random, 8));
-                break;
-            case 3:
-                text.insert(at, k_words[below(random, k_words.size())]);
-                break;
-            default:
-                text.insert(at, text.substr(0, below(random, 64)));
-        }
-    }
-    return text;
-}
-
-std::string input(Random& random) {
-    std::string text;
-    for (std::size_t parts = 1 + below(random, 4); parts != 0; --parts) {
-        text += mutate(random, std::string{k_requests[below(random, k_requests.size())]});
-    }
-    return text;
-}
-
 // What a reader makes of the input when it comes in pieces of at most `step`.
 std::string read_requests(const std::string& text, std::size_t step) {
     RequestReader reader{{512, 64, 20}};
@@ -140,8 +100,7 @@ std::string read_requests(const std::string& text, std::size_t step) {
     return seen;
 }
 
-void fuzz_reader(Random& random) {
-    const std::string text = input(random);
+void fuzz_reader(Random& random, const std::string& text) {
     const std::string whole = read_requests(text, text.size() + 1);
     const std::string pieces = read_requests(text, 1 + below(random, 7));
     // Limits may be noticed earlier or later, so failures are compared as such.
@@ -153,10 +112,9 @@ void fuzz_reader(Random& random) {
     expect(a.starts_with(b) || b.starts_with(a), "splitting does not change what is read");
 }
 
-void fuzz_frames(Random& random) {
+void fuzz_frames(Random& random, const std::string& text) {
     WsInflater inflater;
     WsReader reader{256, below(random, 2) == 0 ? &inflater : nullptr};
-    const std::string text = mutate(random, input(random));
     for (std::size_t at = 0; at < text.size();) {
         std::vector<char> exact{text.begin() + static_cast<std::ptrdiff_t>(at), text.end()};
         const WsReader::Item item = reader.next(exact.data(), exact.size());
@@ -219,7 +177,7 @@ void read_into(Connection& connection, std::string_view text, Random& random) {
     }
 }
 
-void fuzz_connection(Random& random) {
+void fuzz_connection(Random& random, std::string_view text) {
     Shared shared;
     shared.settings.header_max_bytes = 1024;
     shared.settings.body_max_bytes = 256;
@@ -242,7 +200,9 @@ void fuzz_connection(Random& random) {
     handlers.connection = &connection;
     for (std::size_t step = 0; step < 8 && !connection.finished(); ++step) {
         shared.now_ns += static_cast<std::int64_t>(below(random, 5)) * 1'000'000'000;
-        read_into(connection, input(random), random);
+        const std::string_view piece = text.substr(0, 1 + below(random, text.size() + 1));
+        text.remove_prefix(piece.size());
+        read_into(connection, piece, random);
         if (!handlers.waiting.empty() && below(random, 2) == 0) {
             handlers.answer(handlers.waiting.back());
             handlers.waiting.pop_back();
@@ -274,21 +234,32 @@ void fuzz_connection(Random& random) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    std::uint64_t seed = std::random_device{}();
-    std::uint64_t runs = 20'000;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        const std::string_view option{argv[i]};
-        std::uint64_t& target = option == "--seed" ? seed : runs;
-        target = std::strtoull(argv[i + 1], nullptr, 10);
+tenon::fuzz::Corpus tenon::fuzz::corpus() {
+    Corpus made;
+    const std::string all[] = {std::string(5, '\0'), "\1" + std::string(4, '\0'), "\2seed"};
+    for (const std::string& front : all) {
+        std::string joined = front;
+        for (const std::string_view request : k_requests) {
+            made.seeds.push_back(front + std::string{request});
+            joined += request;
+        }
+        made.seeds.push_back(joined);
     }
-    (void)std::printf("http_fuzz --seed %ju --runs %ju\n", uintmax_t{seed}, uintmax_t{runs});
-    (void)std::fflush(stdout);
-    Random random{seed};
-    for (std::uint64_t run = 0; run < runs; ++run) {
-        fuzz_reader(random);
-        fuzz_frames(random);
-        fuzz_connection(random);
+    made.words.assign(k_words.begin(), k_words.end());
+    return made;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    tenon::fuzz::Choices choices{tenon::fuzz::text_of(data, size)};
+    const std::size_t what = choices.below(3);
+    Random random{choices.number<std::uint32_t>()};
+    const std::string text{choices.rest()};
+    if (what == 0) {
+        fuzz_reader(random, text);
+    } else if (what == 1) {
+        fuzz_frames(random, text);
+    } else {
+        fuzz_connection(random, text);
     }
     return 0;
 }

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Seeded random input for the reader of RESP3.
+// The reader of RESP3.
 //
-// usage: resp3_fuzz [--seed N] [--runs N]. The seed is printed; the same one repeats the run.
-// Asserted: no crash (best under the asan preset), bounds kept, the same result however input is
-// split, and that what was written as a message is read as that message.
+// input := what u8 (even: messages that are written first, odd: bytes as they are), seed u32 (of
+// the messages and of how they are cut), bytes of the server Asserted: bounds are kept, the result
+// is the same however input is split, and what was written as a message is read as that message.
 #include "sdk/redis/resp.hpp"
+#include "tests/fuzz/fuzz.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <random>
 #include <string>
 #include <string_view>
 #include <vector>
 
 using namespace tenon::redis;
+using tenon::fuzz::expect;
 
 namespace {
 
@@ -24,13 +24,6 @@ using Random = std::mt19937_64;
 
 std::size_t below(Random& random, std::size_t limit) {
     return static_cast<std::size_t>(random() % limit);
-}
-
-void expect(bool holds, const char* what) {
-    if (!holds) {
-        (void)std::fprintf(stderr, "broken: %s\n", what);
-        std::abort();
-    }
 }
 
 constexpr Limits k_limits{.depth = 4, .elements = 64, .bytes = 4096, .line = 64};
@@ -152,8 +145,20 @@ void fuzz_good(Random& random) {
     expect(read(stream, 1 + below(random, 9)) == wanted, "what was written is read in pieces");
 }
 
-void fuzz_bad(Random& random) {
-    static constexpr std::array<std::string_view, 12> k_words{
+void fuzz_bad(Random& random, const std::string& stream) {
+    if (stream.empty()) {
+        return;
+    }
+    const auto whole = read(stream, stream.size());
+    const auto pieces = read(stream, 1 + below(random, 7));
+    expect(whole == pieces, "splitting does not change what is read");
+}
+
+}  // namespace
+
+tenon::fuzz::Corpus tenon::fuzz::corpus() {
+    Corpus made;
+    made.words = {
         "\r\n",
         "$",
         "*3\r\n",
@@ -166,50 +171,26 @@ void fuzz_bad(Random& random) {
         "#t\r\n",
         ",1.5\r\n",
         "(12\r\n"};
-    std::string stream;
-    for (std::size_t n = 1 + below(random, 4); n != 0; --n) {
-        (void)write_value(random, stream, 3);
-    }
-    for (std::size_t edits = 1 + below(random, 6); edits != 0; --edits) {
-        const std::size_t at = below(random, stream.size() + 1);
-        switch (below(random, 4)) {
-            case 0:
-                stream.insert(at, 1, static_cast<char>(below(random, 256)));
-                break;
-            case 1:
-                stream.erase(at, below(random, 8));
-                break;
-            case 2:
-                stream.insert(at, k_words.at(below(random, k_words.size())));
-                break;
-            default:
-                stream.insert(at, stream.substr(0, below(random, 64)));
+    Random random{1};
+    for (char seed = 1; seed < 24; ++seed) {
+        std::string stream{'\1', seed, '\0', '\0', '\0'};
+        made.seeds.push_back(std::string{'\0', seed, '\0', '\0', '\0'});
+        for (std::size_t n = 1 + below(random, 4); n != 0; --n) {
+            (void)write_value(random, stream, 3);
         }
+        made.seeds.push_back(std::move(stream));
     }
-    if (stream.empty()) {
-        return;
-    }
-    const auto whole = read(stream, stream.size());
-    const auto pieces = read(stream, 1 + below(random, 7));
-    expect(whole == pieces, "splitting does not change what is read");
+    return made;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    std::uint64_t seed = std::random_device{}();
-    std::uint64_t runs = 20'000;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        const std::string_view option{argv[i]};
-        std::uint64_t& target = option == "--seed" ? seed : runs;
-        target = std::strtoull(argv[i + 1], nullptr, 10);
-    }
-    (void)std::printf("resp3_fuzz --seed %ju --runs %ju\n", uintmax_t{seed}, uintmax_t{runs});
-    (void)std::fflush(stdout);
-    Random random{seed};
-    for (std::uint64_t run = 0; run < runs; ++run) {
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    tenon::fuzz::Choices choices{tenon::fuzz::text_of(data, size)};
+    const bool is_good = choices.below(2) == 0;
+    Random random{choices.number<std::uint32_t>()};
+    if (is_good) {
         fuzz_good(random);
-        fuzz_bad(random);
+    } else {
+        fuzz_bad(random, std::string{choices.rest()});
     }
     return 0;
 }
