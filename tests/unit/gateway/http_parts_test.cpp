@@ -97,6 +97,18 @@ TEST_CASE("a chunked body is joined wherever it is split", "[http][parser]") {
     }
 }
 
+TEST_CASE("regression_an_empty_chunked_body_cut_before_its_last_byte", "[http][parser]") {
+    const std::string text =
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    for (std::size_t step = 1; step <= text.size(); ++step) {
+        INFO(step);
+        RequestReader reader{{}};
+        std::string buffer;
+        REQUIRE(feed(reader, buffer, text, step) == State::complete);
+        CHECK(reader.body().size == 0);
+    }
+}
+
 TEST_CASE("a reader goes on with the next request", "[http][parser]") {
     RequestReader reader{{}};
     std::string text = "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n\r\nGET /2 HTTP/1.0\r\n\r\n";
