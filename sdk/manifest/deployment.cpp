@@ -6,6 +6,7 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 #include <algorithm>
 
@@ -65,9 +66,20 @@ json::value parse_override_value(const std::string& text) {
     return ec ? json::value(text) : value;
 }
 
+// A command line may give any bytes; a document has UTF-8 alone.
+bool is_utf8(std::string_view text) {
+    json::error_code ec;
+    (void)json::parse(json::serialize(json::value(text)), ec);
+    return !ec;
+}
+
 // Sets one value. Objects on the way are made, but no plugin is: a misspelt name must not go
 // unnoticed.
 void apply(const Override& set, json::value& document, Report& report) {
+    if (!is_utf8(set.pointer) || !is_utf8(set.value)) {
+        report.add("M01", "", "--set is not UTF-8");
+        return;
+    }
     const std::vector<std::string> tokens = tokens_of(set.pointer);
     json::value* at = &document;
     std::string pointer;

@@ -406,6 +406,15 @@ TEST_CASE("--set changes one value, and never names a new plugin", "[kernel][K3]
     CHECK_FALSE(tenon::manifest::parse_override("/plugins/x"));
 }
 
+TEST_CASE("regression_a_set_that_is_not_utf_8_is_refused", "[kernel][K3]") {
+    Scene scene;
+    scene.plugin("a");
+    scene.overrides = {{"/log/\xff", "1"}};
+    CHECK(has(scene.plan(R"({"one":{"id":"test.a"}})"), "M01", ""));
+    scene.overrides = {{"/log/level", "\xff"}};
+    CHECK(has(scene.plan(R"({"one":{"id":"test.a"}})"), "M01", ""));
+}
+
 TEST_CASE("a recorded deployment starts the same from another folder", "[kernel][K3]") {
     Scene scene;
     scene.plugin("a");
