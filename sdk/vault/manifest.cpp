@@ -209,15 +209,18 @@ json::object describe(const Manifest& manifest, const Proof& proof) {
 }
 
 std::string iso_time(std::int64_t real_ns) {
-    const std::time_t seconds = real_ns / k_second;
+    std::time_t seconds = real_ns / k_second;
+    std::int64_t rest = real_ns % k_second;
+    if (rest < 0) {  // before 1970
+        rest += k_second;
+        --seconds;
+    }
     std::tm parts{};
     ::gmtime_r(&seconds, &parts);
     char text[32];
     (void)std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
     char fraction[16];
-    (void)std::snprintf(
-        fraction, sizeof fraction, ".%03dZ", static_cast<int>(real_ns / 1'000'000 % 1000)
-    );
+    (void)std::snprintf(fraction, sizeof fraction, ".%03dZ", static_cast<int>(rest / 1'000'000));
     return std::string{text} + fraction;
 }
 
@@ -234,7 +237,12 @@ std::int64_t time_of_iso(const std::string& text) {
     if (rest == nullptr || std::string_view{rest} != "Z") {
         throw Error{TENON_INVALID, "\"" + text + "\" is no time in UTC as 2026-05-04T03:02:01Z"};
     }
-    return std::int64_t{::timegm(&parts)} * k_second + fraction;
+    std::int64_t time = 0;
+    if (__builtin_mul_overflow(std::int64_t{::timegm(&parts)}, k_second, &time) ||
+        __builtin_add_overflow(time, fraction, &time)) {
+        throw Error{TENON_INVALID, "\"" + text + "\" is not a time from 1678 to 2261"};
+    }
+    return time;
 }
 
 std::string id_of_time(std::int64_t real_ns) {

@@ -376,3 +376,15 @@ TEST_CASE("a cancel ends the work, and the next run goes on", "[vault][S14]") {
     world.vault.allow();
     (void)world.backup("1", random_bytes(9, 1));
 }
+
+TEST_CASE("regression_times_before_1970_and_beyond_64_bits", "[vault][S14]") {
+    CHECK(iso_time(-1) == "1969-12-31T23:59:59.999Z");
+    CHECK(iso_time(-1'000'000'000) == "1969-12-31T23:59:59.000Z");
+    CHECK(time_of_iso("1969-12-31T23:59:59.999Z") == -1'000'000);
+    CHECK(time_of_iso("2262-04-11T23:47:16Z") == 9'223'372'036'000'000'000);
+    for (const char* const text :
+         {"2262-04-11T23:47:17Z", "9999-12-31T00:00:00Z", "0000-01-01T00:00:00Z"}) {
+        INFO(text);
+        CHECK(failure_of([&] { (void)time_of_iso(text); }).code() == TENON_INVALID);
+    }
+}
