@@ -95,7 +95,11 @@ std::string read_requests(const std::string& text, std::size_t step) {
             );
             reader.reset();
         }
-        expect(buffer.size() <= 512 + 64 + step + 64, "the reader's buffer is bounded");
+        expect(reader.header_done() || buffer.size() <= 512 + step + 64, "a header is bounded");
+        // The framing of a chunked body is the caller's to bound, as the connection does.
+        if (buffer.size() > 512 + 64 + step + 64) {
+            return seen + "failed";
+        }
     }
     return seen;
 }

@@ -290,7 +290,9 @@ void UserStreams::flush() {
 
 void UserStreams::tick(std::int64_t now_ns) {
     for (const auto& [name, account] : listen_keys_.expire(now_ns)) {
-        (void)end_at(account, [&](const UserSubscription& one) { return one.listen_key == name; });
+        (void)end_at(account, [&key = name](const UserSubscription& one) {
+            return one.listen_key == key;
+        });
     }
 }
 
