@@ -2,6 +2,7 @@
 #include "plugins/gateway/binance/params.hpp"
 
 #include <tenon/decimal.hpp>
+#include <tenon/json.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -78,6 +79,10 @@ void Params::add_all(std::string_view text, bool from_body) {
 }
 
 void Params::add(std::string_view name, std::string_view value, bool from_body) {
+    // An error may quote it, and answers are UTF-8.
+    if (!is_utf8(name) || !is_utf8(value)) {
+        throw ApiError{-1100, "Illegal characters found in a parameter."};
+    }
     if (const Entry* const known = find(name); known != nullptr) {
         if (known->from_body == from_body) {
             throw errors::duplicate();

@@ -24,8 +24,8 @@ class Params {
 public:
     static constexpr std::size_t k_max = 64;
 
-    // Replaces what was there. -1100 for a broken percent escape, -1101 for duplicates or more than
-    // k_max parameters.
+    // Replaces what was there. -1100 for a broken percent escape and what is not UTF-8, -1101 for
+    // duplicates or more than k_max parameters.
     void parse(std::string_view query, std::string_view body);
 
     [[nodiscard]] std::size_t count() const noexcept { return count_; }

@@ -19,6 +19,35 @@
 
 namespace tenon {
 
+// RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF.
+[[nodiscard]] inline bool is_utf8(std::string_view text) noexcept {
+    const auto byte = [&](std::size_t i) {
+        return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+    };
+    for (std::size_t i = 0; i < text.size();) {
+        const unsigned first = byte(i);
+        if (first < 0x80) {
+            ++i;
+            continue;
+        }
+        const std::size_t more = first < 0xe0 ? 1U : first < 0xf0 ? 2U : 3U;
+        const unsigned second = byte(i + 1);
+        const bool bad = first < 0xc2 || first > 0xf4 || (first == 0xe0 && second < 0xa0) ||
+                         (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) ||
+                         (first == 0xf4 && second > 0x8f);
+        for (std::size_t k = 1; k <= more; ++k) {
+            if ((byte(i + k) & 0xc0) != 0x80) {
+                return false;
+            }
+        }
+        if (bad) {
+            return false;
+        }
+        i += more + 1;
+    }
+    return true;
+}
+
 class Json {
 public:
     enum class Kind { null, boolean, number, text, array, object };
@@ -266,7 +295,7 @@ private:
             }
             const char c = text_[at_++];
             if (c == '"') {
-                if (!utf8(out)) {
+                if (!is_utf8(out)) {
                     refuse("a text that is not UTF-8");
                 }
                 return out;
@@ -346,31 +375,6 @@ private:
             put(0x80 | ((c >> 6) & 0x3f));
         }
         put(0x80 | (c & 0x3f));
-    }
-
-    // RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF.
-    static bool utf8(std::string_view text) noexcept {
-        const auto byte = [&](std::size_t i) {
-            return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-        };
-        for (std::size_t i = 0; i < text.size();) {
-            const unsigned first = byte(i);
-            const std::size_t more = first < 0x80 ? 0U : first < 0xe0 ? 1U : first < 0xf0 ? 2U : 3U;
-            const unsigned second = byte(i + 1);
-            const bool bad = (first >= 0x80 && first < 0xc2) || first > 0xf4 ||
-                             (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-                             (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
-            for (std::size_t k = 1; k <= more; ++k) {
-                if ((byte(i + k) & 0xc0) != 0x80) {
-                    return false;
-                }
-            }
-            if (bad) {
-                return false;
-            }
-            i += more + 1;
-        }
-        return true;
     }
 
     std::string_view text_;

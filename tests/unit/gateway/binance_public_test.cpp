@@ -252,6 +252,8 @@ TEST_CASE("wrong parameters get Binance's codes and messages", "[binance][T6]") 
         {"depth?symbol=BTCUSDT&symbol=ETHUSDT",
          R"({"code":-1101,"msg":"Duplicate values for a parameter detected."})"},
         {"depth?symbol=%zz", R"({"code":-1100,"msg":"Illegal characters found in a parameter."})"},
+        {"depth?symbol=BTCUSDT&a%ff=b",
+         R"({"code":-1100,"msg":"Illegal characters found in a parameter."})"},
         {"klines?symbol=BTCUSDT",
          R"({"code":-1102,"msg":"Mandatory parameter 'interval' was not sent, was empty/null, or malformed."})"},
         {"klines?symbol=BTCUSDT&interval=1x", R"({"code":-1120,"msg":"Invalid interval."})"},
