@@ -8,6 +8,7 @@
 #include <boost/json/serialize.hpp>
 
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -37,7 +38,7 @@ struct KeyHandler {
     Report* report = nullptr;
     std::vector<Frame> open;
     std::string key;
-    bool duplicates = false;
+    bool refused = false;
 
     [[nodiscard]] std::string pointer() const {
         std::string out;
@@ -88,7 +89,7 @@ struct KeyHandler {
         Frame& frame = open.back();
         frame.key = key;
         if (!frame.keys.insert(key).second) {
-            duplicates = true;
+            refused = true;
             report->add("M10", pointer(), "the key appears twice", "\"" + key + "\" again", "once");
         }
         key.clear();
@@ -105,7 +106,13 @@ struct KeyHandler {
 
     bool on_uint64(std::uint64_t, json::string_view, error_code&) { return value_done(); }
 
-    bool on_double(double, json::string_view, error_code&) { return value_done(); }
+    bool on_double(double number, json::string_view, error_code&) {
+        if (!std::isfinite(number)) {
+            refused = true;
+            report->add("M02", pointer(), "the number is too large", "", "at most 1.8e308");
+        }
+        return value_done();
+    }
 
     bool on_bool(bool, error_code&) { return value_done(); }
 
@@ -172,7 +179,7 @@ std::optional<json::value> parse_json(std::string_view text, Report& report) {
         report.add("M02", "", "not JSON: " + reason, "at " + position(text, used), "JSON in UTF-8");
         return std::nullopt;
     }
-    if (parser.handler().duplicates) {
+    if (parser.handler().refused) {
         return std::nullopt;
     }
     return json::parse(text, {}, options);

@@ -18,7 +18,8 @@ namespace tenon::manifest {
 inline constexpr std::size_t k_max_json_depth = 32;
 inline constexpr std::size_t k_max_manifest_bytes = 4U << 20U;
 
-// Parses the text; reports M02 with line and column, or M10 for each key that appears twice.
+// Parses the text; reports M02 with line and column, M02 for each number beyond a double's range,
+// or M10 for each key that appears twice.
 [[nodiscard]] std::optional<boost::json::value> parse_json(std::string_view text, Report& report);
 
 // The same for a file; a file that cannot be read is M09.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "sdk/manifest/json_file.hpp"
 #include "sdk/manifest/schema.hpp"
 #include "tests/unit/kernel/scene.hpp"
 
@@ -404,6 +405,15 @@ TEST_CASE("--set changes one value, and never names a new plugin", "[kernel][K3]
     CHECK(has(scene.plan(R"({"one":{"id":"test.a"}})"), "M01", "/plugins/oen/config/n"));
     CHECK_FALSE(tenon::manifest::parse_override("plugins/x=1"));
     CHECK_FALSE(tenon::manifest::parse_override("/plugins/x"));
+}
+
+TEST_CASE("regression_a_number_that_no_double_holds_is_refused", "[kernel][K3]") {
+    tenon::manifest::Problems problems;
+    tenon::manifest::Report report{"file", problems};
+    CHECK_FALSE(tenon::manifest::parse_json(R"({"a":[0,18446744073709551e6915]})", report));
+    REQUIRE(problems.size() == 1);
+    CHECK(problems[0].code == "M02");
+    CHECK(problems[0].pointer == "/a/1");
 }
 
 TEST_CASE("regression_a_set_that_is_not_utf_8_is_refused", "[kernel][K3]") {
