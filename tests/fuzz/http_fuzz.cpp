@@ -33,7 +33,7 @@ std::size_t below(Random& random, std::size_t limit) {
     return static_cast<std::size_t>(random() % limit);
 }
 
-constexpr std::array<std::string_view, 14> k_requests{
+constexpr std::array<std::string_view, 15> k_requests{
     "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
     "GET http://h/a?q=1 HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
     "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
@@ -44,6 +44,7 @@ constexpr std::array<std::string_view, 14> k_requests{
     "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: "
     "Upgrade\r\nSec-WebSocket-Version: "
     "13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "HEAD /a HTTP/1.0\r\n\r\n",
     "POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi",
     "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
