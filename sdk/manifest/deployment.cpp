@@ -323,6 +323,13 @@ read_deployment(const fs::path& file, const std::vector<Override>& overrides, Pr
     for (const Override& set : overrides) {
         apply(set, *document, report);
     }
+    Problems unreadable;
+    Report of_sets{deployment.file.string(), unreadable};
+    if (problems.empty() && !parse_json(json::serialize(*document), of_sets)) {
+        report.add(
+            "M01", "", "with --set it is no document that can be read", unreadable[0].message
+        );
+    }
     deployment.document = document->get_object();
     Reader{deployment, report}.read();
     return deployment;

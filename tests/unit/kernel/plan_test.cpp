@@ -425,6 +425,21 @@ TEST_CASE("regression_a_set_that_is_not_utf_8_is_refused", "[kernel][K3]") {
     CHECK(has(scene.plan(R"({"one":{"id":"test.a"}})"), "M01", ""));
 }
 
+TEST_CASE("regression_a_set_that_nests_too_deeply_is_refused", "[kernel][K3]") {
+    Scene scene;
+    scene.plugin("a");
+    std::string pointer = "/x-note";
+    for (int depth = 0; depth < 40; ++depth) {
+        pointer += "/a";
+    }
+    scene.overrides = {{pointer, "1"}};
+    CHECK(has(scene.plan(R"({"one":{"id":"test.a"}})"), "M01", ""));
+    scene.overrides = {{"/x-note", "1e999"}};
+    CHECK(has(scene.plan(R"({"one":{"id":"test.a"}})"), "M01", ""));
+    scene.overrides = {{"/x-note/a/b", "1"}};
+    CHECK(scene.plan(R"({"one":{"id":"test.a"}})").good());
+}
+
 TEST_CASE("a recorded deployment starts the same from another folder", "[kernel][K3]") {
     Scene scene;
     scene.plugin("a");
