@@ -124,12 +124,13 @@ void Reactor::run_events(int wait_ms) {
     turn_now_ns_ = now_ns();
     for (int i = 0; i < count; ++i) {
         const epoll_event& event = events[static_cast<std::size_t>(i)];
-        if (event.data.u64 == 0) {
+        const std::uint64_t handle = event.data.u64;  // by value: the struct is packed
+        if (handle == 0) {
             std::uint64_t ignored = 0;
             (void)!read(wake_, &ignored, sizeof ignored);
             continue;
         }
-        const auto found = watches_.find(event.data.u64);
+        const auto found = watches_.find(handle);
         if (found != watches_.end()) {
             const Watch watch = found->second;
             const PluginScope scope;
