@@ -21,6 +21,15 @@ struct Echo {
         REQUIRE(routes->mount_ws(routes.self, str(path), &table, this, &handle) == TENON_OK);
     }
 
+    // The gateway outlives it, and would tell it that its connections close.
+    ~Echo() {
+        const auto routes = gateway->routes();
+        routes->unmount(routes.self, handle);
+    }
+
+    Echo(const Echo&) = delete;
+    Echo& operator=(const Echo&) = delete;
+
     static Echo& of(void* ctx) { return *static_cast<Echo*>(ctx); }
 
     static tenon_status
