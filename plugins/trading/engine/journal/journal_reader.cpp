@@ -45,7 +45,8 @@ SegmentCursor::SegmentCursor(Disk& disk, const std::string& folder, std::uint64_
 
 std::span<const std::byte> SegmentCursor::bytes(std::uint64_t offset, std::size_t n) {
     if (offset < window_offset_ || offset + n > window_offset_ + window_used_) {
-        window_.resize(std::max(k_window_size, n));
+        const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(k_window_size, size_));
+        window_.resize(std::max(most, n));
         window_offset_ = offset;
         window_used_ = read_all(*file_, window_, offset, path_);
     }
