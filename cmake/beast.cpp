@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// clang-format off: the order of these matters
+// The order of these matters.
+// clang-format off
 #include <boost/asio/impl/src.hpp>
 
 #include <boost/beast/core/buffer_traits.hpp>

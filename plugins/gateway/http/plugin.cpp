@@ -4,8 +4,10 @@
 #include "plugins/gateway/http/settings.hpp"
 
 #include <tenon/abi/http.h>
+#include <tenon/background_job.hpp>
 #include <tenon/plugin.hpp>
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
@@ -14,11 +16,13 @@
 #include <mutex>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace tenon::http {
 namespace {
 
-// The file DATA_DIR/listen with the address that is listened on, for tools and tests.
+// The file with an address that is listened on, for tools and tests.
 void write_listen_file(const std::filesystem::path& path, const std::string& endpoint) {
     const std::filesystem::path temporary = path.string() + ".tmp";
     std::ofstream file{temporary};
@@ -39,12 +43,21 @@ public:
 
     void configure(std::string_view json, bool dry_run) override {
         Settings settings = parse_settings(json);
+        auto [tls, stamp] = read_tls(settings);
         if (dry_run) {
             return;
         }
         if (server_) {
-            call_on_reactor(exec_, 0, [&] { server_->set(settings); });
+            call_on_reactor(exec_, 0, [&] {
+                server_->set(settings);
+                if (tls) {
+                    server_->set(tls);
+                }
+            });
         }
+        const std::lock_guard lock{tls_mutex_};
+        tls_ = std::move(tls);
+        tls_stamp_ = std::move(stamp);
         settings_ = std::move(settings);
     }
 
@@ -59,28 +72,30 @@ public:
         clock_ = services.clock;
         auto server = std::make_unique<Server>(services, settings_);
         find_limits(*server);
-        const std::string endpoint = server->start(host().environment("listen"));
+        const std::string endpoint = server->start(host().environment("listen"), tls_);
         server_ = std::move(server);
-        const std::string data_dir = host().environment("data_dir");
-        if (endpoint.empty()) {
+        if (tls_) {
+            constexpr std::chrono::seconds k_look{10};
+            tls_look_ =
+                every(host(), "tls", k_look, [this] { renew_tls(); }, {.degraded_after = 1});
+        }
+        if (endpoint.empty() && !tls_) {
             host().log().info("not listening");
             return;
         }
-        if (!data_dir.empty()) {
-            listen_file_ = std::filesystem::path{data_dir} / "listen";
-            try {
-                write_listen_file(listen_file_, endpoint);
-            } catch (const Error&) {
-                server_->stop();
-                server_.reset();
-                throw;
-            }
+        try {
+            tell("listen", endpoint);
+            tell("listen-tls", server_->tls_endpoint());
+        } catch (const Error&) {
+            tls_look_.stop();
+            server_->stop();
+            server_.reset();
+            throw;
         }
-        host().log().info("listening", {{"address", endpoint}});
     }
 
     void drain(std::int64_t deadline_ns) override {
-        remove_listen_file();
+        remove_listen_files();
         server_->drain(false);
         // A client who has just connected gets that long to say what it wants.
         constexpr std::int64_t k_grace_ns = 250'000'000;
@@ -101,8 +116,9 @@ public:
     }
 
     void stop() noexcept override {
+        tls_look_.stop();
         if (server_) {
-            remove_listen_file();
+            remove_listen_files();
             // The server stays, empty: answers that come late find no connection.
             (void)guard(nullptr, [&] { server_->stop(); });
         }
@@ -145,16 +161,68 @@ private:
         return limit;
     }
 
+    // What a file was when it was read.
+    using Stamp = std::array<std::filesystem::file_time_type, 2>;
+
+    [[nodiscard]] static Stamp stamp_of(const Settings& settings) {
+        std::error_code missing;  // its reading says so
+        return {
+            std::filesystem::last_write_time(settings.tls_certificate, missing),
+            std::filesystem::last_write_time(settings.tls_certificate_key, missing)};
+    }
+
+    [[nodiscard]] static std::pair<std::shared_ptr<const TlsContext>, Stamp> read_tls(
+        const Settings& settings
+    ) {
+        if (settings.tls_listen.empty()) {
+            return {};
+        }
+        const Stamp stamp = stamp_of(settings);
+        return {
+            std::make_shared<const TlsContext>(
+                settings.tls_certificate, settings.tls_certificate_key, settings.tls_protocol_min
+            ),
+            stamp};
+    }
+
+    // [pool] Whoever renews the certificate writes its files; nobody has to tell.
+    void renew_tls() {
+        const std::lock_guard lock{tls_mutex_};
+        if (stamp_of(settings_) == tls_stamp_) {
+            return;
+        }
+        auto [tls, stamp] = read_tls(settings_);
+        tls_ = tls;
+        tls_stamp_ = stamp;
+        post(exec_, 0, [this, tls = std::move(tls)] { server_->set(tls); });
+        host().log().info("certificate renewed", {{"expires", tls_->expires_s()}});
+    }
+
     [[nodiscard]] std::size_t connections_left() {
         std::size_t left = 0;
         call_on_reactor(exec_, 0, [&] { left = server_->open_connections(); });
         return left;
     }
 
-    void remove_listen_file() noexcept {
+    // An address that is listened on: to the log, and to a file of that name; nothing: there is
+    // none.
+    void tell(const std::string& name, const std::string& endpoint) {
+        if (endpoint.empty()) {
+            return;
+        }
+        if (const std::string data_dir = host().environment("data_dir"); !data_dir.empty()) {
+            listen_files_.push_back(std::filesystem::path{data_dir} / name);
+            write_listen_file(listen_files_.back(), endpoint);
+        }
+        host().log().info(
+            "listening", {{"address", endpoint}, {"tls", name == "listen" ? "no" : "yes"}}
+        );
+    }
+
+    void remove_listen_files() noexcept {
         std::error_code ignored;
-        if (!listen_file_.empty()) {
-            std::filesystem::remove(listen_file_, ignored);
+        for (const std::filesystem::path& file : listen_files_) {
+            std::filesystem::remove(file, ignored);
         }
     }
 
@@ -166,10 +234,14 @@ private:
         return *handle == 0 ? TENON_CONFLICT : TENON_OK;
     }
 
+    std::mutex tls_mutex_;  // of the three below
     Settings settings_;
+    std::shared_ptr<const TlsContext> tls_;
+    Stamp tls_stamp_{};
+    BackgroundJob tls_look_;
     Service<tenon_exec_1> exec_;
     Service<tenon_clock_1> clock_;
-    std::filesystem::path listen_file_;
+    std::vector<std::filesystem::path> listen_files_;
     std::unique_ptr<Server> server_;
 };
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/http/server.hpp"
 
-#include <boost/json/parse.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -16,17 +14,13 @@
 namespace tenon::http {
 namespace {
 
-constexpr std::size_t k_accept_batch = 64;
 constexpr std::size_t k_refused_max = 64;  // connections over the limit that get a 503
-constexpr std::int64_t k_accept_pause_ns = 500'000'000;
-constexpr std::int64_t k_hold_step_ns = 5'000'000;
-constexpr std::int64_t k_hold_limit_ns = 10'000'000'000;
+constexpr std::int64_t k_ms = 1'000'000;
 constexpr unsigned k_generation_shift = 24;
 constexpr unsigned k_index_shift = 40;
 // Of a WebSocket, in the system's buffer: what is not sent yet waits here instead, where its user
 // can see it and put the newest in its place. More than a fast link needs between two turns.
 constexpr int k_unsent_max_bytes = 128 * 1024;
-constexpr std::string_view k_component = "listener";
 constexpr ReadFault k_full{503, "too_many_connections", "the server has too many connections"};
 
 std::uint64_t id_of(std::size_t index, std::uint16_t generation) {
@@ -35,8 +29,16 @@ std::uint64_t id_of(std::size_t index, std::uint16_t generation) {
 
 }  // namespace
 
-Server::Slot::Slot(Server& owner, std::uint64_t id, Listener::Accepted accepted)
-    : server{owner}, connection{owner.shared_, id, std::move(accepted.remote)}, fd{accepted.fd} {}
+Server::Slot::Slot(
+    Server& owner,
+    std::uint64_t id,
+    Listener::Accepted accepted,
+    std::unique_ptr<TlsSession> session
+)
+    : server{owner},
+      connection{owner.shared_, id, std::move(accepted.remote)},
+      fd{accepted.fd},
+      tls{std::move(session)} {}
 
 Server::Server(const ServerServices& services, const Settings& settings)
     : services_{services}, wheel_{services.clock->now_ns(services.clock.self)} {
@@ -46,141 +48,6 @@ Server::Server(const ServerServices& services, const Settings& settings)
 }
 
 Server::~Server() = default;
-
-template <class Body>
-void Server::protect(Slot* slot, Body body) noexcept {
-    try {
-        body();
-    } catch (const std::exception& e) {
-        if (slot != nullptr) {
-            slot->connection.lost();
-            close_socket(*slot);
-        }
-        (void)guard(nullptr, [&] {
-            services_.log.error("connection failed", {{"reason", e.what()}});
-        });
-    }
-}
-
-void Server::make_metrics() {
-    if (!services_.metrics) {
-        return;
-    }
-    const tenon::Metrics make{services_.metrics};
-    Metrics& metrics = shared_.metrics;
-    static constexpr std::string_view k_classes[] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
-    for (std::size_t i = 0; i < metrics.requests.size(); ++i) {
-        metrics.requests[i] = make.counter(
-            "tenon_http_requests_total", "Requests answered", {{"status", k_classes[i]}}
-        );
-    }
-    metrics.limited =
-        make.counter("tenon_http_limited_total", "Requests refused because of address_limit");
-    metrics.overloaded = make.counter(
-        "tenon_http_overloaded_total", "Requests refused because of concurrency_limit"
-    );
-    metrics.connections_refused = make.counter(
-        "tenon_http_connections_refused_total", "Connections refused because of connections_max"
-    );
-    metrics.ws_frames = make.counter("tenon_ws_frames_total", "WebSocket messages queued");
-    metrics.ws_compressed =
-        make.counter("tenon_ws_compressed_total", "WebSocket messages queued in compressed form");
-    metrics.ws_slow_closed = make.counter(
-        "tenon_ws_slow_closed_total", "WebSockets closed because the client read too slowly"
-    );
-    metrics.ws_rate_closed = make.counter(
-        "tenon_ws_rate_closed_total", "WebSockets closed for too many messages per second"
-    );
-    metrics.connections = make.gauge("tenon_http_connections", "Open connections");
-    metrics.ws_connections = make.gauge("tenon_ws_connections", "Open WebSockets");
-    metrics.duration = make.histogram(
-        "tenon_http_request_duration_seconds", "From reading a request to its answer"
-    );
-}
-
-std::string Server::start(std::string_view listen) {
-    if (!listen.empty()) {
-        listener_ = std::make_unique<Listener>(listen);
-    }
-    call_on_reactor(services_.exec, 0, [this] { open_on_reactor(); });
-    return listener_ ? listener_->endpoint() : std::string{};
-}
-
-void Server::open_on_reactor() {
-    const auto& exec = services_.exec;
-    shared_.draining = false;
-    turn_hook_ = exec->at_turn_end(
-        exec.self,
-        TENON_TURN_FLUSH,
-        [](void* self) { static_cast<Server*>(self)->end_turn(); },
-        this
-    );
-    if (!listener_) {
-        return;
-    }
-    const auto ready = [](void* self, std::uint32_t) {
-        auto& server = *static_cast<Server*>(self);
-        server.protect(nullptr, [&] { server.on_acceptable(); });
-    };
-    const tenon_status status =
-        exec->watch(exec.self, listener_->fd(), TENON_FD_READ, ready, this, &listener_watch_);
-    if (status != TENON_OK) {
-        throw Error{status, "the listener cannot be watched"};
-    }
-    services_.health->set(services_.health.self, str(k_component), TENON_HEALTHY, {});
-    if (listener_->kept()) {
-        hold_until_ns_ = exec->turn_now_ns(exec.self) + k_hold_limit_ns;
-        accept_when_started();
-    }
-}
-
-// Clients who wait for this process to take over from the one before know nothing of either: they
-// are let in when every path is mounted. A server that starts for long lets them in to be told so.
-void Server::accept_when_started() {
-    const auto& exec = services_.exec;
-    const std::int64_t now_ns = exec->turn_now_ns(exec.self);
-    accept_timer_ = 0;
-    const bool hold = now_ns < hold_until_ns_ && starting();
-    (void)exec->rewatch(exec.self, listener_watch_, hold ? 0 : TENON_FD_READ);
-    if (hold) {
-        const auto again = [](void* self) {
-            auto& server = *static_cast<Server*>(self);
-            server.protect(nullptr, [&] { server.accept_when_started(); });
-        };
-        accept_timer_ = exec->timer(exec.self, now_ns + k_hold_step_ns, again, this);
-    }
-}
-
-// A plugin of the deployment has yet to start; not one that failed, it may never.
-bool Server::starting() {
-    if (shared_.ready()) {
-        return false;
-    }
-    StringSink report;
-    const auto& health = services_.health;
-    if (health->report(health.self, report.sink()) != TENON_OK) {
-        return false;
-    }
-    const boost::json::value told = boost::json::parse(report.text());
-    for (const auto& plugin : told.at("plugins").as_array()) {
-        const std::string_view state = plugin.at("state").as_string();
-        if (state == "planned" || state == "created" || state == "configured") {
-            return true;
-        }
-    }
-    return false;
-}
-
-void Server::close_listener() {
-    const auto& exec = services_.exec;
-    if (listener_watch_ != 0) {
-        exec->unwatch(exec.self, std::exchange(listener_watch_, 0));
-    }
-    if (accept_timer_ != 0) {
-        exec->cancel_timer(exec.self, std::exchange(accept_timer_, 0));
-    }
-    listener_.reset();
-}
 
 void Server::drain(bool also_unused) {
     call_on_reactor(services_.exec, 0, [this, also_unused] {
@@ -233,44 +100,7 @@ void Server::begin_turn() {
     }
 }
 
-void Server::on_acceptable() {
-    begin_turn();
-    for (std::size_t i = 0; i < k_accept_batch; ++i) {
-        Listener::Accepted accepted;
-        switch (listener_->accept(accepted)) {
-            case Listener::Outcome::accepted:
-                add(std::move(accepted));
-                break;
-            case Listener::Outcome::nothing:
-                return;
-            case Listener::Outcome::out_of_descriptors:
-                pause_accepting();
-                return;
-            case Listener::Outcome::failed:
-                break;
-        }
-    }
-}
-
-// Level-triggered readiness would spin while there is no descriptor to accept with.
-void Server::pause_accepting() {
-    const auto& exec = services_.exec;
-    const std::string_view reason = "out of file descriptors or memory: accepting is paused";
-    services_.health->set(services_.health.self, str(k_component), TENON_DEGRADED, str(reason));
-    (void)exec->rewatch(exec.self, listener_watch_, 0);
-    const auto resume = [](void* self) {
-        auto& server = *static_cast<Server*>(self);
-        server.accept_timer_ = 0;
-        const auto& health = server.services_.health;
-        health->set(health.self, str(k_component), TENON_HEALTHY, {});
-        (void)server.services_.exec->rewatch(
-            server.services_.exec.self, server.listener_watch_, TENON_FD_READ
-        );
-    };
-    accept_timer_ = exec->timer(exec.self, shared_.now_ns + k_accept_pause_ns, resume, this);
-}
-
-void Server::add(Listener::Accepted accepted) {
+void Server::add(Listener::Accepted accepted, bool tls) {
     const std::size_t limit = shared_.settings.connections_max;
     if (open_ >= limit) {
         shared_.metrics.connections_refused.add();
@@ -290,8 +120,14 @@ void Server::add(Listener::Accepted accepted) {
                                          ? std::uint16_t{1}
                                          : static_cast<std::uint16_t>(generations_[index] + 1);
     generations_[index] = generation;
-    slots_[index] = std::make_unique<Slot>(*this, id_of(index, generation), std::move(accepted));
+    auto session = tls ? std::make_unique<TlsSession>(*tls_, accepted.fd) : nullptr;
+    slots_[index] = std::make_unique<Slot>(
+        *this, id_of(index, generation), std::move(accepted), std::move(session)
+    );
     Slot& slot = *slots_[index];
+    if (slot.tls) {
+        slot.handshake_due_ns = shared_.now_ns + shared_.settings.header_timeout_ms * k_ms;
+    }
     ++open_;
     shared_.metrics.connections.add(1);
     if (open_ > limit) {
@@ -325,7 +161,7 @@ void Server::watch_for(Slot& slot, std::uint32_t events) {
 void Server::on_ready(Slot& slot, std::uint32_t ready) {
     begin_turn();
     mark_dirty(slot);
-    if ((ready & TENON_FD_READ) != 0) {
+    if ((ready & TENON_FD_READ) != 0 || (slot.tls && slot.tls->wants_write())) {
         read_some(slot);
     } else if ((ready & TENON_FD_ERROR) != 0) {
         slot.connection.lost();
@@ -333,6 +169,10 @@ void Server::on_ready(Slot& slot, std::uint32_t ready) {
 }
 
 void Server::read_some(Slot& slot) {
+    if (slot.tls) {
+        read_tls(slot);
+        return;
+    }
     const std::span<char> room = slot.connection.room();
     if (room.empty()) {
         return;
@@ -399,8 +239,15 @@ void Server::flush(Slot& slot) {
     if (slot.fd < 0) {
         return;
     }
-    write_out(slot);
-    if (slot.connection.finished()) {
+    if (slot.tls) {
+        write_tls(slot);
+    } else {
+        write_out(slot);
+    }
+    if (slot.connection.finished() && (!slot.tls || !slot.tls->has_output())) {
+        if (slot.tls) {
+            slot.tls->say_end();
+        }
         if (!slot.connection.lingers()) {
             close_socket(slot);
             return;
@@ -443,10 +290,18 @@ void Server::settle(Slot& slot) {
         );
         slot.unsent_bounded = true;
     }
-    const std::uint32_t events = (slot.connection.wants_input() ? TENON_FD_READ : 0U) |
-                                 (slot.connection.has_output() ? TENON_FD_WRITE : 0U);
-    watch_for(slot, events);
-    if (slot.connection.stalled()) {
+    bool reads = slot.connection.wants_input();
+    bool writes = slot.connection.has_output();
+    bool here = slot.connection.stalled();
+    if (slot.tls) {
+        const TlsSession& tls = *slot.tls;
+        const bool open = tls.established();
+        here = here || (open && reads && tls.has_input());
+        reads = open ? reads || (tls.has_output() && tls.wants_read()) : tls.wants_read();
+        writes = open ? writes || tls.has_output() : tls.wants_write();
+    }
+    watch_for(slot, (reads ? TENON_FD_READ : 0U) | (writes ? TENON_FD_WRITE : 0U));
+    if (here) {
         stalled_.push_back(slot.connection.id());
     }
     schedule(slot);
@@ -473,13 +328,18 @@ void Server::resume_stalled() {
     for (const std::uint64_t id : ids) {
         if (Slot* const slot = find(id); slot != nullptr && slot->fd >= 0) {
             mark_dirty(*slot);
-            protect(slot, [&] { slot->connection.resume(); });
+            protect(slot, [&] {
+                slot->connection.resume();
+                if (slot->tls && slot->tls->has_input()) {
+                    read_tls(*slot);
+                }
+            });
         }
     }
 }
 
 void Server::schedule(Slot& slot) {
-    const std::int64_t deadline_ns = slot.connection.deadline_ns();
+    const std::int64_t deadline_ns = deadline_of(slot);
     if (deadline_ns < slot.wheel_due_ns) {
         slot.wheel_due_ns = wheel_.add(slot.connection.id(), deadline_ns);
         arm_tick();
@@ -512,6 +372,9 @@ void Server::tick() {
         if (slot->connection.deadline_ns() <= shared_.now_ns) {
             mark_dirty(*slot);
             protect(slot, [&] { slot->connection.due(); });
+        } else if (deadline_of(*slot) <= shared_.now_ns) {
+            shared_.metrics.tls_failures.add();
+            close_socket(*slot);  // its handshake takes too long
         } else {
             schedule(*slot);
         }

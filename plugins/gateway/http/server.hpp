@@ -10,6 +10,7 @@
 #include "plugins/gateway/http/listener.hpp"
 #include "plugins/gateway/http/shared.hpp"
 #include "plugins/gateway/http/timer_wheel.hpp"
+#include "plugins/gateway/http/tls.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -36,9 +37,17 @@ public:
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
-    // [control] `listen` empty: no listener, only mounted routes. Throws Error. Returns the address
-    // listened on, or nothing.
-    std::string start(std::string_view listen);
+    // [control] `listen` empty: no listener, only mounted routes. `tls`: for the address of the
+    // settings' tls_listen. Throws Error. Returns the address listened on, or nothing.
+    std::string start(std::string_view listen, std::shared_ptr<const TlsContext> tls = nullptr);
+
+    // [control] The address with TLS that is listened on, or nothing.
+    [[nodiscard]] std::string tls_endpoint() const {
+        return tls_listener_ ? tls_listener_->endpoint() : std::string{};
+    }
+
+    // [reactor] For handshakes from now on.
+    void set(std::shared_ptr<const TlsContext> tls);
 
     // [control] Before start. Each request is one of `addresses` under its address, and while it is
     // with its handler one of `concurrency` under its method and the handler's path.
@@ -79,11 +88,18 @@ public:
 private:
     // A connection with its socket.
     struct Slot {
-        Slot(Server& owner, std::uint64_t id, Listener::Accepted accepted);
+        Slot(
+            Server& owner,
+            std::uint64_t id,
+            Listener::Accepted accepted,
+            std::unique_ptr<TlsSession> session
+        );
 
         Server& server;
         Connection connection;
         int fd;
+        std::unique_ptr<TlsSession> tls;  // nothing: none
+        std::int64_t handshake_due_ns = Connection::k_never;
         std::uint64_t watch = 0;
         std::uint32_t interest = 0;
         std::int64_t wheel_due_ns = Connection::k_never;
@@ -93,18 +109,25 @@ private:
 
     void begin_turn();
     void open_on_reactor();
+    void
+    watch(const Listener& listener, void (*ready)(void* self, std::uint32_t), std::uint64_t& watch);
     void close_listener();
-    void on_acceptable();
+    void accept_events(std::uint32_t events);
+    void on_acceptable(const Listener& listener, bool tls);
     void pause_accepting();
     void accept_when_started();
     [[nodiscard]] bool starting();
-    void add(Listener::Accepted accepted);
+    void add(Listener::Accepted accepted, bool tls);
     void on_ready(Slot& slot, std::uint32_t ready);
     void read_some(Slot& slot);
     void mark_dirty(Slot& slot);
     void end_turn();
     void flush(Slot& slot);
     static void write_out(Slot& slot);
+    [[nodiscard]] bool shake_hands(Slot& slot);
+    void read_tls(Slot& slot);
+    static void write_tls(Slot& slot);
+    [[nodiscard]] static std::int64_t deadline_of(const Slot& slot) noexcept;
     void settle(Slot& slot);
     void watch_for(Slot& slot, std::uint32_t events);
     void close_socket(Slot& slot);
@@ -120,8 +143,9 @@ private:
 
     ServerServices services_;
     Shared shared_;
-    std::unique_ptr<Listener> listener_;
-    std::uint64_t listener_watch_ = 0;
+    std::unique_ptr<Listener> listener_, tls_listener_;
+    std::uint64_t listener_watch_ = 0, tls_watch_ = 0;
+    std::shared_ptr<const TlsContext> tls_;
     std::uint64_t accept_timer_ = 0;
     std::int64_t hold_until_ns_ = 0;
     std::uint64_t turn_hook_ = 0;
@@ -136,5 +160,20 @@ private:
     std::vector<std::uint64_t> stalled_;  // connections to resume in the next turn
     TimerWheel wheel_;
 };
+
+template <class Body>
+void Server::protect(Slot* slot, Body body) noexcept {
+    try {
+        body();
+    } catch (const std::exception& e) {
+        if (slot != nullptr) {
+            slot->connection.lost();
+            close_socket(*slot);
+        }
+        (void)guard(nullptr, [&] {
+            services_.log.error("connection failed", {{"reason", e.what()}});
+        });
+    }
+}
 
 }  // namespace tenon::http

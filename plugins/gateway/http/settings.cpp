@@ -65,7 +65,11 @@ Settings parse_settings(std::string_view json) {
     const std::pair<std::string_view, std::string*> texts[] = {
         {"address_limit", &settings.address_limit},
         {"concurrency_limit", &settings.concurrency_limit},
-        {"concurrency_path", &settings.concurrency_path}};
+        {"concurrency_path", &settings.concurrency_path},
+        {"tls_listen", &settings.tls_listen},
+        {"tls_certificate", &settings.tls_certificate},
+        {"tls_certificate_key", &settings.tls_certificate_key},
+        {"tls_protocol_min", &settings.tls_protocol_min}};
     for (const auto& [name, text] : texts) {
         if (const boost::json::value* const given = object.if_contains(name)) {
             *text = std::string{std::string_view{given->as_string()}};
@@ -77,6 +81,15 @@ Settings parse_settings(std::string_view json) {
             "ws_pong_timeout_ms (" + std::to_string(settings.ws_pong_timeout_ms) +
                 ") must be longer than ws_ping_interval_ms (" +
                 std::to_string(settings.ws_ping_interval_ms) + ")"};
+    }
+    const bool with_files =
+        !settings.tls_certificate.empty() && !settings.tls_certificate_key.empty();
+    if (settings.tls_listen.empty()
+            ? !settings.tls_certificate.empty() || !settings.tls_certificate_key.empty()
+            : !with_files) {
+        throw Error{
+            TENON_INVALID,
+            "tls_listen, tls_certificate and tls_certificate_key belong together: all or none"};
     }
     const bool printable =
         std::all_of(settings.cors_origin.begin(), settings.cors_origin.end(), [](char c) {

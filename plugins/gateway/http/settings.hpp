@@ -39,6 +39,9 @@ struct Settings {
     Packs ws_deflate = Packs::remote;
     std::size_t ws_deflate_min_bytes = 512;
     std::string cors_origin;
+    // A second address, with TLS; empty: none. Then both files are named.
+    std::string tls_listen, tls_certificate, tls_certificate_key;
+    std::string tls_protocol_min = "1.2";
     std::string address_limit, concurrency_limit;  // of the throttle; empty: none
     std::string concurrency_path = "/api/";        // of requests that the second one is for
 };

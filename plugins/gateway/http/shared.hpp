@@ -23,6 +23,8 @@ namespace tenon::http {
 struct Metrics {
     std::array<Counter, 5> requests;  // by class of status: 1xx .. 5xx
     Counter connections_refused, limited, overloaded;
+    Counter tls_handshakes, tls_failures;
+    Gauge tls_expires;
     Counter ws_frames, ws_compressed, ws_slow_closed, ws_rate_closed;
     Gauge connections, ws_connections;
     Histogram duration;

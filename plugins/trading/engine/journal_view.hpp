@@ -50,8 +50,8 @@ struct View {
 [[nodiscard]] View view_at(journal::Disk& disk, const ViewRequest& request);
 
 // The view as JSON: accounts with balances, open orders, the books of venues without a market of
-// their own outside; the time is null before the first command. `account` and `symbol`: only that one; empty: all. Throws Error
-// TENON_NOT_FOUND for one that is not known.
+// their own outside; the time is null before the first command. `account` and `symbol`: only that
+// one; empty: all. Throws Error TENON_NOT_FOUND for one that is not known.
 [[nodiscard]] std::string view_json(
     const View& view,
     const Service<tenon_instruments_1>& instruments,
