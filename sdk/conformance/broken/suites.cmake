@@ -52,7 +52,7 @@ endfunction()
 
 tenon_add_broken(venue venue.cpp CHECKS
   answers accepted-first quantity funds limit endings closed counterparty order-kinds
-  unknown-instrument cancel cancel-unknown deterministic replay snapshot snapshot-sink
+  unknown-instrument cancel cancel-in-call cancel-unknown deterministic replay snapshot snapshot-sink
   snapshot-garbage evidence-garbage exact)
 tenon_add_broken(cache-tier cache_tier.cpp CHECKS
   round-trip empty-value keys overwrite erase ttl expiry-told bad-ttl key-limits value-limits sink

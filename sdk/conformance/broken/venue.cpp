@@ -124,6 +124,10 @@ public:
             }
             return;
         }
+        if (fault("venue.cancel-in-call") && canceled_ != order_id) {
+            canceled_ = order_id;  // said when it is asked for again
+            return;
+        }
         out.say(TENON_REPORT_CANCELED, order_id);
         canceled_ = order_id;
         if (!fault("venue.closed")) {
@@ -382,7 +386,7 @@ private:
 
     static constexpr tenon_venue_1 k_table{
         sizeof(tenon_venue_1),
-        0,
+        TENON_VENUE_LISTS,
         &attach,
         &live,
         nullptr,

@@ -116,6 +116,21 @@ void cancel(Bench& bench) {
     expect(canceled(second) == 0, "a second cancel of the same order gave another CANCELED");
 }
 
+// Two orders of a list share what is locked for one: the second has to be gone before anything else
+// comes.
+void cancel_in_call(Bench& bench) {
+    VenueScene scene{bench, VenueScene::Mode::live};
+    if ((scene.flags() & TENON_VENUE_LISTS) == 0) {
+        throw NotApplicable{"the venue takes no order lists"};
+    }
+    const tenon_venue_order order = rest(scene);
+    scene.cancel(order.order_id, order.instrument);
+    expect(
+        reports_of(scene.steps().back(), TENON_REPORT_CANCELED) == 1,
+        "the venue has TENON_VENUE_LISTS, but a cancel's CANCELED does not come during the call"
+    );
+}
+
 void cancel_unknown(Bench& bench) {
     VenueScene scene{bench, VenueScene::Mode::live};
     (void)rest(scene);
@@ -357,6 +372,10 @@ constexpr Check k_checks[] = {
      k_venue,
      &checked<&unknown_instrument>},
     {"venue.cancel", "a cancel gives CANCELED once", k_venue, &checked<&cancel>},
+    {"venue.cancel-in-call",
+     "who takes order lists cancels during the call",
+     k_venue,
+     &checked<&cancel_in_call>},
     {"venue.cancel-unknown",
      "a cancel of an unknown order does nothing",
      k_venue,

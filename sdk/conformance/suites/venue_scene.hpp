@@ -66,6 +66,9 @@ public:
     [[nodiscard]] tenon_status restore(std::string_view bytes);
     [[nodiscard]] std::uint64_t hash();
 
+    // TENON_VENUE_*, as the venue's table says.
+    [[nodiscard]] std::uint32_t flags() const noexcept { return venue_->flags; }
+
     [[nodiscard]] VenueJudge& judge() noexcept { return judge_; }
 
     [[nodiscard]] const std::vector<VenueStep>& steps() const noexcept { return steps_; }
