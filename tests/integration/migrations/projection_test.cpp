@@ -27,6 +27,8 @@ std::string dump(PostgresBackend& backend) {
               "assets",
               "api_credentials",
               "orders",
+              "order_lists",
+              "order_list_orders",
               "trades",
               "balances",
               "ledger_entries"}) {

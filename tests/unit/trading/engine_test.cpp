@@ -3,6 +3,7 @@
 #include "plugins/trading/engine/engine.hpp"
 
 #include "plugins/trading/engine/intake.hpp"
+#include "plugins/trading/engine/journal/snapshot_format.hpp"
 #include "tests/simulation/core_world.hpp"
 #include "tests/support/fake_host.hpp"
 #include "tests/support/memory_disk.hpp"
@@ -12,6 +13,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -341,4 +343,50 @@ TEST_CASE("a journal that ends before its snapshot is refused", "[engine][T5]") 
     disk.bytes(segment) = older;
     Run run{disk, small()};
     CHECK_THROWS_WITH(run.engine->start(), Catch::Contains("before its snapshot"));
+}
+
+TEST_CASE(
+    "a snapshot of the version before is gone on from, whatever its hash",
+    "[engine][T5][K7]"
+) {
+    MemoryDisk disk;
+    {
+        Run run{disk, small()};
+        run.engine->start();
+        run.open("ann");
+        run.engine->stop();
+    }
+    const std::string folder = "data/snapshots";
+    const std::uint64_t sequence = journal::list_snapshots(disk, folder).back();
+    journal::Snapshot snapshot = journal::read_snapshot(disk, folder, sequence);
+    snapshot.info.hash ^= 1;
+    const auto put = [&] {
+        journal::write_snapshot(disk, folder, snapshot.info, snapshot.payload);
+    };
+    put();
+    {
+        Run run{disk, small()};
+        CHECK_THROWS_WITH(run.engine->start(), Catch::Contains("is not that of its snapshot"));
+    }
+    // Version 3 has no count of lists: one 0 less before the venues.
+    constexpr std::size_t k_version_at = 4, k_count = sizeof(std::uint32_t);
+    std::string bytes{
+        reinterpret_cast<const char*>(snapshot.payload.data()), snapshot.payload.size()};
+    REQUIRE(bytes[k_version_at] == 4);
+    bytes[k_version_at] = 3;
+    bytes.erase(bytes.find("internal") - 3 * k_count, k_count);
+    const auto view = std::as_bytes(std::span{bytes});
+    snapshot.payload.assign(view.begin(), view.end());
+    put();
+    {
+        Run run{disk, small()};
+        REQUIRE_NOTHROW(run.engine->start());
+        CHECK(run.engine->core().find_account("ann") != nullptr);
+        run.open("bob");
+        run.engine->stop();
+    }
+    Run run{disk, small()};
+    run.engine->start();
+    CHECK(run.engine->core().find_account("bob") != nullptr);
+    run.engine->stop();
 }

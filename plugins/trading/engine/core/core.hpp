@@ -219,6 +219,10 @@ public:
     // does not fit; the core is unusable then.
     void snapshot_read(std::string_view bytes);
 
+    // True when these bytes are a snapshot of this version: the hash of a state is that of its
+    // bytes, so that one of another version has another.
+    [[nodiscard]] static bool is_of_this_version(std::string_view snapshot) noexcept;
+
     // Hash over assets and instruments as listed. A journal written under another value may replay
     // differently: compare before replaying.
     [[nodiscard]] std::uint64_t instruments_fingerprint() const noexcept {

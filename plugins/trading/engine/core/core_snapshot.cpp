@@ -289,6 +289,12 @@ void Core::reset() {
     }
 }
 
+bool Core::is_of_this_version(std::string_view snapshot) noexcept {
+    ByteReader in{snapshot};
+    const bool ours = in.get<std::uint32_t>() == k_snapshot_magic;
+    return in.get<std::uint16_t>() == k_snapshot_version && ours && in.ok();
+}
+
 void Core::snapshot_read(std::string_view bytes) {
     ByteReader in{bytes};
     must(in, in.get<std::uint32_t>() == k_snapshot_magic, "not a snapshot of the core");
