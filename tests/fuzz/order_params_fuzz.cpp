@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a client of the Binance gateway sends as query and form body of an order or a cancel.
+// What a client of the Binance gateway sends as query and form body of an order, a pair or a
+// cancel.
 //
-// input := what u8 (0: a new order, 1: a cancel, 2: any parameter in any form), last price i64,
-// text; the query ends at the first line end, the body follows
+// input := what u8 (0: a new order, 1: a cancel, 2: any parameter in any form, 3: a pair, 4: one in
+// the older form), last price i64, text; the query ends at the first line end, the body follows
 // Asserted: each outcome is a request or an error of Binance's. A request has one amount, above 0,
 // the prices that its type needs, and each is exactly the number that was sent.
+#include "plugins/gateway/binance/list_params.hpp"
 #include "plugins/gateway/binance/order_params.hpp"
 #include "tests/fuzz/fuzz.hpp"
 #include "tests/support/fake_instruments.hpp"
@@ -24,7 +26,7 @@ namespace {
 constexpr std::uint64_t k_account = 16;
 
 // Of an order, with ids that a cancel has and words of other requests.
-constexpr std::array<std::string_view, 22> k_names{
+constexpr std::array<std::string_view, 38> k_names{
     "symbol",
     "side",
     "type",
@@ -46,7 +48,23 @@ constexpr std::array<std::string_view, 22> k_names{
     "startTime",
     "symbols",
     "recvWindow",
-    "omitZeroBalances"};
+    "omitZeroBalances",
+    "listClientOrderId",
+    "aboveType",
+    "abovePrice",
+    "aboveStopPrice",
+    "aboveTimeInForce",
+    "aboveClientOrderId",
+    "aboveIcebergQty",
+    "belowType",
+    "belowPrice",
+    "belowStopPrice",
+    "belowTimeInForce",
+    "belowClientOrderId",
+    "stopLimitPrice",
+    "stopLimitTimeInForce",
+    "stopClientOrderId",
+    "limitClientOrderId"};
 
 tenon::test::FakeInstruments& instruments() {
     static tenon::test::FakeInstruments one;
@@ -95,6 +113,36 @@ void read_order(Params& params, std::int64_t last_price) {
     const NewOrder order = read_new_order(params, instruments().service(), k_account);
     expect_order(params, order);
     check_filters(order.market, order.request, last_price);
+    params.finish(k_names.size());
+}
+
+void expect_pair(const Params& params, const NewList& made) {
+    const tenon_order_request& stop = made.orders[0];
+    const tenon_order_request& target = made.orders[1];
+    const tenon_instrument& rules = *made.market.instrument;
+    expect(
+        stop.type == TENON_ORDER_STOP_LOSS || stop.type == TENON_ORDER_STOP_LOSS_LIMIT, "a stop"
+    );
+    expect(
+        target.type == TENON_ORDER_LIMIT_MAKER || target.type == TENON_ORDER_TAKE_PROFIT ||
+            target.type == TENON_ORDER_TAKE_PROFIT_LIMIT,
+        "a target"
+    );
+    for (const tenon_order_request& order : made.orders) {
+        expect(order.account == k_account && order.instrument == rules.id, "whose and of what");
+        expect(order.side == stop.side && order.quantity == stop.quantity, "one side and quantity");
+        expect_exact(params, "quantity", order.quantity, rules.quantity_scale);
+        const bool at_market = tenon::working_type(order.type) == TENON_ORDER_MARKET;
+        expect(at_market == (order.price == 0), "a price where the type has one");
+        const bool waits = tenon::is_conditional(order.type);
+        expect(waits == (order.stop_price > 0), "a stop price where the type has one");
+    }
+}
+
+void read_pair(Params& params, bool older) {
+    const NewList list = older ? read_old_oco(params, instruments().service(), k_account)
+                               : read_oco(params, instruments().service(), k_account);
+    expect_pair(params, list);
     params.finish(k_names.size());
 }
 
@@ -160,6 +208,21 @@ tenon::fuzz::Corpus tenon::fuzz::corpus() {
           "orderId=99999999999999999999&startTime=9223372036854775807"}) {
         made.seeds.push_back("\2" + std::string(8, '\0') + std::string{text});
     }
+    made.seeds.push_back(
+        "\3" + std::string(8, '\0') +
+        "symbol=BTCUSDT&side=SELL&quantity=1&aboveType=LIMIT_MAKER&abovePrice=99000&"
+        "belowType=STOP_LOSS_LIMIT&belowStopPrice=95000&belowPrice=94999.5&belowTimeInForce=GTC"
+    );
+    made.seeds.push_back(
+        "\3" + std::string(8, '\0') +
+        "symbol=ETHUSDT&side=BUY&quantity=1\naboveType=STOP_LOSS&aboveStopPrice=5000&"
+        "belowType=TAKE_PROFIT&belowStopPrice=3000&listClientOrderId=p"
+    );
+    made.seeds.push_back(
+        "\4" + std::string(8, '\0') +
+        "symbol=BTCUSDT&side=SELL&quantity=1&price=99000&stopPrice=95000&stopLimitPrice=94000&"
+        "stopLimitTimeInForce=FOK&stopClientOrderId=s"
+    );
     for (const std::string_view name : k_names) {
         made.words.push_back("&" + std::string{name} + "=");
     }
@@ -172,7 +235,7 @@ tenon::fuzz::Corpus tenon::fuzz::corpus() {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     Choices choices{tenon::fuzz::text_of(data, size)};
-    const std::size_t what = choices.below(3);
+    const std::size_t what = choices.below(5);
     // A last price is the engine's own, so within an order's bounds.
     const std::int64_t last_price = choices.number<std::int64_t>() & ((std::int64_t{1} << 53) - 1);
     const std::string_view text = choices.rest();
@@ -185,6 +248,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             read_order(params, last_price);
         } else if (what == 1) {
             read_cancel_of(params);
+        } else if (what >= 3) {
+            read_pair(params, what == 4);
         } else {
             read_any(params);
         }
