@@ -116,6 +116,7 @@ struct Pending {
     std::uint32_t orders = 1;  // that the request places, and that count as unfilled
     bool omit_zero = false;    // account: without empty balances
     bool found = false;        // a row has come
+    std::string_view none;     // what a query for one says when there is no such
     bool coins = false;        // balances in the form of capital/config/getall
     std::string text;          // rows, written as they come
     std::vector<tenon_balance> balances;

@@ -10,6 +10,8 @@
 namespace tenon::binance::rest {
 namespace {
 
+constexpr std::string_view k_no_list = "Order list does not exist.";
+
 // tenon.trading/1 before 1.7 has no lists.
 void require_lists(const Service<tenon_trading_1>& trading) {
     if (!TENON_HAS(trading.table, tenon_trading_1, lists)) {
@@ -41,31 +43,6 @@ void place(Api& api, Call& call, const NewList& list) {
     require_pending(pending, status, err);
 }
 
-void finish_rows(Pending& pending, tenon_status status, const tenon_err* err) {
-    if (status != TENON_OK) {
-        throw status_error(status, err);
-    }
-    if (pending.single && !pending.found) {
-        throw ApiError{-2013, "Order list does not exist."};
-    }
-    if (!pending.single) {
-        pending.text.push_back(']');
-    }
-    pending.api->reply(pending.to, pending.text);
-}
-
-void on_rows(void* ctx, tenon_status status, const tenon_err* err) noexcept {
-    auto& pending = *static_cast<Pending*>(ctx);
-    try {
-        finish_rows(pending, status, err);
-    } catch (const ApiError& error) {
-        (void)guard(nullptr, [&] { pending.api->reply_error(pending.to, error); });
-    } catch (...) {
-        (void)guard(nullptr, [&] { pending.api->reply_error(pending.to, errors::unknown()); });
-    }
-    pending.api->release(pending);
-}
-
 tenon_status put_row(void* ctx, const tenon_order_list* list) noexcept {
     return guard(nullptr, [&] {
         auto& pending = *static_cast<Pending*>(ctx);
@@ -79,11 +56,7 @@ void query(Api& api, const Call& call, tenon_list_query wanted, bool single) {
     const auto& trading = api.services().trading;
     require_lists(trading);
     wanted.account = call.account;
-    Pending& pending = api.hold(call);
-    pending.single = single;
-    if (!single) {
-        pending.text.push_back('[');
-    }
+    Pending& pending = hold_rows(api, call, single ? k_no_list : std::string_view{});
     ErrorBuffer err;
     const tenon_status status = trading->lists(
         trading.self, &wanted, &pending, &put_row, tenon_done{&pending, &on_rows}, &err
@@ -144,7 +117,7 @@ void list_get(Api& api, Call& call) {
         throw errors::either("origClientOrderId", "orderListId");
     }
     if (list_id.value_or(1) == 0) {
-        throw ApiError{-2013, "Order list does not exist."};
+        throw ApiError{-2013, std::string{k_no_list}};
     }
     auto wanted = sized<tenon_list_query>();
     wanted.which = TENON_ORDERS_ALL;

@@ -8,6 +8,7 @@ namespace tenon::binance::rest {
 namespace {
 
 constexpr std::int64_t k_day_ns = 86'400'000'000'000;
+constexpr std::string_view k_no_order = "Order does not exist.";
 
 void finish_rows(Pending& pending, tenon_status status, const tenon_err* err) {
     Api& api = *pending.api;
@@ -15,24 +16,12 @@ void finish_rows(Pending& pending, tenon_status status, const tenon_err* err) {
         throw status_error(status, err);
     }
     if (pending.single && !pending.found) {
-        throw ApiError{-2013, "Order does not exist."};
+        throw ApiError{-2013, std::string{pending.none}};
     }
     if (!pending.single) {
         pending.text.push_back(']');
     }
     api.reply(pending.to, pending.text);
-}
-
-void on_rows(void* ctx, tenon_status status, const tenon_err* err) noexcept {
-    auto& pending = *static_cast<Pending*>(ctx);
-    try {
-        finish_rows(pending, status, err);
-    } catch (const ApiError& error) {
-        (void)guard(nullptr, [&] { pending.api->reply_error(pending.to, error); });
-    } catch (...) {
-        (void)guard(nullptr, [&] { pending.api->reply_error(pending.to, errors::unknown()); });
-    }
-    pending.api->release(pending);
 }
 
 tenon_status put_order(void* ctx, const tenon_order* order) noexcept {
@@ -63,11 +52,7 @@ tenon_status put_trade(void* ctx, const tenon_trade* trade) noexcept {
 // Runs a query whose rows go to a pending; what is complete at once is answered at once.
 template <class Query>
 void run(Api& api, const Call& call, bool single, Query&& query) {
-    Pending& pending = api.hold(call);
-    pending.single = single;
-    if (!single) {
-        pending.text.push_back('[');
-    }
+    Pending& pending = hold_rows(api, call, single ? k_no_order : std::string_view{});
     ErrorBuffer err;
     const tenon_status status = query(pending, tenon_done{&pending, &on_rows}, &err);
     if (status != TENON_PENDING) {
@@ -76,6 +61,28 @@ void run(Api& api, const Call& call, bool single, Query&& query) {
 }
 
 }  // namespace
+
+Pending& hold_rows(Api& api, const Call& call, std::string_view none) {
+    Pending& pending = api.hold(call);
+    pending.single = !none.empty();
+    pending.none = none;
+    if (!pending.single) {
+        pending.text.push_back('[');
+    }
+    return pending;
+}
+
+void on_rows(void* ctx, tenon_status status, const tenon_err* err) noexcept {
+    auto& pending = *static_cast<Pending*>(ctx);
+    try {
+        finish_rows(pending, status, err);
+    } catch (const ApiError& error) {
+        (void)guard(nullptr, [&] { pending.api->reply_error(pending.to, error); });
+    } catch (...) {
+        (void)guard(nullptr, [&] { pending.api->reply_error(pending.to, errors::unknown()); });
+    }
+    pending.api->release(pending);
+}
 
 void check_day(const std::optional<std::int64_t>& start, const std::optional<std::int64_t>& end) {
     // The end is the last nanosecond of its unit: exactly 24 hours are still one day.
@@ -94,7 +101,7 @@ void order_get(Api& api, Call& call) {
         throw errors::either("origClientOrderId", "orderId");
     }
     if (order_id.value_or(1) == 0) {
-        throw ApiError{-2013, "Order does not exist."};
+        throw ApiError{-2013, std::string{k_no_order}};
     }
     const tenon_client_id wanted = make_client_id(client_id.value_or(std::string_view{}));
     const auto& trading = api.services().trading;

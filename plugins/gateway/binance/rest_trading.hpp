@@ -33,6 +33,10 @@ void open_lists(Api& api, Call& call);
 void all_lists(Api& api, Call& call);
 
 // rest_queries.cpp
+// A query whose rows are written into the pending's text as they come: an array, or one row when
+// `none` says what is told when it is not there. on_rows is its end, and answers.
+[[nodiscard]] Pending& hold_rows(Api& api, const Call& call, std::string_view none);
+void on_rows(void* ctx, tenon_status status, const tenon_err* err) noexcept;
 // Throws ApiError when it is more than a day.
 void check_day(const std::optional<std::int64_t>& start, const std::optional<std::int64_t>& end);
 void order_get(Api& api, Call& call);
