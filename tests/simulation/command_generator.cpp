@@ -111,8 +111,9 @@ trading::SubmitListCommand CommandGenerator::list() {
     trading::SubmitListCommand command;
     command.contingency = one_in(100) ? 2 : TENON_CONTINGENCY_OCO;
     command.client_id = client_id();
-    trading::SubmitCommand& stop = command.orders[0];
-    trading::SubmitCommand& target = command.orders[1];
+    command.orders = &list_orders_;
+    trading::SubmitCommand& stop = list_orders_[0];
+    trading::SubmitCommand& target = list_orders_[1];
     stop = order();
     const bool sell = stop.order.side == TENON_SIDE_SELL;
     const std::int64_t middle = middle_[stop.order.instrument % instruments_];

@@ -44,6 +44,7 @@ private:
     std::uint64_t orders_ = 0;    // that were sent
     std::vector<std::int64_t> middle_;
     std::string text_, material_, label_;
+    trading::ListOrders list_orders_;
 };
 
 }  // namespace tenon::test

@@ -369,8 +369,8 @@ std::uint32_t ReferenceModel::judge_pair(const trading::SubmitListCommand& comma
     const auto stop_loss = [](int type) {
         return type == TENON_ORDER_STOP_LOSS || type == TENON_ORDER_STOP_LOSS_LIMIT;
     };
-    const tenon_order_request& a = command.orders[0].order;
-    const tenon_order_request& b = command.orders[1].order;
+    const tenon_order_request& a = (*command.orders)[0].order;
+    const tenon_order_request& b = (*command.orders)[1].order;
     const tenon_order_request& stop = stop_loss(a.type) ? a : b;
     const tenon_order_request& target = stop_loss(a.type) ? b : a;
     const bool alike = a.account == b.account && a.instrument == b.instrument && a.side == b.side &&
@@ -400,7 +400,7 @@ void ReferenceModel::on(const trading::SubmitListCommand& command) {
     std::int64_t most = 0;
     std::size_t conditional = 0;
     std::vector<ModelOrder> orders;
-    for (const trading::SubmitCommand& one : command.orders) {
+    for (const trading::SubmitCommand& one : *command.orders) {
         std::int64_t locked = 0;
         if (reject == TENON_REJECT_NONE) {
             reject = judge(one.order, orders.size(), conditional, locked);

@@ -86,16 +86,21 @@ Engine::submit(const tenon_order_request& order, tenon_trading_done done, tenon_
 
 tenon_status
 Engine::submit(const trading::SubmitListCommand& list, tenon_trading_done done, tenon_err* err) {
-    trading::SubmitListCommand command = list;
-    for (std::size_t i = 0; i < command.orders.size(); ++i) {
-        trading::SubmitCommand& order = command.orders[i];
+    trading::ListOrders orders = *list.orders;
+    for (std::size_t i = 0; i < orders.size(); ++i) {
+        trading::SubmitCommand& order = orders[i];
         if (const tenon_status status = gather_evidence(order.order, evidence_[i], err);
             status != TENON_OK) {
             return status;
         }
         order.evidence = bytes(evidence_[i]);
     }
-    return run(command, Admission::order, done, err);
+    return run(
+        trading::SubmitListCommand{list.contingency, list.client_id, &orders},
+        Admission::order,
+        done,
+        err
+    );
 }
 
 tenon_status Engine::run(

@@ -301,18 +301,21 @@ tenon_status submit_list(
             request->orders == nullptr) {
             return malformed(err, "list request: its size or its number of orders is wrong");
         }
-        trading::SubmitListCommand command;
-        command.contingency = request->contingency;
-        command.client_id = request->client_id;
-        for (std::size_t i = 0; i < command.orders.size(); ++i) {
+        trading::ListOrders orders;
+        for (std::size_t i = 0; i < orders.size(); ++i) {
             const auto order =
                 copy_in(&at(request->orders, i), offsetof(tenon_order_request, stop_price));
             if (!order) {
                 return malformed(err, "list request: an order's size is too small");
             }
-            command.orders[i].order = *order;
+            orders[i].order = *order;
         }
-        return service.intake().take(command, Admission::order, done, err);
+        return service.intake().take(
+            trading::SubmitListCommand{request->contingency, request->client_id, &orders},
+            Admission::order,
+            done,
+            err
+        );
     });
 }
 

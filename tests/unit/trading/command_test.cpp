@@ -56,9 +56,11 @@ TEST_CASE("a list is written as version 3, with both its orders", "[core][T2][T5
     list.contingency = TENON_CONTINGENCY_OCO;
     list.client_id.length = 1;
     list.client_id.text[0] = 'p';
-    list.orders[0].order.price = 7;
-    list.orders[0].evidence = bytes(std::string_view{"seen"});
-    list.orders[1].order.stop_price = 8;
+    trading::ListOrders orders;
+    orders[0].order.price = 7;
+    orders[0].evidence = bytes(std::string_view{"seen"});
+    orders[1].order.stop_price = 8;
+    list.orders = &orders;
     trading::Command command{7, 1, list};
     std::string encoded;
     trading::encode(command, encoded);
@@ -66,9 +68,9 @@ TEST_CASE("a list is written as version 3, with both its orders", "[core][T2][T5
     trading::Command decoded;
     REQUIRE(trading::decode(encoded, decoded) == trading::DecodeStatus::ok);
     const auto& again = std::get<trading::SubmitListCommand>(decoded.body);
-    CHECK(again.orders[0].order.price == 7);
-    CHECK(view(again.orders[0].evidence) == "seen");
-    CHECK(again.orders[1].order.stop_price == 8);
+    CHECK((*again.orders)[0].order.price == 7);
+    CHECK(view((*again.orders)[0].evidence) == "seen");
+    CHECK((*again.orders)[1].order.stop_price == 8);
     CHECK(again.client_id.text[0] == 'p');
     encoded[0] = 2;
     CHECK(trading::decode(encoded, decoded) == trading::DecodeStatus::bad_version);

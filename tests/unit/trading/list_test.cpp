@@ -70,8 +70,8 @@ struct Market : CoreWorld {
         trading::SubmitListCommand command;
         command.contingency = TENON_CONTINGENCY_OCO;
         command.client_id = client_id(id);
-        command.orders[0].order = first;
-        command.orders[1].order = second;
+        const trading::ListOrders orders{submit(first), submit(second)};
+        command.orders = &orders;
         return apply(command).reject;
     }
 

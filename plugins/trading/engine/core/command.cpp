@@ -195,7 +195,7 @@ void get(ByteReader& in, AccountStatusCommand& command) noexcept {
 void put(ByteWriter& out, const SubmitListCommand& command) {
     out.put(command.contingency);
     out.put_text(text_of(command.client_id));
-    for (const SubmitCommand& order : command.orders) {
+    for (const SubmitCommand& order : *command.orders) {
         put_order(out, order);
         out.put(order.order.stop_price);
     }
@@ -204,10 +204,12 @@ void put(ByteWriter& out, const SubmitListCommand& command) {
 void get(ByteReader& in, SubmitListCommand& command) noexcept {
     command.contingency = in.get<std::uint32_t>();
     command.client_id = get_client_id(in);
-    for (SubmitCommand& order : command.orders) {
+    static thread_local ListOrders orders;
+    for (SubmitCommand& order : orders) {
         get(in, order);
         order.order.stop_price = in.get<std::int64_t>();
     }
+    command.orders = &orders;
 }
 
 void put(ByteWriter& out, const CancelListCommand& command) {
@@ -278,7 +280,7 @@ struct Bounds {
 
     bool operator()(const SubmitListCommand& c) const noexcept {
         return c.client_id.length <= TENON_CLIENT_ID_MAX &&
-               std::all_of(c.orders.begin(), c.orders.end(), *this);
+               std::all_of(c.orders->begin(), c.orders->end(), *this);
     }
 
     bool operator()(const CancelListCommand& c) const noexcept {

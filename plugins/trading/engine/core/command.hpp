@@ -6,7 +6,8 @@
 // the same commands to the same state gives the same state to the byte.
 //
 // Strings and bytes of a command are borrowed: from the caller, or from the buffer it was decoded
-// from.
+// from; the orders of a list from the caller, or from the thread that decoded them until it decodes
+// the next list. So no command is larger than that of one order, and all are cheap to copy.
 //
 // Encoding, little-endian, no padding ("text" is a length of 32 bits and the bytes):
 //   u8  version: the first that can say it (1, 2 or 3), so that an older server reads the most
@@ -109,11 +110,14 @@ struct AccountStatusCommand {
     std::uint8_t cancels = 0;
 };
 
-// The orders of a list. Their accounts' and instruments' rules are checked as if each were alone.
+using ListOrders = std::array<SubmitCommand, TENON_LIST_ORDERS_MAX>;
+
+// The orders of a list, never nullptr. Their accounts' and instruments' rules are checked as if
+// each were alone.
 struct SubmitListCommand {
     std::uint32_t contingency = 0;
     tenon_client_id client_id{};
-    std::array<SubmitCommand, TENON_LIST_ORDERS_MAX> orders{};
+    const ListOrders* orders = nullptr;
 };
 
 struct CancelListCommand {

@@ -45,8 +45,8 @@ std::int64_t Core::needed_funds(const tenon_order& order) const {
 
 // What makes two orders a pair, and where the market has to be.
 std::uint32_t Core::check_pair(const SubmitListCommand& command) const {
-    const tenon_order_request& first = command.orders[0].order;
-    const tenon_order_request& second = command.orders[1].order;
+    const tenon_order_request& first = (*command.orders)[0].order;
+    const tenon_order_request& second = (*command.orders)[1].order;
     const bool pair =
         (is_stop_loss(first) && is_target(second)) || (is_target(first) && is_stop_loss(second));
     if (command.contingency != TENON_CONTINGENCY_OCO || !pair || first.account != second.account ||
@@ -64,7 +64,7 @@ std::uint32_t Core::check_pair(const SubmitListCommand& command) const {
     const tenon_order_request& stop = is_stop_loss(first) ? first : second;
     const tenon_order_request& target = is_stop_loss(first) ? second : first;
     const std::int64_t aim = target.stop_price != 0 ? target.stop_price : target.price;
-    const std::int64_t last = reference_price(command.orders[0]);
+    const std::int64_t last = reference_price((*command.orders)[0]);
     const bool sell = first.side == TENON_SIDE_SELL;
     const std::int64_t low = sell ? stop.stop_price : aim;
     const std::int64_t high = sell ? aim : stop.stop_price;
@@ -81,7 +81,7 @@ std::uint32_t Core::check_list(
     }
     Ahead ahead;
     for (std::size_t i = 0; i < admissions.size(); ++i) {
-        const SubmitCommand& order = command.orders[i];
+        const SubmitCommand& order = (*command.orders)[i];
         if (const std::uint32_t reject = check_submit(order, admissions[i], ahead);
             reject != TENON_REJECT_NONE) {
             return reject;
@@ -96,7 +96,7 @@ std::uint32_t Core::check_list(
         return TENON_REJECT_INVALID;
     }
     const tenon_client_id id = normal(command.client_id);
-    return id.length != 0 && lists_.find_client(command.orders[0].order.account, id) != nullptr
+    return id.length != 0 && lists_.find_client((*command.orders)[0].order.account, id) != nullptr
                ? std::uint32_t{TENON_REJECT_DUPLICATE_ID}
                : TENON_REJECT_NONE;
 }
@@ -122,7 +122,7 @@ void Core::run(const SubmitListCommand& command) {
         return;
     }
     const std::uint64_t first_order_id = next_order_id_;
-    const tenon_order_request& request = command.orders[0].order;
+    const tenon_order_request& request = (*command.orders)[0].order;
     OrderList list;
     list.row.instrument = request.instrument;
     list.row.list_id = first_order_id;
@@ -139,7 +139,7 @@ void Core::run(const SubmitListCommand& command) {
 
     std::array<std::uint32_t, TENON_LIST_ORDERS_MAX> slots{};
     for (std::size_t i = 0; i < slots.size(); ++i) {
-        tenon_order order = make_order(command.orders[i].order);
+        tenon_order order = make_order((*command.orders)[i].order);
         order.client_id = admissions[i].client_id;
         order.list_id = list.row.list_id;
         slots[i] = orders_.insert(order, 0, admissions[i].client_tag);
@@ -156,7 +156,7 @@ void Core::run(const SubmitListCommand& command) {
     const std::size_t first = request.stop_price == 0 ? 0 : 1;
     subject_ = slots[first];
     refusable_ = true;
-    hand_over(slots[first], admissions[first].funds, command.orders[first].evidence);
+    hand_over(slots[first], admissions[first].funds, (*command.orders)[first].evidence);
     if (venue_reject_ != TENON_REJECT_NONE) {
         ledger_.unlock(request.account, paying, list.locked);
         lists_.erase(list.row.list_id);
@@ -168,13 +168,13 @@ void Core::run(const SubmitListCommand& command) {
         return;
     }
     refusable_ = false;
-    hand_over(slots[1 - first], admissions[1 - first].funds, command.orders[1 - first].evidence);
+    hand_over(slots[1 - first], admissions[1 - first].funds, (*command.orders)[1 - first].evidence);
     for (const std::uint32_t slot : slots) {
         if (orders_[slot].order.status == TENON_STATUS_PENDING_NEW) {
             put_order(slot, nullptr);  // the venue answers later
         }
     }
-    follow_up(command.orders[0].evidence);
+    follow_up((*command.orders)[0].evidence);
     put_list_rows(list.row);
 }
 
