@@ -3,7 +3,7 @@
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
+import { createHmac, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
@@ -13,7 +13,6 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import WebSocket from 'ws';
 import { eventually, Server } from './server.mjs';
-import { call } from './signed.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'tenon-tls-'));
 const certificate = join(folder, 'server.pem');
@@ -44,6 +43,7 @@ const ca = [first.pem, second.pem];
 const settings = ['/plugins/http/config/tls_listen="127.0.0.1:0"', `/plugins/http/config/tls_certificate="${certificate}"`,
   `/plugins/http/config/tls_certificate_key="${keyFile}"`];
 
+const portOf = (one) => Number(readFileSync(join(one.dataDir, 'listen-tls'), 'utf8').trim().split(':').at(-1));
 const connect = async (options = {}) => {
   const socket = tls.connect({ host: '127.0.0.1', port, ca, ...options });
   await once(socket, 'secureConnect');
@@ -78,8 +78,8 @@ const metric = async (name) => {
 
 before(async () => {
   install(first);
-  server = await new Server({ set: [...settings, '/plugins/http/config/header_timeout_ms=1000', '/plugins/binance/config/weight_per_minute=1000000'] }).start();
-  port = Number(readFileSync(join(server.dataDir, 'listen-tls'), 'utf8').trim().split(':').at(-1));
+  server = await new Server({ set: [...settings, '/plugins/binance/config/weight_per_minute=1000000'] }).start();
+  port = portOf(server);
   key = server.key();
 });
 
@@ -91,8 +91,11 @@ after(async () => {
 test('orders over HTTPS, streams over WSS, next to the plain address [K14]', async () => {
   const time = await get('/api/v3/time');
   assert.equal(time.status, 200, time.body);
-  const answer = await call(server, key, 'GET', '/api/v3/account');
-  assert.equal(answer.status, 200);
+  const order = new URLSearchParams({ symbol: 'ETHBTC', side: 'BUY', type: 'LIMIT', timeInForce: 'GTC', quantity: '0.1', price: '0.01',
+    timestamp: Date.now(), recvWindow: 60000 }).toString();
+  const signature = createHmac('sha256', key.secret).update(order).digest('hex');
+  const placed = await get(`/api/v3/order?${order}&signature=${signature}`, { method: 'POST', headers: { 'X-MBX-APIKEY': key.api_key } });
+  assert.deepEqual([placed.status, JSON.parse(placed.body).status], [200, 'NEW'], placed.body);
   const info = await get('/api/v3/exchangeInfo');
   assert.equal(JSON.parse(info.body).symbols.length, (await (await fetch(`${server.http}/api/v3/exchangeInfo`)).json()).symbols.length);
   const socket = new WebSocket(`wss://127.0.0.1:${port}/ws/btcusdt@depth@100ms`, { ca });
@@ -114,20 +117,21 @@ test('TLS 1.2 and 1.3 are spoken, older ones and other protocols are not [K14]',
   assert.notEqual(old.status, 0);
   const failures = await metric('tenon_http_tls_failures_total');
   assert.ok(failures >= 1);
-  const plain = net.connect({ host: '127.0.0.1', port });
-  plain.write('GET /api/v3/time HTTP/1.1\r\nHost: x\r\n\r\n');
-  assert.match(String(await readAll(plain)), /^HTTP\/1.1 400 Bad Request[^]*This port speaks HTTPS: use https:\/\/ here\.$/);
+  const plain = await fetch(`http://127.0.0.1:${port}/api/v3/time`);
+  assert.deepEqual([plain.status, await plain.text()], [400, 'This port speaks HTTPS: use https:// here.']);
   assert.ok(await metric('tenon_http_tls_failures_total') > failures);
 });
 
 test('a handshake that does not come to its end is given up, rubbish too [K14]', async () => {
-  const silent = net.connect({ host: '127.0.0.1', port });
-  const rubbish = net.connect({ host: '127.0.0.1', port });
+  const impatient = await new Server({ set: [...settings, '/plugins/http/config/header_timeout_ms=500'] }).start();
+  const silent = net.connect({ host: '127.0.0.1', port: portOf(impatient) });
+  const rubbish = net.connect({ host: '127.0.0.1', port: portOf(impatient) });
   const gone = new Promise((resolve) => { rubbish.on('error', resolve).on('close', resolve); });
   rubbish.write(Buffer.alloc(4096, 0xee));
   const [heard] = await Promise.all([readAll(silent), gone]);
   assert.equal(heard.length, 0);
-  assert.equal((await get('/api/v3/time')).status, 200);
+  assert.equal((await get('/api/v3/time', { port: portOf(impatient) })).status, 200);
+  await impatient.stop();
 });
 
 test('many answers through a client that reads late come whole and in order [K14]', async () => {

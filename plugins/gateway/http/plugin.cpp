@@ -47,6 +47,7 @@ public:
         if (dry_run) {
             return;
         }
+        const std::lock_guard lock{tls_mutex_};  // a renewal comes before or after
         if (server_) {
             call_on_reactor(exec_, 0, [&] {
                 server_->set(settings);
@@ -55,7 +56,6 @@ public:
                 }
             });
         }
-        const std::lock_guard lock{tls_mutex_};
         tls_ = std::move(tls);
         tls_stamp_ = std::move(stamp);
         settings_ = std::move(settings);

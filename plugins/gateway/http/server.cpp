@@ -109,6 +109,12 @@ void Server::add(Listener::Accepted accepted, bool tls) {
         close(accepted.fd);
         return;
     }
+    std::unique_ptr<TlsSession> session;
+    const auto secure = [&] { session = std::make_unique<TlsSession>(*tls_, accepted.fd); };
+    if (tls && guard(nullptr, secure) != TENON_OK) {
+        close(accepted.fd);  // out of memory
+        return;
+    }
     if (free_.empty()) {
         free_.push_back(static_cast<std::uint32_t>(slots_.size()));
         slots_.emplace_back();
@@ -120,7 +126,6 @@ void Server::add(Listener::Accepted accepted, bool tls) {
                                          ? std::uint16_t{1}
                                          : static_cast<std::uint16_t>(generations_[index] + 1);
     generations_[index] = generation;
-    auto session = tls ? std::make_unique<TlsSession>(*tls_, accepted.fd) : nullptr;
     slots_[index] = std::make_unique<Slot>(
         *this, id_of(index, generation), std::move(accepted), std::move(session)
     );

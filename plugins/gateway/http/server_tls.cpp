@@ -15,8 +15,8 @@ constexpr int k_reads_a_turn = 16;  // then others have their turn
 // Whoever speaks HTTP to the wrong port is told so in HTTP. What it has sent is read, or its system
 // would drop our words.
 void answer_plain_http(int fd) noexcept {
-    constexpr std::string_view k_answer =
-        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 41\r\n"
+    static constexpr std::string_view k_answer =
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 42\r\n"
         "Connection: close\r\n\r\nThis port speaks HTTPS: use https:// here.";
     (void)::send(fd, k_answer.data(), k_answer.size(), MSG_NOSIGNAL);
     std::array<char, 4096> rest{};

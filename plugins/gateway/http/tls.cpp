@@ -14,12 +14,14 @@
 namespace tenon::http {
 namespace {
 
-// The newest of OpenSSL's complaints about this thread's last call, and none is left.
+// What OpenSSL, or the system below it, complained of first in this thread's last call; none is
+// left.
 std::string reason() {
     std::array<char, 256> text{};
-    const unsigned long code = ERR_peek_last_error();
+    const unsigned long code = ERR_peek_error();
     ERR_error_string_n(code, text.data(), text.size());
-    const char* const words = ERR_reason_error_string(code);
+    const char* const words = ERR_SYSTEM_ERROR(code) ? std::strerror(ERR_GET_REASON(code))
+                                                     : ERR_reason_error_string(code);
     ERR_clear_error();
     return words != nullptr ? words : text.data();
 }
@@ -36,7 +38,16 @@ std::int64_t end_of(const X509* certificate) {
 }
 
 // HTTP/1.1, and no failure for a client that asks for something else alone (RFC 7301, 3.2).
-int choose_protocol(SSL*, const unsigned char** out, unsigned char* size, const unsigned char* offered, unsigned int offered_size, void*) {
+int choose_protocol(
+    SSL* ssl,
+    const unsigned char** out,
+    unsigned char* size,
+    const unsigned char* offered,
+    unsigned int offered_size,
+    void* ctx
+) {
+    (void)ssl;
+    (void)ctx;
     static constexpr std::array<unsigned char, 9> k_ours{8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
     unsigned char* chosen = nullptr;
     if (SSL_select_next_proto(&chosen, size, k_ours.data(), k_ours.size(), offered, offered_size) !=
@@ -75,6 +86,8 @@ TlsContext::TlsContext(
     // Forward secrecy and authenticated encryption alone (RFC 9325, 4.2).
     SSL_CTX_set_cipher_list(context_, "ECDHE+AESGCM:ECDHE+CHACHA20");
     SSL_CTX_set_alpn_select_cb(context_, &choose_protocol, nullptr);
+    // Nobody is there to be asked: a key under a passphrase is refused.
+    SSL_CTX_set_default_passwd_cb(context_, [](char*, int, int, void*) { return -1; });
     if (SSL_CTX_use_certificate_chain_file(context_, certificate.c_str()) != 1) {
         refuse("certificate", certificate);
     }
