@@ -13,6 +13,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <iterator>
 #include <map>
@@ -57,14 +58,18 @@ std::int64_t status_of(pid_t pid, const std::string& key) {
     return -1;
 }
 
-// How many of each kind a process has open: sockets, pipes, files of its own, …
+// How many of each kind a process has open: sockets, pipes, files, … Those of its data folder
+// apart: the journal, the database and what they are captured in open one more and one less as they
+// go on.
 std::map<std::string, int> open_files(pid_t pid) {
     std::map<std::string, int> kinds;
     for (const auto& one : fs::directory_iterator{"/proc/" + std::to_string(pid) + "/fd"}) {
         std::error_code gone;  // closed since it was listed
         const std::string target = fs::read_symlink(one.path(), gone).string();
         if (!gone) {
-            ++kinds[target.starts_with("/") ? "file" : target.substr(0, target.find(":["))];
+            const bool data = target.find("/data/") != std::string::npos;
+            const std::string file = data ? "data" : "file";
+            ++kinds[target.starts_with("/") ? file : target.substr(0, target.find(":["))];
         }
     }
     return kinds;
@@ -497,10 +502,18 @@ TEST_CASE("a hundred reloads under load lose no request and leak nothing", "[rel
         load.pass(20);
         REQUIRE(load.wrong() == "");
     }
-    for (int i = 0; i < 2000 && open_files(pid) != files; ++i) {
+    // One that a reload left open would be there a hundred times.
+    constexpr int k_data_files_more = 4;
+    const auto alike = [&](std::map<std::string, int> now) {
+        const int more = now["data"] - files["data"];
+        now["data"] = files["data"];
+        return now == files && std::abs(more) <= k_data_files_more;
+    };
+    for (int i = 0; i < 2000 && !alike(open_files(pid)); ++i) {
         load.pass(1);
     }
-    CHECK(told(open_files(pid)) == told(files));
+    INFO("before " << told(files) << "now " << told(open_files(pid)));
+    CHECK(alike(open_files(pid)));
     CHECK(status_of(pid, "Threads") == threads);
     load.end();
     CHECK(load.wrong() == "");
