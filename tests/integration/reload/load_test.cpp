@@ -3,6 +3,7 @@
 // hundred reloads meanwhile, or restarts of each plugin, or new libraries.
 #include "tests/integration/kernel/process.hpp"
 #include "tests/integration/reload/new_library.hpp"
+#include "tests/integration/reload/open_files.hpp"
 #include "tools/cli/admin_client.hpp"
 #include "tools/cli/http_client.hpp"
 
@@ -28,8 +29,10 @@
 
 using tenon::cli::AdminClient;
 using tenon::test::build_dir;
+using tenon::test::open_files;
 using tenon::test::Process;
 using tenon::test::TempDir;
+using tenon::test::told;
 using tenon::test::write_file;
 namespace fs = std::filesystem;
 namespace json = boost::json;
@@ -56,31 +59,6 @@ std::int64_t status_of(pid_t pid, const std::string& key) {
         }
     }
     return -1;
-}
-
-// How many of each kind a process has open: sockets, pipes, files, … Those of its data folder
-// apart: the journal, the database and what they are captured in open one more and one less as they
-// go on.
-std::map<std::string, int> open_files(pid_t pid) {
-    std::map<std::string, int> kinds;
-    for (const auto& one : fs::directory_iterator{"/proc/" + std::to_string(pid) + "/fd"}) {
-        std::error_code gone;  // closed since it was listed
-        const std::string target = fs::read_symlink(one.path(), gone).string();
-        if (!gone) {
-            const bool data = target.find("/data/") != std::string::npos;
-            const std::string file = data ? "data" : "file";
-            ++kinds[target.starts_with("/") ? file : target.substr(0, target.find(":["))];
-        }
-    }
-    return kinds;
-}
-
-std::string told(const std::map<std::string, int>& kinds) {
-    std::string out;
-    for (const auto& [kind, count] : kinds) {
-        out.append(kind + "=" + std::to_string(count) + " ");
-    }
-    return out;
 }
 
 class Server {
