@@ -5,6 +5,7 @@
 
 #include <tenon/conditional_order.hpp>
 #include <tenon/decimal.hpp>
+#include <tenon/order_state.hpp>
 #include <tenon/structs.hpp>
 
 #include <algorithm>
@@ -183,7 +184,9 @@ json::object order_json(const Catalogue& catalogue, const tenon_order& order) {
         {"side", name_of(k_sides, order.side)},
         {"type", name_of(k_types, order.type)},
         {"time_in_force", name_of(k_in_force, order.time_in_force)},
-        {"status", name_of(k_statuses, order.status)},
+        {"status",
+         is_expired_in_match(order) ? std::string_view{"EXPIRED_IN_MATCH"}
+                                    : name_of(k_statuses, order.status)},
         {"price", decimal_text(order.price, instrument.price_scale)},
         {"stop_price", decimal_text(order.stop_price, instrument.price_scale)},
         {"quantity", decimal_text(order.quantity, instrument.quantity_scale)},

@@ -50,11 +50,14 @@ struct tenon_abi_anchor {
     const tenon_client_id* tenon_client_id_;
     const tenon_order_request* tenon_order_request_;
     const tenon_cancel_request* tenon_cancel_request_;
+    const tenon_amend_request* tenon_amend_request_;
     const tenon_list_request* tenon_list_request_;
     const tenon_list_cancel* tenon_list_cancel_;
     const tenon_list_order* tenon_list_order_;
     const tenon_order_list* tenon_order_list_;
     const tenon_order* tenon_order_;
+    const tenon_prevented_match* tenon_prevented_match_;
+    const tenon_amendment* tenon_amendment_;
     const tenon_trade* tenon_trade_;
     const tenon_balance* tenon_balance_;
     const tenon_account* tenon_account_;
@@ -65,6 +68,8 @@ struct tenon_abi_anchor {
     const tenon_execution_event* tenon_execution_event_;
     const tenon_order_query* tenon_order_query_;
     const tenon_trade_query* tenon_trade_query_;
+    const tenon_prevented_query* tenon_prevented_query_;
+    const tenon_amendment_query* tenon_amendment_query_;
     const tenon_list_query* tenon_list_query_;
     const tenon_trading_status* tenon_trading_status_;
     const tenon_trading_1* tenon_trading_1_;

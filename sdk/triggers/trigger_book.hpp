@@ -27,6 +27,10 @@ public:
     // False when it is not there.
     bool erase(std::uint64_t order_id);
 
+    [[nodiscard]] bool contains(std::uint64_t order_id) const noexcept {
+        return ids_.find(order_id) != IdTable::k_none;
+    }
+
     [[nodiscard]] std::size_t size() const noexcept { return sides_[0].size() + sides_[1].size(); }
 
     // Takes out what comes true when the last price moves over low .. high; their ids are appended,

@@ -46,6 +46,19 @@ tenon_client_id CommandGenerator::client_id() {
     return id;
 }
 
+void CommandGenerator::saw(const tenon_order& order) {
+    constexpr std::size_t k_seen_max = 60;
+    seen_.push_back(order);
+    if (seen_.size() > k_seen_max) {
+        seen_.pop_front();
+    }
+}
+
+// nullptr: now and then, and as long as none was seen.
+const tenon_order* CommandGenerator::known_order() {
+    return seen_.empty() || one_in(3) ? nullptr : &seen_[below(seen_.size())];
+}
+
 trading::SubmitCommand CommandGenerator::order() {
     ++orders_;
     tenon_order_request order{};
@@ -85,9 +98,25 @@ trading::SubmitCommand CommandGenerator::order() {
                            order.type == TENON_ORDER_TAKE_PROFIT_LIMIT;
         order.price = limit ? order.stop_price + static_cast<std::int64_t>(below(21)) - 10 : 0;
         order.time_in_force = limit ? static_cast<std::uint8_t>(1 + below(3)) : std::uint8_t{0};
+        if (one_in(2)) {
+            order.trailing_delta = static_cast<std::uint32_t>(10 + below(8));
+            order.stop_price = one_in(2) ? 0 : order.stop_price;
+        }
+    }
+    if (one_in(2)) {
+        order.stp_mode = static_cast<std::uint8_t>(below(one_in(50) ? 8 : 6));
+    }
+    if (one_in(5) && order.price != 0) {
+        order.display_quantity = 1 + order.quantity / static_cast<std::int64_t>(2 + below(6));
     }
     if (one_in(150)) {
         order.stop_price = odd_number();
+    }
+    if (one_in(150)) {
+        order.display_quantity = odd_number();
+    }
+    if (one_in(150)) {
+        order.trailing_delta = static_cast<std::uint32_t>(odd_number());
     }
     if (one_in(60)) {
         (one_in(3)   ? order.price
@@ -121,13 +150,21 @@ trading::SubmitListCommand CommandGenerator::list() {
     stop.order.quantity = 1 + static_cast<std::int64_t>(below(2'000));
     stop.order.quote_quantity = 0;
     stop.order.time_in_force = TENON_TIF_GTC;
+    stop.order.display_quantity = 0;
+    stop.order.trailing_delta = 0;
     target = stop;
     target.order.client_id = client_id();
+    if (one_in(3)) {
+        stop.order.trailing_delta = 10 + static_cast<std::uint32_t>(below(8));
+    }
     stop.order.stop_price = sell ? middle - away() : middle + away();
     stop.order.type = one_in(2) ? TENON_ORDER_STOP_LOSS : TENON_ORDER_STOP_LOSS_LIMIT;
     stop.order.price = stop.order.type == TENON_ORDER_STOP_LOSS
                            ? 0
                            : stop.order.stop_price + static_cast<std::int64_t>(below(21)) - 10;
+    if (stop.order.trailing_delta != 0 && one_in(2)) {
+        stop.order.stop_price = 0;
+    }
     const std::int64_t aim = sell ? middle + away() : middle - away();
     if (one_in(3)) {
         target.order.type = one_in(2) ? TENON_ORDER_TAKE_PROFIT : TENON_ORDER_TAKE_PROFIT_LIMIT;
@@ -181,10 +218,44 @@ trading::CancelCommand CommandGenerator::cancel() {
     if (one_in(3)) {
         request.cancel_client_id = client_id();
     }
+    if (const tenon_order* known = one_in(2) ? known_order() : nullptr; known != nullptr) {
+        request.account = known->account;
+        request.order_id = known->order_id;
+        request.client_id = {};
+    }
     if (one_in(5)) {
         request.restriction = static_cast<std::uint32_t>(below(one_in(50) ? 4 : 3));
     }
     return {request};
+}
+
+trading::AmendCommand CommandGenerator::amend() {
+    trading::AmendCommand command;
+    tenon_amend_request& request = command.request;
+    request.account = account();
+    request.instrument = one_in(2) ? TENON_ANY_INSTRUMENT : instrument();
+    if (!one_in(4)) {
+        request.order_id = 1 + orders_ / 2 - below(std::min<std::uint64_t>(orders_ / 2 + 1, 40));
+    }
+    if (request.order_id == 0 || one_in(10)) {
+        request.client_id = client_id();
+    }
+    const tenon_order* known = known_order();
+    if (known != nullptr) {
+        request.account = known->account;
+        request.instrument = known->instrument;
+        request.order_id = known->order_id;
+        request.client_id = {};
+    }
+    request.quantity = one_in(50) ? odd_number() : 1 + static_cast<std::int64_t>(below(1'500));
+    if (known != nullptr && known->quantity > 1 && !one_in(5)) {
+        request.quantity =
+            1 + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(known->quantity)));
+    }
+    if (one_in(2)) {
+        request.new_client_id = one_in(3) ? request.client_id : client_id();
+    }
+    return command;
 }
 
 trading::TransferCommand CommandGenerator::transfer() {
@@ -260,8 +331,11 @@ trading::CommandBody CommandGenerator::next() {
     if (dice < 64) {
         return cancel_list();
     }
-    if (dice < 85) {
+    if (dice < 81) {
         return cancel();
+    }
+    if (dice < 85) {
+        return amend();
     }
     if (dice < 96) {
         return transfer();

@@ -7,6 +7,7 @@
 #include "plugins/trading/engine/core/command.hpp"
 
 #include <cstdint>
+#include <deque>
 #include <random>
 #include <string>
 #include <vector>
@@ -21,6 +22,9 @@ public:
     // Sequence and time are for the caller to set.
     [[nodiscard]] trading::CommandBody next();
 
+    // An order is or was open: commands that name an order name it now and then.
+    void saw(const tenon_order& order);
+
 private:
     [[nodiscard]] std::uint64_t below(std::uint64_t end) { return random_() % end; }
 
@@ -30,9 +34,11 @@ private:
     [[nodiscard]] std::uint32_t instrument();
     [[nodiscard]] std::int64_t odd_number();
     [[nodiscard]] tenon_client_id client_id();
+    [[nodiscard]] const tenon_order* known_order();
     [[nodiscard]] trading::SubmitCommand order();
     [[nodiscard]] trading::SubmitListCommand list();
     [[nodiscard]] trading::CancelListCommand cancel_list();
+    [[nodiscard]] trading::AmendCommand amend();
     [[nodiscard]] trading::CancelCommand cancel();
     [[nodiscard]] trading::TransferCommand transfer();
     [[nodiscard]] trading::CommandBody administration();
@@ -43,6 +49,7 @@ private:
     std::uint64_t accounts_ = 0;  // that were asked for
     std::uint64_t orders_ = 0;    // that were sent
     std::vector<std::int64_t> middle_;
+    std::deque<tenon_order> seen_;  // the newest
     std::string text_, material_, label_;
     trading::ListOrders list_orders_;
 };

@@ -93,6 +93,11 @@ void compare_order(Differences& d, const tenon_order& order, const ModelOrder& m
     d.same("order working since", order.working_real_ns, model.working_ns);
     d.same("order list", order.list_id, model.list);
     d.same("order cancel id", text_of(order.cancel_client_id), model.cancel_client_id);
+    d.same("order display quantity", order.display_quantity, model.display);
+    d.same("order prevented quantity", order.prevented_quantity, model.prevented);
+    d.same("order prevented match", order.prevented_match_id, model.prevented_match);
+    d.same("order trailing delta", order.trailing_delta, model.trailing_delta);
+    d.same("order stp mode", order.stp_mode, static_cast<std::uint32_t>(model.stp_mode));
 }
 
 void compare_trade(Differences& d, const tenon_trade& trade, const ModelTrade& model) {
@@ -155,6 +160,19 @@ void compare_outcome(
         own += trade.order_id == model.orders.front().id ? 1U : 0U;
     }
     d.same("trades in the reply", std::size_t{reply.trade_count}, own);
+    d.same("prevented matches", std::size_t{reply.prevented_count}, model.prevented.size());
+    for (std::uint32_t i = 0;
+         i < std::min<std::size_t>(reply.prevented_count, model.prevented.size());
+         ++i) {
+        const tenon_prevented_match& match = tenon::at(reply.prevented, i);
+        const ModelPrevented& expected = model.prevented[i];
+        d.same("prevented match", match.match_id, expected.match_id);
+        d.same("prevented taker", match.taker_order_id, expected.taker);
+        d.same("prevented maker", match.maker_order_id, expected.maker);
+        d.same("prevented price", match.price, expected.price);
+        d.same("prevented of the taker", match.taker_quantity, expected.taker_quantity);
+        d.same("prevented of the maker", match.maker_quantity, expected.maker_quantity);
+    }
 }
 
 void compare_state(
@@ -239,6 +257,9 @@ TEST_CASE("core and reference model agree after each of many commands", "[simula
     std::uint64_t trades = 0;
     std::uint64_t triggered = 0;
     std::uint64_t lists_done = 0;
+    std::uint64_t prevented = 0;
+    std::uint64_t trailed = 0;
+    std::uint64_t amended = 0;
     std::string encoded;
 
     for (std::uint64_t sequence = 1; sequence <= commands; ++sequence) {
@@ -269,13 +290,22 @@ TEST_CASE("core and reference model agree after each of many commands", "[simula
             );
         }
         ++rejects[result.reject];
+        const tenon_trading_reply reply = world->output.reply(result);
+        for (std::uint32_t i = 0; i < reply.order_count; ++i) {
+            generator.saw(tenon::at(reply.orders, i));
+        }
         trades += expected.trades.size();
+        prevented += expected.prevented.size();
+        amended +=
+            command.kind() == trading::CommandKind::amend && !expected.orders.empty() ? 1U : 0U;
         for (const ModelList& list : expected.lists) {
             lists_done += list.done ? 1U : 0U;
         }
         for (const ModelOrder& order : expected.orders) {
             const bool now = order.working_ns == made.time_real_ns;
-            triggered += order.stop_price != 0 && now && order.filled == 0 ? 1U : 0U;
+            const bool first = order.type >= TENON_ORDER_STOP_LOSS && now && order.filled == 0;
+            triggered += first ? 1U : 0U;
+            trailed += first && order.trailing_delta != 0 ? 1U : 0U;
         }
 
         if (sequence % 5000 == 0) {  // go on in another core, from a snapshot
@@ -292,8 +322,12 @@ TEST_CASE("core and reference model agree after each of many commands", "[simula
     }
     CHECK(triggered > commands / 1000);
     CHECK(lists_done > commands / 500);
-    std::cout << "trades " << trades << ", triggered " << triggered << ", lists done " << lists_done
-              << ", outcomes:";
+    CHECK(prevented > commands / 200);
+    CHECK(trailed > commands / 1000);
+    CHECK(amended > commands / 1000);
+    std::cout << "trades " << trades << ", triggered " << triggered << " (trailing " << trailed
+              << "), lists done " << lists_done << ", prevented " << prevented << ", amended "
+              << amended << ", outcomes:";
     for (const auto& [reject, count] : rejects) {
         std::cout << ' ' << reject << 'x' << count;
     }

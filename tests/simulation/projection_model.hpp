@@ -73,7 +73,8 @@ public:
             "order_id, account, instrument, side, type, time_in_force, status, price, quantity, "
             "quote_quantity, filled_quantity, filled_quote, created_real_ns, updated_real_ns, "
             "update_sequence, reject, client_id, cancel_client_id, stop_price, working_real_ns, "
-            "list_id",
+            "list_id, display_quantity, prevented_quantity, prevented_match_id, trailing_delta, "
+            "stp_mode",
             "1",
             all
         );
@@ -129,7 +130,12 @@ private:
                 o.cancel_client_id,
                 o.stop_price,
                 o.working_real_ns,
-                o.list_id);
+                o.list_id,
+                o.display_quantity,
+                o.prevented_quantity,
+                o.prevented_match_id,
+                o.trailing_delta,
+                o.stp_mode);
     }
 
     bool put_trade(const tenon_trade& t) {

@@ -72,6 +72,7 @@ ModelOutcome ReferenceModel::apply(const trading::Command& command) {
         outcome_.orders.clear();
         outcome_.trades.clear();
         outcome_.lists.clear();
+        outcome_.prevented.clear();
     }
     return outcome_;
 }
@@ -105,8 +106,16 @@ std::uint32_t ReferenceModel::judge_shape(const tenon_order_request& order) cons
         return TENON_REJECT_INVALID;
     }
     const bool conditional = order.type >= 4;
-    if (conditional ? order.stop_price <= 0 : order.stop_price != 0) {
+    if (order.stop_price < 0 || order.stp_mode > 5 ||
+        conditional != (order.stop_price != 0 || order.trailing_delta != 0)) {
         return TENON_REJECT_INVALID;
+    }
+    if (order.display_quantity != 0) {
+        const bool stays =
+            order.type == TENON_ORDER_LIMIT_MAKER || order.time_in_force == TENON_TIF_GTC;
+        if (order.display_quantity < 0 || at_market(order.type) || !stays) {
+            return TENON_REJECT_INVALID;
+        }
     }
     bool good = false;
     if (conditional && at_market(order.type)) {
@@ -129,11 +138,14 @@ std::uint32_t ReferenceModel::judge_shape(const tenon_order_request& order) cons
     return good ? TENON_REJECT_NONE : TENON_REJECT_INVALID;
 }
 
-std::uint32_t ReferenceModel::judge_filters(const tenon_order_request& order) const {
+std::uint32_t ReferenceModel::judge_filters(const tenon_order_request& order, std::int64_t last)
+    const {
     const tenon_instrument& rules = instruments_[order.instrument];
     const bool market = at_market(order.type);
-    const std::int64_t reference =
-        market && order.stop_price != 0 ? order.stop_price : last_price(order.instrument);
+    const std::int64_t reference = market && order.stop_price != 0 ? order.stop_price : last;
+    if (order.trailing_delta != 0 && (order.trailing_delta < 10 || order.trailing_delta > 2000)) {
+        return TENON_REJECT_TRAILING_DELTA;
+    }
     if (order.stop_price != 0 &&
         breaks(order.stop_price, rules.price_min, rules.price_max, rules.price_tick)) {
         return TENON_REJECT_PRICE_FILTER;
@@ -155,6 +167,15 @@ std::uint32_t ReferenceModel::judge_filters(const tenon_order_request& order) co
     if (order.quantity != 0 &&
         breaks(order.quantity, rules.quantity_min, rules.quantity_max, rules.quantity_step)) {
         return TENON_REJECT_LOT_SIZE;
+    }
+    if (order.display_quantity != 0) {
+        const std::int64_t display = order.display_quantity;
+        if (breaks(display, rules.quantity_min, rules.quantity_max, rules.quantity_step)) {
+            return TENON_REJECT_LOT_SIZE;
+        }
+        if (display > order.quantity || Int128{display} * 100 < order.quantity) {
+            return TENON_REJECT_ICEBERG_PARTS;
+        }
     }
     if (market && order.quantity != 0 &&
         breaks(
@@ -203,17 +224,16 @@ std::uint32_t ReferenceModel::judge_limits(
     for (const auto& [id, other] : open_) {
         if (other.account == order.account && other.instrument == order.instrument) {
             ++open;
-            conditional += other.stop_price != 0 ? 1U : 0U;
+            conditional += other.type >= 4 ? 1U : 0U;
             if (other.side == TENON_SIDE_BUY && other.quote_quantity == 0) {
-                buying += other.quantity - other.filled;
+                buying += other.left();
             }
         }
     }
     if (rules.orders_max != 0 && order.type != TENON_ORDER_MARKET && open >= rules.orders_max) {
         return TENON_REJECT_MAX_ORDERS;
     }
-    if (rules.algo_orders_max != 0 && order.stop_price != 0 &&
-        conditional >= rules.algo_orders_max) {
+    if (rules.algo_orders_max != 0 && order.type >= 4 && conditional >= rules.algo_orders_max) {
         return TENON_REJECT_MAX_ALGO_ORDERS;
     }
     if (rules.position_max != 0 && order.side == TENON_SIDE_BUY) {
@@ -240,9 +260,12 @@ std::uint32_t ReferenceModel::judge_funds(const tenon_order_request& order, std:
     Int128 needed = 0;
     bool everything = false;
     if (buy && !market) {
-        needed = quote_units(
-            order.instrument, order.price != 0 ? order.price : order.stop_price, order.quantity
-        );
+        std::int64_t price = order.price != 0 ? order.price : order.stop_price;
+        price = price == 0 ? reference : price;
+        if (price == 0) {
+            return TENON_REJECT_NO_LIQUIDITY;
+        }
+        needed = quote_units(order.instrument, price, order.quantity);
     } else if (!buy && order.quantity != 0) {
         needed = base_units(order.instrument, order.quantity);
     } else if (buy && order.quote_quantity != 0) {
@@ -297,7 +320,8 @@ std::uint32_t ReferenceModel::judge(
         return TENON_REJECT_MARKET_CLOSED;
     }
     std::uint32_t reject = judge_shape(request);
-    reject = reject == TENON_REJECT_NONE ? judge_filters(request) : reject;
+    reject = reject == TENON_REJECT_NONE ? judge_filters(request, last_price(request.instrument))
+                                         : reject;
     reject = reject == TENON_REJECT_NONE ? judge_limits(request, ahead, conditional_ahead) : reject;
     return reject == TENON_REJECT_NONE ? judge_funds(request, locked) : reject;
 }
@@ -316,7 +340,12 @@ ModelOrder ReferenceModel::make(const tenon_order_request& request, std::uint64_
     order.quote_quantity = request.quote_quantity;
     order.created_ns = now_ns_;
     order.stop_price = request.stop_price;
-    order.working_ns = request.stop_price == 0 ? now_ns_ : 0;
+    order.working_ns = request.type >= 4 ? 0 : now_ns_;
+    order.stp_mode = static_cast<int>(request.stp_mode);
+    order.display = request.display_quantity;
+    order.trailing_delta = request.trailing_delta;
+    order.best =
+        request.trailing_delta != 0 && request.stop_price == 0 ? last_price(request.instrument) : 0;
     order.client_id = text_of(request.client_id);
     const std::string made = "tnn-" + std::to_string(order.id);
     for (int i = 0; order.client_id.empty() || (request.client_id.length == 0 &&
@@ -358,7 +387,7 @@ void ReferenceModel::on(const trading::SubmitCommand& command) {
     ModelOrder& mine = open_[order.id] = order;
     change(mine, TENON_STATUS_NEW);
     outcome_.orders.push_back(mine);
-    if (mine.stop_price == 0) {
+    if (mine.type < 4) {
         execute(mine);
         end_others();
         work_off_triggers();
@@ -378,16 +407,28 @@ std::uint32_t ReferenceModel::judge_pair(const trading::SubmitListCommand& comma
     const bool types = stop_loss(stop.type) && (target.type == TENON_ORDER_LIMIT_MAKER ||
                                                 target.type == TENON_ORDER_TAKE_PROFIT ||
                                                 target.type == TENON_ORDER_TAKE_PROFIT_LIMIT);
-    if (!alike || !types || command.contingency != TENON_CONTINGENCY_OCO) {
+    const auto priceless = [](const tenon_order_request& order) {
+        return order.side == TENON_SIDE_BUY && order.price == 0 && order.stop_price == 0;
+    };
+    if (!alike || !types || command.contingency != TENON_CONTINGENCY_OCO || priceless(a) ||
+        priceless(b)) {
         return TENON_REJECT_INVALID;
     }
     if (a.instrument >= instruments_.size()) {
         return TENON_REJECT_NONE;  // said later, of the order
     }
-    const std::int64_t aim = target.stop_price != 0 ? target.stop_price : target.price;
+    const std::int64_t aim = target.type >= 4 ? target.stop_price : target.price;
     const std::int64_t last = last_price(a.instrument);
+    // Of the prices that are known each lies above the one before.
     const auto in_order = [&](std::int64_t low, std::int64_t high) {
-        return last == 0 ? low < high : low < last && last < high;
+        std::int64_t before = 0;
+        for (const std::int64_t price : {low, last, high}) {
+            if (price != 0 && price <= before) {
+                return false;
+            }
+            before = price != 0 ? price : before;
+        }
+        return true;
     };
     const bool good =
         a.side == TENON_SIDE_SELL ? in_order(stop.stop_price, aim) : in_order(aim, stop.stop_price);
@@ -409,7 +450,7 @@ void ReferenceModel::on(const trading::SubmitListCommand& command) {
             return;
         }
         most = std::max(most, locked);
-        conditional += one.order.stop_price != 0 ? 1U : 0U;
+        conditional += one.order.type >= 4 ? 1U : 0U;
         orders.push_back(make(one.order, next_order_ + orders.size()));
         orders.back().list = next_order_;
     }
@@ -447,14 +488,14 @@ void ReferenceModel::on(const trading::SubmitListCommand& command) {
     lock(orders[0], most);
     lists_[list.id] = list;
     outcome_.lists.push_back(list);
-    if (orders[0].stop_price != 0) {
+    if (orders[0].type >= 4) {
         std::swap(orders[0], orders[1]);  // the one that could have been refused came first
     }
     for (const ModelOrder& order : orders) {
         ModelOrder& mine = open_[order.id] = order;
         change(mine, TENON_STATUS_NEW);
         outcome_.orders.push_back(mine);
-        if (mine.stop_price == 0) {
+        if (mine.type < 4) {
             execute(mine);
         }
     }
@@ -509,8 +550,8 @@ void ReferenceModel::decide(ModelOrder& order, bool works) {
     const std::int64_t price = order.price != 0 ? order.price : order.stop_price;
     if (works) {
         order.locked = static_cast<std::int64_t>(
-            order.side == TENON_SIDE_BUY ? quote_units(order.instrument, price, order.quantity)
-                                         : base_units(order.instrument, order.quantity)
+            order.side == TENON_SIDE_BUY ? quote_units(order.instrument, price, order.left())
+                                         : base_units(order.instrument, order.left())
         );
     }
     lock(order, order.locked - list.locked);
@@ -557,10 +598,12 @@ void ReferenceModel::work_off_triggers() {
 
 void ReferenceModel::see_price(std::uint32_t instrument, const std::vector<std::int64_t>& prices) {
     std::vector<std::uint64_t> ids;
-    for (const auto& [id, order] : open_) {
+    for (auto& [id, order] : open_) {
         const bool waits = order.instrument == instrument && order.working_ns == 0;
         if (waits && std::any_of(prices.begin(), prices.end(), [&, &waiting = order](auto price) {
-                return comes_true(waiting.type, waiting.side, waiting.stop_price, price);
+                return waiting.trailing_delta != 0
+                           ? follow(waiting, price)
+                           : comes_true(waiting.type, waiting.side, waiting.stop_price, price);
             })) {
             ids.push_back(id);
         }
@@ -578,6 +621,23 @@ void ReferenceModel::see_price(std::uint32_t instrument, const std::vector<std::
         decide(order, true);
         triggered_.push_back(id);
     }
+}
+
+// A trailing stop sees a price; true when that triggers it.
+bool ReferenceModel::follow(ModelOrder& order, std::int64_t price) {
+    if (order.best == 0) {
+        const bool begins =
+            order.stop_price == 0 || comes_true(order.type, order.side, order.stop_price, price);
+        order.best = begins ? price : 0;
+        return false;
+    }
+    const bool sell = order.side == TENON_SIDE_SELL;
+    const Int128 moved = sell ? order.best - price : price - order.best;
+    if (moved * 10'000 >= Int128{order.best} * order.trailing_delta) {
+        return true;
+    }
+    order.best = sell ? std::max(order.best, price) : std::min(order.best, price);
+    return false;
 }
 
 // Ids of what rests on the other side, the best price first, then the oldest.
@@ -616,46 +676,222 @@ void ReferenceModel::execute(ModelOrder& order) {
 // The prices of its trades.
 std::vector<std::int64_t> ReferenceModel::match(ModelOrder& order) {
     std::vector<std::int64_t> prices;
-    const std::vector<std::uint64_t> others = opposite(order);
-    if (order.time_in_force == TENON_TIF_FOK) {
-        Int128 there = 0;
-        for (const std::uint64_t id : others) {
-            const ModelOrder& other = open_.at(id);
-            there += crosses(order, other) ? other.quantity - other.filled : 0;
-        }
-        if (there < order.quantity) {
-            finish(order, TENON_STATUS_EXPIRED);
-            return prices;
-        }
+    if (order.time_in_force == TENON_TIF_FOK && !can_fill(order)) {
+        finish(order, TENON_STATUS_EXPIRED);
+        return prices;
     }
     const std::uint64_t id = order.id;
-    for (const std::uint64_t other : others) {
-        ModelOrder& maker = open_.at(other);
+    for (;;) {
+        const std::vector<std::uint64_t> others = opposite(order);
+        if (others.empty()) {
+            break;
+        }
+        ModelOrder& maker = open_.at(others.front());
         const std::int64_t quantity = crosses(order, maker) ? takes(order, maker) : 0;
         if (quantity == 0) {
             break;
         }
-        const bool whole = quantity == maker.quantity - maker.filled;
-        prices.push_back(maker.price);
-        trade(order, maker, quantity);
+        if (order.stp_mode != TENON_STP_NONE && maker.account == order.account) {
+            prevent(order, maker, quantity);
+        } else {
+            prices.push_back(maker.price);
+            trade(order, maker, quantity);
+            show_more(others.front(), quantity);
+        }
         if (!open_.contains(id)) {
             return prices;
-        }
-        if (!whole) {
-            break;  // a better price is not passed over for a worse one
         }
     }
     if (at_market(order.type) || order.time_in_force == TENON_TIF_IOC) {
         finish(order, TENON_STATUS_EXPIRED);
+        return prices;
     }
+    order.shown = order.display == 0 ? order.left() : std::min(order.display, order.left());
     return prices;
+}
+
+// Own orders are in the way of a fill, unless they expire when they are met.
+bool ReferenceModel::can_fill(const ModelOrder& order) const {
+    Int128 there = 0;
+    for (const std::uint64_t id : opposite(order)) {
+        const ModelOrder& other = open_.at(id);
+        const bool own = order.stp_mode != TENON_STP_NONE && other.account == order.account;
+        if (there >= order.quantity || !crosses(order, other) ||
+            (own && order.stp_mode != TENON_STP_EXPIRE_MAKER)) {
+            break;
+        }
+        there += own ? 0 : other.left();
+    }
+    return there >= order.quantity;
+}
+
+// What rests has shown that much less; an iceberg's next part goes behind the others.
+void ReferenceModel::show_more(std::uint64_t id, std::int64_t taken) {
+    const auto found = open_.find(id);
+    if (found == open_.end()) {
+        return;
+    }
+    ModelOrder& order = found->second;
+    order.shown -= taken;
+    if (order.shown == 0) {
+        order.shown = std::min(order.display, order.left());
+        order.place = ++places_;
+    }
+}
+
+void ReferenceModel::prevent(ModelOrder& taker, ModelOrder& maker, std::int64_t quantity) {
+    const int mode = taker.stp_mode;
+    const std::uint64_t maker_id = maker.id;
+    ModelPrevented match{
+        ++prevented_so_far_[taker.instrument], taker.id, maker_id, maker.price, 0, 0};
+    bool taker_ends = mode == TENON_STP_EXPIRE_TAKER || mode == TENON_STP_EXPIRE_BOTH;
+    bool maker_ends = mode == TENON_STP_EXPIRE_MAKER || mode == TENON_STP_EXPIRE_BOTH;
+    const bool decrements = !taker_ends && !maker_ends;
+    if (taker_ends) {
+        match.taker_quantity = taker.quote_quantity != 0 ? quantity : taker.left();
+    }
+    if (maker_ends) {
+        match.maker_quantity = maker.left();
+    }
+    if (decrements) {
+        match.taker_quantity = match.maker_quantity = quantity;
+        taker.prevented_quote +=
+            static_cast<std::int64_t>(quote_units(taker.instrument, maker.price, quantity));
+        taker_ends = taker.quote_quantity != 0
+                         ? taker.filled_quote + taker.prevented_quote == taker.quote_quantity
+                         : quantity == taker.left();
+        maker_ends = quantity == maker.left();
+    }
+    outcome_.prevented.push_back(match);
+    taker.prevented_match = match.taker_quantity != 0 ? match.match_id : taker.prevented_match;
+    maker.prevented_match = match.maker_quantity != 0 ? match.match_id : maker.prevented_match;
+    if (match.taker_quantity != 0) {
+        lose(taker, match.taker_quantity, taker_ends);
+    }
+    if (match.maker_quantity != 0) {
+        lose(maker, match.maker_quantity, maker_ends);
+    }
+    if (decrements) {
+        show_more(maker_id, quantity);
+    }
+}
+
+void ReferenceModel::lose(ModelOrder& order, std::int64_t quantity, bool ends) {
+    give_back(order, quantity);
+    order.prevented += quantity;
+    if (!ends) {
+        change(order, order.status);
+        outcome_.orders.push_back(order);
+        return;
+    }
+    if (order.quote_quantity != 0) {
+        order.quantity = order.filled + order.prevented;
+    }
+    order.cancel_client_id.clear();
+    decide(order, false);
+    change(order, TENON_STATUS_EXPIRED);
+    outcome_.orders.push_back(order);
+    close(order);
+}
+
+// Of a limit order, unless its list still holds the money.
+void ReferenceModel::give_back(ModelOrder& order, std::int64_t quantity) {
+    if (order.price == 0 || order.locked == 0) {
+        return;
+    }
+    const auto amount = static_cast<std::int64_t>(
+        order.side == TENON_SIDE_BUY ? quote_units(order.instrument, order.price, quantity)
+                                     : base_units(order.instrument, quantity)
+    );
+    lock(order, -amount);
+    order.locked -= amount;
+}
+
+void ReferenceModel::on(const trading::AmendCommand& command) {
+    const tenon_amend_request& request = command.request;
+    const std::string wanted = text_of(request.client_id);
+    const std::string given = text_of(request.new_client_id);
+    const auto odd = [](const std::string& text) {
+        return std::any_of(text.begin(), text.end(), [](char c) { return c <= ' ' || c > '~'; });
+    };
+    std::uint32_t& reject = outcome_.reject;
+    if (!accounts_.contains(request.account)) {
+        reject = TENON_REJECT_UNKNOWN_ACCOUNT;
+        return;
+    }
+    if (odd(wanted) || odd(given) || (request.order_id == 0 && wanted.empty()) ||
+        request.quantity <= 0) {
+        reject = TENON_REJECT_INVALID;
+        return;
+    }
+    if (request.instrument != TENON_ANY_INSTRUMENT && request.instrument >= instruments_.size()) {
+        reject = TENON_REJECT_UNKNOWN_INSTRUMENT;
+        return;
+    }
+    const auto found = std::find_if(open_.begin(), open_.end(), [&](const auto& entry) {
+        const ModelOrder& order = entry.second;
+        return order.account == request.account &&
+               (request.instrument == TENON_ANY_INSTRUMENT || order.instrument == request.instrument
+               ) &&
+               (request.order_id == 0 || order.id == request.order_id) &&
+               (wanted.empty() || order.client_id == wanted);
+    });
+    if (found == open_.end()) {
+        reject = TENON_REJECT_UNKNOWN_ORDER;
+        return;
+    }
+    ModelOrder& order = found->second;
+    if (order.list != 0) {
+        reject = TENON_REJECT_UNSUPPORTED;
+        return;
+    }
+    if (request.quantity >= order.quantity || request.quantity <= order.filled + order.prevented) {
+        reject = TENON_REJECT_AMEND_QUANTITY;
+        return;
+    }
+    tenon_order_request as_new{};
+    as_new.instrument = order.instrument;
+    as_new.side = static_cast<std::uint8_t>(order.side);
+    as_new.type = static_cast<std::uint8_t>(order.type);
+    as_new.time_in_force = static_cast<std::uint8_t>(order.time_in_force);
+    as_new.price = order.price;
+    as_new.stop_price = order.stop_price;
+    as_new.quantity = request.quantity;
+    as_new.trailing_delta = order.trailing_delta;
+    as_new.display_quantity = std::min(order.display, request.quantity);
+    reject = judge_filters(as_new, 0);
+    if (reject == TENON_REJECT_NONE && !given.empty() && given != order.client_id &&
+        client_id_taken(order.account, given)) {
+        reject = TENON_REJECT_DUPLICATE_ID;
+    }
+    if (reject != TENON_REJECT_NONE) {
+        return;
+    }
+    std::string id = given;
+    const std::string made = "tnn-a" + std::to_string(sequence_);
+    for (int i = 0; id.empty() || (given.empty() && client_id_taken(order.account, id)); ++i) {
+        id = i == 0 ? made : made + "-" + std::to_string(i);
+    }
+    if (id != order.client_id) {
+        closed_ids_.emplace_back(order.account, order.client_id);
+        if (closed_ids_.size() > bounds_.closed_ids) {
+            closed_ids_.pop_front();
+        }
+        order.client_id = id;
+    }
+    give_back(order, order.quantity - request.quantity);
+    order.quantity = request.quantity;
+    order.display = std::min(order.display, request.quantity);
+    order.shown = std::min(order.shown, order.left());
+    change(order, order.status);
+    outcome_.orders.push_back(order);
 }
 
 std::int64_t ReferenceModel::takes(const ModelOrder& taker, const ModelOrder& maker) const {
     const tenon_instrument& rules = instruments_[taker.instrument];
-    Int128 most = maker.quantity - maker.filled;
+    Int128 most = maker.shown;
     if (taker.quote_quantity == 0) {
-        most = std::min(most, Int128{taker.quantity} - taker.filled);
+        most = std::min(most, Int128{taker.left()});
     }
     if (!at_market(taker.type)) {
         return static_cast<std::int64_t>(most);
@@ -664,7 +900,10 @@ std::int64_t ReferenceModel::takes(const ModelOrder& taker, const ModelOrder& ma
     Int128 payable = taker.side == TENON_SIDE_BUY ? taker.locked / price_of_one
                                                   : taker.locked / base_units(taker.instrument, 1);
     if (taker.quote_quantity != 0) {
-        payable = std::min(payable, (taker.quote_quantity - taker.filled_quote) / price_of_one);
+        payable = std::min(
+            payable,
+            (taker.quote_quantity - taker.filled_quote - taker.prevented_quote) / price_of_one
+        );
     }
     if (payable < most) {
         const Int128 step =
@@ -713,9 +952,9 @@ void ReferenceModel::settle(
     order.filled_quote += quote;
     const bool quote_done = order.quote_quantity != 0 && order.filled_quote == order.quote_quantity;
     if (quote_done) {
-        order.quantity = order.filled;
+        order.quantity = order.filled + order.prevented;
     }
-    const bool done = quote_done || (order.quote_quantity == 0 && order.filled == order.quantity);
+    const bool done = quote_done || (order.quote_quantity == 0 && order.left() == 0);
     if (done) {
         order.cancel_client_id.clear();
     }

@@ -31,6 +31,14 @@ struct ModelOrder {
     std::int64_t stop_price = 0, working_ns = 0;  // 0: it waits for the stop price
     std::uint64_t place = 0;                      // among those that work, by age
     std::uint64_t list = 0;
+    int stp_mode = 0;
+    std::int64_t prevented = 0, prevented_quote = 0;
+    std::uint64_t prevented_match = 0;
+    std::int64_t display = 0, shown = 0;  // shown: of what rests
+    std::uint32_t trailing_delta = 0;
+    std::int64_t best = 0;  // of a trailing stop that follows the price
+
+    [[nodiscard]] std::int64_t left() const { return quantity - filled - prevented; }
 };
 
 // Two orders of which one cancels the other.
@@ -52,12 +60,18 @@ struct ModelTrade {
     std::int64_t price = 0, quantity = 0, quote = 0, fee = 0;
 };
 
+struct ModelPrevented {
+    std::uint64_t match_id = 0, taker = 0, maker = 0;
+    std::int64_t price = 0, taker_quantity = 0, maker_quantity = 0;
+};
+
 struct ModelOutcome {
     std::uint32_t reject = TENON_REJECT_NONE;
     std::uint64_t account = 0;
     std::vector<ModelOrder> orders;  // every change of an order, in order
     std::vector<ModelTrade> trades;  // taker's, then maker's, of each trade
     std::vector<ModelList> lists;    // every change of a list, in order
+    std::vector<ModelPrevented> prevented;
 };
 
 struct ModelBalance {
@@ -132,12 +146,14 @@ private:
     void on(const trading::AccountStatusCommand&);
     void on(const trading::SubmitListCommand&);
     void on(const trading::CancelListCommand&);
+    void on(const trading::AmendCommand&);
     void cancel(const std::vector<std::uint64_t>& ids);
 
     [[nodiscard]] Int128 base_units(std::uint32_t instrument, Int128 quantity) const;
     [[nodiscard]] Int128 quote_units(std::uint32_t instrument, Int128 price, Int128 quantity) const;
     [[nodiscard]] std::uint32_t judge_shape(const tenon_order_request& order) const;
-    [[nodiscard]] std::uint32_t judge_filters(const tenon_order_request& order) const;
+    [[nodiscard]] std::uint32_t judge_filters(const tenon_order_request& order, std::int64_t last)
+        const;
     // Of the orders that the command has placed already, `ahead` and of them `conditional_ahead`.
     [[nodiscard]] std::uint32_t judge_limits(
         const tenon_order_request& order,
@@ -168,6 +184,12 @@ private:
     void see_price(std::uint32_t instrument, const std::vector<std::int64_t>& prices);
     [[nodiscard]] std::int64_t takes(const ModelOrder& taker, const ModelOrder& maker) const;
     void trade(ModelOrder& taker, ModelOrder& maker, std::int64_t quantity);
+    [[nodiscard]] bool can_fill(const ModelOrder& order) const;
+    void prevent(ModelOrder& taker, ModelOrder& maker, std::int64_t quantity);
+    void lose(ModelOrder& order, std::int64_t quantity, bool ends);
+    void give_back(ModelOrder& order, std::int64_t quantity);
+    void show_more(std::uint64_t id, std::int64_t taken);
+    [[nodiscard]] static bool follow(ModelOrder& order, std::int64_t price);
     void settle(ModelOrder& order, bool maker, std::int64_t price, std::int64_t quantity);
     void finish(ModelOrder& order, int status);
     void change(ModelOrder& order, int status);
@@ -187,7 +209,7 @@ private:
     std::map<std::string, ModelKey> keys_;
     std::map<std::uint32_t, std::uint32_t> status_;
     std::map<std::uint32_t, std::int64_t> last_price_;
-    std::map<std::uint32_t, std::uint64_t> trades_so_far_;
+    std::map<std::uint32_t, std::uint64_t> trades_so_far_, prevented_so_far_;
     std::uint64_t next_order_ = 1;
     std::uint64_t next_account_ = TENON_ACCOUNT_FIRST;
 

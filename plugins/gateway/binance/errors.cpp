@@ -21,7 +21,7 @@ std::string join(std::initializer_list<std::string_view> parts) {
 
 struct Refusal {
     std::uint32_t reject;
-    int code;  // 0: -2010 for new orders, -2011 for cancels
+    int code;  // 0: that of the command's kind
     std::string_view message;
     std::uint32_t http_status = 400;
 };
@@ -61,6 +61,9 @@ constexpr std::array k_refusals{
         0,
         "The relationship of the prices for the orders is not correct."},
     Refusal{TENON_REJECT_UNKNOWN_LIST, 0, "Unknown order list sent."},
+    Refusal{TENON_REJECT_TRAILING_DELTA, -1013, "Filter failure: TRAILING_DELTA"},
+    Refusal{TENON_REJECT_ICEBERG_PARTS, -1013, "Filter failure: ICEBERG_PARTS"},
+    Refusal{TENON_REJECT_AMEND_QUANTITY, 0, "Order amend (quantity increase) is not supported."},
     Refusal{TENON_REJECT_VENUE, 0, "The venue refused the order."},
     Refusal{
         TENON_REJECT_CAPACITY,
@@ -231,7 +234,11 @@ void write_error(std::string& out, const ApiError& error) {
 }
 
 ApiError reject_error(std::uint32_t reject, CommandKind kind) {
-    const int refused = kind == CommandKind::cancel ? -2011 : -2010;
+    constexpr std::array k_codes{-2010, -2011, -2038};
+    const int refused = k_codes[static_cast<std::size_t>(kind)];
+    if (kind == CommandKind::amend && reject == TENON_REJECT_UNSUPPORTED) {
+        return {refused, "Order amend is not supported for this symbol."};
+    }
     const auto* const row =
         std::find_if(k_refusals.begin(), k_refusals.end(), [&](const Refusal& refusal) {
             return refusal.reject == reject;

@@ -72,10 +72,10 @@ namespace errors {
 }  // namespace errors
 
 // What the command was: the same refusal has another code for each.
-enum class CommandKind : std::uint8_t { new_order, cancel };
+enum class CommandKind : std::uint8_t { new_order, cancel, amend };
 
-// The error for a TENON_REJECT_*; a code that this version does not know is -2010/-2011 with its
-// number.
+// The error for a TENON_REJECT_*; a code that this version does not know is -2010/-2011/-2038 with
+// its number.
 [[nodiscard]] ApiError reject_error(std::uint32_t reject, CommandKind kind);
 
 // The error for a call that failed without a reply (TENON_UNAVAILABLE, TENON_IN_DOUBT, …).

@@ -12,16 +12,13 @@ namespace {
 struct LegNames {
     std::string_view type, client_id;
     OrderNames order;
-    std::string_view iceberg, trailing, strategy_id, strategy_type, peg_price, peg_value,
-        peg_offset;
+    std::string_view strategy_id, strategy_type, peg_price, peg_value, peg_offset;
 };
 
 constexpr LegNames k_above{
     "aboveType",
     "aboveClientOrderId",
-    {"aboveTimeInForce", "abovePrice", "aboveStopPrice"},
-    "aboveIcebergQty",
-    "aboveTrailingDelta",
+    {"aboveTimeInForce", "abovePrice", "aboveStopPrice", "aboveIcebergQty", "aboveTrailingDelta"},
     "aboveStrategyId",
     "aboveStrategyType",
     "abovePegPriceType",
@@ -31,9 +28,7 @@ constexpr LegNames k_above{
 constexpr LegNames k_below{
     "belowType",
     "belowClientOrderId",
-    {"belowTimeInForce", "belowPrice", "belowStopPrice"},
-    "belowIcebergQty",
-    "belowTrailingDelta",
+    {"belowTimeInForce", "belowPrice", "belowStopPrice", "belowIcebergQty", "belowTrailingDelta"},
     "belowStrategyId",
     "belowStrategyType",
     "belowPegPriceType",
@@ -56,17 +51,18 @@ read_common(Params& params, Service<tenon_instruments_1> instruments, std::uint6
         throw errors::mandatory("symbol");
     }
     const std::uint8_t side = read_side(params.mandatory("side"));
+    const std::uint8_t stp_mode = read_prevention(params);
     out.market = market_of(instruments, *symbol);
     for (tenon_order_request& order : out.orders) {
         order.size = sizeof order;
         order.instrument = out.market.id();
         order.account = account;
         order.side = side;
+        order.stp_mode = stp_mode;
     }
     if (const auto id = params.client_id("listClientOrderId")) {
         out.client_id = make_client_id(*id);
     }
-    read_prevention(params);
     out.response = read_response(params, ResponseType::result);
     return out;
 }
@@ -83,13 +79,7 @@ void read_leg(
     }
     refuse(
         params,
-        {names.iceberg,
-         names.trailing,
-         names.strategy_id,
-         names.strategy_type,
-         names.peg_price,
-         names.peg_value,
-         names.peg_offset}
+        {names.strategy_id, names.strategy_type, names.peg_price, names.peg_value, names.peg_offset}
     );
     read_amounts(params, names.order, market, order);
     if (const auto id = params.client_id(names.client_id)) {
@@ -125,20 +115,13 @@ read_old_oco(Params& params, Service<tenon_instruments_1> instruments, std::uint
     NewList out = read_common(params, instruments, account);
     tenon_order_request& stop = out.orders[0];
     tenon_order_request& limit = out.orders[1];
-    refuse(
-        params,
-        {"limitIcebergQty",
-         "limitStrategyId",
-         "limitStrategyType",
-         "trailingDelta",
-         "stopIcebergQty",
-         "stopStrategyId",
-         "stopStrategyType"}
-    );
+    refuse(params, {"limitStrategyId", "limitStrategyType", "stopStrategyId", "stopStrategyType"});
     limit.type = TENON_ORDER_LIMIT_MAKER;
-    read_amounts(params, {"", "price", ""}, out.market, limit);
+    read_amounts(params, {"", "price", "", "limitIcebergQty", ""}, out.market, limit);
     stop.type = params.peek("stopLimitPrice") ? TENON_ORDER_STOP_LOSS_LIMIT : TENON_ORDER_STOP_LOSS;
-    read_amounts(params, {"stopLimitTimeInForce", "stopLimitPrice", "stopPrice"}, out.market, stop);
+    const OrderNames stop_names{
+        "stopLimitTimeInForce", "stopLimitPrice", "stopPrice", "stopIcebergQty", "trailingDelta"};
+    read_amounts(params, stop_names, out.market, stop);
     if (const auto id = params.client_id("limitClientOrderId")) {
         limit.client_id = make_client_id(*id);
     }

@@ -128,6 +128,28 @@ void on_list_placed(
     });
 }
 
+void on_amended(
+    void* ctx,
+    tenon_status status,
+    const tenon_trading_reply* reply,
+    const tenon_err* err
+) noexcept {
+    auto& pending = *static_cast<Pending*>(ctx);
+    answer(pending, [&]() -> std::optional<std::string_view> {
+        Api& api = *pending.api;
+        require_accepted(pending, status, reply, err);
+        if (reply->order_count == 0 || reply->amendment == nullptr) {
+            throw errors::unknown();
+        }
+        const tenon_order& order = tenon::at(reply->orders, 0);
+        JsonWriter json{api.buffer(), pending.to.micro};
+        write_amended(
+            json, market_of(api.services().instruments, order.instrument), order, *reply->amendment
+        );
+        return json.text();
+    });
+}
+
 void on_canceled(
     void* ctx,
     tenon_status status,

@@ -30,6 +30,12 @@ void on_canceled(
     const tenon_trading_reply* reply,
     const tenon_err* err
 ) noexcept;
+void on_amended(
+    void* ctx,
+    tenon_status status,
+    const tenon_trading_reply* reply,
+    const tenon_err* err
+) noexcept;
 
 // The answer is this JSON, or this error. A cancel that a new order is to follow is not answered
 // yet: that order is placed (replacement.hpp).

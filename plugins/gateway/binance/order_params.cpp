@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/binance/order_params.hpp"
 
+#include <tenon/abi/venue.h>
 #include <tenon/conditional_order.hpp>
 #include <tenon/decimal.hpp>
 
@@ -10,7 +11,12 @@
 namespace tenon::binance {
 namespace {
 
-constexpr OrderNames k_order_names{"timeInForce", "price", "stopPrice"};
+constexpr OrderNames k_order_names{
+    "timeInForce",
+    "price",
+    "stopPrice",
+    "icebergQty",
+    "trailingDelta"};
 
 [[nodiscard]] std::uint8_t read_time_in_force(std::string_view text) {
     if (text == "GTC") {
@@ -27,19 +33,12 @@ constexpr OrderNames k_order_names{"timeInForce", "price", "stopPrice"};
 
 // Parameters of order types that this server does not have.
 void refuse_unsupported(Params& params) {
-    if (params.peek("icebergQty")) {
-        throw ApiError{-2010, "Iceberg orders are not supported for this symbol."};
-    }
-    if (params.peek("trailingDelta")) {
-        throw ApiError{-2010, "Trailing stop orders are not supported for this symbol."};
-    }
     for (const std::string_view name :
          {"strategyId", "strategyType", "pegPriceType", "pegOffsetValue", "pegOffsetType"}) {
         if (params.peek(name)) {
             throw errors::unsupported("Parameter '" + std::string{name} + "'");
         }
     }
-    read_prevention(params);
 }
 
 // From k_precision decimals to the instrument's; digits beyond those break the step's filter.
@@ -69,11 +68,51 @@ void read_stop_price(
         return;
     }
     if (!stop_price) {
-        throw errors::mandatory(name);
+        if (request.trailing_delta == 0) {
+            throw errors::mandatory(name);
+        }
+        return;
     }
     request.stop_price = to_scale(
         *stop_price, market.instrument->price_scale, "Invalid stop price.", "PRICE_FILTER"
     );
+}
+
+void read_trailing_delta(
+    tenon_order_request& request,
+    std::string_view name,
+    const std::optional<std::int64_t>& delta
+) {
+    if (!delta) {
+        return;
+    }
+    if (!is_conditional(request.type)) {
+        throw errors::not_required(name);
+    }
+    if (*delta < k_trailing_delta_min || *delta > k_trailing_delta_max) {
+        throw errors::filter("TRAILING_DELTA");
+    }
+    request.trailing_delta = static_cast<std::uint32_t>(*delta);
+}
+
+void read_iceberg(
+    const Market& market,
+    tenon_order_request& request,
+    std::string_view name,
+    const std::optional<std::int64_t>& quantity
+) {
+    if (!quantity) {
+        return;
+    }
+    if (working_type(request.type) == TENON_ORDER_MARKET) {
+        throw errors::not_required(name);
+    }
+    request.display_quantity = to_scale(
+        *quantity, market.instrument->quantity_scale, "Invalid iceberg quantity.", "LOT_SIZE"
+    );
+    if (request.display_quantity > request.quantity) {
+        throw ApiError{-2010, "IcebergQty exceeds QTY."};
+    }
 }
 
 void read_limit(
@@ -90,7 +129,7 @@ void read_limit(
     if (!price) {
         throw errors::mandatory(names.price);
     }
-    request.quantity = to_scale(*quantity, i.quantity_scale, "Invalid quantity.", "LOT_SIZE");
+    request.quantity = quantity_to_scale(market, *quantity);
     request.price = to_scale(*price, i.price_scale, "Invalid price.", "PRICE_FILTER");
 }
 
@@ -104,8 +143,7 @@ void read_market(
         throw errors::combination();
     }
     if (quantity) {
-        request.quantity =
-            to_scale(*quantity, market.instrument->quantity_scale, "Invalid quantity.", "LOT_SIZE");
+        request.quantity = quantity_to_scale(market, *quantity);
     } else if (quote_quantity) {
         if (*quote_quantity == 0) {
             throw ApiError{-1013, "Invalid quote order quantity."};
@@ -166,10 +204,26 @@ std::uint8_t read_type(std::string_view text) {
     throw ApiError{-1116, "Invalid orderType."};
 }
 
-void read_prevention(Params& params) {
-    const auto prevention = params.text("selfTradePreventionMode");
-    if (prevention && *prevention != "NONE") {
-        throw errors::unsupported("selfTradePreventionMode " + std::string{*prevention});
+std::uint8_t read_prevention(Params& params) {
+    const auto text = params.text("selfTradePreventionMode");
+    for (std::uint8_t mode = TENON_STP_NONE; mode <= TENON_STP_TRANSFER; ++mode) {
+        if (!text || *text == stp_mode_name(mode)) {
+            return mode;
+        }
+    }
+    throw errors::invalid("selfTradePreventionMode");
+}
+
+void require_taken(std::uint32_t venue_takes, const tenon_order_request& order) {
+    if (order.stp_mode != TENON_STP_NONE && (venue_takes & TENON_VENUE_STP) == 0) {
+        throw ApiError{
+            -1013, "This symbol does not allow the specified self-trade prevention mode."};
+    }
+    if (order.display_quantity != 0 && (venue_takes & TENON_VENUE_ICEBERG) == 0) {
+        throw ApiError{-2010, "Iceberg orders are not supported for this symbol."};
+    }
+    if (order.trailing_delta != 0 && (venue_takes & TENON_VENUE_TRAILING) == 0) {
+        throw ApiError{-2010, "Trailing stop orders are not supported for this symbol."};
     }
 }
 
@@ -202,6 +256,8 @@ void read_amounts(
     const auto quote_quantity = params.decimal("quoteOrderQty");
     const auto price = params.decimal(names.price);
     const auto stop_price = params.decimal(names.stop_price);
+    const auto iceberg = params.decimal(names.iceberg);
+    const auto trailing = params.integer(names.trailing);
     request.time_in_force = TENON_TIF_GTC;
     if (working_type(type) == TENON_ORDER_LIMIT) {
         if (!time_in_force) {
@@ -225,7 +281,13 @@ void read_amounts(
     } else {
         throw errors::mandatory("quantity");
     }
+    read_trailing_delta(request, names.trailing, trailing);
     read_stop_price(market, request, names.stop_price, stop_price);
+    read_iceberg(market, request, names.iceberg, iceberg);
+}
+
+std::int64_t quantity_to_scale(const Market& market, std::int64_t quantity) {
+    return to_scale(quantity, market.instrument->quantity_scale, "Invalid quantity.", "LOT_SIZE");
 }
 
 tenon_client_id make_client_id(std::string_view text) noexcept {
@@ -251,6 +313,7 @@ read_new_order(Params& params, Service<tenon_instruments_1> instruments, std::ui
     out.request.side = read_side(side);
     out.request.type = read_type(type);
     refuse_unsupported(params);
+    out.request.stp_mode = read_prevention(params);
     read_amounts(params, k_order_names, out.market, out.request);
     if (const auto id = params.client_id("newClientOrderId")) {
         out.request.client_id = make_client_id(*id);
@@ -327,6 +390,15 @@ void check_filters(
         if (is_market && (!in_range(order.quantity, i.market_quantity_min, i.market_quantity_max) ||
                           !on_step(order.quantity, 0, i.market_quantity_step))) {
             throw errors::filter("MARKET_LOT_SIZE");
+        }
+    }
+    if (order.display_quantity != 0) {
+        if (!in_range(order.display_quantity, i.quantity_min, i.quantity_max) ||
+            !on_step(order.display_quantity, 0, i.quantity_step)) {
+            throw errors::filter("LOT_SIZE");
+        }
+        if ((order.quantity - 1) / order.display_quantity >= k_iceberg_parts_max) {
+            throw errors::filter("ICEBERG_PARTS");
         }
     }
     // A market order has no price of its own: it is held against the last trade's, or against that

@@ -2,6 +2,9 @@
 #include "plugins/gateway/binance/render.hpp"
 
 #include "plugins/gateway/binance/errors.hpp"
+#include "plugins/gateway/binance/user_render.hpp"
+
+#include <tenon/order_state.hpp>
 
 #include <algorithm>
 #include <array>
@@ -40,15 +43,80 @@ void write_amounts(JsonWriter& json, const Market& market, const tenon_order& or
 }
 
 void write_kind(JsonWriter& json, const tenon_order& order) {
-    json.field("status", order_status_name(order.status))
+    json.field("status", order_status_name(order))
         .field("timeInForce", time_in_force_name(order.time_in_force))
         .field("type", order_type_name(order.type))
         .field("side", side_name(order.side));
 }
 
-void write_stop_price(JsonWriter& json, const Market& market, const tenon_order& order) {
+void write_trailing_delta(JsonWriter& json, const tenon_order& order) {
+    if (order.trailing_delta != 0) {
+        json.field("trailingDelta", order.trailing_delta);
+    }
+}
+
+// Fields of Binance that are there only when they say something.
+void write_conditional(JsonWriter& json, const Market& market, const tenon_order& order) {
     if (order.stop_price != 0) {
         json.field("stopPrice", order.stop_price, market.instrument->price_scale);
+    }
+    if (order.display_quantity != 0) {
+        json.field("icebergQty", order.display_quantity, market.instrument->quantity_scale);
+    }
+    write_trailing_delta(json, order);
+}
+
+void write_prevention(JsonWriter& json, const Market& market, const tenon_order& order) {
+    json.field("selfTradePreventionMode", stp_mode_name(order.stp_mode));
+    if (order.prevented_match_id != 0) {
+        json.field("preventedMatchId", order.prevented_match_id)
+            .field(
+                "preventedQuantity", order.prevented_quantity, market.instrument->quantity_scale
+            );
+    }
+}
+
+void write_prevented_quantities(
+    JsonWriter& json,
+    const Market& market,
+    const tenon_prevented_match& match
+) {
+    const int scale = market.instrument->quantity_scale;
+    json.field("price", match.price, market.instrument->price_scale);
+    if (match.taker_quantity != 0) {
+        json.field("takerPreventedQuantity", match.taker_quantity, scale);
+    }
+    if (match.maker_quantity != 0) {
+        json.field("makerPreventedQuantity", match.maker_quantity, scale);
+    }
+}
+
+// Those that the order met when it took.
+void write_prevented_matches(
+    JsonWriter& json,
+    const Market& market,
+    const tenon_trading_reply& reply,
+    std::uint64_t order_id
+) {
+    bool first = true;
+    for (std::uint32_t row = 0; row < reply.prevented_count; ++row) {
+        const tenon_prevented_match& match = tenon::at(reply.prevented, row);
+        if (match.taker_order_id != order_id) {
+            continue;
+        }
+        if (first) {
+            json.key("preventedMatches").raw("[");
+            first = false;
+        }
+        json.next()
+            .raw("{")
+            .field("preventedMatchId", match.match_id)
+            .field("makerOrderId", match.maker_order_id);
+        write_prevented_quantities(json, market, match);
+        json.raw("}");
+    }
+    if (!first) {
+        json.raw("]");
     }
 }
 
@@ -115,7 +183,13 @@ std::string_view time_in_force_name(std::uint32_t time_in_force) noexcept {
     return time_in_force < k_names.size() ? k_names[time_in_force] : k_names[0];
 }
 
-std::string_view order_status_name(std::uint32_t status) noexcept {
+std::string_view stp_mode_name(std::uint32_t mode) noexcept {
+    constexpr std::array<std::string_view, 6> k_names{
+        "NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"};
+    return mode < k_names.size() ? k_names[mode] : k_names[0];
+}
+
+std::string_view order_status_name(const tenon_order& order) noexcept {
     constexpr std::array<std::string_view, 8> k_names{
         "PENDING_NEW",
         "PENDING_NEW",
@@ -125,7 +199,10 @@ std::string_view order_status_name(std::uint32_t status) noexcept {
         "CANCELED",
         "EXPIRED",
         "REJECTED"};
-    return status < k_names.size() ? k_names[status] : k_names[0];
+    if (is_expired_in_match(order)) {
+        return "EXPIRED_IN_MATCH";
+    }
+    return order.status < k_names.size() ? k_names[order.status] : k_names[0];
 }
 
 std::string_view instrument_status_name(std::uint32_t status) noexcept {
@@ -283,9 +360,9 @@ void write_placed(
     json.field("origQuoteOrderQty", order.quote_quantity, market.quote->scale)
         .field("cummulativeQuoteQty", order.filled_quote, market.quote->scale);
     write_kind(json, order);
-    write_stop_price(json, market, order);
+    write_conditional(json, market, order);
     write_working_time(json, order);
-    json.field("selfTradePreventionMode", "NONE");
+    write_prevention(json, market, order);
     if (type == ResponseType::full) {
         json.key("fills").raw("[");
         for (std::uint32_t row = 0; row < reply.trade_count; ++row) {
@@ -304,6 +381,7 @@ void write_placed(
                 .raw("}");
         }
         json.raw("]");
+        write_prevented_matches(json, market, reply, order.order_id);
     }
     json.raw("}");
 }
@@ -326,8 +404,9 @@ void write_canceled(
     json.field("origQuoteOrderQty", order.quote_quantity, market.quote->scale)
         .field("cummulativeQuoteQty", order.filled_quote, market.quote->scale);
     write_kind(json, order);
-    write_stop_price(json, market, order);
-    json.field("selfTradePreventionMode", "NONE").raw("}");
+    write_conditional(json, market, order);
+    write_prevention(json, market, order);
+    json.raw("}");
 }
 
 void write_order(JsonWriter& json, const Market& market, const tenon_order& order) {
@@ -341,14 +420,73 @@ void write_order(JsonWriter& json, const Market& market, const tenon_order& orde
     json.field("cummulativeQuoteQty", order.filled_quote, market.quote->scale);
     write_kind(json, order);
     json.field("stopPrice", order.stop_price, market.instrument->price_scale)
-        .field("icebergQty", 0, 0)
+        .field("icebergQty", order.display_quantity, market.instrument->quantity_scale)
         .time_field("time", order.created_real_ns)
         .time_field("updateTime", order.updated_real_ns)
         .field("isWorking", is_working(order));
     write_working_time(json, order);
-    json.field("origQuoteOrderQty", order.quote_quantity, market.quote->scale)
-        .field("selfTradePreventionMode", "NONE")
+    json.field("origQuoteOrderQty", order.quote_quantity, market.quote->scale);
+    write_trailing_delta(json, order);
+    write_prevention(json, market, order);
+    json.raw("}");
+}
+
+void write_amended(
+    JsonWriter& json,
+    const Market& market,
+    const tenon_order& order,
+    const tenon_amendment& amendment
+) {
+    const tenon_instrument& i = *market.instrument;
+    json.raw("{")
+        .time_field("transactTime", amendment.time_real_ns)
+        .field("executionId", execution_id(amendment.sequence, 0))
+        .key("amendedOrder")
+        .raw("{")
+        .field("symbol", market.symbol())
+        .field("orderId", order.order_id)
+        .field("orderListId", shown_list_id(order))
+        .field("origClientOrderId", text_of(amendment.old_client_id))
+        .field("clientOrderId", text_of(order.client_id))
+        .field("price", order.price, i.price_scale)
+        .field("qty", order.quantity, i.quantity_scale)
+        .field("executedQty", order.filled_quantity, i.quantity_scale)
+        .field("preventedQty", order.prevented_quantity, i.quantity_scale)
+        .field("quoteOrderQty", order.quote_quantity, market.quote->scale)
+        .field("cumulativeQuoteQty", order.filled_quote, market.quote->scale);
+    write_kind(json, order);
+    write_conditional(json, market, order);
+    write_working_time(json, order);
+    json.field("selfTradePreventionMode", stp_mode_name(order.stp_mode)).raw("}}");
+}
+
+void write_amendment(JsonWriter& json, const Market& market, const tenon_amendment& amendment) {
+    const int scale = market.instrument->quantity_scale;
+    json.next()
+        .raw("{")
+        .field("symbol", market.symbol())
+        .field("orderId", amendment.order_id)
+        .field("executionId", execution_id(amendment.sequence, 0))
+        .field("origClientOrderId", text_of(amendment.old_client_id))
+        .field("newClientOrderId", text_of(amendment.client_id))
+        .field("origQty", amendment.old_quantity, scale)
+        .field("newQty", amendment.quantity, scale)
+        .time_field("time", amendment.time_real_ns)
         .raw("}");
+}
+
+void write_prevented(JsonWriter& json, const Market& market, const tenon_prevented_match& match) {
+    json.next()
+        .raw("{")
+        .field("symbol", market.symbol())
+        .field("preventedMatchId", match.match_id)
+        .field("takerOrderId", match.taker_order_id)
+        .field("makerSymbol", market.symbol())
+        .field("makerOrderId", match.maker_order_id)
+        .field("tradeGroupId", -1)
+        .field("selfTradePreventionMode", stp_mode_name(match.stp_mode));
+    write_prevented_quantities(json, market, match);
+    json.time_field("transactTime", match.time_real_ns).raw("}");
 }
 
 void write_own_trade(

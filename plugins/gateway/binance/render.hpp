@@ -40,7 +40,8 @@ struct Market {
 [[nodiscard]] std::string_view time_in_force_name(std::uint32_t time_in_force) noexcept;
 // PENDING_NEW: the venue has not said whether it has the order. It is not NEW, which would say that
 // it works.
-[[nodiscard]] std::string_view order_status_name(std::uint32_t status) noexcept;
+[[nodiscard]] std::string_view order_status_name(const tenon_order& order) noexcept;
+[[nodiscard]] std::string_view stp_mode_name(std::uint32_t mode) noexcept;
 [[nodiscard]] std::string_view instrument_status_name(std::uint32_t status) noexcept;
 [[nodiscard]] std::string_view interval_name(std::uint32_t interval) noexcept;
 [[nodiscard]] std::optional<std::uint32_t> find_interval(std::string_view name) noexcept;
@@ -82,6 +83,15 @@ void write_canceled(
 );
 // An order as queries show it.
 void write_order(JsonWriter& json, const Market& market, const tenon_order& order);
+// The answer to an amendment.
+void write_amended(
+    JsonWriter& json,
+    const Market& market,
+    const tenon_order& order,
+    const tenon_amendment& amendment
+);
+void write_amendment(JsonWriter& json, const Market& market, const tenon_amendment& amendment);
+void write_prevented(JsonWriter& json, const Market& market, const tenon_prevented_match& match);
 void write_own_trade(
     JsonWriter& json,
     const Market& market,

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/binance/rest_public.hpp"
+#include "plugins/gateway/binance/rest_trading.hpp"
+
+#include <tenon/abi/venue.h>
+#include <tenon/conditional_order.hpp>
 
 #include <algorithm>
 
@@ -72,7 +76,7 @@ void write_price_filters(JsonWriter& json, const tenon_instrument& i) {
     }
 }
 
-void write_filters(JsonWriter& json, const Market& market) {
+void write_filters(JsonWriter& json, const Market& market, std::uint32_t takes) {
     const tenon_instrument& i = *market.instrument;
     const int quantity = i.quantity_scale;
     json.key("filters").raw("[");
@@ -96,6 +100,17 @@ void write_filters(JsonWriter& json, const Market& market) {
     if (i.position_max != 0) {
         open_filter(json, "MAX_POSITION").field("maxPosition", i.position_max, quantity).raw("}");
     }
+    if ((takes & TENON_VENUE_ICEBERG) != 0) {
+        open_filter(json, "ICEBERG_PARTS").field("limit", k_iceberg_parts_max).raw("}");
+    }
+    if ((takes & TENON_VENUE_TRAILING) != 0) {
+        open_filter(json, "TRAILING_DELTA")
+            .field("minTrailingAboveDelta", k_trailing_delta_min)
+            .field("maxTrailingAboveDelta", k_trailing_delta_max)
+            .field("minTrailingBelowDelta", k_trailing_delta_min)
+            .field("maxTrailingBelowDelta", k_trailing_delta_max)
+            .raw("}");
+    }
     if (i.orders_max != 0) {
         open_filter(json, "MAX_NUM_ORDERS").field("maxNumOrders", i.orders_max).raw("}");
     }
@@ -111,8 +126,10 @@ void write_market(
     JsonWriter& json,
     const Market& market,
     std::uint32_t status,
+    std::uint32_t takes,
     bool permission_sets
 ) {
+    const auto can = [&](std::uint32_t flag) { return (takes & flag) != 0; };
     json.next()
         .raw("{")
         .field("symbol", market.symbol())
@@ -126,18 +143,25 @@ void write_market(
         .field("quoteCommissionPrecision", k_precision)
         .raw(R"(,"orderTypes":["LIMIT","LIMIT_MAKER","MARKET","STOP_LOSS",)"
              R"("STOP_LOSS_LIMIT","TAKE_PROFIT","TAKE_PROFIT_LIMIT"])")
-        .raw(R"(,"icebergAllowed":false,"ocoAllowed":true,"otoAllowed":false)")
-        .raw(R"(,"opoAllowed":false,"quoteOrderQtyMarketAllowed":true)")
-        .raw(R"(,"allowTrailingStop":false,"cancelReplaceAllowed":true,"amendAllowed":false)")
+        .field("icebergAllowed", can(TENON_VENUE_ICEBERG))
+        .field("ocoAllowed", can(TENON_VENUE_LISTS))
+        .raw(R"(,"otoAllowed":false,"opoAllowed":false,"quoteOrderQtyMarketAllowed":true)")
+        .field("allowTrailingStop", can(TENON_VENUE_TRAILING))
+        .field("cancelReplaceAllowed", true)
+        .field("amendAllowed", can(TENON_VENUE_AMEND))
         .raw(R"(,"pegInstructionsAllowed":false,"isSpotTradingAllowed":true)")
         .raw(R"(,"isMarginTradingAllowed":false)");
-    write_filters(json, market);
+    write_filters(json, market, takes);
     json.raw(R"(,"permissions":[])");
     if (permission_sets) {
         json.raw(R"(,"permissionSets":[["SPOT"]])");
     }
-    json.raw(R"(,"defaultSelfTradePreventionMode":"NONE")")
-        .raw(R"(,"allowedSelfTradePreventionModes":["NONE"]})");
+    json.raw(R"(,"defaultSelfTradePreventionMode":"NONE","allowedSelfTradePreventionModes":["NONE")"
+    );
+    if (can(TENON_VENUE_STP)) {
+        json.raw(R"(,"EXPIRE_TAKER","EXPIRE_MAKER","EXPIRE_BOTH","DECREMENT","TRANSFER")");
+    }
+    json.raw("]}");
 }
 
 struct InfoQuery {
@@ -221,7 +245,13 @@ void exchange_info(Api& api, Call& call) {
     if (query.symbols) {
         for (const std::string_view symbol : *query.symbols) {
             const Market market = market_of(services.instruments, symbol);
-            write_market(json, market, status_of(market.id()), query.permission_sets);
+            write_market(
+                json,
+                market,
+                status_of(market.id()),
+                venue_takes(api, market.id()),
+                query.permission_sets
+            );
         }
     } else if (query.spot) {
         const std::uint32_t count =
@@ -231,7 +261,13 @@ void exchange_info(Api& api, Call& call) {
             if (query.status && status != *query.status) {
                 continue;
             }
-            write_market(json, market_of(services.instruments, id), status, query.permission_sets);
+            write_market(
+                json,
+                market_of(services.instruments, id),
+                status,
+                venue_takes(api, id),
+                query.permission_sets
+            );
         }
     }
     json.raw("]}");

@@ -22,6 +22,9 @@ void require_lists(const Service<tenon_trading_1>& trading) {
 void place(Api& api, Call& call, const NewList& list) {
     const auto& trading = api.services().trading;
     require_lists(trading);
+    for (const tenon_order_request& order : list.orders) {
+        require_taken(venue_takes(api, order.instrument), order);
+    }
     call.to.order_count_of = call.account;
     constexpr std::uint32_t k_orders = TENON_LIST_ORDERS_MAX;
     admit_orders(api, call.account, k_orders);

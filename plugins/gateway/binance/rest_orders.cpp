@@ -44,10 +44,18 @@ std::int64_t last_price(Api& api, const Market& market) {
     return data->ticker(data.self, market.id(), &ticker) == TENON_OK ? ticker.last : 0;
 }
 
+std::uint32_t venue_takes(Api& api, std::uint32_t instrument) {
+    const auto& trading = api.services().trading;
+    return TENON_HAS(trading.table, tenon_trading_1, venue_takes)
+               ? trading->venue_takes(trading.self, instrument)
+               : 0;
+}
+
 void order_place(Api& api, Call& call) {
     const Services& services = api.services();
     const NewOrder order = read_new_order(call.params, services.instruments, call.account);
     call.finish();
+    require_taken(venue_takes(api, order.market.id()), order.request);
     call.to.order_count_of = call.account;
     admit_orders(api, call.account);
     Pending& pending = api.hold(call);
@@ -68,6 +76,7 @@ void order_test(Api& api, Call& call) {
     const bool rates = call.params.boolean("computeCommissionRates").value_or(false);
     const NewOrder order = read_new_order(call.params, services.instruments, call.account);
     call.finish();
+    require_taken(venue_takes(api, order.market.id()), order.request);
     check_filters(order.market, order.request, last_price(api, order.market));
     if (!rates) {
         api.reply(call.to, "{}");
@@ -99,6 +108,43 @@ void order_cancel(Api& api, Call& call) {
     ErrorBuffer err;
     const tenon_status status =
         services.trading->cancel(services.trading.self, &request, {&pending, &on_canceled}, &err);
+    require_pending(pending, status, err);
+}
+
+void order_amend(Api& api, Call& call) {
+    const auto& trading = api.services().trading;
+    const Market market = mandatory_market(api, call);
+    const auto order_id = call.params.integer("orderId");
+    const auto client_id = call.params.client_id("origClientOrderId");
+    const auto new_client_id = call.params.client_id("newClientOrderId");
+    const auto quantity = call.params.decimal("newQty");
+    call.finish();
+    if (!order_id && !client_id) {
+        throw errors::either("origClientOrderId", "orderId");
+    }
+    if (!quantity) {
+        throw errors::mandatory("newQty");
+    }
+    if (!TENON_HAS(trading.table, tenon_trading_1, amend)) {
+        throw reject_error(TENON_REJECT_UNSUPPORTED, CommandKind::amend);
+    }
+    auto request = sized<tenon_amend_request>();
+    request.instrument = market.id();
+    request.account = call.account;
+    request.order_id = static_cast<std::uint64_t>(order_id.value_or(0));
+    request.quantity = quantity_to_scale(market, *quantity);
+    if (client_id) {
+        request.client_id = make_client_id(*client_id);
+    } else if (request.order_id == 0) {
+        throw reject_error(TENON_REJECT_UNKNOWN_ORDER, CommandKind::amend);
+    }
+    request.new_client_id = make_client_id(new_client_id.value_or(std::string_view{}));
+    Pending& pending = api.hold(call);
+    pending.command = CommandKind::amend;
+    pending.single = true;
+    ErrorBuffer err;
+    const tenon_status status =
+        trading->amend(trading.self, &request, {&pending, &on_amended}, &err);
     require_pending(pending, status, err);
 }
 

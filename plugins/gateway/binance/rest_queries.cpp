@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/binance/order_params.hpp"
 #include "plugins/gateway/binance/rest_trading.hpp"
+#include "plugins/gateway/binance/user_render.hpp"
 
 #include <algorithm>
 
@@ -47,6 +48,31 @@ tenon_status put_trade(void* ctx, const tenon_trade* trade) noexcept {
             instruments->asset(instruments.self, trade->fee_asset)
         );
     });
+}
+
+tenon_status put_prevented(void* ctx, const tenon_prevented_match* match) noexcept {
+    return guard(nullptr, [&] {
+        auto& pending = *static_cast<Pending*>(ctx);
+        JsonWriter json{pending.text, pending.to.micro};
+        write_prevented(
+            json, market_of(pending.api->services().instruments, match->instrument), *match
+        );
+    });
+}
+
+tenon_status put_amendment(void* ctx, const tenon_amendment* amendment) noexcept {
+    return guard(nullptr, [&] {
+        auto& pending = *static_cast<Pending*>(ctx);
+        JsonWriter json{pending.text, pending.to.micro};
+        write_amendment(
+            json, market_of(pending.api->services().instruments, amendment->instrument), *amendment
+        );
+    });
+}
+
+// Of an id that a query names; 0 there means any.
+[[nodiscard]] std::uint64_t id_of(const std::optional<std::int64_t>& id) noexcept {
+    return static_cast<std::uint64_t>(id.value_or(0));
 }
 
 // Runs a query whose rows go to a pending; what is complete at once is answered at once.
@@ -160,6 +186,57 @@ void all_orders(Api& api, Call& call) {
     const auto& trading = api.services().trading;
     run(api, call, false, [&](Pending& pending, tenon_done done, tenon_err* err) {
         return trading->orders(trading.self, &query, &pending, &put_order, done, err);
+    });
+}
+
+void prevented_matches(Api& api, Call& call) {
+    const Market market = mandatory_market(api, call);
+    const auto match_id = call.params.integer("preventedMatchId");
+    const auto order_id = call.params.integer("orderId");
+    const auto from_id = call.params.integer("fromPreventedMatchId");
+    auto query = sized<tenon_prevented_query>();
+    query.instrument = market.id();
+    query.account = call.account;
+    query.limit = call.params.limit(500, 1'000);
+    call.finish();
+    if (match_id.has_value() == order_id.has_value() || (from_id && !order_id)) {
+        throw errors::combination();
+    }
+    const auto& trading = api.services().trading;
+    if (match_id.value_or(order_id.value_or(0)) == 0 ||
+        !TENON_HAS(trading.table, tenon_trading_1, prevented)) {
+        api.reply(call.to, "[]");
+        return;
+    }
+    query.match_id = id_of(match_id);
+    query.order_id = id_of(order_id);
+    query.from_match_id = from_id ? std::max<std::uint64_t>(id_of(from_id), 1) : 0;
+    run(api, call, false, [&](Pending& pending, tenon_done done, tenon_err* err) {
+        return trading->prevented(trading.self, &query, &pending, &put_prevented, done, err);
+    });
+}
+
+void order_amendments(Api& api, Call& call) {
+    const Market market = mandatory_market(api, call);
+    const auto order_id = call.params.integer("orderId");
+    const auto from_id = call.params.integer("fromExecutionId");
+    auto query = sized<tenon_amendment_query>();
+    query.instrument = market.id();
+    query.account = call.account;
+    query.limit = call.params.limit(500, 1'000);
+    call.finish();
+    if (!order_id) {
+        throw errors::mandatory("orderId");
+    }
+    query.order_id = id_of(order_id);
+    query.from_sequence = from_id ? std::max<std::uint64_t>(sequence_from(id_of(from_id)), 1) : 0;
+    const auto& trading = api.services().trading;
+    if (!TENON_HAS(trading.table, tenon_trading_1, amendments)) {
+        api.reply(call.to, "[]");
+        return;
+    }
+    run(api, call, false, [&](Pending& pending, tenon_done done, tenon_err* err) {
+        return trading->amendments(trading.self, &query, &pending, &put_amendment, done, err);
     });
 }
 

@@ -22,6 +22,9 @@ void order_place(Api& api, Call& call);
 void order_test(Api& api, Call& call);
 void order_cancel(Api& api, Call& call);
 void open_orders_cancel(Api& api, Call& call);
+void order_amend(Api& api, Call& call);
+// TENON_VENUE_* of the venue of an instrument; 0 from an engine before 1.8.
+[[nodiscard]] std::uint32_t venue_takes(Api& api, std::uint32_t instrument);
 
 // rest_lists.cpp
 void list_place_oco(Api& api, Call& call);
@@ -43,6 +46,8 @@ void order_get(Api& api, Call& call);
 void open_orders(Api& api, Call& call);
 void all_orders(Api& api, Call& call);
 void my_trades(Api& api, Call& call);
+void prevented_matches(Api& api, Call& call);
+void order_amendments(Api& api, Call& call);
 
 // rest_user_stream.cpp
 void listen_key_create(Api& api, Call& call);

@@ -6,15 +6,16 @@
 namespace tenon::binance {
 namespace {
 
-// Room for 65,536 events of one command; ids rise over restarts, since sequence numbers do.
-[[nodiscard]] std::uint64_t execution_id(const tenon_execution_event& event) noexcept {
-    return (event.sequence << 16U) + event.index;
-}
-
 [[nodiscard]] std::string_view
 execution_type(const tenon_execution_event& event, const tenon_order& order) noexcept {
     if (event.trade != nullptr) {
         return "TRADE";
+    }
+    if (event.prevented != nullptr) {
+        return "TRADE_PREVENTION";
+    }
+    if (event.amendment != nullptr) {
+        return "REPLACED";
     }
     switch (order.status) {
         case TENON_STATUS_NEW:
@@ -55,6 +56,47 @@ void write_fill(
     }
 }
 
+// The client id that the event is about, and the one that the order had before.
+struct ClientIds {
+    std::string_view now, original;
+};
+
+[[nodiscard]] ClientIds
+client_ids(const tenon_execution_event& event, const tenon_order& order) noexcept {
+    if (event.amendment != nullptr) {
+        return {text_of(order.client_id), text_of(event.amendment->old_client_id)};
+    }
+    if (order.status == TENON_STATUS_CANCELED && order.cancel_client_id.length > 0) {
+        return {text_of(order.cancel_client_id), text_of(order.client_id)};
+    }
+    return {text_of(order.client_id), {}};
+}
+
+// Fields that are there only for some orders.
+void write_conditional(
+    JsonWriter& json,
+    const Market& market,
+    const tenon_execution_event& event,
+    const tenon_order& order
+) {
+    const tenon_instrument& i = *market.instrument;
+    if (order.trailing_delta != 0) {
+        json.field("d", order.trailing_delta);
+    }
+    if (order.prevented_match_id != 0) {
+        json.field("v", order.prevented_match_id)
+            .field("A", order.prevented_quantity, i.quantity_scale);
+    }
+    if (const tenon_prevented_match* match = event.prevented; match != nullptr) {
+        const bool took = match->taker_order_id == order.order_id;
+        json.field("B", took ? match->taker_quantity : match->maker_quantity, i.quantity_scale)
+            .field("u", -1)
+            .field("U", took ? match->maker_order_id : match->taker_order_id)
+            .field("Cs", market.symbol())
+            .field("pL", match->price, i.price_scale);
+    }
+}
+
 }  // namespace
 
 bool is_reported(const tenon_execution_event& event) noexcept {
@@ -72,26 +114,25 @@ void write_execution_report(
     const tenon_instrument& i = *market.instrument;
     const int quote = market.quote->scale;
     const tenon_trade* const trade = event.trade;
-    const bool canceled =
-        order.status == TENON_STATUS_CANCELED && order.cancel_client_id.length > 0;
+    const ClientIds ids = client_ids(event, order);
     const bool open =
         order.status == TENON_STATUS_NEW || order.status == TENON_STATUS_PARTIALLY_FILLED;
     json.raw("{")
         .field("e", "executionReport")
         .time_field("E", event.time_real_ns)
         .field("s", market.symbol())
-        .field("c", text_of(canceled ? order.cancel_client_id : order.client_id))
+        .field("c", ids.now)
         .field("S", side_name(order.side))
         .field("o", order_type_name(order.type))
         .field("f", time_in_force_name(order.time_in_force))
         .field("q", shown_quantity(order), i.quantity_scale)
         .field("p", order.price, i.price_scale)
         .field("P", order.stop_price, i.price_scale)
-        .field("F", 0, 0)
+        .field("F", order.display_quantity, i.quantity_scale)
         .field("g", shown_list_id(order))
-        .field("C", canceled ? text_of(order.client_id) : std::string_view{})
+        .field("C", ids.original)
         .field("x", execution_type(event, order))
-        .field("X", order_status_name(order.status))
+        .field("X", order_status_name(order))
         .field("r", reason(order))
         .field("i", order.order_id)
         .field("l", trade == nullptr ? 0 : trade->quantity, i.quantity_scale)
@@ -101,7 +142,7 @@ void write_execution_report(
     );
     json.time_field("T", event.time_real_ns)
         .field("t", trade == nullptr ? -1 : static_cast<std::int64_t>(trade->trade_id))
-        .field("I", execution_id(event))
+        .field("I", execution_id(event.sequence, event.index))
         .field("w", open && is_working(order))
         .field("m", trade != nullptr && trade->is_maker != 0)
         .field("M", false)
@@ -112,7 +153,9 @@ void write_execution_report(
     if (is_working(order)) {
         json.time_field("W", order.working_real_ns);
     }
-    json.field("V", "NONE").raw("}");
+    json.field("V", stp_mode_name(order.stp_mode));
+    write_conditional(json, market, event, order);
+    json.raw("}");
 }
 
 void write_account_position(

@@ -9,6 +9,17 @@
 
 namespace tenon::binance {
 
+// Room for 65,536 events of one command; ids rise over restarts, since sequence numbers do.
+[[nodiscard]] constexpr std::uint64_t
+execution_id(std::uint64_t sequence, std::uint32_t index) noexcept {
+    return (sequence << 16U) + index;
+}
+
+// The first command whose first event has this id or a later one.
+[[nodiscard]] constexpr std::uint64_t sequence_from(std::uint64_t execution_id) noexcept {
+    return (execution_id >> 16U) + ((execution_id & 0xffffU) != 0 ? 1 : 0);
+}
+
 // An order event that a client hears of. Not those of an order that its venue has not answered
 // yet: nobody knows whether it works.
 [[nodiscard]] bool is_reported(const tenon_execution_event& event) noexcept;

@@ -135,17 +135,55 @@ void History::insert(const tenon_order& order, bool created) {
     by_id_.insert(tag_of_id(order.order_id), reference);
 }
 
+// An amended order may have another client id.
+void History::update(std::uint32_t reference, const tenon_order& order) {
+    tenon_order& row = orders_[reference - first_reference_];
+    if (text_of(row.client_id) == text_of(order.client_id)) {
+        row = order;
+        return;
+    }
+    if (find_client(row.account, row.client_id) == reference) {
+        by_client_.erase(tag_of_client(row.account, row.client_id), reference);
+    }
+    row = order;
+    const std::uint32_t tag = tag_of_client(order.account, order.client_id);
+    const std::uint32_t taken = by_client_.find(tag, [&](std::uint32_t other) {
+        return other != reference && at(other).account == order.account &&
+               text_of(at(other).client_id) == text_of(order.client_id);
+    });
+    if (taken == trading::TagTable::k_empty) {
+        by_client_.insert(tag, reference);
+    } else if (at(taken).order_id < order.order_id) {
+        by_client_.replace(tag, taken, reference);
+    }
+}
+
+// The taker's and the maker's row of a prevented match name the same one.
+void History::add_changes(const tenon_execution_event& event) {
+    if (const tenon_prevented_match* match = event.prevented; match != nullptr) {
+        const bool again = !prevented_.empty() && prevented_.back().match_id == match->match_id &&
+                           prevented_.back().instrument == match->instrument;
+        if (!again) {
+            prevented_.push_back(*match);
+        }
+    }
+    if (event.amendment != nullptr) {
+        amendments_.push_back(*event.amendment);
+    }
+}
+
 void History::add(const tenon_execution_event& event) {
     if (event.list != nullptr) {
         lists_.insert_or_assign(event.list->list_id, *event.list);
     }
+    add_changes(event);
     if (event.kind != TENON_EVENT_ORDER || event.order == nullptr) {
         return;
     }
     const tenon_order& order = *event.order;
     const std::uint32_t reference = find(order.order_id);
     if (reference != trading::TagTable::k_empty) {
-        orders_[reference - first_reference_] = order;
+        update(reference, order);
     } else {
         insert(order, order.created_real_ns == event.time_real_ns);
     }
@@ -182,6 +220,20 @@ void History::evict(std::uint64_t projected) {
             break;
         }
         evict_list(oldest);
+    }
+    evict_rows(prevented_, projected);
+    evict_rows(amendments_, projected);
+}
+
+template <class Row>
+void History::evict_rows(std::deque<Row>& rows, std::uint64_t projected) {
+    while (rows.size() > trades_max_) {
+        if (rows.front().sequence > projected && rows.size() <= 2 * trades_max_) {
+            break;
+        }
+        evicted_sequence_ = std::max(evicted_sequence_, rows.front().sequence);
+        rows.pop_front();
+        complete_ = false;
     }
 }
 
@@ -263,6 +315,29 @@ void History::lists(const tenon_list_query& query, std::vector<tenon_order_list>
     for (const auto& [id, list] : lists_) {
         if (fits(query, list)) {
             out.push_back(list);
+        }
+    }
+}
+
+void History::prevented(const tenon_prevented_query& query, std::vector<tenon_prevented_match>& out)
+    const {
+    for (const tenon_prevented_match& match : prevented_) {
+        const bool named = query.order_id == 0 || match.taker_order_id == query.order_id ||
+                           match.maker_order_id == query.order_id;
+        if (match.account == query.account && match.instrument == query.instrument && named &&
+            (query.match_id == 0 || match.match_id == query.match_id) &&
+            match.match_id >= query.from_match_id) {
+            out.push_back(match);
+        }
+    }
+}
+
+void History::amendments(const tenon_amendment_query& query, std::vector<tenon_amendment>& out)
+    const {
+    for (const tenon_amendment& amendment : amendments_) {
+        if (amendment.account == query.account && amendment.instrument == query.instrument &&
+            amendment.order_id == query.order_id && amendment.sequence >= query.from_sequence) {
+            out.push_back(amendment);
         }
     }
 }

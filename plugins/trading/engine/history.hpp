@@ -48,6 +48,11 @@ public:
     // All that fit, ascending; SQL may have others unless complete().
     void lists(const tenon_list_query& query, std::vector<tenon_order_list>& out) const;
 
+    // Likewise.
+    void prevented(const tenon_prevented_query& query, std::vector<tenon_prevented_match>& out)
+        const;
+    void amendments(const tenon_amendment_query& query, std::vector<tenon_amendment>& out) const;
+
     // True while nothing is missing: what is not here does not exist.
     [[nodiscard]] bool complete() const noexcept { return complete_; }
 
@@ -87,6 +92,10 @@ private:
         const noexcept;
     Book& book_of(const tenon_order& order, bool created);
     void insert(const tenon_order& order, bool created);
+    void update(std::uint32_t reference, const tenon_order& order);
+    void add_changes(const tenon_execution_event& event);
+    template <class Row>
+    void evict_rows(std::deque<Row>& rows, std::uint64_t projected);
     void evict_order();
     void evict_trade();
     void evict_list(std::map<std::uint64_t, tenon_order_list>::iterator list);
@@ -100,6 +109,9 @@ private:
     std::unordered_map<std::uint64_t, Book> books_;
     trading::TagTable by_id_, by_client_;
     std::map<std::uint64_t, tenon_order_list> lists_;
+    // In the order of their coming.
+    std::deque<tenon_prevented_match> prevented_;
+    std::deque<tenon_amendment> amendments_;
 };
 
 // True for a row that the query asks for.

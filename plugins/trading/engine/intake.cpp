@@ -18,6 +18,8 @@ struct Intake::HandOver {
     std::vector<tenon_order> orders;
     std::vector<tenon_trade> trades;
     std::vector<tenon_order_list> lists;
+    std::vector<tenon_prevented_match> prevented;
+    tenon_amendment amendment{};
 };
 
 tenon_status Intake::run_here(
@@ -99,10 +101,16 @@ void Intake::answer(
         job->orders.assign(reply->orders, reply->orders + reply->order_count);
         job->trades.assign(reply->trades, reply->trades + reply->trade_count);
         job->lists.assign(reply->lists, reply->lists + reply->list_count);
+        job->prevented.assign(reply->prevented, reply->prevented + reply->prevented_count);
         job->reply = *reply;
         job->reply.orders = job->orders.data();
         job->reply.trades = job->trades.data();
         job->reply.lists = job->lists.data();
+        job->reply.prevented = job->prevented.data();
+        if (reply->amendment != nullptr) {
+            job->amendment = *reply->amendment;
+            job->reply.amendment = &job->amendment;
+        }
     }
     const auto exec = job->intake->engine_.exec();
     const auto deliver = [](void* answered) {

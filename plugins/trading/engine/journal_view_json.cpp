@@ -140,6 +140,7 @@ private:
             {"stop_price", price(order.stop_price)},
             {"quantity", quantity(order.quantity)},
             {"filled", quantity(order.filled_quantity)},
+            {"prevented", quantity(order.prevented_quantity)},
             {"created", moment_text(order.created_real_ns)}};
     }
 

@@ -30,8 +30,10 @@ public:
         accounts_ = core.accounts();
         keys_ = core.keys();
         instrument_status_.resize(instrument_count);
+        venue_takes_.resize(instrument_count);
         for (std::uint32_t id = 0; id < instrument_count; ++id) {
             instrument_status_[id] = core.instrument_status(id);
+            venue_takes_[id] = core.venue_takes(id);
         }
     }
 
@@ -62,11 +64,16 @@ public:
         return id < instrument_status_.size() ? instrument_status_[id] : TENON_INSTRUMENT_BREAK;
     }
 
+    [[nodiscard]] std::uint32_t venue_takes(std::uint32_t id) const {
+        const std::lock_guard lock{mutex_};
+        return id < venue_takes_.size() ? venue_takes_[id] : 0;
+    }
+
 private:
     mutable std::mutex mutex_;
     std::vector<trading::Account> accounts_;
     std::vector<trading::ApiKey> keys_;
-    std::vector<std::uint32_t> instrument_status_;
+    std::vector<std::uint32_t> instrument_status_, venue_takes_;
     StatusCopy status_;
 };
 

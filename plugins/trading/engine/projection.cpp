@@ -26,6 +26,12 @@ ProjectionEvent copy_of(const tenon_execution_event& event) {
             if (body.has_trade) {
                 body.trade = *event.trade;
             }
+            if (event.prevented != nullptr) {
+                body.prevented = std::make_shared<const tenon_prevented_match>(*event.prevented);
+            }
+            if (event.amendment != nullptr) {
+                body.amendment = std::make_shared<const tenon_amendment>(*event.amendment);
+            }
             copy.body = body;
             break;
         }
@@ -469,6 +475,14 @@ std::vector<tenon_order> Projection::orders(const tenon_order_query& query) {
 
 std::vector<tenon_trade> Projection::trades(const tenon_trade_query& query) {
     return impl_->query([&](Session& session) { return select_trades(session, query); });
+}
+
+std::vector<tenon_prevented_match> Projection::prevented(const tenon_prevented_query& query) {
+    return impl_->query([&](Session& session) { return select_prevented(session, query); });
+}
+
+std::vector<tenon_amendment> Projection::amendments(const tenon_amendment_query& query) {
+    return impl_->query([&](Session& session) { return select_amendments(session, query); });
 }
 
 std::vector<tenon_order_list> Projection::lists(const tenon_list_query& query) {

@@ -29,11 +29,13 @@
 
 namespace tenon::engine {
 
-// An order after a change; the trade that changed it when has_trade.
+// An order after a change, and what changed it: the trade when has_trade, and what is rarer.
 struct ProjectedOrder {
     tenon_order order = sized<tenon_order>();
     tenon_trade trade = sized<tenon_trade>();
     bool has_trade = false;
+    std::shared_ptr<const tenon_prevented_match> prevented;
+    std::shared_ptr<const tenon_amendment> amendment;
 };
 
 struct ProjectedLedger {
@@ -152,6 +154,8 @@ public:
     std::vector<tenon_order> orders(const tenon_order_query& query);
     std::vector<tenon_trade> trades(const tenon_trade_query& query);
     std::vector<tenon_order_list> lists(const tenon_list_query& query);
+    std::vector<tenon_prevented_match> prevented(const tenon_prevented_query& query);
+    std::vector<tenon_amendment> amendments(const tenon_amendment_query& query);
     // By order_id, or by client_id (the newest order with it) when order_id is 0.
     std::optional<tenon_order> order(
         std::uint64_t account,

@@ -3,6 +3,8 @@
 #include "plugins/trading/engine/projection_columns.hpp"
 #include "plugins/trading/engine/projection_sql.hpp"
 
+#include <tenon/conditional_order.hpp>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -43,7 +45,12 @@ tenon_order order_of(const Statement& row) {
     order.stop_price = row.integer(18);
     order.working_real_ns = row.integer(19);
     order.list_id = row.as<std::uint64_t>(20);
-    if (order.stop_price == 0 && order.working_real_ns == 0) {
+    order.display_quantity = row.integer(21);
+    order.prevented_quantity = row.integer(22);
+    order.prevented_match_id = row.as<std::uint64_t>(23);
+    order.trailing_delta = row.as<std::uint32_t>(24);
+    order.stp_mode = row.as<std::uint32_t>(25);
+    if (!is_conditional(order.type) && order.working_real_ns == 0) {
         order.working_real_ns = order.created_real_ns;  // written before there were others
     }
     return order;
@@ -65,6 +72,36 @@ tenon_trade trade_of(const Statement& row) {
     trade.time_real_ns = row.integer(11);
     trade.sequence = row.as<std::uint64_t>(12);
     return trade;
+}
+
+tenon_prevented_match prevented_of(const Statement& row) {
+    auto match = sized<tenon_prevented_match>();
+    match.match_id = row.as<std::uint64_t>(0);
+    match.instrument = row.as<std::uint32_t>(1);
+    match.taker_order_id = row.as<std::uint64_t>(2);
+    match.maker_order_id = row.as<std::uint64_t>(3);
+    match.account = row.as<std::uint64_t>(4);
+    match.stp_mode = row.as<std::uint32_t>(5);
+    match.price = row.integer(6);
+    match.taker_quantity = row.integer(7);
+    match.maker_quantity = row.integer(8);
+    match.time_real_ns = row.integer(9);
+    match.sequence = row.as<std::uint64_t>(10);
+    return match;
+}
+
+tenon_amendment amendment_of(const Statement& row) {
+    auto amendment = sized<tenon_amendment>();
+    amendment.order_id = row.as<std::uint64_t>(0);
+    amendment.sequence = row.as<std::uint64_t>(1);
+    amendment.account = row.as<std::uint64_t>(2);
+    amendment.instrument = row.as<std::uint32_t>(3);
+    amendment.old_client_id = client_id_of(row.text(4));
+    amendment.client_id = client_id_of(row.text(5));
+    amendment.old_quantity = row.integer(6);
+    amendment.quantity = row.integer(7);
+    amendment.time_real_ns = row.integer(8);
+    return amendment;
 }
 
 // A list with the first of its orders.
@@ -253,6 +290,36 @@ std::vector<tenon_order_list> select_lists(Session& session, const tenon_list_qu
         }
     }
     return lists;
+}
+
+std::vector<tenon_prevented_match>
+select_prevented(Session& session, const tenon_prevented_query& query) {
+    Select select{k_prevented_columns, "prevented_matches"};
+    select.where("account = ?", query.account).where("instrument = ?", query.instrument);
+    if (query.match_id != 0) {
+        select.where("match_id = ?", query.match_id);
+    }
+    if (query.order_id != 0) {
+        select.where("? IN (taker_order_id, maker_order_id)", query.order_id);
+    }
+    if (query.from_match_id != 0) {
+        select.where("match_id >= ?", query.from_match_id);
+    }
+    select.order("match_id", query.from_match_id == 0, query.limit);
+    return select.run<tenon_prevented_match>(session, prevented_of);
+}
+
+std::vector<tenon_amendment>
+select_amendments(Session& session, const tenon_amendment_query& query) {
+    Select select{k_amendment_columns, "order_amendments"};
+    select.where("order_id = ?", query.order_id)
+        .where("account = ?", query.account)
+        .where("instrument = ?", query.instrument);
+    if (query.from_sequence != 0) {
+        select.where("sequence >= ?", query.from_sequence);
+    }
+    select.order("sequence", query.from_sequence == 0, query.limit);
+    return select.run<tenon_amendment>(session, amendment_of);
 }
 
 std::optional<tenon_order> select_order(

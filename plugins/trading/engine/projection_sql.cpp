@@ -133,6 +133,12 @@ void ProjectionWriter::write_event(Session& session, const ProjectionEvent& even
         if (o->has_trade) {
             newest.trades.push_back(&o->trade);
         }
+        if (o->prevented) {
+            write_prevented(session, *o->prevented);
+        }
+        if (o->amendment) {
+            write_amendment(session, *o->amendment);
+        }
     } else if (const auto* b = std::get_if<tenon_balance>(&event.body)) {
         newest.balances[{b->account, b->asset}] = {b, event.sequence};
     } else if (const auto* list = std::get_if<tenon_order_list>(&event.body)) {
@@ -226,13 +232,16 @@ void ProjectionWriter::write_newest(Session& session, const Newest& newest) {
 void ProjectionWriter::write_order(Session& session, const tenon_order& o) {
     static const std::string k_sql =
         "INSERT INTO orders (" + std::string{k_order_columns} +
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT "
-        "(order_id) "
-        "DO UPDATE SET status = excluded.status, quantity = excluded.quantity, "
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, quantity = "
+        "excluded.quantity, "
         "filled_quantity = excluded.filled_quantity, filled_quote = excluded.filled_quote, "
         "updated_real_ns = excluded.updated_real_ns, update_sequence = excluded.update_sequence, "
         "reject = excluded.reject, cancel_client_id = excluded.cancel_client_id, "
-        "working_real_ns = excluded.working_real_ns";
+        "working_real_ns = excluded.working_real_ns, client_id = excluded.client_id, "
+        "display_quantity = excluded.display_quantity, "
+        "prevented_quantity = excluded.prevented_quantity, "
+        "prevented_match_id = excluded.prevented_match_id";
     need_account(session, o.account);
     need_instrument(session, o.instrument);
     session.prepare(k_sql)
@@ -257,7 +266,12 @@ void ProjectionWriter::write_order(Session& session, const tenon_order& o) {
             text_of(o.cancel_client_id),
             o.stop_price,
             o.working_real_ns,
-            o.list_id
+            o.list_id,
+            o.display_quantity,
+            o.prevented_quantity,
+            o.prevented_match_id,
+            o.trailing_delta,
+            o.stp_mode
         )
         .run();
 }
@@ -284,6 +298,51 @@ void ProjectionWriter::write_trade(Session& session, const tenon_trade& t) {
             t.fee_asset,
             t.time_real_ns,
             t.sequence
+        )
+        .run();
+}
+
+void ProjectionWriter::write_prevented(Session& session, const tenon_prevented_match& m) {
+    static const std::string k_sql = "INSERT INTO prevented_matches (" +
+                                     std::string{k_prevented_columns} +
+                                     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                                     "ON CONFLICT DO NOTHING";
+    need_account(session, m.account);
+    need_instrument(session, m.instrument);
+    session.prepare(k_sql)
+        .bind_all(
+            m.match_id,
+            m.instrument,
+            m.taker_order_id,
+            m.maker_order_id,
+            m.account,
+            m.stp_mode,
+            m.price,
+            m.taker_quantity,
+            m.maker_quantity,
+            m.time_real_ns,
+            m.sequence
+        )
+        .run();
+}
+
+void ProjectionWriter::write_amendment(Session& session, const tenon_amendment& a) {
+    static const std::string k_sql = "INSERT INTO order_amendments (" +
+                                     std::string{k_amendment_columns} +
+                                     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    need_account(session, a.account);
+    need_instrument(session, a.instrument);
+    session.prepare(k_sql)
+        .bind_all(
+            a.order_id,
+            a.sequence,
+            a.account,
+            a.instrument,
+            text_of(a.old_client_id),
+            text_of(a.client_id),
+            a.old_quantity,
+            a.quantity,
+            a.time_real_ns
         )
         .run();
 }

@@ -47,6 +47,8 @@ private:
     void write_order(Session& session, const tenon_order& order);
     void write_trade(Session& session, const tenon_trade& trade);
     void write_list(Session& session, const tenon_order_list& list);
+    void write_prevented(Session& session, const tenon_prevented_match& match);
+    void write_amendment(Session& session, const tenon_amendment& amendment);
     void need_account(Session& session, std::uint64_t id);
     void need_asset(Session& session, std::uint32_t id);
     void need_instrument(Session& session, std::uint32_t id);
@@ -67,6 +69,10 @@ select_orders(Session& session, const tenon_order_query& query);
 select_trades(Session& session, const tenon_trade_query& query);
 [[nodiscard]] std::vector<tenon_order_list>
 select_lists(Session& session, const tenon_list_query& query);
+[[nodiscard]] std::vector<tenon_prevented_match>
+select_prevented(Session& session, const tenon_prevented_query& query);
+[[nodiscard]] std::vector<tenon_amendment>
+select_amendments(Session& session, const tenon_amendment_query& query);
 [[nodiscard]] std::optional<tenon_order> select_order(
     Session& session,
     std::uint64_t account,

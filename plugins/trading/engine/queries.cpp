@@ -264,6 +264,37 @@ Found<tenon_order_list> look_for_lists(Engine& engine, const tenon_list_query& q
     return found;
 }
 
+Found<tenon_prevented_match>
+look_for_prevented(Engine& engine, const tenon_prevented_query& query) {
+    Found<tenon_prevented_match> found;
+    const bool newest = query.from_match_id == 0;
+    const auto id = [](const tenon_prevented_match& match) { return match.match_id; };
+    engine.history().prevented(query, found.rows);
+    merge(found.rows, {}, id, newest, query.limit);
+    if (!engine.history().complete() && engine.projection() != nullptr &&
+        !sql_is_behind(engine, found)) {
+        found.complete = [&engine, query, newest, id](std::vector<tenon_prevented_match>& rows) {
+            merge(rows, engine.projection()->prevented(query), id, newest, query.limit);
+        };
+    }
+    return found;
+}
+
+Found<tenon_amendment> look_for_amendments(Engine& engine, const tenon_amendment_query& query) {
+    Found<tenon_amendment> found;
+    const bool newest = query.from_sequence == 0;
+    const auto id = [](const tenon_amendment& amendment) { return amendment.sequence; };
+    engine.history().amendments(query, found.rows);
+    merge(found.rows, {}, id, newest, query.limit);
+    if (!engine.history().complete() && engine.projection() != nullptr &&
+        !sql_is_behind(engine, found)) {
+        found.complete = [&engine, query, newest, id](std::vector<tenon_amendment>& rows) {
+            merge(rows, engine.projection()->amendments(query), id, newest, query.limit);
+        };
+    }
+    return found;
+}
+
 Found<tenon_balance> look_for_balances(Engine& engine, std::uint64_t account) {
     Found<tenon_balance> found;
     const trading::Core& core = engine.core();
@@ -324,6 +355,26 @@ tenon_status Queries::lists(
 ) {
     return run_query<tenon_order_list>(engine_, target, err, [query, &engine = engine_] {
         return look_for_lists(engine, query);
+    });
+}
+
+tenon_status Queries::prevented(
+    const tenon_prevented_query& query,
+    const RowTarget<tenon_prevented_match>& target,
+    tenon_err* err
+) {
+    return run_query<tenon_prevented_match>(engine_, target, err, [query, &engine = engine_] {
+        return look_for_prevented(engine, query);
+    });
+}
+
+tenon_status Queries::amendments(
+    const tenon_amendment_query& query,
+    const RowTarget<tenon_amendment>& target,
+    tenon_err* err
+) {
+    return run_query<tenon_amendment>(engine_, target, err, [query, &engine = engine_] {
+        return look_for_amendments(engine, query);
     });
 }
 

@@ -37,6 +37,16 @@ public:
     trades(const tenon_trade_query& query, const RowTarget<tenon_trade>& target, tenon_err* err);
     tenon_status
     lists(const tenon_list_query& query, const RowTarget<tenon_order_list>& target, tenon_err* err);
+    tenon_status prevented(
+        const tenon_prevented_query& query,
+        const RowTarget<tenon_prevented_match>& target,
+        tenon_err* err
+    );
+    tenon_status amendments(
+        const tenon_amendment_query& query,
+        const RowTarget<tenon_amendment>& target,
+        tenon_err* err
+    );
     tenon_status
     balances(std::uint64_t account, const RowTarget<tenon_balance>& target, tenon_err* err);
 

@@ -330,6 +330,54 @@ cancel_list(void* self, const tenon_list_cancel* request, tenon_trading_done don
     });
 }
 
+tenon_status
+amend(void* self, const tenon_amend_request* request, tenon_trading_done done, tenon_err* err) {
+    return with(self, err, [&](TradingService& service) {
+        return well_sized(request)
+                   ? service.intake().take(
+                         trading::AmendCommand{*request}, Admission::relief, done, err
+                     )
+                   : malformed(err, "amend request: its size is too small");
+    });
+}
+
+tenon_status prevented(
+    void* self,
+    const tenon_prevented_query* query,
+    void* ctx,
+    tenon_status (*row)(void* ctx, const tenon_prevented_match*),
+    tenon_done done,
+    tenon_err* err
+) {
+    return with(self, err, [&](TradingService& service) {
+        if (!well_sized(query) || query->limit == 0 || query->limit > k_limit_max) {
+            return malformed(err, "prevented matches: a limit of 1 to 1000 expected");
+        }
+        return service.queries().prevented(*query, {ctx, row, done}, err);
+    });
+}
+
+tenon_status amendments(
+    void* self,
+    const tenon_amendment_query* query,
+    void* ctx,
+    tenon_status (*row)(void* ctx, const tenon_amendment*),
+    tenon_done done,
+    tenon_err* err
+) {
+    return with(self, err, [&](TradingService& service) {
+        if (!well_sized(query) || query->limit == 0 || query->limit > k_limit_max) {
+            return malformed(err, "amendments: a limit of 1 to 1000 expected");
+        }
+        return service.queries().amendments(*query, {ctx, row, done}, err);
+    });
+}
+
+std::uint32_t venue_takes(void* self, std::uint32_t instrument) {
+    auto* service = static_cast<TradingHandle*>(self)->service;
+    return service != nullptr ? service->engine().mirror().venue_takes(instrument) : 0;
+}
+
 tenon_status lists(
     void* self,
     const tenon_list_query* query,
@@ -374,6 +422,10 @@ const tenon_trading_1 k_trading_table{
     &unsubscribe,
     &submit_list,
     &cancel_list,
-    &lists};
+    &lists,
+    &amend,
+    &prevented,
+    &amendments,
+    &venue_takes};
 
 }  // namespace tenon::engine

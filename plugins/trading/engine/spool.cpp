@@ -68,6 +68,12 @@ void put_event(std::string& out, const tenon_execution_event& event) {
     if (event.list != nullptr) {
         put_struct(out, *event.list);
     }
+    if (event.prevented != nullptr) {
+        put_struct(out, *event.prevented);
+    }
+    if (event.amendment != nullptr) {
+        put_struct(out, *event.amendment);
+    }
     if (event.ledger != nullptr) {
         put_struct(out, *event.ledger);
         put_text(out, view(event.ledger->reference));
@@ -97,6 +103,12 @@ tenon_execution_event get_event(FrameReader& in) {
     }
     if (event.list != nullptr) {
         event.list = in.get<tenon_order_list>();
+    }
+    if (event.prevented != nullptr) {
+        event.prevented = in.get<tenon_prevented_match>();
+    }
+    if (event.amendment != nullptr) {
+        event.amendment = in.get<tenon_amendment>();
     }
     if (event.ledger != nullptr) {
         auto* ledger = in.get<tenon_ledger_entry>();

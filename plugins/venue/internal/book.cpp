@@ -52,6 +52,9 @@ bool Book::would_match(const tenon_venue_order& order) const noexcept {
 }
 
 bool Book::can_fill(const tenon_venue_order& order) const noexcept {
+    if (order.stp_mode != TENON_STP_NONE || icebergs_.size() != 0) {
+        return can_fill_past_own(order);
+    }
     const Side& other = sides_[opposite(order.side)];
     std::int64_t left = order.quantity;
     for (std::size_t i = other.keys.size(); i-- > 0 && left > 0;) {
@@ -64,24 +67,58 @@ bool Book::can_fill(const tenon_venue_order& order) const noexcept {
     return left == 0;
 }
 
+// The same order by order, with what icebergs hide: own orders are in the way, or expire.
+bool Book::can_fill_past_own(const tenon_venue_order& order) const noexcept {
+    const Side& other = sides_[opposite(order.side)];
+    std::int64_t left = order.quantity;
+    for (std::size_t i = other.keys.size(); i-- > 0 && left > 0;) {
+        const Level& level = levels_[other.places[i]];
+        if (!crosses(order, level.price)) {
+            break;
+        }
+        for (std::uint32_t at = level.first; at != k_none && left > 0; at = nodes_[at].next) {
+            const bool own =
+                order.stp_mode != TENON_STP_NONE && nodes_[at].account == order.account;
+            if (own && order.stp_mode != TENON_STP_EXPIRE_MAKER) {
+                return false;
+            }
+            left -= own ? 0 : std::min(left, quantity_left(nodes_[at]));
+        }
+    }
+    return left == 0;
+}
+
+bool Book::wait_for_price(const tenon_venue_order& order) {
+    const bool rising = waits_for_rise(order.side, order.type);
+    if (order.trailing_delta == 0) {
+        return triggers_.add({order.order_id, order.stop_price, rising});
+    }
+    return trailing_.add(
+        {order.order_id,
+         order.stop_price,
+         rising,
+         order.side == TENON_SIDE_SELL,
+         order.trailing_delta,
+         order.stop_price == 0 ? order.reference_price : 0}
+    );
+}
+
 void Book::submit(
     const tenon_venue_order& order,
     std::int64_t now_real_ns,
     tenon_venue_reports out
 ) {
     if (is_conditional(order.type)) {
-        const bool added =
-            triggers_.add({order.order_id, order.stop_price, waits_for_rise(order.side, order.type)}
-            );
         const tenon_venue_report report =
-            added ? report_of(TENON_REPORT_ACCEPTED, order)
-                  : report_of(TENON_REPORT_REJECTED, order, TENON_REJECT_INVALID);
+            wait_for_price(order) ? report_of(TENON_REPORT_ACCEPTED, order)
+                                  : report_of(TENON_REPORT_REJECTED, order, TENON_REJECT_INVALID);
         out.put(out.ctx, &report);
         return;
     }
     first_price_ = last_price_ = 0;
+    trade_prices_.clear();
     execute(order, now_real_ns, out);
-    if (first_price_ != 0 && triggers_.size() != 0) {
+    if (first_price_ != 0 && triggers_.size() + trailing_.size() != 0) {
         report_triggered(out);
     }
 }
@@ -91,6 +128,10 @@ void Book::report_triggered(tenon_venue_reports out) {
     triggers_.take_triggered(
         std::min(first_price_, last_price_), std::max(first_price_, last_price_), triggered_
     );
+    for (const std::int64_t price : trade_prices_) {
+        trailing_.see(price, triggered_);
+    }
+    std::sort(triggered_.begin(), triggered_.end());
     for (const std::uint64_t order_id : triggered_) {
         const tenon_venue_report report{
             sizeof report, TENON_REPORT_TRIGGERED, 0, rules_.instrument, order_id, 0, 0, 0};
@@ -124,14 +165,24 @@ void Book::execute(
         by_quote ? order.quote_quantity : INT64_MAX,
         order.type == TENON_ORDER_MARKET ? order.funds : INT64_MAX};
     match(taker, now_real_ns, out);
-    if (taker.quantity == 0 || taker.quote == 0) {
+    // One by quote quantity of which a prevented match took a part is never filled.
+    if (taker.ended || taker.quantity == 0 || (taker.quote == 0 && !taker.lessened)) {
         return;
     }
     if (order.type == TENON_ORDER_MARKET || order.time_in_force == TENON_TIF_IOC) {
         put(TENON_REPORT_EXPIRED);
         return;
     }
-    rest(order.side, order.price, {order.order_id, taker.quantity});
+    const bool hides = order.display_quantity != 0 && order.display_quantity < taker.quantity;
+    const std::int64_t shown = hides ? order.display_quantity : taker.quantity;
+    rest(
+        order.side,
+        order.price,
+        {order.order_id,
+         shown,
+         static_cast<std::uint32_t>(order.account),
+         {taker.quantity - shown, hides ? order.display_quantity : 0}}
+    );
 }
 
 std::int64_t Book::takes(const Taker& taker, std::int64_t price, std::int64_t offered)
@@ -164,8 +215,87 @@ void Book::match(Taker& taker, std::int64_t now_real_ns, tenon_venue_reports out
         if (quantity == 0) {
             return;
         }
-        trade(taker, level, quantity, now_real_ns, out);
+        if (taker.order.stp_mode != TENON_STP_NONE &&
+            nodes_[level.first].account == taker.order.account) {
+            prevent(taker, level, quantity, out);
+        } else {
+            trade(taker, level, quantity, now_real_ns, out);
+        }
     }
+}
+
+void Book::take(Taker& taker, std::int64_t quantity, std::int64_t amount) noexcept {
+    if (taker.quantity != INT64_MAX) {
+        taker.quantity -= quantity;
+    }
+    if (taker.quote != INT64_MAX) {
+        taker.quote -= amount;
+    }
+}
+
+// The first order of the level has less; true when it is gone, and with it perhaps the level.
+bool Book::lessen_first(Level& level, std::int64_t quantity) {
+    const std::uint32_t at = level.first;
+    Node& maker = nodes_[at];
+    maker.quantity -= quantity;
+    level.quantity -= quantity;
+    if (maker.quantity != 0) {
+        return false;
+    }
+    if (maker.is_iceberg != 0) {
+        Iceberg& iceberg = icebergs_[maker.order_id];
+        maker.quantity = std::min(iceberg.hidden, iceberg.display);
+        if (maker.quantity != 0) {
+            iceberg.hidden -= maker.quantity;
+            level.quantity += maker.quantity;
+            unlink(at);
+            append(at);
+            return false;
+        }
+    }
+    remove(at);
+    return true;
+}
+
+void Book::prevent(Taker& taker, Level& level, std::int64_t quantity, tenon_venue_reports out) {
+    const tenon_venue_order& order = taker.order;
+    const std::uint32_t at = level.first;
+    tenon_venue_report report{
+        sizeof report,
+        TENON_REPORT_PREVENTED,
+        0,
+        order.instrument,
+        order.order_id,
+        nodes_[at].order_id,
+        level.price,
+        quantity};
+    const bool maker_expires =
+        order.stp_mode == TENON_STP_EXPIRE_MAKER || order.stp_mode == TENON_STP_EXPIRE_BOTH;
+    const bool taker_expires =
+        order.stp_mode == TENON_STP_EXPIRE_TAKER || order.stp_mode == TENON_STP_EXPIRE_BOTH;
+    if (order.stp_mode != TENON_STP_EXPIRE_TAKER) {
+        ++update_id_;
+        if (noting_) {
+            note_level(level.side, level.price);
+        }
+    }
+    bool maker_gone = maker_expires;
+    if (maker_expires) {
+        level.quantity -= nodes_[at].quantity;
+        remove(at);
+    } else if (!taker_expires) {
+        const Int128 amount = Int128{report.price} * quantity * rules_.quote_unit;
+        take(taker, quantity, static_cast<std::int64_t>(amount));
+        maker_gone = lessen_first(level, quantity);
+    }
+    if (taker_expires) {
+        taker.quantity = 0;
+    }
+    taker.lessened = true;
+    taker.ended = taker.quantity == 0 || taker.quote == 0;
+    report.reject =
+        (taker.ended ? TENON_PREVENTED_TAKER : 0U) | (maker_gone ? TENON_PREVENTED_MAKER : 0U);
+    out.put(out.ctx, &report);
 }
 
 void Book::trade(
@@ -175,8 +305,6 @@ void Book::trade(
     std::int64_t now_real_ns,
     tenon_venue_reports out
 ) {
-    const std::uint32_t at = level.first;
-    Node& maker = nodes_[at];
     const tenon_venue_order& order = taker.order;
     const tenon_venue_report report{
         sizeof report,
@@ -184,21 +312,21 @@ void Book::trade(
         0,
         order.instrument,
         order.order_id,
-        maker.order_id,
+        nodes_[level.first].order_id,
         level.price,
         quantity};
-    if (taker.quantity != INT64_MAX) {
-        taker.quantity -= quantity;
-    }
     if (order.type == TENON_ORDER_MARKET) {
         const Int128 amount = Int128{level.price} * quantity * rules_.quote_unit;
-        if (taker.quote != INT64_MAX) {
-            taker.quote -= static_cast<std::int64_t>(amount);
-        }
+        take(taker, quantity, static_cast<std::int64_t>(amount));
         taker.funds -= order.side == TENON_SIDE_BUY ? static_cast<std::int64_t>(amount)
                                                     : quantity * rules_.base_unit;
+    } else {
+        taker.quantity -= quantity;
     }
     first_price_ = first_price_ == 0 ? level.price : first_price_;
+    if (trailing_.size() != 0 && last_price_ != level.price) {
+        trade_prices_.push_back(level.price);
+    }
     last_price_ = level.price;
     ++trade_id_;
     ++update_id_;
@@ -206,11 +334,7 @@ void Book::trade(
         note_trade({trade_id_, level.price, quantity, now_real_ns, order.side == TENON_SIDE_SELL});
         note_level(level.side, level.price);
     }
-    maker.quantity -= quantity;
-    level.quantity -= quantity;
-    if (maker.quantity == 0) {
-        remove(at);
-    }
+    (void)lessen_first(level, quantity);
     out.put(out.ctx, &report);
 }
 
@@ -232,11 +356,50 @@ void Book::rest(std::uint8_t side, std::int64_t price, const RestingOrder& order
         __builtin_prefetch(&nodes_[level.last]);
     }
     ids_.insert(order.order_id, at);
-    nodes_[at] = {order.order_id, order.quantity, k_none, level.last, place};
-    (level.last == k_none ? level.first : nodes_[level.last].next) = at;
-    level.last = at;
+    const bool is_iceberg = order.iceberg.display != 0;
+    nodes_[at] = {
+        order.order_id,
+        order.quantity,
+        k_none,
+        k_none,
+        place,
+        order.account & k_account_mask,
+        is_iceberg ? 1U : 0U};
+    if (is_iceberg) {
+        icebergs_.insert(order.order_id, order.iceberg);
+    }
+    append(at);
     level.quantity += order.quantity;
     ++resting_;
+}
+
+RestingOrder Book::resting_order(const Node& node) const noexcept {
+    return {
+        node.order_id,
+        node.quantity,
+        node.account,
+        node.is_iceberg != 0 ? icebergs_[node.order_id] : Iceberg{}};
+}
+
+std::int64_t Book::quantity_left(const Node& node) const noexcept {
+    return node.quantity + (node.is_iceberg != 0 ? icebergs_[node.order_id].hidden : 0);
+}
+
+// To the end of its level.
+void Book::append(std::uint32_t at) noexcept {
+    Node& node = nodes_[at];
+    Level& level = levels_[node.level];
+    node.previous = level.last;
+    node.next = k_none;
+    (level.last == k_none ? level.first : nodes_[level.last].next) = at;
+    level.last = at;
+}
+
+void Book::unlink(std::uint32_t at) noexcept {
+    const Node& node = nodes_[at];
+    Level& level = levels_[node.level];
+    (node.previous == k_none ? level.first : nodes_[node.previous].next) = node.next;
+    (node.next == k_none ? level.last : nodes_[node.next].previous) = node.previous;
 }
 
 std::uint32_t Book::level_for(std::uint8_t side, std::int64_t price) {
@@ -265,9 +428,11 @@ std::uint32_t Book::level_for(std::uint8_t side, std::int64_t price) {
 void Book::remove(std::uint32_t at) {
     Node& node = nodes_[at];
     const std::uint32_t place = node.level;
-    Level& level = levels_[place];
-    (node.previous == k_none ? level.first : nodes_[node.previous].next) = node.next;
-    (node.next == k_none ? level.last : nodes_[node.next].previous) = node.previous;
+    const Level& level = levels_[place];
+    unlink(at);
+    if (node.is_iceberg != 0) {
+        icebergs_.erase(node.order_id);
+    }
     ids_.erase(node.order_id);
     node.next = free_node_;
     free_node_ = at;
@@ -291,12 +456,40 @@ void Book::cancel(std::uint64_t order_id, tenon_venue_reports out) {
         }
         level.quantity -= nodes_[at].quantity;
         remove(at);
-    } else if (!triggers_.erase(order_id)) {
+    } else if (!triggers_.erase(order_id) && !trailing_.erase(order_id)) {
         return;
     }
     const tenon_venue_report report{
         sizeof report, TENON_REPORT_CANCELED, 0, rules_.instrument, order_id, 0, 0, 0};
     out.put(out.ctx, &report);
+}
+
+bool Book::amend(std::uint64_t order_id, std::int64_t quantity) {
+    const std::uint32_t at = ids_.find(order_id);
+    if (at == k_none) {
+        return triggers_.contains(order_id) || trailing_.contains(order_id);
+    }
+    Node& node = nodes_[at];
+    Level& level = levels_[node.level];
+    const std::int64_t shown = std::min(node.quantity, quantity);
+    if (node.is_iceberg != 0) {
+        icebergs_[order_id].hidden = quantity - shown;
+    }
+    if (shown != node.quantity) {
+        ++update_id_;
+        if (noting_) {
+            note_level(level.side, level.price);
+        }
+    }
+    level.quantity -= node.quantity - shown;
+    node.quantity = shown;
+    return true;
+}
+
+void Book::owned(std::uint64_t order_id, std::uint64_t account) noexcept {
+    if (const std::uint32_t at = ids_.find(order_id); at != k_none) {
+        nodes_[at].account = static_cast<std::uint32_t>(account) & k_account_mask;
+    }
 }
 
 std::int64_t Book::quantity_at(std::uint8_t side, std::int64_t price) const noexcept {

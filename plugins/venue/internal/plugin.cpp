@@ -121,7 +121,7 @@ private:
 
 const tenon_venue_1 InternalVenuePlugin::k_venue{
     sizeof(tenon_venue_1),
-    TENON_VENUE_LISTS,
+    InternalVenue::k_takes,
     [](void*, tenon_iface, tenon_err*) noexcept -> tenon_status { return TENON_OK; },
     [](void* self) noexcept {
         InternalVenue::k_table.live(of(self).venue_.get());
@@ -156,7 +156,15 @@ const tenon_venue_1 InternalVenuePlugin::k_venue{
         return InternalVenue::k_table.snapshot_read(of(self).venue_.get(), bytes, err);
     },
     [](void* self) noexcept { return InternalVenue::k_table.hash(of(self).venue_.get()); },
-    nullptr};
+    nullptr,
+    [](void* self, std::uint64_t order_id, std::uint32_t instrument, std::int64_t quantity
+    ) noexcept {
+        return InternalVenue::k_table.amend(of(self).venue_.get(), order_id, instrument, quantity);
+    },
+    [](void* self, std::uint64_t order_id, std::uint32_t instrument, std::uint64_t account
+    ) noexcept {
+        InternalVenue::k_table.owned(of(self).venue_.get(), order_id, instrument, account);
+    }};
 
 const tenon_feed_1 InternalVenuePlugin::k_feed{
     sizeof(tenon_feed_1),

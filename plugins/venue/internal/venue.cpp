@@ -22,14 +22,27 @@ void must(const ByteReader& in, bool condition, const char* what) {
     }
 }
 
-void read_side(ByteReader& in, Book& book, std::uint8_t side) {
+void read_side(ByteReader& in, Book& book, std::uint8_t side, std::uint16_t version) {
     const auto count = in.get<std::uint32_t>();
     for (std::uint32_t i = 0; i < count; ++i) {
+        RestingOrder order;
         const auto price = in.get<std::int64_t>();
-        const auto order_id = in.get<std::uint64_t>();
-        const auto quantity = in.get<std::int64_t>();
-        must(in, price > 0 && order_id != 0 && quantity > 0, "bad resting order");
-        must(in, book.restore(side, price, {order_id, quantity}), "an order is there twice");
+        order.order_id = in.get<std::uint64_t>();
+        order.quantity = in.get<std::int64_t>();
+        if (version >= 3) {
+            order.account = in.get<std::uint32_t>();
+            order.iceberg.hidden = in.get<std::int64_t>();
+            order.iceberg.display = in.get<std::int64_t>();
+        }
+        const Iceberg& iceberg = order.iceberg;
+        must(
+            in,
+            price > 0 && order.order_id != 0 && order.quantity > 0 && order.account <= INT32_MAX &&
+                iceberg.hidden >= 0 && iceberg.hidden <= INT64_MAX - order.quantity &&
+                iceberg.display >= 0 && (iceberg.hidden == 0 || iceberg.display > 0),
+            "bad resting order"
+        );
+        must(in, book.restore(side, price, order), "an order is there twice");
     }
 }
 
@@ -40,7 +53,31 @@ void read_triggers(ByteReader& in, Book& book) {
         const auto stop_price = in.get<std::int64_t>();
         const auto rising = in.get<std::uint8_t>();
         must(in, order_id != 0 && stop_price > 0 && rising <= 1, "bad waiting order");
-        must(in, book.restore({order_id, stop_price, rising == 1}), "an order is there twice");
+        must(
+            in, book.restore(Trigger{order_id, stop_price, rising == 1}), "an order is there twice"
+        );
+    }
+}
+
+void read_trailing(ByteReader& in, Book& book) {
+    const auto count = in.get<std::uint32_t>();
+    for (std::uint32_t i = 0; i < count; ++i) {
+        Trailing order;
+        order.order_id = in.get<std::uint64_t>();
+        order.stop_price = in.get<std::int64_t>();
+        const auto begins_rising = in.get<std::uint8_t>();
+        const auto falls = in.get<std::uint8_t>();
+        order.delta = in.get<std::uint32_t>();
+        order.best = in.get<std::int64_t>();
+        order.begins_rising = begins_rising == 1;
+        order.falls = falls == 1;
+        must(
+            in,
+            order.order_id != 0 && order.stop_price >= 0 && begins_rising <= 1 && falls <= 1 &&
+                order.best >= 0 && order.best < INT64_MAX,
+            "bad trailing stop"
+        );
+        must(in, book.restore(order), "a trailing stop is there twice, or its delta is wrong");
     }
 }
 
@@ -118,6 +155,15 @@ void InternalVenue::cancel(
     }
 }
 
+bool InternalVenue::amend(std::uint64_t order_id, std::uint32_t instrument, std::int64_t quantity) {
+    Book* const found = book(instrument);
+    if (found == nullptr || !found->amend(order_id, quantity)) {
+        return false;
+    }
+    changed_ = true;
+    return true;
+}
+
 void InternalVenue::live() {
     live_ = true;
     for (Book& book : books_) {
@@ -162,6 +208,9 @@ std::string InternalVenue::snapshot() const {
                 out.put(price);
                 out.put(order.order_id);
                 out.put(order.quantity);
+                out.put(order.account);
+                out.put(order.iceberg.hidden);
+                out.put(order.iceberg.display);
             });
             out.patch(at, count);
         }
@@ -171,6 +220,15 @@ std::string InternalVenue::snapshot() const {
             out.put(trigger.stop_price);
             out.put(static_cast<std::uint8_t>(trigger.rising));
         });
+        out.put(static_cast<std::uint32_t>(book.trailing().size()));
+        for (const Trailing& order : book.trailing().orders()) {
+            out.put(order.order_id);
+            out.put(order.stop_price);
+            out.put(static_cast<std::uint8_t>(order.begins_rising));
+            out.put(static_cast<std::uint8_t>(order.falls));
+            out.put(order.delta);
+            out.put(order.best);
+        }
     }
     return bytes;
 }
@@ -191,7 +249,7 @@ void InternalVenue::read(std::string_view bytes) {
     ByteReader in{bytes};
     must(in, in.get<std::uint32_t>() == k_snapshot_magic, "not the state of an internal venue");
     const auto version = in.get<std::uint16_t>();
-    must(in, version == 1 || version == k_snapshot_version, "another version than 1 and 2");
+    must(in, version >= 1 && version <= k_snapshot_version, "another version than 1 to 3");
     must(in, in.get<std::uint16_t>() == 0, "reserved bytes are set");
     make_books();
     const auto count = in.get<std::uint32_t>();
@@ -208,11 +266,18 @@ void InternalVenue::read(std::string_view bytes) {
                 "instrument " + std::to_string(instrument) + " is not executed here any more"
             );
         }
-        must(in, found->resting() == 0 && found->triggers().size() == 0, "a book is there twice");
-        read_side(in, *found, TENON_SIDE_BUY);
-        read_side(in, *found, TENON_SIDE_SELL);
+        must(
+            in,
+            found->resting() + found->triggers().size() + found->trailing().size() == 0,
+            "a book is there twice"
+        );
+        read_side(in, *found, TENON_SIDE_BUY, version);
+        read_side(in, *found, TENON_SIDE_SELL, version);
         if (version >= 2) {
             read_triggers(in, *found);
+        }
+        if (version >= 3) {
+            read_trailing(in, *found);
         }
         found->restore_counters(update_id, trade_id);
         found->forget_notes();
@@ -235,7 +300,7 @@ std::size_t InternalVenue::resting() const noexcept {
 std::size_t InternalVenue::waiting() const noexcept {
     std::size_t sum = 0;
     for (const Book& book : books_) {
-        sum += book.triggers().size();
+        sum += book.triggers().size() + book.trailing().size();
     }
     return sum;
 }
@@ -250,7 +315,7 @@ std::uint64_t InternalVenue::trade_count() const noexcept {
 
 const tenon_venue_1 InternalVenue::k_table{
     sizeof(tenon_venue_1),
-    TENON_VENUE_LISTS,
+    k_takes,
     [](void*, tenon_iface, tenon_err*) noexcept -> tenon_status { return TENON_OK; },
     [](void* self) noexcept { (void)guard(nullptr, [&] { of(self).live(); }); },
     nullptr,
@@ -278,6 +343,16 @@ const tenon_venue_1 InternalVenue::k_table{
         return guard(err, [&] { of(self).restore(view(bytes)); });
     },
     [](void* self) noexcept { return of(self).hash(); },
-    nullptr};
+    nullptr,
+    [](void* self, std::uint64_t order_id, std::uint32_t instrument, std::int64_t quantity
+    ) noexcept -> tenon_status {
+        return of(self).amend(order_id, instrument, quantity) ? TENON_OK : TENON_NOT_FOUND;
+    },
+    [](void* self, std::uint64_t order_id, std::uint32_t instrument, std::uint64_t account
+    ) noexcept {
+        if (Book* const book = of(self).book(instrument)) {
+            book->owned(order_id, account);
+        }
+    }};
 
 }  // namespace tenon::internal

@@ -32,6 +32,10 @@ public:
         tenon_venue_reports out
     );
 
+    // False: the order is not here.
+    [[nodiscard]] bool
+    amend(std::uint64_t order_id, std::uint32_t instrument, std::int64_t quantity);
+
     // Replay has ended: changes are noted from here on, and the feed begins with snapshots.
     void live();
     // All commands so far are on disk: what they changed leaves on the feed.
@@ -62,6 +66,9 @@ public:
 
     // tenon.venue/1 over an InternalVenue: `self` is an InternalVenue*.
     static const tenon_venue_1 k_table;
+    static constexpr std::uint32_t k_takes = TENON_VENUE_LISTS | TENON_VENUE_STP |
+                                             TENON_VENUE_ICEBERG | TENON_VENUE_TRAILING |
+                                             TENON_VENUE_AMEND;
 
 private:
     void make_books();

@@ -309,6 +309,26 @@ void PaperVenue::cancel(std::uint64_t order_id, tenon_venue_reports out) {
     report(out, order, TENON_REPORT_CANCELED);
 }
 
+bool PaperVenue::amend(std::uint64_t order_id, std::int64_t quantity) {
+    if (const auto waiting = waiting_.find(order_id); waiting != waiting_.end()) {
+        waiting->second.order.quantity = quantity;
+        return true;
+    }
+    if (const auto found = conditional_.find(order_id); found != conditional_.end()) {
+        found->second.quantity = quantity;
+        return true;
+    }
+    const auto place = places_.find(order_id);
+    if (place == places_.end()) {
+        return false;
+    }
+    const auto [instrument, side, price] = place->second;
+    for (Resting& order : markets_[instrument].sides[side].at(side_key(side, price))) {
+        order.remaining = order.order_id == order_id ? quantity : order.remaining;
+    }
+    return true;
+}
+
 bool PaperVenue::apply(std::string_view evidence, tenon_venue_reports out) {
     const auto decoded = decode(evidence);
     if (!decoded) {

@@ -15,8 +15,9 @@
 //            more than was traded or offered, at the order's own price.
 //   waiting  A conditional order waits for a trade at or beyond its stop price, and then meets the
 //            market of that moment as what it became.
-//   Paper orders do not trade with each other; among themselves they share what a trade gives by
-//   price, then time.
+//   less     An amended order keeps its place in the queue.
+//   Paper orders do not trade with each other (so no self-trade has to be prevented); among
+//   themselves they share what a trade gives by price, then time.
 #pragma once
 
 #include "plugins/venue/paper/evidence.hpp"
@@ -71,6 +72,8 @@ public:
     // As tenon.venue/1 has them.
     void submit(const tenon_venue_order& order, std::string_view evidence, tenon_venue_reports out);
     void cancel(std::uint64_t order_id, tenon_venue_reports out);
+    // `quantity` is left of the order, which keeps its place. False: it is not here.
+    [[nodiscard]] bool amend(std::uint64_t order_id, std::int64_t quantity);
     [[nodiscard]] bool apply(std::string_view evidence, tenon_venue_reports out);
     [[nodiscard]] static std::int64_t
     reference_price(std::uint32_t instrument, std::string_view evidence);

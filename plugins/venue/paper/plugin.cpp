@@ -121,6 +121,13 @@ private:
 
     static std::uint64_t hash(void* self) noexcept { return of(self).venue_->hash(); }
 
+    static tenon_status
+    amend(void* self, std::uint64_t order_id, std::uint32_t, std::int64_t quantity) noexcept {
+        return guard(nullptr, [&] {
+            return of(self).venue_->amend(order_id, quantity) ? TENON_OK : TENON_NOT_FOUND;
+        });
+    }
+
     static std::int64_t
     reference_price(void*, std::uint32_t instrument, tenon_bytes evidence) noexcept {
         std::int64_t price = 0;
@@ -131,7 +138,7 @@ private:
 
     static constexpr tenon_venue_1 k_table{
         sizeof(tenon_venue_1),
-        TENON_VENUE_LISTS,
+        TENON_VENUE_LISTS | TENON_VENUE_STP | TENON_VENUE_AMEND,
         &attach,
         &live,
         &evidence,
@@ -142,7 +149,9 @@ private:
         &snapshot_write,
         &snapshot_read,
         &hash,
-        &reference_price};
+        &reference_price,
+        &amend,
+        nullptr};
 
     LiveSettings settings_;
     Service<tenon_exec_1> exec_;

@@ -397,6 +397,8 @@ private:
         &snapshot_write,
         &snapshot_read,
         &hash,
+        nullptr,
+        nullptr,
         nullptr};
 
     Market market_;

@@ -100,7 +100,23 @@ const tenon_trading_1& FakeMarketSide::trading_table() noexcept {
            void*,
            tenon_status (*)(void*, const tenon_order_list*),
            tenon_done,
-           tenon_err*) -> tenon_status { return TENON_OK; }};
+           tenon_err*) -> tenon_status { return TENON_OK; },
+        [](void*, const tenon_amend_request*, tenon_trading_done, tenon_err* err) {
+            return closed(err);
+        },
+        [](void*,
+           const tenon_prevented_query*,
+           void*,
+           tenon_status (*)(void*, const tenon_prevented_match*),
+           tenon_done,
+           tenon_err*) -> tenon_status { return TENON_OK; },
+        [](void*,
+           const tenon_amendment_query*,
+           void*,
+           tenon_status (*)(void*, const tenon_amendment*),
+           tenon_done,
+           tenon_err*) -> tenon_status { return TENON_OK; },
+        [](void*, std::uint32_t) -> std::uint32_t { return 0; }};
     return k_table;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Conditional orders: stop-loss and take-profit, with and without a limit.
+// Conditional orders: stop-loss and take-profit, with and without a limit; and the bounds of
+// trailing stops and icebergs, which are the same for all instruments.
 //
 // Source: Binance Spot API documentation, "New order": which last price triggers which order.
 #pragma once
@@ -9,6 +10,11 @@
 #include <cstdint>
 
 namespace tenon {
+
+// Filters TRAILING_DELTA, in basis points, and ICEBERG_PARTS.
+inline constexpr std::uint32_t k_trailing_delta_min = 10;
+inline constexpr std::uint32_t k_trailing_delta_max = 2'000;
+inline constexpr std::int64_t k_iceberg_parts_max = 100;
 
 [[nodiscard]] constexpr bool is_conditional(std::uint8_t type) noexcept {
     return type >= TENON_ORDER_STOP_LOSS && type <= TENON_ORDER_TAKE_PROFIT_LIMIT;

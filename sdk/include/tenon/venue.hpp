@@ -7,6 +7,8 @@
 #include <tenon/abi/venue.h>
 #include <tenon/plugin.hpp>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -80,6 +82,24 @@ public:
         // The same, and the venue goes on with it.
         void working(std::uint64_t order_id, std::uint32_t instrument) {
             put(make(TENON_REPORT_WORKING, order_id, instrument));
+        }
+
+        // Two orders of one account that would have traded; what the taker's mode says is done.
+        // `ended`: TENON_PREVENTED_*.
+        void prevented(
+            std::uint64_t order_id,
+            std::uint64_t maker_order_id,
+            std::uint32_t instrument,
+            std::int64_t price,
+            std::int64_t quantity,
+            std::uint32_t ended
+        ) {
+            tenon_venue_report report = make(TENON_REPORT_PREVENTED, order_id, instrument);
+            report.maker_order_id = maker_order_id;
+            report.price = price;
+            report.quantity = quantity;
+            report.reject = ended;
+            put(report);
         }
 
         void put(const tenon_venue_report& report) {
@@ -156,11 +176,26 @@ public:
         return 0;
     }
 
-    // True for a venue that keeps what TENON_VENUE_LISTS asks for.
-    [[nodiscard]] virtual bool takes_lists() const noexcept { return false; }
+    // Deterministic, for a venue that takes TENON_VENUE_AMEND. False: the order is not here.
+    virtual bool amend(std::uint64_t order_id, std::uint32_t instrument, std::int64_t quantity) {
+        (void)order_id;
+        (void)instrument;
+        (void)quantity;
+        return false;
+    }
+
+    // After snapshot_read of what an older server wrote: whose an order is that may be here.
+    virtual void owned(std::uint64_t order_id, std::uint32_t instrument, std::uint64_t account) {
+        (void)order_id;
+        (void)instrument;
+        (void)account;
+    }
+
+    // What it keeps of TENON_VENUE_*, the same at every call.
+    [[nodiscard]] virtual std::uint32_t takes() const noexcept { return 0; }
 
     [[nodiscard]] static const void* table(const Venue& venue) noexcept {
-        return venue.takes_lists() ? &k_table_with_lists : &k_table;
+        return &k_tables[venue.takes() % k_tables.size()];
     }
 
 protected:
@@ -259,6 +294,26 @@ private:
         return price;
     }
 
+    static tenon_status amend_order(
+        void* self,
+        std::uint64_t order_id,
+        std::uint32_t instrument,
+        std::int64_t quantity
+    ) noexcept {
+        return guard(nullptr, [&] {
+            return of(self).amend(order_id, instrument, quantity) ? TENON_OK : TENON_NOT_FOUND;
+        });
+    }
+
+    static void order_owned(
+        void* self,
+        std::uint64_t order_id,
+        std::uint32_t instrument,
+        std::uint64_t account
+    ) noexcept {
+        (void)guard(nullptr, [&] { of(self).owned(order_id, instrument, account); });
+    }
+
     [[nodiscard]] static constexpr tenon_venue_1 make_table(std::uint32_t flags) noexcept {
         return {
             sizeof(tenon_venue_1),
@@ -273,13 +328,22 @@ private:
             &write_snapshot,
             &read_snapshot,
             &state_hash,
-            &reference};
+            &reference,
+            &amend_order,
+            &order_owned};
     }
 
-    static const tenon_venue_1 k_table, k_table_with_lists;
+    // One for each set of flags.
+    static constexpr std::size_t k_flag_sets = 32;
+    static const std::array<tenon_venue_1, k_flag_sets> k_tables;
 };
 
-inline constexpr tenon_venue_1 Venue::k_table = Venue::make_table(0);
-inline constexpr tenon_venue_1 Venue::k_table_with_lists = Venue::make_table(TENON_VENUE_LISTS);
+inline constexpr std::array<tenon_venue_1, Venue::k_flag_sets> Venue::k_tables = [] {
+    std::array<tenon_venue_1, k_flag_sets> tables{};
+    for (std::size_t flags = 0; flags < tables.size(); ++flags) {
+        tables[flags] = make_table(static_cast<std::uint32_t>(flags));
+    }
+    return tables;
+}();
 
 }  // namespace tenon

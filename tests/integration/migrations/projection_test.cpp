@@ -29,6 +29,8 @@ std::string dump(PostgresBackend& backend) {
               "orders",
               "order_lists",
               "order_list_orders",
+              "order_amendments",
+              "prevented_matches",
               "trades",
               "balances",
               "ledger_entries"}) {

@@ -355,6 +355,8 @@ const std::vector<std::string>& tables() {
         "orders",
         "order_lists",
         "order_list_orders",
+        "order_amendments",
+        "prevented_matches",
         "trades",
         "balances",
         "ledger_entries",

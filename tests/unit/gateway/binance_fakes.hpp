@@ -7,6 +7,7 @@
 #include "plugins/gateway/binance/api.hpp"
 #include "tests/support/fake_instruments.hpp"
 
+#include <tenon/abi/venue.h>
 #include <tenon/plugin.hpp>
 
 #include <deque>
@@ -74,7 +75,13 @@ public:
     std::deque<tenon_list_request> submitted_lists;  // their orders are in `submitted`
     std::deque<tenon_list_cancel> canceled_lists;
     tenon_list_query lists_asked{};
-    std::vector<tenon_order_list> lists;  // what queries give
+    std::deque<tenon_amend_request> amended;
+    tenon_prevented_query prevented_asked{};
+    tenon_amendment_query amendments_asked{};
+    std::vector<tenon_prevented_match> prevented;   // what queries give
+    std::vector<tenon_amendment> amendments;        // likewise
+    std::uint32_t venue_takes = TENON_VENUE_LISTS;  // TENON_VENUE_*
+    std::vector<tenon_order_list> lists;            // what queries give
     std::vector<std::pair<std::uint64_t, std::uint32_t>> canceled_all;
     tenon_order_query orders_asked{};
     tenon_trade_query trades_asked{};

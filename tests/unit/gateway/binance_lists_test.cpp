@@ -160,7 +160,7 @@ TEST_CASE("what is no pair is refused before the engine sees it", "[binance][T2]
             .find("-1014") != std::string::npos
     );
     CHECK(
-        place(stop + "&aboveType=LIMIT_MAKER&abovePrice=62000&aboveIcebergQty=1").find("-1020") !=
+        place(stop + "&aboveType=LIMIT_MAKER&abovePrice=62000&abovePegPriceType=X").find("-1020") !=
         std::string::npos
     );
     CHECK(f.submitted_lists.empty());

@@ -91,8 +91,8 @@ TEST_CASE("a request that cannot be read says what is wrong with it", "[binance]
          error(
              "1", -1102, "Mandatory parameter 'method' was not sent, was empty/null, or malformed."
          )},
-        {R"({"id":1,"method":"order.amend.keepPriority"})",
-         error("1", -1020, "order.amend.keepPriority is not supported by this server yet.")},
+        {R"({"id":1,"method":"sor.order.place"})",
+         error("1", -1020, "sor.order.place is not supported by this server yet.")},
         {R"({"id":1,"method":"depth","params":{"symbol":null}})",
          error(
              "1", -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."

@@ -156,7 +156,7 @@ TEST_CASE("an order that its venue has not answered is not told as new", "[binan
     asked.order(order);
     asked.give(f.api);
     CHECK(f.sent[c].empty());
-    CHECK(order_status_name(TENON_STATUS_PENDING_NEW) == "PENDING_NEW");
+    CHECK(order_status_name(order) == "PENDING_NEW");
     Command refused{6};
     order.status = TENON_STATUS_REJECTED;
     order.reject = TENON_REJECT_WOULD_MATCH;

@@ -82,6 +82,56 @@ TEST_CASE("a list is written as version 3, with both its orders", "[core][T2][T5
     CHECK(std::get<trading::CancelListCommand>(decoded.body).request.list_id == 9);
 }
 
+TEST_CASE("icebergs, trailing stops and prevention need version 4", "[core][T5]") {
+    trading::SubmitCommand submit;
+    submit.order.price = 7;
+    std::string encoded;
+    trading::encode({7, 1, submit}, encoded);
+    CHECK(encoded[0] == 1);
+    submit.order.stp_mode = TENON_STP_DECREMENT;
+    submit.order.trailing_delta = 25;
+    submit.order.display_quantity = 9;
+    encoded.clear();
+    trading::encode({7, 1, submit}, encoded);
+    CHECK(encoded[0] == 4);
+    trading::Command decoded;
+    REQUIRE(trading::decode(encoded, decoded) == trading::DecodeStatus::ok);
+    const tenon_order_request& order = std::get<trading::SubmitCommand>(decoded.body).order;
+    CHECK(order.stp_mode == TENON_STP_DECREMENT);
+    CHECK(order.trailing_delta == 25);
+    CHECK(order.display_quantity == 9);
+
+    trading::SubmitListCommand list;
+    trading::ListOrders orders;
+    orders[1].order.trailing_delta = 30;
+    list.orders = &orders;
+    encoded.clear();
+    trading::encode({8, 1, list}, encoded);
+    CHECK(encoded[0] == 4);
+    REQUIRE(trading::decode(encoded, decoded) == trading::DecodeStatus::ok);
+    CHECK(
+        (*std::get<trading::SubmitListCommand>(decoded.body).orders)[1].order.trailing_delta == 30
+    );
+    // A list without them says nothing of them, whatever the one before said.
+    orders[1].order.trailing_delta = 0;
+    encoded.clear();
+    trading::encode({9, 1, list}, encoded);
+    CHECK(encoded[0] == 3);
+    REQUIRE(trading::decode(encoded, decoded) == trading::DecodeStatus::ok);
+    CHECK(
+        (*std::get<trading::SubmitListCommand>(decoded.body).orders)[1].order.trailing_delta == 0
+    );
+
+    trading::AmendCommand amend;
+    amend.request.order_id = 5;
+    amend.request.quantity = 6;
+    encoded.clear();
+    trading::encode({10, 1, amend}, encoded);
+    CHECK(encoded[0] == 4);
+    REQUIRE(trading::decode(encoded, decoded) == trading::DecodeStatus::ok);
+    CHECK(std::get<trading::AmendCommand>(decoded.body).request.quantity == 6);
+}
+
 TEST_CASE("what is decoded encodes to the same bytes, whatever was cut or changed", "[core][T5]") {
     constexpr std::uint64_t k_seed = 7;
     test::CommandGenerator generator{k_seed, 2, 3};
@@ -115,7 +165,7 @@ TEST_CASE("what is decoded encodes to the same bytes, whatever was cut or change
 TEST_CASE("what cannot be a command is told apart", "[core][T5]") {
     Command command;
     CHECK(decode("", command) == DecodeStatus::truncated);
-    CHECK(decode(std::string("\x04", 1), command) == DecodeStatus::bad_version);
+    CHECK(decode(std::string("\x05", 1), command) == DecodeStatus::bad_version);
     std::string bytes(18, '\0');
     bytes[0] = 1;
     CHECK(decode(bytes, command) == DecodeStatus::unknown_kind);

@@ -368,12 +368,19 @@ TEST_CASE(
         Run run{disk, small()};
         CHECK_THROWS_WITH(run.engine->start(), Catch::Contains("is not that of its snapshot"));
     }
-    // Version 3 has no count of lists: one 0 less before the venues.
-    constexpr std::size_t k_version_at = 4, k_count = sizeof(std::uint32_t);
+    // Version 3 has no count of lists, one 0 less before the venues, and counts no prevented
+    // matches of an instrument.
+    constexpr std::size_t k_version_at = 4, k_count = sizeof(std::uint32_t), k_id = 8;
     std::string bytes{
         reinterpret_cast<const char*>(snapshot.payload.data()), snapshot.payload.size()};
-    REQUIRE(bytes[k_version_at] == 4);
+    REQUIRE(bytes[k_version_at] == 5);
     bytes[k_version_at] = 3;
+    for (const std::string_view symbol : {"BTCUSDT", "ETHBTC"}) {
+        constexpr std::size_t k_status_price_trade_bytes = 4 + 8 + 8;
+        const std::size_t at = bytes.find(symbol);
+        REQUIRE(at != std::string::npos);
+        bytes.erase(at + symbol.size() + k_status_price_trade_bytes, k_id);
+    }
     bytes.erase(bytes.find("internal") - 3 * k_count, k_count);
     const auto view = std::as_bytes(std::span{bytes});
     snapshot.payload.assign(view.begin(), view.end());

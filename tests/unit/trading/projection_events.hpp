@@ -81,6 +81,11 @@ public:
 
     [[nodiscard]] const std::map<std::uint64_t, tenon_order_list>& lists() const { return lists_; }
 
+    // By order and sequence, by instrument and match id.
+    [[nodiscard]] const auto& amendments() const { return amendments_; }
+
+    [[nodiscard]] const auto& prevented() const { return prevented_; }
+
     [[nodiscard]] std::size_t trade_count(std::uint64_t account, std::uint32_t instrument) const {
         std::size_t count = 0;
         for (const auto& [key, trade] : trades_) {
@@ -149,7 +154,12 @@ public:
                     "",
                     o.stop_price,
                     o.working_real_ns,
-                    o.list_id);
+                    o.list_id,
+                    o.display_quantity,
+                    o.prevented_quantity,
+                    o.prevented_match_id,
+                    o.trailing_delta,
+                    o.stp_mode);
         }
         for (const auto& [id, l] : lists_) {
             all +=
@@ -172,6 +182,34 @@ public:
                         o.order_id,
                         std::string{o.client_id.text, o.client_id.length});
             }
+        }
+        for (const auto& [key, a] : amendments_) {
+            all +=
+                row("order_amendments",
+                    a.order_id,
+                    a.sequence,
+                    a.account,
+                    a.instrument,
+                    std::string{a.old_client_id.text, a.old_client_id.length},
+                    std::string{a.client_id.text, a.client_id.length},
+                    a.old_quantity,
+                    a.quantity,
+                    a.time_real_ns);
+        }
+        for (const auto& [key, m] : prevented_) {
+            all +=
+                row("prevented_matches",
+                    m.instrument,
+                    m.match_id,
+                    m.taker_order_id,
+                    m.maker_order_id,
+                    m.account,
+                    m.stp_mode,
+                    m.price,
+                    m.taker_quantity,
+                    m.maker_quantity,
+                    m.time_real_ns,
+                    m.sequence);
         }
         for (const auto& [key, t] : trades_) {
             all +=
@@ -410,6 +448,14 @@ private:
             publish(order, nullptr);
             return;
         }
+        if (left > 1 && random_() % 4 == 0) {
+            amend(order);
+            return;
+        }
+        if (left > 1 && random_() % 4 == 0) {
+            prevent(order);
+            return;
+        }
         auto trade = tenon::sized<tenon_trade>();
         trade.trade_id = ++trade_ids_[order.instrument];
         trade.order_id = order.order_id;
@@ -433,6 +479,49 @@ private:
         set_balance(order.account, 1);
     }
 
+    // All but one of what is left, and another client id.
+    void amend(tenon_order order) {
+        auto amendment = tenon::sized<tenon_amendment>();
+        amendment.instrument = order.instrument;
+        amendment.order_id = order.order_id;
+        amendment.account = order.account;
+        amendment.old_client_id = order.client_id;
+        amendment.old_quantity = order.quantity;
+        const std::string id = "amended-" + std::to_string(sequence_);
+        order.client_id = {};
+        order.client_id.length = static_cast<std::uint8_t>(id.size());
+        std::memcpy(order.client_id.text, id.data(), id.size());
+        --order.quantity;
+        amendment.client_id = order.client_id;
+        amendment.quantity = order.quantity;
+        amendment.time_real_ns = now_;
+        amendment.sequence = sequence_;
+        amendments_[{order.order_id, sequence_}] = amendment;
+        publish(order, nullptr);
+        commands_.back().back().amendment = keep(amendment_rows_, amendment);
+    }
+
+    // One of what is left, against an order that nobody knows.
+    void prevent(tenon_order order) {
+        auto match = tenon::sized<tenon_prevented_match>();
+        match.instrument = order.instrument;
+        match.match_id = ++match_ids_[order.instrument];
+        match.taker_order_id = order.order_id;
+        match.maker_order_id = order.order_id + 5'000'000;
+        match.account = order.account;
+        match.stp_mode = TENON_STP_DECREMENT;
+        match.price = order.price;
+        match.taker_quantity = match.maker_quantity = 1;
+        match.time_real_ns = now_;
+        match.sequence = sequence_;
+        --order.quantity;  // so that a trade of all that is left fills it
+        order.prevented_quantity += 1;
+        order.prevented_match_id = match.match_id;
+        prevented_[{order.instrument, match.match_id}] = match;
+        publish(order, nullptr);
+        commands_.back().back().prevented = keep(prevented_rows_, match);
+    }
+
     std::mt19937 random_;
     std::uint64_t sequence_ = 0, order_id_ = 0;
     std::int64_t now_ = 1'000'000;
@@ -445,6 +534,8 @@ private:
     std::deque<tenon_trade> trade_rows_;
     std::deque<tenon_balance> balance_rows_;
     std::deque<tenon_order_list> list_rows_;
+    std::deque<tenon_amendment> amendment_rows_;
+    std::deque<tenon_prevented_match> prevented_rows_;
     std::deque<tenon_ledger_entry> ledger_rows_;
     // The model.
     std::map<std::uint64_t, tenon_order> orders_;
@@ -454,7 +545,9 @@ private:
     std::map<std::pair<std::uint64_t, std::uint32_t>, std::pair<tenon_balance, std::uint64_t>>
         balances_;
     std::map<std::uint32_t, std::uint32_t> statuses_;
-    std::map<std::uint32_t, std::uint64_t> trade_ids_;
+    std::map<std::uint32_t, std::uint64_t> trade_ids_, match_ids_;
+    std::map<std::pair<std::uint64_t, std::uint64_t>, tenon_amendment> amendments_;
+    std::map<std::pair<std::uint32_t, std::uint64_t>, tenon_prevented_match> prevented_;
     std::set<std::uint32_t> instruments_, assets_;
     std::vector<std::string> ledger_lines_;
 };

@@ -149,6 +149,8 @@ struct Bench {
                   "orders",
                   "order_lists",
                   "order_list_orders",
+                  "order_amendments",
+                  "prevented_matches",
                   "trades",
                   "balances",
                   "ledger_entries"}) {
@@ -391,6 +393,47 @@ TEST_CASE("queries give what the events said", "[projection][T5]") {
     lists.client_id = {};
     lists.list_id = expected[0].list_id;
     same(projection->lists(lists), 0, 1);
+
+    REQUIRE_FALSE(model.prevented().empty());
+    const tenon_prevented_match newest = model.prevented().rbegin()->second;
+    std::vector<tenon_prevented_match> matches;
+    for (const auto& [key, match] : model.prevented()) {
+        if (match.account == newest.account && match.instrument == newest.instrument) {
+            matches.push_back(match);
+        }
+    }
+    auto prevented = tenon::sized<tenon_prevented_query>();
+    prevented.account = newest.account;
+    prevented.instrument = newest.instrument;
+    prevented.limit = 1000;
+    const auto given = [&] { return projection->prevented(prevented); };
+    REQUIRE(given().size() == matches.size());
+    CHECK(std::memcmp(&given()[0], &matches[0], sizeof matches[0]) == 0);
+    prevented.limit = 1;
+    CHECK(given()[0].match_id == newest.match_id);
+    prevented.from_match_id = matches[0].match_id;
+    CHECK(given()[0].match_id == matches[0].match_id);
+    prevented.from_match_id = newest.match_id + 1;
+    CHECK(given().empty());
+    prevented.from_match_id = 0;
+    prevented.match_id = matches[0].match_id;
+    CHECK(given()[0].match_id == matches[0].match_id);
+    prevented.match_id = 0;
+    prevented.order_id = newest.maker_order_id;
+    CHECK(given()[0].maker_order_id == newest.maker_order_id);
+    prevented.order_id = 4'711'000'000;
+    CHECK(given().empty());
+
+    auto amendments = tenon::sized<tenon_amendment_query>();
+    const tenon_amendment& amended = model.amendments().begin()->second;
+    amendments.account = amended.account;
+    amendments.instrument = amended.instrument;
+    amendments.order_id = amended.order_id;
+    amendments.limit = 1000;
+    REQUIRE_FALSE(projection->amendments(amendments).empty());
+    CHECK(std::memcmp(&projection->amendments(amendments)[0], &amended, sizeof amended) == 0);
+    amendments.from_sequence = UINT32_MAX;
+    CHECK(projection->amendments(amendments).empty());
 
     const tenon_order& wanted = model.order(mine[4]);
     const auto by_id = projection->order(account, 0, wanted.order_id, nullptr);

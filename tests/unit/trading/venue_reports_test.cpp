@@ -60,7 +60,9 @@ const tenon_venue_1 ScriptedVenue::k_table{
     [](void*, tenon_sink, tenon_err*) -> tenon_status { return TENON_OK; },
     [](void*, tenon_bytes, tenon_err*) -> tenon_status { return TENON_OK; },
     [](void*) -> std::uint64_t { return 1; },
-    [](void* self, std::uint32_t, tenon_bytes) { return of(self).reference; }};
+    [](void* self, std::uint32_t, tenon_bytes) { return of(self).reference; },
+    nullptr,
+    nullptr};
 
 struct World {
     World()

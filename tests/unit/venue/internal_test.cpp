@@ -56,7 +56,7 @@ struct VenueWorld {
     std::string kinds() const {
         std::string word;
         for (const tenon_venue_report& report : reports) {
-            word += " ARTCE-tw"[report.kind];
+            word += " ARTCE-twp"[report.kind];
         }
         return word;
     }
@@ -187,20 +187,51 @@ TEST_CASE(
     CHECK(w.cancel(1).empty());
     CHECK(other.cancel(1) == "C");
 
-    // Version 1 ended each book before its waiting orders.
+    // Version 1 ended each book before its waiting orders, version 2 before its trailing stops.
     VenueWorld empty;
     std::string older = empty.venue.snapshot();
     const std::string newer = older;
-    REQUIRE(older[4] == 2);
-    older[4] = 1;
+    REQUIRE(older[4] == 3);
     constexpr std::size_t k_head = 12, k_book = 4 + 8 + 8 + 4 + 4;
     std::uint32_t books = 0;
     std::memcpy(&books, older.data() + 8, sizeof books);
-    for (std::uint32_t i = 1; i <= books; ++i) {
-        older.erase(k_head + i * k_book, 4);
+    for (const std::size_t count : {std::size_t{4}, std::size_t{0}}) {
+        older[4] = count == 0 ? 1 : 2;
+        for (std::uint32_t i = 1; i <= books; ++i) {
+            older.erase(k_head + i * (k_book + count), 4);
+        }
+        other.venue.restore(older);
+        CHECK(other.venue.snapshot() == newer);
     }
+}
+
+TEST_CASE("whose an order is can be told after an older state", "[internal][T2]") {
+    VenueWorld w;
+    tenon_venue_order order = w.limit(TENON_SIDE_BUY, 100, 5);
+    REQUIRE(w.submit(order) == "A");
+    std::string older = w.venue.snapshot();
+    // Version 2 had neither owner nor iceberg behind an order's quantity, nor trailing stops.
+    constexpr std::size_t k_order_end = 12 + 4 + 8 + 8 + 4 + 8 + 8 + 8, k_extra = 4 + 8 + 8;
+    older.erase(k_order_end, k_extra);
+    older[4] = 2;
+    constexpr std::size_t k_empty_book = 4 + 8 + 8 + 4 + 4 + 4;
+    older.erase(k_order_end + 4 + 4, 4);
+    older.erase(k_order_end + 4 + 4 + k_empty_book, 4);
+    VenueWorld other;
+    other.last_id = w.last_id;
     other.venue.restore(older);
-    CHECK(other.venue.snapshot() == newer);
+    const tenon_venue_1& table = InternalVenue::k_table;
+    table.owned(&other.venue, order.order_id, k_instrument, 17);
+    table.owned(&other.venue, 4711, k_instrument, 17);
+    order = other.limit(TENON_SIDE_SELL, 100, 5);
+    order.stp_mode = TENON_STP_EXPIRE_TAKER;
+    order.account = 16;
+    CHECK(other.submit(order) == "AT");
+    REQUIRE(other.submit(other.limit(TENON_SIDE_BUY, 100, 5)) == "A");
+    table.owned(&other.venue, other.last_id, k_instrument, 16);
+    order.order_id = ++other.last_id;
+    CHECK(other.submit(order) == "Ap");
+    CHECK(other.reports[1].reject == TENON_PREVENTED_TAKER);
 }
 
 TEST_CASE("the state goes through its bytes, and cut bytes are refused", "[internal][T5]") {

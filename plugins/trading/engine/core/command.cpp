@@ -44,20 +44,51 @@ void put_order(ByteWriter& out, const SubmitCommand& command) {
     out.put_text(view(command.evidence));
 }
 
+// What version 4 says of an order.
+[[nodiscard]] bool has_extras(const SubmitCommand& command) noexcept {
+    const tenon_order_request& order = command.order;
+    return order.stp_mode != TENON_STP_NONE || order.trailing_delta != 0 ||
+           order.display_quantity != 0;
+}
+
+void put_extras(ByteWriter& out, const SubmitCommand& command) {
+    out.put(command.order.stp_mode);
+    out.put(command.order.trailing_delta);
+    out.put(command.order.display_quantity);
+}
+
+void get_extras(ByteReader& in, SubmitCommand& command) noexcept {
+    command.order.stp_mode = in.get<std::uint32_t>();
+    command.order.trailing_delta = in.get<std::uint32_t>();
+    command.order.display_quantity = in.get<std::int64_t>();
+}
+
 void put(ByteWriter& out, const SubmitCommand& command) {
     put_order(out, command);
-    if (command.order.stop_price != 0) {
+    const bool extras = has_extras(command);
+    if (command.order.stop_price != 0 || extras) {
         out.put(command.order.stop_price);
+    }
+    if (extras) {
+        put_extras(out, command);
     }
 }
 
 // The first version whose readers understand the command.
 [[nodiscard]] std::uint8_t version_of(const Command& command) noexcept {
+    if (command.kind() >= CommandKind::amend) {
+        return 4;
+    }
+    const auto* submit = std::get_if<SubmitCommand>(&command.body);
+    const auto* list = std::get_if<SubmitListCommand>(&command.body);
+    const auto* cancel = std::get_if<CancelCommand>(&command.body);
+    if ((submit != nullptr && has_extras(*submit)) ||
+        (list != nullptr && std::any_of(list->orders->begin(), list->orders->end(), has_extras))) {
+        return 4;
+    }
     if (command.kind() >= CommandKind::submit_list) {
         return 3;
     }
-    const auto* submit = std::get_if<SubmitCommand>(&command.body);
-    const auto* cancel = std::get_if<CancelCommand>(&command.body);
     const bool newer = (submit != nullptr && submit->order.stop_price != 0) ||
                        (cancel != nullptr && cancel->request.restriction != TENON_CANCEL_ANY);
     return newer ? 2 : 1;
@@ -199,17 +230,28 @@ void put(ByteWriter& out, const SubmitListCommand& command) {
         put_order(out, order);
         out.put(order.order.stop_price);
     }
+    if (std::any_of(command.orders->begin(), command.orders->end(), has_extras)) {
+        for (const SubmitCommand& order : *command.orders) {
+            put_extras(out, order);
+        }
+    }
+}
+
+// Where the orders of a decoded list are.
+[[nodiscard]] ListOrders& decoded_orders() noexcept {
+    static thread_local ListOrders orders;
+    return orders;
 }
 
 void get(ByteReader& in, SubmitListCommand& command) noexcept {
     command.contingency = in.get<std::uint32_t>();
     command.client_id = get_client_id(in);
-    static thread_local ListOrders orders;
-    for (SubmitCommand& order : orders) {
+    for (SubmitCommand& order : decoded_orders()) {
+        order = {};
         get(in, order);
         order.order.stop_price = in.get<std::int64_t>();
     }
-    command.orders = &orders;
+    command.orders = &decoded_orders();
 }
 
 void put(ByteWriter& out, const CancelListCommand& command) {
@@ -228,6 +270,44 @@ void get(ByteReader& in, CancelListCommand& command) noexcept {
     request.list_id = in.get<std::uint64_t>();
     request.client_id = get_client_id(in);
     request.cancel_client_id = get_client_id(in);
+}
+
+void put(ByteWriter& out, const AmendCommand& command) {
+    const tenon_amend_request& request = command.request;
+    out.put(request.instrument);
+    out.put(request.account);
+    out.put(request.order_id);
+    out.put_text(text_of(request.client_id));
+    out.put(request.quantity);
+    out.put_text(text_of(request.new_client_id));
+}
+
+void get(ByteReader& in, AmendCommand& command) noexcept {
+    tenon_amend_request& request = command.request;
+    request.instrument = in.get<std::uint32_t>();
+    request.account = in.get<std::uint64_t>();
+    request.order_id = in.get<std::uint64_t>();
+    request.client_id = get_client_id(in);
+    request.quantity = in.get<std::int64_t>();
+    request.new_client_id = get_client_id(in);
+}
+
+// What later versions put behind a body of an earlier one.
+void get_later(ByteReader& in, std::uint8_t version, CommandBody& body) noexcept {
+    if (auto* submit = std::get_if<SubmitCommand>(&body); submit != nullptr && version >= 2) {
+        submit->order.stop_price = in.get<std::int64_t>();
+        if (version >= 4) {
+            get_extras(in, *submit);
+        }
+    }
+    if (auto* cancel = std::get_if<CancelCommand>(&body); cancel != nullptr && version >= 2) {
+        cancel->request.restriction = in.get<std::uint32_t>();
+    }
+    if (std::holds_alternative<SubmitListCommand>(body) && version >= 4) {
+        for (SubmitCommand& order : decoded_orders()) {
+            get_extras(in, order);
+        }
+    }
 }
 
 template <std::size_t Index = 0>
@@ -287,6 +367,11 @@ struct Bounds {
         return c.request.client_id.length <= TENON_CLIENT_ID_MAX &&
                c.request.cancel_client_id.length <= TENON_CLIENT_ID_MAX;
     }
+
+    bool operator()(const AmendCommand& c) const noexcept {
+        return c.request.client_id.length <= TENON_CLIENT_ID_MAX &&
+               c.request.new_client_id.length <= TENON_CLIENT_ID_MAX;
+    }
 };
 
 }  // namespace
@@ -319,12 +404,7 @@ DecodeStatus decode(std::string_view in, Command& out) noexcept {
     if (kind == 0 || !get_body(reader, kind - std::size_t{1}, out.body)) {
         return DecodeStatus::unknown_kind;
     }
-    if (auto* submit = std::get_if<SubmitCommand>(&out.body); submit != nullptr && version >= 2) {
-        submit->order.stop_price = reader.get<std::int64_t>();
-    }
-    if (auto* cancel = std::get_if<CancelCommand>(&out.body); cancel != nullptr && version >= 2) {
-        cancel->request.restriction = reader.get<std::uint32_t>();
-    }
+    get_later(reader, version, out.body);
     if (!reader.ok()) {
         return DecodeStatus::truncated;
     }
@@ -335,7 +415,7 @@ DecodeStatus decode(std::string_view in, Command& out) noexcept {
 }
 
 std::string_view name(CommandKind kind) noexcept {
-    constexpr std::array<std::string_view, 13> k_names{
+    constexpr std::array<std::string_view, 14> k_names{
         "unknown",
         "submit",
         "cancel",
@@ -348,7 +428,8 @@ std::string_view name(CommandKind kind) noexcept {
         "instrument_status",
         "account_status",
         "submit_list",
-        "cancel_list"};
+        "cancel_list",
+        "amend"};
     const auto index = static_cast<std::size_t>(kind);
     return index < k_names.size() ? k_names[index] : k_names[0];
 }

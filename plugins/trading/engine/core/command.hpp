@@ -10,14 +10,15 @@
 // the next list. So no command is larger than that of one order, and all are cheap to copy.
 //
 // Encoding, little-endian, no padding ("text" is a length of 32 bits and the bytes):
-//   u8  version: the first that can say it (1, 2 or 3), so that an older server reads the most
+//   u8  version: the first that can say it (1 to 4), so that an older server reads the most
 //   u8  kind (CommandKind)
 //   u64 sequence
 //   i64 time_real_ns
 //   then by kind
 //   submit             u32 instrument, u64 account, u8 side, u8 type, u8 time_in_force, i64 price,
 //                      i64 quantity, i64 quote_quantity, text client_id, text evidence;
-//                      in version 2 then i64 stop_price
+//                      in version 2 then i64 stop_price; in version 4 then stop_price and
+//                      <extras>
 //   cancel             u32 instrument, u64 account, u64 order_id, text client_id,
 //                      text cancel_client_id; in version 2 then u32 restriction
 //   cancel_all         u64 account, u32 instrument
@@ -29,9 +30,12 @@
 //   instrument_status  u32 instrument, u32 status
 //   account_status     u64 account, u8 enabled, u8 cancels
 //   submit_list        (version 3) u32 contingency, text client_id, then twice what a submit has,
-//                      with i64 stop_price
+//                      with i64 stop_price; in version 4 then twice <extras>
 //   cancel_list        (version 3) u32 instrument, u64 account, u64 list_id, text client_id,
 //                      text cancel_client_id
+//   amend              (version 4) u32 instrument, u64 account, u64 order_id, text client_id,
+//                      i64 quantity, text new_client_id
+//   <extras>           u32 stp_mode, u32 trailing_delta, i64 display_quantity
 // Example: key_revoke of "ab", sequence 7, time 1:
 //   01 08 | 07 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 | 02 00 00 00 61 62
 #pragma once
@@ -48,7 +52,7 @@
 
 namespace tenon::trading {
 
-inline constexpr std::uint8_t k_command_version = 3;
+inline constexpr std::uint8_t k_command_version = 4;
 inline constexpr std::size_t k_evidence_bytes_max = 1U << 20;
 inline constexpr std::size_t k_name_bytes_max = 32;
 inline constexpr std::size_t k_venue_name_bytes_max = 64;
@@ -124,6 +128,10 @@ struct CancelListCommand {
     tenon_list_cancel request = sized<tenon_list_cancel>();
 };
 
+struct AmendCommand {
+    tenon_amend_request request = sized<tenon_amend_request>();
+};
+
 // Order of the alternatives = order of CommandKind, from 1. Append only.
 using CommandBody = std::variant<
     SubmitCommand,
@@ -137,7 +145,8 @@ using CommandBody = std::variant<
     InstrumentStatusCommand,
     AccountStatusCommand,
     SubmitListCommand,
-    CancelListCommand>;
+    CancelListCommand,
+    AmendCommand>;
 
 enum class CommandKind : std::uint8_t {
     submit = 1,
@@ -151,7 +160,8 @@ enum class CommandKind : std::uint8_t {
     instrument_status = 9,
     account_status = 10,
     submit_list = 11,
-    cancel_list = 12
+    cancel_list = 12,
+    amend = 13
 };
 
 struct Command {

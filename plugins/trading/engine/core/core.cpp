@@ -45,6 +45,7 @@ const Result& Core::apply(const Command& command, Output& out) {
     const auto trades = static_cast<std::uint32_t>(out.trades_.size());
     const auto events = static_cast<std::uint32_t>(out.events_.size());
     const auto lists = static_cast<std::uint32_t>(out.lists_.size());
+    const auto prevented = static_cast<std::uint32_t>(out.prevented_.size());
     Result& result = out.results_.emplace_back();
     result_ = &result;
     result.sequence = sequence_;
@@ -53,6 +54,7 @@ const Result& Core::apply(const Command& command, Output& out) {
     result.trades.first = trades;
     result.events.first = events;
     result.lists.first = lists;
+    result.prevented.first = prevented;
     std::visit([this](const auto& body) { run(body); }, command.body);
 
     if (result.reject != TENON_REJECT_NONE) {
@@ -60,6 +62,7 @@ const Result& Core::apply(const Command& command, Output& out) {
         out.trades_.resize(trades);
         out.events_.resize(events);
         out.lists_.resize(lists);
+        out.prevented_.resize(prevented);
         return result;
     }
     put_touched_balances();
@@ -67,6 +70,7 @@ const Result& Core::apply(const Command& command, Output& out) {
         result.orders = {subject_row_, 1};
     }
     result.trades.count = static_cast<std::uint32_t>(out.trades_.size()) - trades;
+    result.prevented.count = static_cast<std::uint32_t>(out.prevented_.size()) - prevented;
     result.events.count = static_cast<std::uint32_t>(out.events_.size()) - events;
     return result;
 }
@@ -104,11 +108,14 @@ tenon_status Core::evidence(
     order.side = request.side;
     order.type = request.type;
     order.time_in_force = request.time_in_force;
+    order.stp_mode = request.stp_mode;
+    order.trailing_delta = request.trailing_delta;
     order.price = request.price;
     order.quantity = request.quantity;
     order.quote_quantity = request.quote_quantity;
     order.funds = INT64_MAX;
     order.stop_price = request.stop_price;
+    order.display_quantity = request.display_quantity;
     return venue->evidence(venue.self, &order, now_real_ns, sink);
 }
 
@@ -172,6 +179,12 @@ std::uint32_t Core::instrument_status(std::uint32_t id) const noexcept {
     return instrument->venue == k_no_venue && instrument->status == TENON_INSTRUMENT_TRADING
                ? TENON_INSTRUMENT_HALT
                : instrument->status;
+}
+
+std::uint32_t Core::venue_takes(std::uint32_t id) const noexcept {
+    const Instrument* instrument = table_.find(id);
+    const tenon_venue_1* venue = instrument == nullptr ? nullptr : venue_of(*instrument);
+    return venue == nullptr ? 0 : venue->flags;
 }
 
 std::int64_t Core::last_price(std::uint32_t id) const noexcept {

@@ -31,6 +31,8 @@
 //   TRADE is also taken in PENDING_NEW (an exchange may report it first). Reports for orders that
 //   are not open are ignored; trades that break the contract of tenon.venue/1 are dropped, counted,
 //   and end the order as EXPIRED.
+//   A prevented match takes quantity from one or both of two orders of one account, without a
+//   trade; an order of which nothing is left by that is EXPIRED, even where it has traded before.
 //   When an order of a list trades, is triggered or ends, the list is decided: its money becomes
 //   that order's, and the others are cancelled at their venue before anything else goes there.
 //
@@ -50,6 +52,8 @@
 //            amount * ppm / 1,000,000, rounded half up in units of the asset, to account FEES;
 //            a venue that charges by itself says how much of what, and gets it as far as the
 //            account has it.
+//   less     what a prevented match or an amendment takes of an order gives back what it had locked
+//            of a limit order; of others it stays locked until the order ends.
 //   bound    the balances of EXTERNAL and VENUES stay within +-2^61 units; so no sum of balances
 //   can
 //            leave 64 bits.
@@ -197,6 +201,9 @@ public:
     // TENON_INSTRUMENT_*; BREAK for an unknown one.
     [[nodiscard]] std::uint32_t instrument_status(std::uint32_t instrument) const noexcept;
 
+    // TENON_VENUE_* of the venue of an instrument; 0 when there is none. From any thread.
+    [[nodiscard]] std::uint32_t venue_takes(std::uint32_t instrument) const noexcept;
+
     // True while no order of anybody is taken.
     [[nodiscard]] bool halted() const noexcept { return halted_; }
 
@@ -242,6 +249,7 @@ private:
         tenon_client_id client_id{};
         std::uint32_t client_tag = 0;
         std::int64_t funds = 0;
+        std::int64_t reference_price = 0;
     };
 
     // One side of a trade: an open order, or the market (slot k_no_slot).
@@ -282,11 +290,26 @@ private:
     void put_touched_balances();
     [[nodiscard]] const tenon_venue_1* venue_of(const Instrument& instrument) const noexcept;
 
+    // core_changes.cpp
+    void on_prevented(const tenon_venue_report& report);
+    void lose(std::uint32_t slot, std::int64_t quantity, bool ends, std::uint32_t row);
+    void release(OrderSlot& slot, std::int64_t quantity) noexcept;
+    void run(const AmendCommand&);
+    [[nodiscard]] std::uint32_t
+    check_amend(const tenon_amend_request& request, const tenon_order& order) const;
+
     // core_orders.cpp
     void run(const SubmitCommand&);
     void run(const CancelCommand&);
     void run(const CancelAllCommand&);
     void run(const VenueApplyCommand&);
+    [[nodiscard]] bool is_taken_by_venue(const tenon_order_request& order) const noexcept;
+    [[nodiscard]] const tenon_order* named_order(
+        std::uint64_t account,
+        std::uint32_t instrument,
+        std::uint64_t order_id,
+        const tenon_client_id& client_id
+    ) const noexcept;
     void follow_up(tenon_bytes evidence);
     void submit_triggered(std::uint32_t at, tenon_bytes evidence);
     [[nodiscard]] std::uint32_t
@@ -297,10 +320,11 @@ private:
         std::int64_t& funds
     ) const;
     [[nodiscard]] std::int64_t reference_price(const SubmitCommand& command) const;
-    [[nodiscard]] tenon_client_id make_client_id(std::uint64_t account, std::uint64_t order_id)
-        const;
+    // Prefix and number, and more when a client has taken that very id.
+    [[nodiscard]] tenon_client_id
+    make_client_id(std::uint64_t account, std::string_view prefix, std::uint64_t number) const;
     [[nodiscard]] tenon_order make_order(const tenon_order_request& request) const;
-    void hand_over(std::uint32_t slot, std::int64_t funds, tenon_bytes evidence);
+    void hand_over(std::uint32_t slot, const Admission& admission, tenon_bytes evidence);
     [[nodiscard]] tenon_client_id make_cancel_id() const noexcept;
     // Those in scratch_.
     void cancel_these();
@@ -356,6 +380,7 @@ private:
     void settle_venues(const Fill& fill, bool venues_buy);
     void pay_venue(std::uint64_t account, const Commission& charged);
     void end(std::uint32_t slot, std::uint8_t status);
+    void close(std::uint32_t slot, std::uint8_t status, std::uint32_t prevented_row);
     void leave(std::uint32_t slot);
     void set_status(tenon_order& order, std::uint8_t status);
     void put_order(std::uint32_t slot, const tenon_trade* trade);
@@ -380,13 +405,14 @@ private:
     void write_lists(ByteWriter& out) const;
     void write_references_and_keys(ByteWriter& out) const;
     void read_state(ByteReader& in, std::uint16_t version);
-    void read_instruments(ByteReader& in);
+    void read_instruments(ByteReader& in, std::uint16_t version);
     void read_accounts(ByteReader& in);
     void read_orders(ByteReader& in, std::uint16_t version);
     void read_lists(ByteReader& in);
     void read_references(ByteReader& in);
     void read_keys(ByteReader& in);
-    void read_venues(ByteReader& in);
+    void read_venues(ByteReader& in, std::uint16_t version);
+    void tell_owners() const;
     void reset();
 
     std::vector<VenueBinding> venues_;

@@ -27,6 +27,16 @@ namespace {
     return std::memcmp(&a, &b, sizeof a) == 0;
 }
 
+// What it needs could not be said again when the list is decided.
+[[nodiscard]] bool has_no_price(const tenon_order_request& order) noexcept {
+    return order.side == TENON_SIDE_BUY && order.price == 0 && order.stop_price == 0;
+}
+
+// Where a price has to be of another; 0: it is not known, or follows the market.
+[[nodiscard]] bool is_below(std::int64_t low, std::int64_t high) noexcept {
+    return low == 0 || high == 0 || low < high;
+}
+
 }  // namespace
 
 std::uint32_t Core::paying_asset(const tenon_order& order) const noexcept {
@@ -36,11 +46,12 @@ std::uint32_t Core::paying_asset(const tenon_order& order) const noexcept {
 
 std::int64_t Core::needed_funds(const tenon_order& order) const {
     const Instrument& instrument = table_[order.instrument];
+    const std::int64_t quantity = order.quantity - order.prevented_quantity;
     if (order.side == TENON_SIDE_SELL) {
-        return *base_amount(instrument, order.quantity);
+        return *base_amount(instrument, quantity);
     }
     const std::int64_t price = order.price != 0 ? order.price : order.stop_price;
-    return *quote_amount(instrument, price, order.quantity);
+    return *quote_amount(instrument, price, quantity);
 }
 
 // What makes two orders a pair, and where the market has to be.
@@ -51,7 +62,7 @@ std::uint32_t Core::check_pair(const SubmitListCommand& command) const {
         (is_stop_loss(first) && is_target(second)) || (is_target(first) && is_stop_loss(second));
     if (command.contingency != TENON_CONTINGENCY_OCO || !pair || first.account != second.account ||
         first.instrument != second.instrument || first.side != second.side ||
-        first.quantity != second.quantity) {
+        first.quantity != second.quantity || has_no_price(first) || has_no_price(second)) {
         return TENON_REJECT_INVALID;
     }
     if (const Instrument* instrument = table_.find(first.instrument);
@@ -63,12 +74,12 @@ std::uint32_t Core::check_pair(const SubmitListCommand& command) const {
     }
     const tenon_order_request& stop = is_stop_loss(first) ? first : second;
     const tenon_order_request& target = is_stop_loss(first) ? second : first;
-    const std::int64_t aim = target.stop_price != 0 ? target.stop_price : target.price;
+    const std::int64_t aim = is_conditional(target.type) ? target.stop_price : target.price;
     const std::int64_t last = reference_price((*command.orders)[0]);
     const bool sell = first.side == TENON_SIDE_SELL;
     const std::int64_t low = sell ? stop.stop_price : aim;
     const std::int64_t high = sell ? aim : stop.stop_price;
-    const bool around = last == 0 ? low < high : low < last && last < high;
+    const bool around = is_below(low, last) && is_below(last, high) && is_below(low, high);
     return around ? TENON_REJECT_NONE : TENON_REJECT_LIST_PRICES;
 }
 
@@ -153,10 +164,10 @@ void Core::run(const SubmitListCommand& command) {
     put_list(list.row);
 
     // First the one that the venue may refuse, since it would trade.
-    const std::size_t first = request.stop_price == 0 ? 0 : 1;
+    const std::size_t first = is_conditional(request.type) ? 1 : 0;
     subject_ = slots[first];
     refusable_ = true;
-    hand_over(slots[first], admissions[first].funds, (*command.orders)[first].evidence);
+    hand_over(slots[first], admissions[first], (*command.orders)[first].evidence);
     if (venue_reject_ != TENON_REJECT_NONE) {
         ledger_.unlock(request.account, paying, list.locked);
         lists_.erase(list.row.list_id);
@@ -168,7 +179,7 @@ void Core::run(const SubmitListCommand& command) {
         return;
     }
     refusable_ = false;
-    hand_over(slots[1 - first], admissions[1 - first].funds, (*command.orders)[1 - first].evidence);
+    hand_over(slots[1 - first], admissions[1 - first], (*command.orders)[1 - first].evidence);
     for (const std::uint32_t slot : slots) {
         if (orders_[slot].order.status == TENON_STATUS_PENDING_NEW) {
             put_order(slot, nullptr);  // the venue answers later

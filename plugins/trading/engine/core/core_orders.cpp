@@ -35,7 +35,8 @@ namespace {
     }
 }
 
-[[nodiscard]] tenon_venue_order for_venue(const tenon_order& order, std::int64_t funds) noexcept {
+[[nodiscard]] tenon_venue_order
+for_venue(const tenon_order& order, std::int64_t funds, std::int64_t reference_price) noexcept {
     return {
         sizeof(tenon_venue_order),
         order.instrument,
@@ -50,7 +51,11 @@ namespace {
         order.quantity,
         order.quote_quantity,
         funds,
-        order.stop_price};
+        order.stop_price,
+        order.display_quantity,
+        order.trailing_delta,
+        order.stp_mode,
+        reference_price};
 }
 
 [[nodiscard]] bool closed_position(
@@ -105,11 +110,12 @@ tenon_client_id normal(const tenon_client_id& id) noexcept {
     return out;
 }
 
-tenon_client_id Core::make_client_id(std::uint64_t account, std::uint64_t order_id) const {
+tenon_client_id
+Core::make_client_id(std::uint64_t account, std::string_view prefix, std::uint64_t number) const {
     tenon_client_id id{};
-    std::memcpy(id.text, "tnn-", 4);
     char* const end = id.text + TENON_CLIENT_ID_MAX;
-    char* at = std::to_chars(id.text + 4, end, order_id).ptr;
+    char* at = std::copy(prefix.begin(), prefix.end(), id.text);
+    at = std::to_chars(at, end, number).ptr;
     id.length = static_cast<std::uint8_t>(at - id.text);
     // A client may have taken that very id.
     for (std::uint32_t i = 1; orders_.client_id_taken(account, id); ++i) {
@@ -147,7 +153,11 @@ std::uint32_t Core::find_funds(
     bool exact = true;
     if (order.type != TENON_ORDER_MARKET) {
         // A conditional market order has no other price than the one that it waits for.
-        const std::int64_t price = order.price != 0 ? order.price : order.stop_price;
+        const std::int64_t waits_for = order.stop_price != 0 ? order.stop_price : reference;
+        const std::int64_t price = order.price != 0 ? order.price : waits_for;
+        if (price == 0 && buy) {
+            return TENON_REJECT_NO_LIQUIDITY;
+        }
         needed = buy ? *quote_amount(instrument, price, order.quantity)
                      : *base_amount(instrument, order.quantity);
     } else if (buy && order.quote_quantity != 0) {
@@ -200,13 +210,17 @@ std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admiss
     if (!printable(order.client_id) || command.evidence.n > k_evidence_bytes_max) {
         return TENON_REJECT_INVALID;
     }
+    if (!is_taken_by_venue(order)) {
+        return TENON_REJECT_UNSUPPORTED;
+    }
     const std::int64_t reference = reference_price(command);
+    admission.reference_price = reference;
     if (const std::uint32_t reject = check_filters(*instrument, order, reference);
         reject != TENON_REJECT_NONE) {
         return reject;
     }
     const bool conditional = is_conditional(order.type);
-    if (conditional && reference != 0 &&
+    if (order.stop_price != 0 && reference != 0 &&
         is_triggered(order.side, order.type, order.stop_price, reference)) {
         return TENON_REJECT_WOULD_TRIGGER;
     }
@@ -227,7 +241,7 @@ std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admiss
         return TENON_REJECT_MAX_POSITION;
     }
     if (make_id) {
-        admission.client_id = make_client_id(order.account, next_order_id_ + ahead.orders);
+        admission.client_id = make_client_id(order.account, "tnn-", next_order_id_ + ahead.orders);
         admission.client_tag = orders_.client_tag(order.account, admission.client_id);
     } else if (orders_.client_id_taken(order.account, admission.client_id, admission.client_tag)) {
         return TENON_REJECT_DUPLICATE_ID;
@@ -236,6 +250,13 @@ std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admiss
         return TENON_REJECT_CAPACITY;
     }
     return find_funds(order, reference, admission.funds);
+}
+
+bool Core::is_taken_by_venue(const tenon_order_request& order) const noexcept {
+    const std::uint32_t wanted = (order.stp_mode != TENON_STP_NONE ? TENON_VENUE_STP : 0U) |
+                                 (order.display_quantity != 0 ? TENON_VENUE_ICEBERG : 0U) |
+                                 (order.trailing_delta != 0 ? TENON_VENUE_TRAILING : 0U);
+    return wanted == 0 || (venues_[table_[order.instrument].venue].venue->flags & wanted) == wanted;
 }
 
 void Core::run(const SubmitCommand& command) {
@@ -253,7 +274,7 @@ void Core::run(const SubmitCommand& command) {
     const std::uint32_t slot = orders_.insert(order, funds, admission.client_tag);
     subject_ = slot;
     refusable_ = true;
-    hand_over(slot, funds, command.evidence);
+    hand_over(slot, admission, command.evidence);
     if (venue_reject_ != TENON_REJECT_NONE) {
         ledger_.unlock(order.account, paying, funds);
         orders_.remove(slot);
@@ -283,12 +304,16 @@ tenon_order Core::make_order(const tenon_order_request& request) const {
     order.updated_real_ns = time_real_ns_;
     order.update_sequence = sequence_;
     order.stop_price = request.stop_price;
-    order.working_real_ns = request.stop_price == 0 ? time_real_ns_ : 0;
+    order.working_real_ns = is_conditional(request.type) ? 0 : time_real_ns_;
+    order.display_quantity = request.display_quantity;
+    order.trailing_delta = request.trailing_delta;
+    order.stp_mode = request.stp_mode;
     return order;
 }
 
-void Core::hand_over(std::uint32_t slot, std::int64_t funds, tenon_bytes evidence) {
-    const tenon_venue_order order = for_venue(orders_[slot].order, funds);
+void Core::hand_over(std::uint32_t slot, const Admission& admission, tenon_bytes evidence) {
+    const tenon_venue_order order =
+        for_venue(orders_[slot].order, admission.funds, admission.reference_price);
     const Service<tenon_venue_1>& venue = venues_[table_[order.instrument].venue].venue;
     venue->submit(venue.self, &order, evidence, time_real_ns_, reports());
 }
@@ -312,6 +337,7 @@ void Core::submit_triggered(std::uint32_t at, tenon_bytes evidence) {
     const Instrument& instrument = table_[order.instrument];
     order.type = working_type(order.type);
     order.stop_price = 0;
+    order.trailing_delta = 0;
     if (order.type == TENON_ORDER_MARKET && order.side == TENON_SIDE_BUY) {
         // The stop price was a guess; as any market buy by quantity it may spend all.
         const std::int64_t free = ledger_.at(order.account, instrument.rules.quote).free;
@@ -319,7 +345,7 @@ void Core::submit_triggered(std::uint32_t at, tenon_bytes evidence) {
         slot.locked += free;
     }
     working_ = at;
-    const tenon_venue_order venue_order = for_venue(order, slot.locked);
+    const tenon_venue_order venue_order = for_venue(order, slot.locked, instrument.last_price);
     const Service<tenon_venue_1>& venue = venues_[instrument.venue].venue;
     venue->submit(venue.self, &venue_order, evidence, time_real_ns_, reports());
     working_ = k_no_slot;
@@ -359,11 +385,9 @@ void Core::run(const CancelCommand& command) {
         refuse(TENON_REJECT_UNKNOWN_INSTRUMENT);
         return;
     }
-    const tenon_client_id wanted = normal(request.client_id);
     const tenon_order* order =
-        open_order(request.account, request.instrument, request.order_id, wanted);
-    if (order == nullptr ||
-        (wanted.length != 0 && std::memcmp(&order->client_id, &wanted, sizeof wanted) != 0)) {
+        named_order(request.account, request.instrument, request.order_id, request.client_id);
+    if (order == nullptr) {
         refuse(TENON_REJECT_UNKNOWN_ORDER);
         return;
     }
@@ -390,6 +414,21 @@ void Core::run(const CancelCommand& command) {
         subject_has_row_ = true;
         out_->orders_.push_back(orders_[subject_].order);
     }
+}
+
+// With an order id and a client id both must fit.
+const tenon_order* Core::named_order(
+    std::uint64_t account,
+    std::uint32_t instrument,
+    std::uint64_t order_id,
+    const tenon_client_id& client_id
+) const noexcept {
+    const tenon_client_id wanted = normal(client_id);
+    const tenon_order* order = open_order(account, instrument, order_id, wanted);
+    const bool fits =
+        order != nullptr &&
+        (wanted.length == 0 || std::memcmp(&order->client_id, &wanted, sizeof wanted) == 0);
+    return fits ? order : nullptr;
 }
 
 tenon_client_id Core::make_cancel_id() const noexcept {

@@ -89,6 +89,9 @@ void Core::on_report(const tenon_venue_report& report) {
         case TENON_REPORT_COMMISSION:
             on_commission(report);
             break;
+        case TENON_REPORT_PREVENTED:
+            on_prevented(report);
+            break;
         case TENON_REPORT_TRIGGERED:
         case TENON_REPORT_WORKING:
             on_triggered(slot, report.kind == TENON_REPORT_TRIGGERED);
@@ -177,7 +180,7 @@ bool Core::side_can_trade(const TradeSide& side, const Fill& fill) const noexcep
         if (fill.quote > order.quote_quantity - order.filled_quote) {
             return false;
         }
-    } else if (fill.quantity > order.quantity - order.filled_quantity) {
+    } else if (fill.quantity > order.quantity - order.filled_quantity - order.prevented_quantity) {
         return false;
     }
     if (order.price != 0 && (buy ? fill.price > order.price : fill.price < order.price)) {
@@ -308,12 +311,12 @@ void Core::settle(const TradeSide& side, const Fill& fill) {
     }
     if (is_quote_order(order)) {
         if (order.filled_quote == order.quote_quantity) {
-            order.quantity = order.filled_quantity;
+            order.quantity = order.filled_quantity + order.prevented_quantity;
         }
     } else if (buy) {
         orders_.bought(order, fill.quantity);
     }
-    const bool filled = order.filled_quantity == order.quantity;
+    const bool filled = order.filled_quantity + order.prevented_quantity == order.quantity;
     set_status(order, filled ? TENON_STATUS_FILLED : TENON_STATUS_PARTIALLY_FILLED);
     if (filled) {
         order.cancel_client_id = {};
@@ -363,12 +366,19 @@ void Core::end(std::uint32_t at, std::uint8_t status) {
             status = TENON_STATUS_FILLED;
         }
     }
+    close(at, status, Output::k_none);
+}
+
+// By the prevented match in that row of the Output, or by something else.
+void Core::close(std::uint32_t at, std::uint8_t status, std::uint32_t prevented_row) {
+    tenon_order& order = orders_[at].order;
     set_status(order, status);
     if (status != TENON_STATUS_CANCELED) {
         order.cancel_client_id = {};
     }
     decide(at, false);
     put_order(at, nullptr);
+    out_->events_.back().prevented = prevented_row;
     leave(at);
 }
 

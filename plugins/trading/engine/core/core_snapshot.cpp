@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The state as bytes, as a hash, and checked as a whole. Format: snapshot_format.hpp.
+// The state as bytes and as a hash. Format: snapshot_format.hpp.
 #include "plugins/trading/engine/core/core.hpp"
 #include "plugins/trading/engine/core/snapshot_format.hpp"
 
@@ -7,7 +7,6 @@
 #include <tenon/decimal.hpp>
 
 #include <algorithm>
-#include <map>
 
 namespace tenon::trading {
 namespace {
@@ -61,6 +60,11 @@ void write_order(ByteWriter& out, const OrderSlot& slot) {
     out.put(order.stop_price);
     out.put(order.working_real_ns);
     out.put(order.list_id);
+    out.put(order.display_quantity);
+    out.put(order.prevented_quantity);
+    out.put(order.prevented_match_id);
+    out.put(order.trailing_delta);
+    out.put(order.stp_mode);
 }
 
 [[nodiscard]] tenon_order
@@ -91,6 +95,13 @@ read_order(ByteReader& in, std::uint16_t version, std::int64_t& locked) noexcept
         order.working_real_ns = order.created_real_ns;
     }
     order.list_id = version >= 4 ? in.get<std::uint64_t>() : 0;
+    if (version >= 5) {
+        order.display_quantity = in.get<std::int64_t>();
+        order.prevented_quantity = in.get<std::int64_t>();
+        order.prevented_match_id = in.get<std::uint64_t>();
+        order.trailing_delta = in.get<std::uint32_t>();
+        order.stp_mode = in.get<std::uint32_t>();
+    }
     return order;
 }
 
@@ -130,6 +141,7 @@ void Core::write_state(std::string& bytes) const {
         out.put(instrument.status);
         out.put(instrument.last_price);
         out.put(instrument.next_trade_id);
+        out.put(instrument.next_prevented_id);
     }
     write_accounts(out);
     write_orders(out);
@@ -286,6 +298,7 @@ void Core::reset() {
         instrument.status = instrument.rules.status;
         instrument.last_price = 0;
         instrument.next_trade_id = 1;
+        instrument.next_prevented_id = 1;
     }
 }
 
@@ -302,7 +315,7 @@ void Core::snapshot_read(std::string_view bytes) {
     must(
         in,
         version >= 1 && version <= k_snapshot_version,
-        "version " + std::to_string(version) + ", expected 1 to 4"
+        "version " + std::to_string(version) + ", expected 1 to 5"
     );
     must(in, in.get<std::uint16_t>() == 0, "reserved bytes are set");
     reset();
@@ -319,7 +332,7 @@ void Core::read_state(ByteReader& in, std::uint16_t version) {
     next_order_id_ = in.get<std::uint64_t>();
     anomalies_ = in.get<std::uint64_t>();
     halted_ = version >= 2 && in.get<std::uint8_t>() != 0;
-    read_instruments(in);
+    read_instruments(in, version);
     read_accounts(in);
     read_orders(in, version);
     if (version >= 4) {
@@ -327,10 +340,10 @@ void Core::read_state(ByteReader& in, std::uint16_t version) {
     }
     read_references(in);
     read_keys(in);
-    read_venues(in);
+    read_venues(in, version);
 }
 
-void Core::read_instruments(ByteReader& in) {
+void Core::read_instruments(ByteReader& in, std::uint16_t version) {
     const auto assets = in.get<std::uint32_t>();
     must(in, assets <= table_.asset_count(), "more assets than are listed");
     for (std::uint32_t id = 0; id < assets; ++id) {
@@ -356,6 +369,7 @@ void Core::read_instruments(ByteReader& in) {
         instrument.status = in.get<std::uint32_t>();
         instrument.last_price = in.get<std::int64_t>();
         instrument.next_trade_id = in.get<std::uint64_t>();
+        instrument.next_prevented_id = version >= 5 ? in.get<std::uint64_t>() : 1;
         must(
             in,
             instrument.status >= TENON_INSTRUMENT_TRADING &&
@@ -404,8 +418,9 @@ void Core::read_orders(ByteReader& in, std::uint16_t version) {
             in,
             order.account >= TENON_ACCOUNT_FIRST && find_account(order.account) != nullptr &&
                 order.instrument < table_.size() && order.side <= TENON_SIDE_SELL &&
-                order.stop_price >= 0 && order.status >= TENON_STATUS_PENDING_NEW &&
-                order.status < TENON_STATUS_FILLED,
+                order.stop_price >= 0 && order.display_quantity >= 0 &&
+                order.prevented_quantity >= 0 && order.stp_mode <= TENON_STP_TRANSFER &&
+                order.status >= TENON_STATUS_PENDING_NEW && order.status < TENON_STATUS_FILLED,
             "bad order " + std::to_string(order.order_id)
         );
         must(
@@ -500,7 +515,7 @@ void Core::read_keys(ByteReader& in) {
     }
 }
 
-void Core::read_venues(ByteReader& in) {
+void Core::read_venues(ByteReader& in, std::uint16_t version) {
     const auto count = in.get<std::uint32_t>();
     for (std::uint32_t i = 0; i < count; ++i) {
         const std::string name{in.get_text(k_venue_name_bytes_max)};
@@ -522,51 +537,24 @@ void Core::read_venues(ByteReader& in) {
             "snapshot of venue " + name
         );
     }
+    if (version < 5) {
+        tell_owners();
+    }
 }
 
-std::string Core::check_invariants() const {
-    for (std::uint32_t asset = 0; asset < ledger_.asset_count(); ++asset) {
-        Int128 sum = 0;
-        for (std::uint64_t account = 0; account < ledger_.account_end(); ++account) {
-            const Balance& cell = ledger_.at(account, asset);
-            sum += Int128{cell.free} + cell.locked;
-            const bool may_owe =
-                account == TENON_ACCOUNT_EXTERNAL || account == TENON_ACCOUNT_VENUES;
-            if (cell.locked < 0 || (cell.free < 0 && !may_owe)) {
-                return "account " + std::to_string(account) + " has less than nothing of " +
-                       table_.asset_name(asset);
-            }
-        }
-        if (sum != 0) {
-            return "the accounts' sum of " + table_.asset_name(asset) + " is not 0";
-        }
-    }
-    std::map<std::pair<std::uint64_t, std::uint32_t>, Int128> locked;
+// Venues of servers before self-trade prevention did not write whose an order is.
+void Core::tell_owners() const {
     for (const std::uint32_t at : orders_.sorted()) {
-        const OrderSlot& slot = orders_[at];
-        const tenon_instrument& rules = table_[slot.order.instrument].rules;
-        const bool buy = slot.order.side == TENON_SIDE_BUY;
-        locked[{slot.order.account, buy ? rules.quote : rules.base}] += slot.locked;
-    }
-    lists_.for_each([&](const OrderList& list) {
-        for (const tenon_list_order& one : list.row.orders) {
-            if (const std::uint32_t slot = orders_.find(one.order_id); slot != k_no_slot) {
-                locked[{list.row.account, paying_asset(orders_[slot].order)}] += list.locked;
-                break;
-            }
+        const tenon_order& order = orders_[at].order;
+        const Instrument& instrument = table_[order.instrument];
+        if (instrument.venue == k_no_venue) {
+            continue;
         }
-    });
-    for (std::uint64_t account = 0; account < ledger_.account_end(); ++account) {
-        for (std::uint32_t asset = 0; asset < ledger_.asset_count(); ++asset) {
-            const auto found = locked.find({account, asset});
-            const Int128 expected = found == locked.end() ? Int128{0} : found->second;
-            if (expected != ledger_.at(account, asset).locked) {
-                return "account " + std::to_string(account) + " has other " +
-                       table_.asset_name(asset) + " locked than its open orders say";
-            }
+        const Service<tenon_venue_1>& venue = venues_[instrument.venue].venue;
+        if (TENON_HAS(venue.table, tenon_venue_1, owned)) {
+            venue->owned(venue.self, order.order_id, order.instrument, order.account);
         }
     }
-    return {};
 }
 
 }  // namespace tenon::trading

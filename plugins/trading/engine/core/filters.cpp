@@ -70,8 +70,17 @@ check_notional(const tenon_instrument& rules, std::int64_t notional, bool market
 
 std::uint32_t check_shape(const tenon_order_request& order) noexcept {
     if (order.side > TENON_SIDE_SELL || order.price < 0 || order.quantity < 0 ||
-        order.quote_quantity < 0 || order.time_in_force > TENON_TIF_FOK ||
-        is_conditional(order.type) != (order.stop_price > 0) || order.stop_price < 0) {
+        order.quote_quantity < 0 || order.time_in_force > TENON_TIF_FOK || order.stop_price < 0 ||
+        is_conditional(order.type) != (order.stop_price > 0 || order.trailing_delta > 0) ||
+        (order.trailing_delta > 0 && !is_conditional(order.type)) ||
+        order.stp_mode > TENON_STP_TRANSFER) {
+        return TENON_REJECT_INVALID;
+    }
+    const std::uint8_t working = working_type(order.type);
+    if (order.display_quantity != 0 &&
+        (order.display_quantity < 0 ||
+         (working == TENON_ORDER_LIMIT && order.time_in_force != TENON_TIF_GTC) ||
+         working == TENON_ORDER_MARKET)) {
         return TENON_REJECT_INVALID;
     }
     const bool limit_fields = order.price > 0 && order.quantity > 0 && order.quote_quantity == 0;
@@ -109,7 +118,11 @@ std::uint32_t check_filters(
 ) noexcept {
     const tenon_instrument& rules = instrument.rules;
     const bool market = working_type(order.type) == TENON_ORDER_MARKET;
-    if (is_conditional(order.type)) {
+    if (order.trailing_delta != 0 && (order.trailing_delta < k_trailing_delta_min ||
+                                      order.trailing_delta > k_trailing_delta_max)) {
+        return TENON_REJECT_TRAILING_DELTA;
+    }
+    if (order.stop_price != 0) {
         if (!within(order.stop_price, rules.price_min, rules.price_max, rules.price_tick)) {
             return TENON_REJECT_PRICE_FILTER;
         }
@@ -127,6 +140,17 @@ std::uint32_t check_filters(
     if (order.quantity != 0 &&
         !within(order.quantity, rules.quantity_min, rules.quantity_max, rules.quantity_step)) {
         return TENON_REJECT_LOT_SIZE;
+    }
+    if (order.display_quantity != 0) {
+        if (!within(
+                order.display_quantity, rules.quantity_min, rules.quantity_max, rules.quantity_step
+            )) {
+            return TENON_REJECT_LOT_SIZE;
+        }
+        if (order.display_quantity > order.quantity ||
+            (order.quantity - 1) / order.display_quantity >= k_iceberg_parts_max) {
+            return TENON_REJECT_ICEBERG_PARTS;
+        }
     }
     if (market) {
         return check_market(instrument, order, reference_price);

@@ -25,6 +25,7 @@ struct Instrument {
     std::uint32_t status = TENON_INSTRUMENT_TRADING;
     std::int64_t last_price = 0;
     std::uint64_t next_trade_id = 1;
+    std::uint64_t next_prevented_id = 1;
 };
 
 class InstrumentTable {

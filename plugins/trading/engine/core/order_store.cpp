@@ -2,6 +2,7 @@
 #include "plugins/trading/engine/core/order_store.hpp"
 
 #include <tenon/byte_codec.hpp>
+#include <tenon/conditional_order.hpp>
 #include <tenon/decimal.hpp>
 
 #include <algorithm>
@@ -17,7 +18,7 @@ namespace {
 // What the order may still buy; nothing is known of an order by quote quantity.
 [[nodiscard]] std::int64_t open_buy_quantity(const tenon_order& order) noexcept {
     return order.side == TENON_SIDE_BUY && order.quote_quantity == 0
-               ? order.quantity - order.filled_quantity
+               ? order.quantity - order.filled_quantity - order.prevented_quantity
                : 0;
 }
 
@@ -168,7 +169,7 @@ OrderStore::insert(const tenon_order& order, std::int64_t locked, std::uint32_t 
 
     Exposure& exposure = exposures_[order.account * instruments_ + order.instrument];
     ++exposure.open_orders;
-    exposure.algo_orders += order.stop_price != 0 ? 1 : 0;
+    exposure.algo_orders += is_conditional(order.type) ? 1U : 0U;
     exposure.open_buy_quantity += open_buy_quantity(order);
     ++size_;
     return at;
@@ -184,7 +185,7 @@ void OrderStore::unlink(std::uint32_t at) noexcept {
 
     Exposure& exposure = exposures_[order.account * instruments_ + order.instrument];
     --exposure.open_orders;
-    exposure.algo_orders -= order.stop_price != 0 ? 1 : 0;
+    exposure.algo_orders -= is_conditional(order.type) ? 1U : 0U;
     exposure.open_buy_quantity -= open_buy_quantity(order);
     link.order_id = 0;
     link.next = free_;
@@ -207,7 +208,8 @@ std::uint32_t OrderStore::place_for_closed() {
     return at >= capacity ? at - capacity : at;
 }
 
-void OrderStore::close(std::uint32_t at) {
+// Nobody may take it, for a while.
+void OrderStore::give_up_client_id(std::uint32_t at) {
     const tenon_order& order = slots_[at].order;
     const std::uint32_t tag = links_[at].client_tag;
     if (closed_.empty()) {
@@ -217,7 +219,19 @@ void OrderStore::close(std::uint32_t at) {
         closed_[place] = {order.account, order.client_id, tag, 0};
         by_client_.replace(tag, at, place | k_closed_bit);
     }
+}
+
+void OrderStore::close(std::uint32_t at) {
+    give_up_client_id(at);
     unlink(at);
+}
+
+void OrderStore::rename(std::uint32_t at, const tenon_client_id& id) {
+    give_up_client_id(at);
+    tenon_order& order = slots_[at].order;
+    order.client_id = id;
+    links_[at].client_tag = tag_of(order.account, id);
+    by_client_.insert(links_[at].client_tag, at);
 }
 
 void OrderStore::remove(std::uint32_t at) {

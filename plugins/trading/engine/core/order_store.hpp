@@ -200,6 +200,9 @@ public:
         }
     }
 
+    // An open order gets another client id, which is not taken; its old one stays taken.
+    void rename(std::uint32_t slot, const tenon_client_id& id);
+
     // For snapshots.
     void remember(std::uint64_t account, const tenon_client_id& id);
     void reset();
@@ -239,6 +242,7 @@ private:
     [[nodiscard]] std::uint32_t
     lookup(std::uint32_t tag, std::uint64_t account, const tenon_client_id& id) const noexcept;
     void unlink(std::uint32_t slot) noexcept;
+    void give_up_client_id(std::uint32_t slot);
     std::uint32_t place_for_closed();
 
     std::uint32_t instruments_;

@@ -25,6 +25,8 @@ void Output::clear() noexcept {
     maker_trades_.clear();
     balances_.clear();
     lists_.clear();
+    prevented_.clear();
+    amendments_.clear();
     text_.clear();
     ledger_.clear();
     accounts_.clear();
@@ -50,6 +52,10 @@ tenon_trading_reply Output::reply(const Result& result) const noexcept {
     reply.account = result.account;
     reply.lists = lists_.data() + result.lists.first;
     reply.list_count = result.lists.count;
+    reply.prevented_count = result.prevented.count;
+    reply.prevented = prevented_.data() + result.prevented.first;
+    reply.amendment =
+        result.amendments.count == 0 ? nullptr : &amendments_[result.amendments.first];
     return reply;
 }
 
@@ -66,6 +72,12 @@ tenon_execution_event Output::event(const Result& result, std::uint32_t index) c
             event.instrument = event.order->instrument;
             if (row.trade != k_none) {
                 event.trade = row.maker_trade ? &maker_trades_[row.trade] : &trades_[row.trade];
+            }
+            if (row.prevented != k_none) {
+                event.prevented = &prevented_[row.prevented];
+            }
+            if (row.amendment != k_none) {
+                event.amendment = &amendments_[row.amendment];
             }
             break;
         case TENON_EVENT_BALANCE:

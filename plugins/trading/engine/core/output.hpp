@@ -32,6 +32,8 @@ struct Result {
     Rows orders;                // reply rows, in Output's orders
     Rows trades;                // reply rows, in Output's trades
     Rows lists;                 // reply rows, in Output's lists
+    Rows prevented;             // of this command, in Output's prevented
+    Rows amendments;            // one, or none
     Rows events;                // of this command, all orders and accounts it touched
 };
 
@@ -63,9 +65,11 @@ private:
 
     struct Event {
         std::uint32_t kind = 0;
-        std::uint32_t row = 0;         // in the vector of its kind; INSTRUMENT: the id
-        std::uint32_t trade = k_none;  // ORDER: row of the trade; INSTRUMENT: the status
-        bool maker_trade = false;      // the trade is in maker_trades_
+        std::uint32_t row = 0;             // in the vector of its kind; INSTRUMENT: the id
+        std::uint32_t trade = k_none;      // ORDER: row of the trade; INSTRUMENT: the status
+        bool maker_trade = false;          // the trade is in maker_trades_
+        std::uint32_t prevented = k_none;  // ORDER: row of the prevented match
+        std::uint32_t amendment = k_none;  // ORDER: row of the amendment
     };
 
     // A text in text_, so that rows with texts can be copied and grow.
@@ -103,6 +107,8 @@ private:
     std::vector<tenon_trade> maker_trades_;  // of the others
     std::vector<tenon_balance> balances_;
     std::vector<tenon_order_list> lists_;
+    std::vector<tenon_prevented_match> prevented_;
+    std::vector<tenon_amendment> amendments_;
     std::string text_;
     mutable std::vector<LedgerRow> ledger_;  // pointers are set when read
     mutable std::vector<AccountRow> accounts_;

@@ -97,6 +97,6 @@ static uint64_t hash(void* self) {
 }
 
 static const tenon_venue_1 table = {sizeof table, 0, attach, live, evidence, submit, cancel, apply, NULL,
-                                    snapshot_write, snapshot_read, hash, NULL};
+                                    snapshot_write, snapshot_read, hash, NULL, NULL, NULL};
 
 GOLDEN_PLUGIN(venue, "tenon.venue/1", &table, golden_start, golden_stop)

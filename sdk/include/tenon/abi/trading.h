@@ -28,6 +28,15 @@ extern "C" {
 #define TENON_ORDER_TAKE_PROFIT       6
 #define TENON_ORDER_TAKE_PROFIT_LIMIT 7
 
+/* Self-trade prevention, since 1.8: what is done when an order would trade with another of its account.
+ * The mode of the one that takes decides. A prevented match takes quantity from orders, not a trade. */
+#define TENON_STP_NONE         0 /* they trade */
+#define TENON_STP_EXPIRE_TAKER 1 /* all that is left of the one that takes expires */
+#define TENON_STP_EXPIRE_MAKER 2 /* all that is left of the one that rests expires */
+#define TENON_STP_EXPIRE_BOTH  3
+#define TENON_STP_DECREMENT    4 /* both lose what they would have traded */
+#define TENON_STP_TRANSFER     5 /* within one account the same as DECREMENT */
+
 #define TENON_TIF_GTC 1
 #define TENON_TIF_IOC 2
 #define TENON_TIF_FOK 3
@@ -77,6 +86,9 @@ typedef struct tenon_client_id { uint8_t length; char text[39]; } tenon_client_i
 #define TENON_REJECT_CANCEL_RESTRICTED  29 /* the order is not in the state that the cancel asks for */
 #define TENON_REJECT_LIST_PRICES        30 /* order list: its prices are not on both sides of the market */
 #define TENON_REJECT_UNKNOWN_LIST       31
+#define TENON_REJECT_TRAILING_DELTA     32 /* outside of what the instrument allows */
+#define TENON_REJECT_ICEBERG_PARTS      33 /* too many parts, or a part larger than the whole */
+#define TENON_REJECT_AMEND_QUANTITY     34 /* not less than before, or nothing would be left */
 
 typedef struct tenon_order_request {
     uint32_t size;
@@ -90,6 +102,13 @@ typedef struct tenon_order_request {
     tenon_client_id client_id; /* length 0: the engine makes one */
     /* Since 1.6; a shorter struct has none. */
     int64_t  stop_price;     /* conditional orders, else 0 */
+    /* Since 1.8; a shorter struct has none. */
+    int64_t  display_quantity; /* iceberg, a limit order that stays: what the book shows at a time; 0: all */
+    /* Conditional orders, in basis points (1/10,000), else 0. The order follows the price from stop_price
+     * on, or at once when that is 0, and is triggered when the price falls by that much from its highest
+     * (sell) or rises by that much from its lowest (buy). */
+    uint32_t trailing_delta;
+    uint32_t stp_mode;         /* TENON_STP_* */
 } tenon_order_request;
 
 #define TENON_CANCEL_ANY                   0
@@ -107,6 +126,16 @@ typedef struct tenon_cancel_request {
     uint32_t restriction;            /* TENON_CANCEL_*: in which state the order has to be */
     uint32_t reserved;
 } tenon_cancel_request;
+
+/* Since 1.8. Less quantity for an open order that has a quantity; it keeps its place in the book. */
+typedef struct tenon_amend_request {
+    uint32_t size, instrument;       /* or TENON_ANY_INSTRUMENT */
+    uint64_t account;
+    uint64_t order_id;               /* 0: by client id */
+    tenon_client_id client_id;       /* of the order; with order_id both must fit */
+    int64_t  quantity;               /* in all, what was traded included; less than before */
+    tenon_client_id new_client_id;   /* from now on; length 0: the engine makes one */
+} tenon_amend_request;
 
 /* Order lists, since 1.7: orders that depend on each other.
  * OCO, one cancels the other: two orders of one account, instrument, side and quantity, in any order.
@@ -171,7 +200,37 @@ typedef struct tenon_order {
     int64_t  working_real_ns; /* since when it may trade; 0: a conditional one that waits */
     /* Since 1.7. */
     uint64_t list_id;         /* of the order list that it belongs to; 0: none */
+    /* Since 1.8. What is left to trade: quantity - filled_quantity - prevented_quantity. An order that
+     * EXPIRED by self-trade prevention has nothing left, and a prevented_quantity. */
+    int64_t  display_quantity;   /* iceberg, else 0 */
+    int64_t  prevented_quantity; /* taken by self-trade prevention */
+    uint64_t prevented_match_id; /* the last one; 0: none */
+    uint32_t trailing_delta;     /* trailing stops, else 0 */
+    uint32_t stp_mode;           /* TENON_STP_* */
 } tenon_order;
+
+/* Since 1.8. Two orders of one account that would have traded. */
+typedef struct tenon_prevented_match {
+    uint32_t size, instrument;
+    uint64_t match_id;           /* per instrument, from 1, no gaps */
+    uint64_t taker_order_id, maker_order_id;
+    uint64_t account;
+    uint32_t stp_mode, reserved; /* of the taker */
+    int64_t  price;
+    int64_t  taker_quantity, maker_quantity; /* taken from the order by this match; 0: nothing */
+    int64_t  time_real_ns;
+    uint64_t sequence;           /* of the command that caused it */
+} tenon_prevented_match;
+
+/* Since 1.8. An order whose quantity was made less. */
+typedef struct tenon_amendment {
+    uint32_t size, instrument;
+    uint64_t order_id, account;
+    tenon_client_id old_client_id, client_id;
+    int64_t  old_quantity, quantity;
+    int64_t  time_real_ns;
+    uint64_t sequence;           /* of the command */
+} tenon_amendment;
 
 typedef struct tenon_trade {
     uint32_t size, instrument;
@@ -237,6 +296,10 @@ typedef struct tenon_trading_reply {
      * a cancel ended, likewise. */
     const tenon_order_list* lists; /* TENON_AT */
     uint32_t list_count, reserved;
+    /* Since 1.8. */
+    const tenon_prevented_match* prevented; /* TENON_AT; of this command, of any of its orders */
+    uint32_t prevented_count, reserved2;
+    const tenon_amendment* amendment;       /* amend, else NULL */
 } tenon_trading_reply;
 
 /* status: TENON_OK with a reply (look at reject), or a failure without one: TENON_UNAVAILABLE
@@ -277,6 +340,10 @@ typedef struct tenon_execution_event {
     uint32_t status, reserved; /* INSTRUMENT: TENON_INSTRUMENT_* */
     /* Since 1.7. */
     const tenon_order_list* list;
+    /* Since 1.8. ORDER: what changed the order, when it was that. The maker of a prevented match has it in
+     * a row of its own, behind the taker's; whose quantity it left alone has no row. */
+    const tenon_prevented_match* prevented;
+    const tenon_amendment* amendment;
 } tenon_execution_event;
 
 #define TENON_ORDERS_OPEN 1u
@@ -301,6 +368,24 @@ typedef struct tenon_trade_query {
     uint32_t limit, reserved;      /* 1 .. 1000 */
 } tenon_trade_query;
 /* Order of rows: by id ascending. With neither a from id nor a start, the newest `limit` rows. */
+
+/* Since 1.8. Prevented matches by match id, amendments by the sequence of their command, both ascending. */
+typedef struct tenon_prevented_query {
+    uint32_t size, instrument;
+    uint64_t account;
+    uint64_t match_id;             /* this one alone; 0: any */
+    uint64_t order_id;             /* that took or rested; 0: any */
+    uint64_t from_match_id;        /* 0: none; else this one and later */
+    uint32_t limit, reserved;      /* 1 .. 1000 */
+} tenon_prevented_query;
+
+typedef struct tenon_amendment_query {
+    uint32_t size, instrument;
+    uint64_t account;
+    uint64_t order_id;
+    uint64_t from_sequence;        /* 0: none; else this one and later */
+    uint32_t limit, reserved;      /* 1 .. 1000 */
+} tenon_amendment_query;
 
 /* Since 1.7. */
 typedef struct tenon_list_query {
@@ -381,6 +466,18 @@ typedef struct tenon_trading_1 {
     tenon_status (*lists)(void* self, const tenon_list_query*, void* ctx,
                           tenon_status (*row)(void* ctx, const tenon_order_list*), tenon_done,
                           tenon_err*);
+    /* Since 1.8. As submit. A venue without TENON_VENUE_AMEND, and an order of a list, refuse as
+     * UNSUPPORTED. */
+    tenon_status (*amend)(void* self, const tenon_amend_request*, tenon_trading_done, tenon_err*);
+    /* Since 1.8. As orders. */
+    tenon_status (*prevented)(void* self, const tenon_prevented_query*, void* ctx,
+                              tenon_status (*row)(void* ctx, const tenon_prevented_match*),
+                              tenon_done, tenon_err*);
+    tenon_status (*amendments)(void* self, const tenon_amendment_query*, void* ctx,
+                               tenon_status (*row)(void* ctx, const tenon_amendment*), tenon_done,
+                               tenon_err*);
+    /* Since 1.8. [any] TENON_VENUE_* of the venue that executes an instrument; 0 when there is none. */
+    uint32_t (*venue_takes)(void* self, uint32_t instrument);
 } tenon_trading_1;
 
 #ifdef __cplusplus

@@ -32,6 +32,11 @@ typedef struct tenon_venue_order {
     int64_t  funds;
     /* Since 1.6. */
     int64_t  stop_price; /* conditional orders, else 0 */
+    /* Since 1.8. */
+    int64_t  display_quantity; /* icebergs, else 0 */
+    uint32_t trailing_delta;   /* trailing stops, else 0 */
+    uint32_t stp_mode;         /* TENON_STP_* */
+    int64_t  reference_price;  /* by which the engine judged the order: where a trailing stop starts; 0: none */
 } tenon_venue_order;
 
 #define TENON_REPORT_ACCEPTED 1 /* rests or goes on; not sent for an order that is REJECTED */
@@ -49,6 +54,12 @@ typedef struct tenon_venue_order {
  * venue goes on with it by itself. */
 #define TENON_REPORT_TRIGGERED 7
 #define TENON_REPORT_WORKING   8
+/* Since 1.8. order_id takes and maker_order_id rests, both of one account: at `price` they would trade
+ * `quantity`, and the taker's stp_mode forbids it. The venue has done what the mode says; `reject` tells
+ * of which nothing is left there: TENON_PREVENTED_TAKER | TENON_PREVENTED_MAKER. */
+#define TENON_REPORT_PREVENTED 9
+#define TENON_PREVENTED_TAKER  1u
+#define TENON_PREVENTED_MAKER  2u
 
 typedef struct tenon_venue_report {
     uint32_t size, kind;
@@ -80,6 +91,11 @@ typedef struct tenon_venue_input_1 {
 /* Flag, since 1.7. Orders of a list may be here: each cancel is done during its call, and the venue asks
  * for no money of its own, so that two orders may share what is locked for one. */
 #define TENON_VENUE_LISTS 1u
+/* Flags, since 1.8: what else a venue takes. Without them the engine refuses it as UNSUPPORTED. */
+#define TENON_VENUE_STP      2u /* self-trade prevention; or its orders never meet */
+#define TENON_VENUE_ICEBERG  4u
+#define TENON_VENUE_TRAILING 8u
+#define TENON_VENUE_AMEND   16u /* it has `amend` */
 
 typedef struct tenon_venue_1 {
     uint32_t size, flags;          /* TENON_VENUE_* */
@@ -111,6 +127,12 @@ typedef struct tenon_venue_1 {
      * judged, seen from this evidence: for a venue whose market moves without our trades. 0: the
      * venue has none; then, and without this function, the engine takes its last trade's price. */
     int64_t (*reference_price)(void* self, uint32_t instrument, tenon_bytes evidence);
+    /* Since 1.8, with TENON_VENUE_AMEND. Deterministic. Of an order that rests or waits, `quantity` is left
+     * to trade from now on, less than before; it keeps its place. TENON_NOT_FOUND: it is not here. */
+    tenon_status (*amend)(void* self, uint64_t order_id, uint32_t instrument, int64_t quantity);
+    /* Since 1.8, optional (may be NULL). After snapshot_read of what a server before 1.8 wrote: whose an
+     * order is that may be here. */
+    void (*owned)(void* self, uint64_t order_id, uint32_t instrument, uint64_t account);
 } tenon_venue_1;
 
 #ifdef __cplusplus
