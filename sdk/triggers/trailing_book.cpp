@@ -86,7 +86,7 @@ void TrailingBook::narrow(const Trailing& order) noexcept {
 }
 
 void TrailingBook::see(std::int64_t price, std::vector<std::uint64_t>& triggered) {
-    if (orders_.empty() || (price > quiet_.above && price < quiet_.below)) {
+    if (is_quiet(price)) {
         return;
     }
     quiet_ = {};

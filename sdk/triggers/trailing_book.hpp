@@ -35,6 +35,11 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return orders_.size(); }
 
+    // True when a trade at this price would change nothing.
+    [[nodiscard]] bool is_quiet(std::int64_t price) const noexcept {
+        return orders_.empty() || (price > quiet_.above && price < quiet_.below);
+    }
+
     // A trade at this price: moves the stops, takes out what it triggers and appends those ids,
     // ascending.
     void see(std::int64_t price, std::vector<std::uint64_t>& triggered);

@@ -126,7 +126,7 @@ test('the official connector amends an order, which keeps its place; the record 
 test('ccxt places a trailing stop; a symbol tells what it takes; the paper market amends [T2, T6]', async () => {
   const info = (await (await fetch(`${server.http}/api/v3/exchangeInfo?symbols=["${symbol}","BTCUSDT"]`)).json()).symbols;
   const flags = Object.fromEntries(info.map((s) => [s.symbol, [s.icebergAllowed, s.allowTrailingStop, s.amendAllowed, s.allowedSelfTradePreventionModes.length]]));
-  assert.deepEqual(flags, { ETHBTC: [true, true, true, 6], BTCUSDT: [false, false, true, 6] });
+  assert.deepEqual(flags, { ETHBTC: [true, true, true, 6], BTCUSDT: [false, true, true, 6] });
   await tradeAt('0.05');
   const client = await exchange(server, key);
   try {
@@ -140,6 +140,14 @@ test('ccxt places a trailing stop; a symbol tells what it takes; the paper marke
   await eventually('the paper market has a price', async () => (await send({ ...paper, price: '20000', newClientOrderId: 'paper' })).status === 200);
   const amended = await call(server, key, 'PUT', '/api/v3/order/amend/keepPriority', { symbol: 'BTCUSDT', origClientOrderId: 'paper', newQty: '0.005' });
   assert.equal(amended.body.amendedOrder?.qty, '0.00500000', JSON.stringify(amended.body));
+  const bought = await send({ symbol: 'BTCUSDT', side: 'BUY', type: 'MARKET', quantity: '0.01' });
+  assert.equal(bought.status, 200, JSON.stringify(bought.body));
+  const trail = await send({ symbol: 'BTCUSDT', side: 'SELL', type: 'STOP_LOSS', quantity: '0.01', trailingDelta: 2000, newClientOrderId: 'paper-trail' });
+  assert.equal(trail.status, 200, JSON.stringify(trail.body));
+  await restart();
+  const state = async () => (await call(server, key, 'GET', '/api/v3/order', { symbol: 'BTCUSDT', origClientOrderId: 'paper-trail' })).body;
+  assert.deepEqual([(await state()).status, (await state()).isWorking, (await state()).trailingDelta], ['NEW', false, 2000]);
+  assert.equal((await call(server, key, 'DELETE', '/api/v3/order', { symbol: 'BTCUSDT', origClientOrderId: 'paper-trail' })).body.status, 'CANCELED');
   const iceberg = await send({ ...paper, icebergQty: '0.001' });
   assert.deepEqual(iceberg.body, { code: -2010, msg: 'Iceberg orders are not supported for this symbol.' });
 });

@@ -6,7 +6,14 @@
 namespace tenon::paper {
 namespace {
 
-enum class Kind : std::uint8_t { look = 1, wait = 2, arrival = 3, market = 4, trigger = 5 };
+enum class Kind : std::uint8_t {
+    look = 1,
+    wait = 2,
+    arrival = 3,
+    market = 4,
+    trigger = 5,
+    price = 6
+};
 
 void put(Writer& out, const Look& look) {
     out.put(look.instrument);
@@ -96,6 +103,12 @@ struct Encoder {
         put(out, triggered.look);
     }
 
+    void operator()(const Price& price) const {
+        head(Kind::price);
+        out.put(price.instrument);
+        out.put(price.price);
+    }
+
     void operator()(const MarketNews& news) const {
         head(Kind::market);
         out.put(news.instrument);
@@ -156,6 +169,15 @@ std::optional<Evidence> decode(std::string_view bytes) {
             if (auto look = get_look(in)) {
                 triggered.look = std::move(*look);
                 return Evidence{std::move(triggered)};
+            }
+            break;
+        }
+        case Kind::price: {
+            Price price;
+            in.get(price.instrument);
+            in.get(price.price);
+            if (in.complete() && price.price > 0) {
+                return Evidence{price};
             }
             break;
         }

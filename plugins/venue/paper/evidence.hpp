@@ -11,6 +11,8 @@
 //             i64 price, i64 quantity
 //   5 trigger u64 order_id, <look>        a command: the last price reached the order's stop price;
 //                                         it goes on in this market
+//   6 price   u32 instrument, i64 price   a command: a public trade that moves or triggers a
+//                                         trailing stop
 //   <look>    u32 instrument, u8 trusted, i64 reference, u64 book_id, i64 bid, i64 bid_quantity,
 //             i64 ask, i64 ask_quantity, i64 displayed, u32 count, then count times
 //             i64 price, i64 quantity
@@ -77,7 +79,12 @@ struct MarketNews {
     std::vector<Item> items;
 };
 
-using Evidence = std::variant<Look, Wait, Arrival, MarketNews, Triggered>;
+struct Price {
+    std::uint32_t instrument = 0;
+    std::int64_t price = 0;
+};
+
+using Evidence = std::variant<Look, Wait, Arrival, MarketNews, Triggered, Price>;
 
 [[nodiscard]] std::string encode(const Evidence& evidence);
 // Empty: not such bytes.

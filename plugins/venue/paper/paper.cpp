@@ -131,7 +131,8 @@ void PaperVenue::submit(
         report(out, order, TENON_REPORT_REJECTED, TENON_REJECT_UNSUPPORTED);
         return;
     }
-    if (order.side > TENON_SIDE_SELL || is_conditional(order.type) != (order.stop_price > 0) ||
+    const bool waits = order.stop_price > 0 || order.trailing_delta > 0;
+    if (order.side > TENON_SIDE_SELL || is_conditional(order.type) != waits ||
         places_.count(order.order_id) != 0 || waiting_.count(order.order_id) != 0 ||
         conditional_.count(order.order_id) != 0) {
         report(out, order, TENON_REPORT_REJECTED, TENON_REJECT_INVALID);
@@ -163,15 +164,15 @@ void PaperVenue::execute(
         report(out, order, TENON_REPORT_REJECTED, TENON_REJECT_NO_LIQUIDITY);
         return;
     }
-    if (order.stop_price != 0) {
+    if (is_conditional(order.type)) {
         // It may have been under way while the price moved.
-        if (look.reference != 0 &&
+        if (look.reference != 0 && order.stop_price != 0 &&
             is_triggered(order.side, order.type, order.stop_price, look.reference)) {
             report(out, order, TENON_REPORT_REJECTED, TENON_REJECT_WOULD_TRIGGER);
             return;
         }
         report(out, order, TENON_REPORT_ACCEPTED);
-        wait_for_price(order);
+        wait_for_price(order, look.reference);
         return;
     }
     const tenon_level& opposite = order.side == TENON_SIDE_BUY ? look.ask : look.bid;
@@ -254,11 +255,34 @@ std::int64_t PaperVenue::walk(
     return order.quote_quantity != 0 ? appetite.quote : appetite.quantity;
 }
 
-void PaperVenue::wait_for_price(const tenon_venue_order& order) {
+void PaperVenue::wait_for_price(const tenon_venue_order& order, std::int64_t reference) {
     conditional_[order.order_id] = order;
-    (void)triggers_[order.instrument].add(
-        {order.order_id, order.stop_price, waits_for_rise(order.side, order.type)}
+    const bool rising = waits_for_rise(order.side, order.type);
+    if (order.trailing_delta == 0) {
+        (void)triggers_[order.instrument].add({order.order_id, order.stop_price, rising});
+        return;
+    }
+    (void)trailing_[order.instrument].add(
+        {order.order_id,
+         order.stop_price,
+         rising,
+         order.side == TENON_SIDE_SELL,
+         order.trailing_delta,
+         order.stop_price == 0 ? reference : 0}
     );
+}
+
+// `order` may be the one in conditional_: it is not used after that.
+void PaperVenue::forget_conditional(const tenon_venue_order& order) {
+    (void)triggers_[order.instrument].erase(order.order_id);
+    (void)trailing_[order.instrument].erase(order.order_id);
+    due_.erase(order.order_id);
+    conditional_.erase(order.order_id);
+}
+
+const TrailingBook* PaperVenue::trailing(std::uint32_t instrument) const {
+    const auto found = trailing_.find(instrument);
+    return found == trailing_.end() ? nullptr : &found->second;
 }
 
 const TriggerBook* PaperVenue::triggers(std::uint32_t instrument) const {
@@ -288,8 +312,7 @@ void PaperVenue::cancel(std::uint64_t order_id, tenon_venue_reports out) {
     }
     if (const auto found = conditional_.find(order_id); found != conditional_.end()) {
         order.instrument = found->second.instrument;
-        triggers_[order.instrument].erase(order_id);
-        conditional_.erase(found);
+        forget_conditional(order);
         report(out, order, TENON_REPORT_CANCELED);
         return;
     }
@@ -347,9 +370,16 @@ bool PaperVenue::apply(std::string_view evidence, tenon_venue_reports out) {
         if (const auto found = conditional_.find(triggered->order_id);
             found != conditional_.end()) {
             const tenon_venue_order order = found->second;
-            triggers_[order.instrument].erase(order.order_id);
-            conditional_.erase(found);
+            forget_conditional(order);
             report(out, order, TENON_REPORT_TRIGGERED);
+        }
+        return true;
+    }
+    if (const auto* price = std::get_if<Price>(&*decoded)) {
+        if (const auto found = trailing_.find(price->instrument); found != trailing_.end()) {
+            std::vector<std::uint64_t> triggered;
+            found->second.see(price->price, triggered);
+            due_.insert(triggered.begin(), triggered.end());
         }
         return true;
     }

@@ -15,12 +15,15 @@
 //            more than was traded or offered, at the order's own price.
 //   waiting  A conditional order waits for a trade at or beyond its stop price, and then meets the
 //            market of that moment as what it became.
+//   trailing A trailing stop follows the price of public trades. One that is triggered is due: it
+//            meets the market as soon as there is a trusted book.
 //   less     An amended order keeps its place in the queue.
 //   Paper orders do not trade with each other (so no self-trade has to be prevented); among
 //   themselves they share what a trade gives by price, then time.
 #pragma once
 
 #include "plugins/venue/paper/evidence.hpp"
+#include "sdk/triggers/trailing_book.hpp"
 #include "sdk/triggers/trigger_book.hpp"
 
 #include <tenon/abi/venue.h>
@@ -30,6 +33,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -78,9 +82,10 @@ public:
     [[nodiscard]] static std::int64_t
     reference_price(std::uint32_t instrument, std::string_view evidence);
 
-    // Layout: u32 magic "TPV2", then resting orders, orders under way, consumed quantities and
-    // conditional orders, each a u32 count and its rows, in ascending order of their keys. "TPV1",
-    // without conditional orders and stop prices, is read too.
+    // Layout: u32 magic "TPV3", then resting orders, orders under way, consumed quantities,
+    // conditional orders and what trailing stops have seen (u64 order_id, i64 best, u8 due), each a
+    // u32 count and its rows, in ascending order of their keys. "TPV2", without trailing stops, and
+    // "TPV1", without conditional orders and stop prices, are read too.
     [[nodiscard]] std::string snapshot() const;
     // False: not a snapshot of this venue; nothing changed.
     [[nodiscard]] bool restore(std::string_view bytes);
@@ -93,6 +98,12 @@ public:
 
     // Conditional orders that are not triggered, of an instrument; nullptr: none ever.
     [[nodiscard]] const TriggerBook* triggers(std::uint32_t instrument) const;
+    // Likewise, trailing stops.
+    [[nodiscard]] const TrailingBook* trailing(std::uint32_t instrument) const;
+
+    // Trailing stops that were triggered and have not met the market yet, ascending.
+    [[nodiscard]] const std::set<std::uint64_t>& due() const noexcept { return due_; }
+
     // nullptr: it does not wait for a price.
     [[nodiscard]] const tenon_venue_order* conditional(std::uint64_t order_id) const;
 
@@ -119,7 +130,9 @@ private:
     };
 
     void execute(const tenon_venue_order& order, const Look& look, tenon_venue_reports out);
-    void wait_for_price(const tenon_venue_order& order);
+    void wait_for_price(const tenon_venue_order& order, std::int64_t reference);
+    void forget_conditional(const tenon_venue_order& order);
+    [[nodiscard]] bool restore_trailing(Reader& in);
     [[nodiscard]] std::int64_t walk(
         const tenon_venue_order& order,
         const Rules& rules,
@@ -136,7 +149,9 @@ private:
     std::unordered_map<std::uint64_t, Place> places_;  // of resting orders
     std::map<std::uint64_t, Waiting> waiting_;
     std::map<std::uint64_t, tenon_venue_order> conditional_;
-    std::map<std::uint32_t, TriggerBook> triggers_;  // of conditional_, by instrument
+    std::map<std::uint32_t, TriggerBook> triggers_;   // of conditional_, by instrument
+    std::map<std::uint32_t, TrailingBook> trailing_;  // likewise
+    std::set<std::uint64_t> due_;                     // of conditional_
 };
 
 }  // namespace tenon::paper

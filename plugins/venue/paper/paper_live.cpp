@@ -123,7 +123,7 @@ Look PaperLive::look(const tenon_venue_order& order) const {
     if (seen.reference == 0 && seen.bid.price > 0 && seen.ask.price > 0) {
         seen.reference = seen.bid.price + (seen.ask.price - seen.bid.price) / 2;
     }
-    if (order.stop_price != 0) {
+    if (is_conditional(order.type)) {
         return seen;  // it meets nothing yet
     }
     add_levels(order, book, seen);
@@ -203,7 +203,9 @@ void PaperLive::on_market(const tenon_md_event& event) {
     }
     if (event.kind == TENON_MD_TRADE && event.trade != nullptr) {
         trigger(*event.trade, event.instrument);
+        follow(*event.trade, event.instrument);
     }
+    trigger_due(event.instrument);
 }
 
 void PaperLive::on_book(const tenon_md_event& event, MarketNews& news) const {
@@ -256,18 +258,42 @@ void PaperLive::trigger(const tenon_public_trade& trade, std::uint32_t instrumen
     if (triggers == nullptr || triggers->size() == 0) {
         return;
     }
-    std::erase_if(triggered_, [&](std::uint64_t id) { return venue_.conditional(id) == nullptr; });
     std::vector<std::uint64_t> ids;
-    triggers->for_each_triggered(trade.price, [&](std::uint64_t id) {
-        if (!triggered_.contains(id)) {
+    triggers->for_each_triggered(trade.price, [&](std::uint64_t id) { ids.push_back(id); });
+    std::sort(ids.begin(), ids.end());
+    send_triggered(ids);
+}
+
+void PaperLive::follow(const tenon_public_trade& trade, std::uint32_t instrument) {
+    const TrailingBook* const trailing = venue_.trailing(instrument);
+    if (trailing != nullptr && !trailing->is_quiet(trade.price)) {
+        (void)send(encode(Price{instrument, trade.price}));
+    }
+}
+
+void PaperLive::trigger_due(std::uint32_t instrument) {
+    if (venue_.due().empty()) {
+        return;
+    }
+    std::vector<std::uint64_t> ids;
+    for (const std::uint64_t id : venue_.due()) {
+        if (venue_.conditional(id)->instrument == instrument) {
             ids.push_back(id);
         }
-    });
-    std::sort(ids.begin(), ids.end());
+    }
+    send_triggered(ids);
+}
+
+void PaperLive::send_triggered(const std::vector<std::uint64_t>& ids) {
+    std::erase_if(triggered_, [&](std::uint64_t id) { return venue_.conditional(id) == nullptr; });
     for (const std::uint64_t id : ids) {
+        if (triggered_.contains(id)) {
+            continue;
+        }
         tenon_venue_order order = *venue_.conditional(id);
         order.type = working_type(order.type);
         order.stop_price = 0;
+        order.trailing_delta = 0;
         Look seen = look(order);
         // Without a book it would come to nothing: it waits for the next trade.
         if (seen.trusted) {

@@ -73,6 +73,10 @@ private:
     void on_best(const tenon_md_event& event, MarketNews& news);
     void on_trade(const tenon_md_event& event, MarketNews& news) const;
     void trigger(const tenon_public_trade& trade, std::uint32_t instrument);
+    void trigger_due(std::uint32_t instrument);
+    void send_triggered(const std::vector<std::uint64_t>& ids);
+    // What a trade does to trailing stops is decided where it is replayed.
+    void follow(const tenon_public_trade& trade, std::uint32_t instrument);
     [[nodiscard]] bool reaches(std::uint32_t instrument, std::uint8_t side, std::int64_t price)
         const;
     // False: there is no room for it, it is lost.

@@ -2,12 +2,15 @@
 // The paper venue's state as bytes.
 #include "plugins/venue/paper/paper.hpp"
 
+#include <tenon/conditional_order.hpp>
+
 #include <utility>
 
 namespace tenon::paper {
 namespace {
 
-constexpr std::uint32_t k_magic = 0x32565054;                      // "TPV2"
+constexpr std::uint32_t k_magic = 0x33565054;                      // "TPV3"
+constexpr std::uint32_t k_magic_without_trailing = 0x32565054;     // "TPV2"
 constexpr std::uint32_t k_magic_without_conditional = 0x31565054;  // "TPV1"
 constexpr std::size_t k_rows_max = 100'000'000;
 constexpr std::size_t k_number = sizeof(std::int64_t);
@@ -24,9 +27,10 @@ void put(Writer& out, const tenon_venue_order& order) {
     out.put(order.quote_quantity);
     out.put(order.funds);
     out.put(order.stop_price);
+    out.put(order.trailing_delta);
 }
 
-[[nodiscard]] tenon_venue_order get_order(Reader& in, bool with_stop_price) {
+[[nodiscard]] tenon_venue_order get_order(Reader& in, std::uint32_t magic) {
     auto order = sized<tenon_venue_order>();
     in.get(order.order_id);
     in.get(order.account);
@@ -38,8 +42,11 @@ void put(Writer& out, const tenon_venue_order& order) {
     in.get(order.quantity);
     in.get(order.quote_quantity);
     in.get(order.funds);
-    if (with_stop_price) {
+    if (magic != k_magic_without_conditional) {
         in.get(order.stop_price);
+    }
+    if (magic == k_magic) {
+        in.get(order.trailing_delta);
     }
     return order;
 }
@@ -91,10 +98,59 @@ std::string PaperVenue::snapshot() const {
         }
     }
     out.put(static_cast<std::uint32_t>(conditional_.size()));
+    std::map<std::uint64_t, std::int64_t> best;
     for (const auto& [id, order] : conditional_) {
         put(out, order);
+        if (order.trailing_delta != 0) {
+            best[id] = 0;
+        }
+    }
+    for (const auto& [instrument, trailing] : trailing_) {
+        for (const Trailing& order : trailing.orders()) {
+            best[order.order_id] = order.best;
+        }
+    }
+    out.put(static_cast<std::uint32_t>(best.size()));
+    for (const auto& [id, price] : best) {
+        out.put(id);
+        out.put(price);
+        out.put(static_cast<std::uint8_t>(due_.contains(id)));
     }
     return out.take();
+}
+
+// Each trailing stop among the conditional orders, once.
+bool PaperVenue::restore_trailing(Reader& in) {
+    std::size_t expected = 0;
+    for (const auto& [id, order] : conditional_) {
+        expected += order.trailing_delta != 0 ? 1U : 0U;
+    }
+    const std::size_t count = in.get_count(2 * k_number + 1, k_rows_max);
+    for (std::size_t n = 0; n < count && in.sound(); ++n) {
+        std::uint64_t id = 0;
+        std::int64_t best = 0;
+        std::uint8_t due = 0;
+        in.get(id);
+        in.get(best);
+        in.get(due);
+        const auto found = conditional_.find(id);
+        if (found == conditional_.end() || best < 0 || due > 1) {
+            return false;
+        }
+        const tenon_venue_order& order = found->second;
+        TrailingBook& book = trailing_[order.instrument];
+        const Trailing trailing{
+            id,
+            order.stop_price,
+            waits_for_rise(order.side, order.type),
+            order.side == TENON_SIDE_SELL,
+            order.trailing_delta,
+            best};
+        if (due == 1 ? !due_.insert(id).second : !book.add(trailing)) {
+            return false;
+        }
+    }
+    return in.sound() && count == expected;
 }
 
 bool PaperVenue::restore(std::string_view bytes) {
@@ -102,10 +158,11 @@ bool PaperVenue::restore(std::string_view bytes) {
     Reader in{bytes};
     std::uint32_t magic = 0;
     in.get(magic);
-    const bool current = magic == k_magic;
-    if (!current && magic != k_magic_without_conditional) {
+    if (magic != k_magic && magic != k_magic_without_trailing &&
+        magic != k_magic_without_conditional) {
         return false;
     }
+    const bool has_conditional = magic != k_magic_without_conditional;
     for (std::size_t n = in.get_count(4 * k_number, k_rows_max); n > 0 && in.sound(); --n) {
         std::uint32_t instrument = 0;
         std::uint8_t side = 0;
@@ -125,7 +182,7 @@ bool PaperVenue::restore(std::string_view bytes) {
     }
     for (std::size_t n = in.get_count(7 * k_number, k_rows_max); n > 0 && in.sound(); --n) {
         Waiting waiting;
-        waiting.order = get_order(in, current);
+        waiting.order = get_order(in, magic);
         in.get(waiting.due_real_ns);
         read.waiting_[waiting.order.order_id] = waiting;
     }
@@ -144,11 +201,16 @@ bool PaperVenue::restore(std::string_view bytes) {
             }
         }
     }
-    for (std::size_t n = current ? in.get_count(7 * k_number, k_rows_max) : 0; n > 0 && in.sound();
-         --n) {
-        read.wait_for_price(get_order(in, current));
+    const std::size_t waiting = has_conditional ? in.get_count(7 * k_number, k_rows_max) : 0;
+    for (std::size_t n = waiting; n > 0 && in.sound(); --n) {
+        const tenon_venue_order order = get_order(in, magic);
+        if (order.trailing_delta != 0) {
+            read.conditional_[order.order_id] = order;
+        } else {
+            read.wait_for_price(order, 0);
+        }
     }
-    if (!in.complete()) {
+    if ((magic == k_magic && !read.restore_trailing(in)) || !in.complete()) {
         return false;
     }
     markets_ = std::move(read.markets_);
@@ -156,6 +218,8 @@ bool PaperVenue::restore(std::string_view bytes) {
     waiting_ = std::move(read.waiting_);
     conditional_ = std::move(read.conditional_);
     triggers_ = std::move(read.triggers_);
+    trailing_ = std::move(read.trailing_);
+    due_ = std::move(read.due_);
     return true;
 }
 

@@ -138,7 +138,7 @@ private:
 
     static constexpr tenon_venue_1 k_table{
         sizeof(tenon_venue_1),
-        TENON_VENUE_LISTS | TENON_VENUE_STP | TENON_VENUE_AMEND,
+        TENON_VENUE_LISTS | TENON_VENUE_STP | TENON_VENUE_TRAILING | TENON_VENUE_AMEND,
         &attach,
         &live,
         &evidence,

@@ -224,6 +224,69 @@ TEST_CASE("a trade at the stop price triggers, with the market of that moment", 
     REQUIRE(e.reports.take() == Lines{"triggered 2"});
 }
 
+TEST_CASE(
+    "a trailing stop follows the market, and only what moves it is journalled",
+    "[paper][T2]"
+) {
+    Exchange e;
+    e.book(TENON_FEED_SNAPSHOT, 10, {{100, 4}, {90, 8}}, {{101, 5}});
+    e.trade(1, 100, 1, true);
+    tenon_venue_order order = stop_loss(1, k_sell, 6);
+    order.stop_price = 0;
+    order.trailing_delta = 1'000;  // 10 %
+    REQUIRE(e.submit(order) == Lines{"accepted 1"});
+    e.trade(2, 95, 1, true);
+    REQUIRE(e.journal.empty());
+    e.trade(3, 110, 1, true);
+    REQUIRE(e.journal.size() == 1);
+    e.trade(4, 110, 1, true);
+    e.trade(5, 100, 1, true);
+    REQUIRE(e.journal.size() == 1);
+    REQUIRE(e.venue.trailing(0)->orders()[0].best == 110);
+    // 99 is 10 % below the highest: due, and the market of that moment is met.
+    e.trade(6, 99, 1, true);
+    REQUIRE(e.journal.size() == 3);
+    REQUIRE(std::get<Price>(*decode(e.journal[1])).price == 99);
+    REQUIRE(std::get<Triggered>(*decode(e.journal[2])).look.levels.size() == 2);
+    REQUIRE(e.reports.take() == Lines{"triggered 1"});
+    REQUIRE(e.venue.conditional_count() == 0);
+    REQUIRE(e.venue.due().empty());
+}
+
+TEST_CASE("a trailing stop that is due waits for a book, over a restart", "[paper][T2][T5]") {
+    Exchange e;
+    e.book(TENON_FEED_SNAPSHOT, 10, {{100, 4}}, {{101, 5}});
+    e.trade(1, 100, 1, true);
+    tenon_venue_order order = stop_loss(1, k_buy, 2);
+    order.trailing_delta = 500;
+    order.stop_price = 103;
+    REQUIRE(e.submit(order) == Lines{"accepted 1"});
+    e.trade(2, 104, 1, false);  // follows from here on
+    e.trade(3, 102, 1, false);
+    const std::string bytes = e.venue.snapshot();
+    REQUIRE(e.venue.restore(bytes));
+    REQUIRE(e.venue.snapshot() == bytes);
+    REQUIRE(e.venue.trailing(0)->orders()[0].best == 102);
+    e.book(TENON_FEED_DIFF, 15, {}, {});  // ids are missing
+    e.trade(4, 108, 1, false);
+    REQUIRE(e.reports.take().empty());
+    REQUIRE(e.venue.due().count(1) == 1);
+    const std::string due = e.venue.snapshot();
+    REQUIRE(e.venue.restore(due));
+    REQUIRE(e.venue.snapshot() == due);
+    e.book(TENON_FEED_SNAPSHOT, 20, {{99, 1}}, {{104, 9}});
+    REQUIRE(e.reports.take() == Lines{"triggered 1"});
+    for (std::size_t size = 0; size < due.size(); ++size) {
+        REQUIRE_FALSE(e.venue.restore(std::string_view{due}.substr(0, size)));
+    }
+    // One that is cancelled is gone from everywhere.
+    REQUIRE(e.venue.restore(due));
+    e.venue.cancel(1, e.reports.out());
+    REQUIRE(e.reports.take() == Lines{"canceled 1"});
+    REQUIRE(e.venue.due().empty());
+    REQUIRE(e.venue.conditional_count() == 0);
+}
+
 TEST_CASE("a snapshot after a gap corrects the queues", "[paper][T4]") {
     Exchange e;
     e.book(TENON_FEED_SNAPSHOT, 10, {{100, 4}, {99, 8}}, {{101, 5}});

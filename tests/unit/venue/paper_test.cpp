@@ -214,12 +214,16 @@ TEST_CASE("conditional orders are part of the state, which older ones lack", "[p
     REQUIRE(same.venue.hash() == f.venue.hash());
     REQUIRE(same.venue.conditional(2)->stop_price == 98);
     REQUIRE(same.venue.waiting().at(3).order.stop_price == 98);
-    // Version 1 ended before the count of conditional orders.
-    std::string older = plain.substr(0, plain.size() - 4);
-    REQUIRE(older.substr(0, 4) == "TPV2");
-    older[3] = '1';
-    REQUIRE(same.venue.restore(older));
-    REQUIRE(same.venue.snapshot() == plain);
+    // Version 2 ended before the count of trailing stops, version 1 before that of conditional
+    // orders.
+    std::string older = plain;
+    REQUIRE(older.substr(0, 4) == "TPV3");
+    for (const char version : {'2', '1'}) {
+        older.resize(older.size() - 4);
+        older[3] = version;
+        REQUIRE(same.venue.restore(older));
+        REQUIRE(same.venue.snapshot() == plain);
+    }
 }
 
 TEST_CASE("two takers do not meet the same quantity until the book changes", "[paper][T4]") {
