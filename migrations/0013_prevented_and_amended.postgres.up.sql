@@ -9,6 +9,7 @@ ALTER TABLE orders ADD COLUMN prevented_quantity BIGINT NOT NULL DEFAULT 0 CHECK
 ALTER TABLE orders ADD COLUMN prevented_match_id BIGINT NOT NULL DEFAULT 0 CHECK (prevented_match_id >= 0);
 ALTER TABLE orders ADD COLUMN trailing_delta BIGINT NOT NULL DEFAULT 0 CHECK (trailing_delta BETWEEN 0 AND 9999);
 ALTER TABLE orders ADD COLUMN stp_mode BIGINT NOT NULL DEFAULT 0 CHECK (stp_mode BETWEEN 0 AND 5);
+ALTER TABLE orders ADD COLUMN expires_real_ns BIGINT NOT NULL DEFAULT 0 CHECK (expires_real_ns >= 0);
 
 CREATE TABLE prevented_matches (
     instrument     BIGINT NOT NULL REFERENCES instruments (id),

@@ -9,6 +9,7 @@ ALTER TABLE orders ADD COLUMN prevented_quantity INTEGER NOT NULL DEFAULT 0 CHEC
 ALTER TABLE orders ADD COLUMN prevented_match_id INTEGER NOT NULL DEFAULT 0 CHECK (prevented_match_id >= 0);
 ALTER TABLE orders ADD COLUMN trailing_delta INTEGER NOT NULL DEFAULT 0 CHECK (trailing_delta BETWEEN 0 AND 9999);
 ALTER TABLE orders ADD COLUMN stp_mode INTEGER NOT NULL DEFAULT 0 CHECK (stp_mode BETWEEN 0 AND 5);
+ALTER TABLE orders ADD COLUMN expires_real_ns INTEGER NOT NULL DEFAULT 0 CHECK (expires_real_ns >= 0);
 
 CREATE TABLE prevented_matches (
     instrument     INTEGER NOT NULL REFERENCES instruments (id),

@@ -1194,3 +1194,6 @@ MEMBER(tenon_venue_order, stp_mode, 84, uint32_t *);
 MEMBER(tenon_venue_order, reference_price, 88, int64_t *);
 MEMBER(tenon_venue_1, amend, 96, tenon_status (**)(void *, uint64_t, uint32_t, int64_t));
 MEMBER(tenon_venue_1, owned, 104, void (**)(void *, uint64_t, uint32_t, uint64_t));
+CONSTANT(TENON_REJECT_TIME_OVER, int, 35);
+MEMBER(tenon_order_request, expires_real_ns, 112, int64_t *);
+MEMBER(tenon_order, expires_real_ns, 232, int64_t *);

@@ -123,6 +123,24 @@ test('the official connector amends an order, which keeps its place; the record 
   await call(server, key, 'DELETE', '/api/v3/openOrders', { symbol });
 });
 
+test('an order that is good till a date expires then, also while the server is down [T2, T5]', async () => {
+  const till = (ms, id) => place({ side: 'BUY', type: 'LIMIT', timeInForce: 'GTD', goodTillDate: Date.now() + ms, price: '0.03', quantity: '0.5', newClientOrderId: id });
+  socket.close();
+  await listen();
+  const order = await till(1200, 'soon');
+  assert.deepEqual([order.status, order.timeInForce, order.goodTillDate > Date.now()], ['NEW', 'GTD', true]);
+  const far = await till(3_600_000, 'far');
+  await eventually('its time is over', async () => (await found('soon')).status === 'EXPIRED');
+  assert.equal((await told('soon', 'EXPIRED')).f, 'GTD');
+  await till(300, 'down');
+  await server.kill();
+  await eventually('its time is over', () => Date.now() > far.transactTime + 400);
+  await server.start();
+  await eventually('it is told as expired', async () => (await found('down')).status === 'EXPIRED');
+  assert.deepEqual([(await found('far')).status, (await found('far')).goodTillDate], ['NEW', far.goodTillDate]);
+  await call(server, key, 'DELETE', '/api/v3/openOrders', { symbol });
+});
+
 test('ccxt places a trailing stop; a symbol tells what it takes; the paper market amends [T2, T6]', async () => {
   const info = (await (await fetch(`${server.http}/api/v3/exchangeInfo?symbols=["${symbol}","BTCUSDT"]`)).json()).symbols;
   const flags = Object.fromEntries(info.map((s) => [s.symbol, [s.icebergAllowed, s.allowTrailingStop, s.amendAllowed, s.allowedSelfTradePreventionModes.length]]));

@@ -112,6 +112,12 @@ trading::SubmitCommand CommandGenerator::order() {
     if (one_in(150)) {
         order.stop_price = odd_number();
     }
+    if (one_in(6) && order.price != 0 && order.time_in_force <= TENON_TIF_GTC) {
+        order.expires_real_ns = now_real_ns_ - 2'000 + static_cast<std::int64_t>(below(100'000));
+    }
+    if (one_in(150)) {
+        order.expires_real_ns = odd_number();
+    }
     if (one_in(150)) {
         order.display_quantity = odd_number();
     }

@@ -22,6 +22,9 @@ public:
     // Sequence and time are for the caller to set.
     [[nodiscard]] trading::CommandBody next();
 
+    // The time of the next command, for orders that are good till a date.
+    void at(std::int64_t time_real_ns) { now_real_ns_ = time_real_ns; }
+
     // An order is or was open: commands that name an order name it now and then.
     void saw(const tenon_order& order);
 
@@ -48,6 +51,7 @@ private:
     std::uint32_t assets_;
     std::uint64_t accounts_ = 0;  // that were asked for
     std::uint64_t orders_ = 0;    // that were sent
+    std::int64_t now_real_ns_ = 1'000'000;
     std::vector<std::int64_t> middle_;
     std::deque<tenon_order> seen_;  // the newest
     std::string text_, material_, label_;

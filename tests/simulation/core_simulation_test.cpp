@@ -96,6 +96,7 @@ void compare_order(Differences& d, const tenon_order& order, const ModelOrder& m
     d.same("order display quantity", order.display_quantity, model.display);
     d.same("order prevented quantity", order.prevented_quantity, model.prevented);
     d.same("order prevented match", order.prevented_match_id, model.prevented_match);
+    d.same("order expiry", order.expires_real_ns, model.expires_ns);
     d.same("order trailing delta", order.trailing_delta, model.trailing_delta);
     d.same("order stp mode", order.stp_mode, static_cast<std::uint32_t>(model.stp_mode));
 }
@@ -260,13 +261,18 @@ TEST_CASE("core and reference model agree after each of many commands", "[simula
     std::uint64_t prevented = 0;
     std::uint64_t trailed = 0;
     std::uint64_t amended = 0;
+    std::uint64_t expired = 0;
     std::string encoded;
 
     for (std::uint64_t sequence = 1; sequence <= commands; ++sequence) {
         trading::Command made;
         made.sequence = sequence;
         made.time_real_ns = static_cast<std::int64_t>(sequence * 1000);
-        made.body = generator.next();
+        generator.at(made.time_real_ns);
+        // As the engine does it.
+        const bool over = world->core.next_expiry_real_ns() <= made.time_real_ns;
+        made.body = over ? trading::CommandBody{trading::ExpireCommand{}} : generator.next();
+        expired += over ? 1U : 0U;
         encoded.clear();
         trading::encode(made, encoded);
         trading::Command command;
@@ -325,9 +331,10 @@ TEST_CASE("core and reference model agree after each of many commands", "[simula
     CHECK(prevented > commands / 200);
     CHECK(trailed > commands / 1000);
     CHECK(amended > commands / 1000);
+    CHECK(expired > commands / 1000);
     std::cout << "trades " << trades << ", triggered " << triggered << " (trailing " << trailed
               << "), lists done " << lists_done << ", prevented " << prevented << ", amended "
-              << amended << ", outcomes:";
+              << amended << ", expiries " << expired << ", outcomes:";
     for (const auto& [reject, count] : rejects) {
         std::cout << ' ' << reject << 'x' << count;
     }

@@ -74,7 +74,7 @@ public:
             "quote_quantity, filled_quantity, filled_quote, created_real_ns, updated_real_ns, "
             "update_sequence, reject, client_id, cancel_client_id, stop_price, working_real_ns, "
             "list_id, display_quantity, prevented_quantity, prevented_match_id, trailing_delta, "
-            "stp_mode",
+            "stp_mode, expires_real_ns",
             "1",
             all
         );
@@ -135,7 +135,8 @@ private:
                 o.prevented_quantity,
                 o.prevented_match_id,
                 o.trailing_delta,
-                o.stp_mode);
+                o.stp_mode,
+                o.expires_real_ns);
     }
 
     bool put_trade(const tenon_trade& t) {

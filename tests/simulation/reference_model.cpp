@@ -110,6 +110,10 @@ std::uint32_t ReferenceModel::judge_shape(const tenon_order_request& order) cons
         conditional != (order.stop_price != 0 || order.trailing_delta != 0)) {
         return TENON_REJECT_INVALID;
     }
+    if (order.expires_real_ns != 0 && (order.expires_real_ns < 0 || at_market(order.type) ||
+                                       order.time_in_force > TENON_TIF_GTC)) {
+        return TENON_REJECT_INVALID;
+    }
     if (order.display_quantity != 0) {
         const bool stays =
             order.type == TENON_ORDER_LIMIT_MAKER || order.time_in_force == TENON_TIF_GTC;
@@ -128,6 +132,9 @@ std::uint32_t ReferenceModel::judge_shape(const tenon_order_request& order) cons
         good = order.price > 0 && order.quantity > 0 && order.quote_quantity == 0;
         good = good && (order.type == TENON_ORDER_LIMIT_MAKER ? order.time_in_force <= TENON_TIF_GTC
                                                               : order.time_in_force != 0);
+    }
+    if (good && order.expires_real_ns != 0 && order.expires_real_ns <= now_ns_) {
+        return TENON_REJECT_TIME_OVER;
     }
     if (order.client_id.length > TENON_CLIENT_ID_MAX) {
         return TENON_REJECT_INVALID;
@@ -342,6 +349,7 @@ ModelOrder ReferenceModel::make(const tenon_order_request& request, std::uint64_
     order.stop_price = request.stop_price;
     order.working_ns = request.type >= 4 ? 0 : now_ns_;
     order.stp_mode = static_cast<int>(request.stp_mode);
+    order.expires_ns = request.expires_real_ns;
     order.display = request.display_quantity;
     order.trailing_delta = request.trailing_delta;
     order.best =
@@ -805,6 +813,24 @@ void ReferenceModel::give_back(ModelOrder& order, std::int64_t quantity) {
     );
     lock(order, -amount);
     order.locked -= amount;
+}
+
+// By time, then by id; the other one of a list goes with each.
+void ReferenceModel::on(const trading::ExpireCommand&) {
+    std::vector<std::pair<std::int64_t, std::uint64_t>> over;
+    for (const auto& [id, order] : open_) {
+        if (order.expires_ns != 0 && order.expires_ns <= now_ns_) {
+            over.emplace_back(order.expires_ns, id);
+        }
+    }
+    std::sort(over.begin(), over.end());
+    outcome_.reject = over.empty() ? TENON_REJECT_UNKNOWN_ORDER : TENON_REJECT_NONE;
+    for (const auto& [time, id] : over) {
+        if (const auto found = open_.find(id); found != open_.end()) {
+            finish(found->second, TENON_STATUS_EXPIRED);
+            end_others();
+        }
+    }
 }
 
 void ReferenceModel::on(const trading::AmendCommand& command) {

@@ -37,6 +37,7 @@ struct ModelOrder {
     std::int64_t display = 0, shown = 0;  // shown: of what rests
     std::uint32_t trailing_delta = 0;
     std::int64_t best = 0;  // of a trailing stop that follows the price
+    std::int64_t expires_ns = 0;
 
     [[nodiscard]] std::int64_t left() const { return quantity - filled - prevented; }
 };
@@ -147,6 +148,7 @@ private:
     void on(const trading::SubmitListCommand&);
     void on(const trading::CancelListCommand&);
     void on(const trading::AmendCommand&);
+    void on(const trading::ExpireCommand&);
     void cancel(const std::vector<std::uint64_t>& ids);
 
     [[nodiscard]] Int128 base_units(std::uint32_t instrument, Int128 quantity) const;

@@ -62,6 +62,7 @@ constexpr std::array k_refusals{
         "The relationship of the prices for the orders is not correct."},
     Refusal{TENON_REJECT_UNKNOWN_LIST, 0, "Unknown order list sent."},
     Refusal{TENON_REJECT_TRAILING_DELTA, -1013, "Filter failure: TRAILING_DELTA"},
+    Refusal{TENON_REJECT_TIME_OVER, -1130, "Data sent for parameter 'goodTillDate' is not valid."},
     Refusal{TENON_REJECT_ICEBERG_PARTS, -1013, "Filter failure: ICEBERG_PARTS"},
     Refusal{TENON_REJECT_AMEND_QUANTITY, 0, "Order amend (quantity increase) is not supported."},
     Refusal{TENON_REJECT_VENUE, 0, "The venue refused the order."},

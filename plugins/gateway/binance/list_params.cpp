@@ -18,7 +18,12 @@ struct LegNames {
 constexpr LegNames k_above{
     "aboveType",
     "aboveClientOrderId",
-    {"aboveTimeInForce", "abovePrice", "aboveStopPrice", "aboveIcebergQty", "aboveTrailingDelta"},
+    {"aboveTimeInForce",
+     "abovePrice",
+     "aboveStopPrice",
+     "aboveIcebergQty",
+     "aboveTrailingDelta",
+     ""},
     "aboveStrategyId",
     "aboveStrategyType",
     "abovePegPriceType",
@@ -28,7 +33,12 @@ constexpr LegNames k_above{
 constexpr LegNames k_below{
     "belowType",
     "belowClientOrderId",
-    {"belowTimeInForce", "belowPrice", "belowStopPrice", "belowIcebergQty", "belowTrailingDelta"},
+    {"belowTimeInForce",
+     "belowPrice",
+     "belowStopPrice",
+     "belowIcebergQty",
+     "belowTrailingDelta",
+     ""},
     "belowStrategyId",
     "belowStrategyType",
     "belowPegPriceType",
@@ -117,10 +127,15 @@ read_old_oco(Params& params, Service<tenon_instruments_1> instruments, std::uint
     tenon_order_request& limit = out.orders[1];
     refuse(params, {"limitStrategyId", "limitStrategyType", "stopStrategyId", "stopStrategyType"});
     limit.type = TENON_ORDER_LIMIT_MAKER;
-    read_amounts(params, {"", "price", "", "limitIcebergQty", ""}, out.market, limit);
+    read_amounts(params, {"", "price", "", "limitIcebergQty", "", ""}, out.market, limit);
     stop.type = params.peek("stopLimitPrice") ? TENON_ORDER_STOP_LOSS_LIMIT : TENON_ORDER_STOP_LOSS;
     const OrderNames stop_names{
-        "stopLimitTimeInForce", "stopLimitPrice", "stopPrice", "stopIcebergQty", "trailingDelta"};
+        "stopLimitTimeInForce",
+        "stopLimitPrice",
+        "stopPrice",
+        "stopIcebergQty",
+        "trailingDelta",
+        ""};
     read_amounts(params, stop_names, out.market, stop);
     if (const auto id = params.client_id("limitClientOrderId")) {
         limit.client_id = make_client_id(*id);

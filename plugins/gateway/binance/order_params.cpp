@@ -16,8 +16,10 @@ constexpr OrderNames k_order_names{
     "price",
     "stopPrice",
     "icebergQty",
-    "trailingDelta"};
+    "trailingDelta",
+    "goodTillDate"};
 
+// GTD, which Binance has for futures, is a GTC order with a date.
 [[nodiscard]] std::uint8_t read_time_in_force(std::string_view text) {
     if (text == "GTC") {
         return TENON_TIF_GTC;
@@ -258,12 +260,24 @@ void read_amounts(
     const auto stop_price = params.decimal(names.stop_price);
     const auto iceberg = params.decimal(names.iceberg);
     const auto trailing = params.integer(names.trailing);
+    const auto date = names.good_till_date.empty() ? std::optional<std::int64_t>{}
+                                                   : params.time_from(names.good_till_date);
+    const bool till_date = time_in_force == "GTD" && !names.good_till_date.empty();
+    if (till_date && !date) {
+        throw errors::mandatory(names.good_till_date);
+    }
+    if (!till_date && date) {
+        throw errors::not_required(names.good_till_date);
+    }
+    request.expires_real_ns = date.value_or(0);
     request.time_in_force = TENON_TIF_GTC;
     if (working_type(type) == TENON_ORDER_LIMIT) {
         if (!time_in_force) {
             throw errors::mandatory(names.time_in_force);
         }
-        request.time_in_force = read_time_in_force(*time_in_force);
+        if (!till_date) {
+            request.time_in_force = read_time_in_force(*time_in_force);
+        }
     } else if (time_in_force) {
         throw errors::not_required(names.time_in_force);
     }

@@ -25,6 +25,7 @@ read_new_order(Params& params, Service<tenon_instruments_1> instruments, std::ui
 // The parameters of an order that are called otherwise in a list.
 struct OrderNames {
     std::string_view time_in_force, price, stop_price, iceberg, trailing;
+    std::string_view good_till_date;  // empty: GTD is not taken
 };
 
 // What all requests for orders read alike. Throw ApiError. read_amounts: of a request whose side

@@ -44,14 +44,17 @@ void write_amounts(JsonWriter& json, const Market& market, const tenon_order& or
 
 void write_kind(JsonWriter& json, const tenon_order& order) {
     json.field("status", order_status_name(order))
-        .field("timeInForce", time_in_force_name(order.time_in_force))
+        .field("timeInForce", time_in_force_name(order))
         .field("type", order_type_name(order.type))
         .field("side", side_name(order.side));
 }
 
-void write_trailing_delta(JsonWriter& json, const tenon_order& order) {
+void write_trailing_delta_and_date(JsonWriter& json, const tenon_order& order) {
     if (order.trailing_delta != 0) {
         json.field("trailingDelta", order.trailing_delta);
+    }
+    if (order.expires_real_ns != 0) {
+        json.time_field("goodTillDate", order.expires_real_ns);
     }
 }
 
@@ -63,7 +66,7 @@ void write_conditional(JsonWriter& json, const Market& market, const tenon_order
     if (order.display_quantity != 0) {
         json.field("icebergQty", order.display_quantity, market.instrument->quantity_scale);
     }
-    write_trailing_delta(json, order);
+    write_trailing_delta_and_date(json, order);
 }
 
 void write_prevention(JsonWriter& json, const Market& market, const tenon_order& order) {
@@ -178,9 +181,12 @@ std::string_view order_type_name(std::uint32_t type) noexcept {
     return type < k_names.size() ? k_names[type] : k_names[0];
 }
 
-std::string_view time_in_force_name(std::uint32_t time_in_force) noexcept {
+std::string_view time_in_force_name(const tenon_order& order) noexcept {
     constexpr std::array<std::string_view, 4> k_names{"GTC", "GTC", "IOC", "FOK"};
-    return time_in_force < k_names.size() ? k_names[time_in_force] : k_names[0];
+    if (order.expires_real_ns != 0) {
+        return "GTD";
+    }
+    return order.time_in_force < k_names.size() ? k_names[order.time_in_force] : k_names[0];
 }
 
 std::string_view stp_mode_name(std::uint32_t mode) noexcept {
@@ -426,7 +432,7 @@ void write_order(JsonWriter& json, const Market& market, const tenon_order& orde
         .field("isWorking", is_working(order));
     write_working_time(json, order);
     json.field("origQuoteOrderQty", order.quote_quantity, market.quote->scale);
-    write_trailing_delta(json, order);
+    write_trailing_delta_and_date(json, order);
     write_prevention(json, market, order);
     json.raw("}");
 }

@@ -37,7 +37,7 @@ struct Market {
 // False for one that waits for its venue's answer or for its stop price.
 [[nodiscard]] bool is_working(const tenon_order& order) noexcept;
 [[nodiscard]] std::string_view order_type_name(std::uint32_t type) noexcept;
-[[nodiscard]] std::string_view time_in_force_name(std::uint32_t time_in_force) noexcept;
+[[nodiscard]] std::string_view time_in_force_name(const tenon_order& order) noexcept;
 // PENDING_NEW: the venue has not said whether it has the order. It is not NEW, which would say that
 // it works.
 [[nodiscard]] std::string_view order_status_name(const tenon_order& order) noexcept;

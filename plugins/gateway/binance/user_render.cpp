@@ -83,6 +83,9 @@ void write_conditional(
     if (order.trailing_delta != 0) {
         json.field("d", order.trailing_delta);
     }
+    if (order.expires_real_ns != 0) {
+        json.time_field("gtd", order.expires_real_ns);
+    }
     if (order.prevented_match_id != 0) {
         json.field("v", order.prevented_match_id)
             .field("A", order.prevented_quantity, i.quantity_scale);
@@ -124,7 +127,7 @@ void write_execution_report(
         .field("c", ids.now)
         .field("S", side_name(order.side))
         .field("o", order_type_name(order.type))
-        .field("f", time_in_force_name(order.time_in_force))
+        .field("f", time_in_force_name(order))
         .field("q", shown_quantity(order), i.quantity_scale)
         .field("p", order.price, i.price_scale)
         .field("P", order.stop_price, i.price_scale)

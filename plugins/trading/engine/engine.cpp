@@ -114,6 +114,9 @@ tenon_status Engine::run(
         return fail(err, TENON_UNAVAILABLE, why, TENON_ERR_RETRYABLE);
     }
     const std::int64_t now = clock_->now_real_ns(clock_.self);
+    if (!std::holds_alternative<trading::ExpireCommand>(body)) {
+        expire_orders(now);
+    }
     const trading::Command command{
         writer_->next_sequence(), std::max(now, core_->time_real_ns()), body};
     if (!trading::well_formed(command)) {
@@ -147,6 +150,17 @@ tenon_status Engine::run(
     }
     instrumentation_.command(result->reject);
     return TENON_PENDING;
+}
+
+// So no order trades after its time. One that the journal has no room for comes with the next
+// command, or tick.
+void Engine::expire_orders(std::int64_t now_real_ns) {
+    if (core_->next_expiry_real_ns() <= std::max(now_real_ns, core_->time_real_ns())) {
+        ErrorBuffer err;
+        if (run(trading::ExpireCommand{}, Admission::relief, {}, &err) != TENON_PENDING) {
+            log_.warn("orders_not_expired", {{"reason", err.message()}});
+        }
+    }
 }
 
 void Engine::remember(const trading::Output& output, const trading::Result& result) {

@@ -25,6 +25,9 @@ void Engine::arm_timer() {
 void Engine::tick() {
     arm_timer();
     watch_disk();
+    if (failed_.empty()) {
+        expire_orders(clock_->now_real_ns(clock_.self));
+    }
     prepare_due_ = true;
     prepare_segment();
     pump_spool();

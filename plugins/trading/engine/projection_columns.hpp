@@ -13,7 +13,8 @@ inline constexpr std::string_view k_order_columns =
     "order_id, account, instrument, side, type, time_in_force, status, price, quantity, "
     "quote_quantity, filled_quantity, filled_quote, created_real_ns, updated_real_ns, "
     "update_sequence, reject, client_id, cancel_client_id, stop_price, working_real_ns, list_id, "
-    "display_quantity, prevented_quantity, prevented_match_id, trailing_delta, stp_mode";
+    "display_quantity, prevented_quantity, prevented_match_id, trailing_delta, stp_mode, "
+    "expires_real_ns";
 
 inline constexpr std::string_view k_trade_columns =
     "trade_id, order_id, account, instrument, side, is_maker, price, quantity, quote_amount, fee, "

@@ -50,6 +50,7 @@ tenon_order order_of(const Statement& row) {
     order.prevented_match_id = row.as<std::uint64_t>(23);
     order.trailing_delta = row.as<std::uint32_t>(24);
     order.stp_mode = row.as<std::uint32_t>(25);
+    order.expires_real_ns = row.integer(26);
     if (!is_conditional(order.type) && order.working_real_ns == 0) {
         order.working_real_ns = order.created_real_ns;  // written before there were others
     }

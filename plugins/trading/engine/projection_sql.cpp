@@ -232,7 +232,8 @@ void ProjectionWriter::write_newest(Session& session, const Newest& newest) {
 void ProjectionWriter::write_order(Session& session, const tenon_order& o) {
     static const std::string k_sql =
         "INSERT INTO orders (" + std::string{k_order_columns} +
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "?) "
         "ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, quantity = "
         "excluded.quantity, "
         "filled_quantity = excluded.filled_quantity, filled_quote = excluded.filled_quote, "
@@ -271,7 +272,8 @@ void ProjectionWriter::write_order(Session& session, const tenon_order& o) {
             o.prevented_quantity,
             o.prevented_match_id,
             o.trailing_delta,
-            o.stp_mode
+            o.stp_mode,
+            o.expires_real_ns
         )
         .run();
 }

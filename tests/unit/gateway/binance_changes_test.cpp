@@ -166,6 +166,31 @@ TEST_CASE("icebergs and trailing stops that make no sense say why", "[binance][T
     CHECK(test(k_limit + "&icebergQty=0.01") == "{}");
 }
 
+TEST_CASE("an order can be good till a date, which Binance has for futures", "[binance][T2]") {
+    Fixture f;
+    const std::string base = "symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=1&price=60000";
+    CHECK(f.place(base + "&timeInForce=GTD&goodTillDate=1732233700123").empty());
+    REQUIRE(f.submitted.size() == 1);
+    CHECK(f.submitted[0].time_in_force == TENON_TIF_GTC);
+    CHECK(f.submitted[0].expires_real_ns == 1'732'233'700'123'000'000);
+    tenon_order order = f.order(28, "x-1");
+    order.expires_real_ns = 1'732'233'700'123'000'000;
+    const std::string body = f.finish_with(order, {}, nullptr);
+    CHECK(has(body, R"("timeInForce":"GTD","type":"LIMIT")"));
+    CHECK(has(body, R"("goodTillDate":1732233700123)"));
+    CHECK(has(f.place(base + "&timeInForce=GTD"), "-1102"));
+    CHECK(has(f.place(base + "&timeInForce=GTC&goodTillDate=1732233700123"), "-1106"));
+    CHECK(has(f.place(k_stop + "&stopPrice=1&timeInForce=GTD&goodTillDate=1732233700123"), "-1106")
+    );
+    CHECK(f.submitted.size() == 1);
+    CHECK(f.place(base + "&timeInForce=GTD&goodTillDate=1732233700123").empty());
+    f.finish(TENON_REJECT_TIME_OVER, {});
+    CHECK(
+        f.answers[f.last].body ==
+        R"({"code":-1130,"msg":"Data sent for parameter 'goodTillDate' is not valid."})"
+    );
+}
+
 TEST_CASE("an answer tells the matches that were prevented", "[binance][T2]") {
     Fixture f;
     (void)f.place(k_limit + "&selfTradePreventionMode=DECREMENT");

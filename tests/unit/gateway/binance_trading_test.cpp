@@ -137,7 +137,7 @@ TEST_CASE("parameters of an order are checked one by one", "[binance][T6]") {
         {"symbol=BTCUSDT&side=HOLD&type=LIMIT", R"({"code":-1117,"msg":"Invalid side."})"},
         {base + "type=LUCKY", R"({"code":-1116,"msg":"Invalid orderType."})"},
         {base + "type=LIMIT&quantity=1&price=1", missing("timeInForce")},
-        {base + "type=LIMIT&timeInForce=GTD&quantity=1&price=1",
+        {base + "type=LIMIT&timeInForce=GTX&quantity=1&price=1",
          R"({"code":-1115,"msg":"Invalid timeInForce."})"},
         {base + "type=LIMIT&timeInForce=GTC&price=1", missing("quantity")},
         {base + "type=LIMIT&timeInForce=GTC&quantity=1", missing("price")},

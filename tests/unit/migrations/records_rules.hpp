@@ -24,8 +24,7 @@ inline const std::vector<std::string> k_rule_base{
     "INSERT INTO instruments (id, symbol, base, quote) VALUES (0, 'BTCUSDT', 0, 1)",
     "INSERT INTO accounts (id, name) VALUES (16, 'demo')",
     "INSERT INTO orders VALUES (1, 16, 0, 0, 1, 1, 2, 5, 10, 0, 1, 0, 0, 0, 1, 0, '', '', 0, 0, 0, "
-    "0, 0, 0, "
-    "0, 0)",
+    "0, 0, 0, 0, 0, 0)",
     "INSERT INTO model_registry VALUES (1, 'trend', 1, 'house', 'active', NULL, '{}', 0)",
     "INSERT INTO user_settings (user_id, updated_real_ns) VALUES (7, 0)",
     "INSERT INTO user_licenses VALUES (1, 7, 'basic', 1, 'grant', 0, 9, 0)",

@@ -46,11 +46,11 @@ TEST_CASE("the shipped schema refuses what business rules forbid", "[migrations]
         "INSERT INTO ledger_entries VALUES (1, 0, 1, 16, 1, 0, '', 0)",
         "INSERT INTO instruments (id, symbol, base, quote) VALUES (1, 'BTCBTC', 0, 0)",
         "INSERT INTO orders VALUES (1, 16, 0, 0, 1, 1, 2, 5, 10, 0, 11, 0, 0, 0, 1, 0, '', '', 0, "
-        "0, 0, 0, 0, 0, 0, 0)",
+        "0, 0, 0, 0, 0, 0, 0, 0)",
         "INSERT INTO orders VALUES (1, 16, 0, 2, 1, 1, 2, 5, 10, 0, 0, 0, 0, 0, 1, 0, '', '', 0, "
-        "0, 0, 0, 0, 0, 0, 0)",
+        "0, 0, 0, 0, 0, 0, 0, 0)",
         "INSERT INTO orders VALUES (1, 16, 7, 0, 1, 1, 2, 5, 10, 0, 0, 0, 0, 0, 1, 0, '', '', 0, "
-        "0, 0, 0, 0, 0, 0, 0)",
+        "0, 0, 0, 0, 0, 0, 0, 0)",
         "INSERT INTO trades VALUES (0, 1, 0, 1, 16, 0, 5, 5, 25, 0, 1, 0, 1, 1)"};
     for (const char* sql : forbidden) {
         CAPTURE(sql);

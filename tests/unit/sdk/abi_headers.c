@@ -50,7 +50,7 @@ SIZE_FIRST(tenon_probe_1);
 
 /* Records that go to disk or over the seam by value: padding is explicit, sizes do not drift. */
 _Static_assert(sizeof(tenon_client_id) == 40, "tenon_client_id");
-_Static_assert(sizeof(tenon_order) == 232, "tenon_order");
+_Static_assert(sizeof(tenon_order) == 240, "tenon_order");
 _Static_assert(sizeof(tenon_trade) == 88, "tenon_trade");
 _Static_assert(sizeof(tenon_balance) == 32, "tenon_balance");
 _Static_assert(sizeof(tenon_level) == 16, "tenon_level");

@@ -345,7 +345,7 @@ TEST_CASE("snapshots of versions 1 to 4 are read", "[core][T5]") {
     const std::string tail{reinterpret_cast<const char*>(fields), sizeof fields};
     const std::size_t tail_at = bytes.rfind(tail);
     REQUIRE(tail_at != std::string::npos);
-    constexpr std::size_t k_extra_bytes = 3 * 8 + 2 * 4;
+    constexpr std::size_t k_extra_bytes = 4 * 8 + 2 * 4;
     bytes.erase(tail_at + tail.size(), k_extra_bytes);
     bytes[k_version_at] = 4;
     m.core.snapshot_read(bytes);

@@ -491,3 +491,34 @@ TEST_CASE("an iceberg that is amended shows no more than is left", "[core][T2]")
     REQUIRE(m.place(m.limit(m.mel, k_buy, "100", "1")) == TENON_REJECT_NONE);
     CHECK(m.events() == Lines{"2 new 0 0", "2 partial 0.5 0", "1 filled 0.5 0"});
 }
+
+TEST_CASE("an order that is good till a date ends there, over a restart", "[core][T2][T5]") {
+    constexpr std::int64_t k_second_ns = 1'000'000'000;
+    Market m;
+    const auto now = [&] { return m.core.time_real_ns(); };
+    tenon_order_request order = m.limit(m.ann, k_buy, "100", "2");
+    order.expires_real_ns = now();
+    CHECK(m.place(order) == TENON_REJECT_TIME_OVER);
+    order.expires_real_ns = -1;
+    CHECK(m.place(order) == TENON_REJECT_INVALID);
+    order.expires_real_ns = now() + 4 * k_second_ns;
+    REQUIRE(m.place(order) == TENON_REJECT_NONE);  // a second later
+    REQUIRE(m.place(m.limit(m.mel, k_sell, "100", "0.5")) == TENON_REJECT_NONE);
+    CHECK(m.core.next_expiry_real_ns() == order.expires_real_ns);
+    CHECK(m.apply(trading::ExpireCommand{}).reject == TENON_REJECT_UNKNOWN_ORDER);
+    m.restart();
+    CHECK(m.core.next_expiry_real_ns() == order.expires_real_ns);
+    CHECK(m.apply(trading::ExpireCommand{}).reject == TENON_REJECT_NONE);
+    CHECK(m.events() == Lines{"1 expired 0.5 0"});
+    CHECK(m.core.next_expiry_real_ns() == INT64_MAX);
+    CHECK(m.balance(m.ann, "USDT") == "9999950");
+    // One that ends before is not asked for any more; one that is cancelled is cancelled.
+    order.expires_real_ns = now() + 2 * k_second_ns;
+    REQUIRE(m.place(order) == TENON_REJECT_NONE);
+    CHECK(m.apply(cancel(m.ann, order.instrument, m.reply().orders->order_id)).reject == 0);
+    CHECK(m.events().back() == "3 canceled 0 0");
+    CHECK(m.core.next_expiry_real_ns() == INT64_MAX);
+    order.time_in_force = TENON_TIF_IOC;
+    order.expires_real_ns = now() + 9 * k_second_ns;
+    CHECK(m.place(order) == TENON_REJECT_INVALID);
+}

@@ -159,7 +159,8 @@ public:
                     o.prevented_quantity,
                     o.prevented_match_id,
                     o.trailing_delta,
-                    o.stp_mode);
+                    o.stp_mode,
+                    o.expires_real_ns);
         }
         for (const auto& [id, l] : lists_) {
             all +=

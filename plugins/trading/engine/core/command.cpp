@@ -48,19 +48,21 @@ void put_order(ByteWriter& out, const SubmitCommand& command) {
 [[nodiscard]] bool has_extras(const SubmitCommand& command) noexcept {
     const tenon_order_request& order = command.order;
     return order.stp_mode != TENON_STP_NONE || order.trailing_delta != 0 ||
-           order.display_quantity != 0;
+           order.display_quantity != 0 || order.expires_real_ns != 0;
 }
 
 void put_extras(ByteWriter& out, const SubmitCommand& command) {
     out.put(command.order.stp_mode);
     out.put(command.order.trailing_delta);
     out.put(command.order.display_quantity);
+    out.put(command.order.expires_real_ns);
 }
 
 void get_extras(ByteReader& in, SubmitCommand& command) noexcept {
     command.order.stp_mode = in.get<std::uint32_t>();
     command.order.trailing_delta = in.get<std::uint32_t>();
     command.order.display_quantity = in.get<std::int64_t>();
+    command.order.expires_real_ns = in.get<std::int64_t>();
 }
 
 void put(ByteWriter& out, const SubmitCommand& command) {
@@ -292,6 +294,10 @@ void get(ByteReader& in, AmendCommand& command) noexcept {
     request.new_client_id = get_client_id(in);
 }
 
+void put(ByteWriter&, const ExpireCommand&) {}
+
+void get(ByteReader&, ExpireCommand&) noexcept {}
+
 // What later versions put behind a body of an earlier one.
 void get_later(ByteReader& in, std::uint8_t version, CommandBody& body) noexcept {
     if (auto* submit = std::get_if<SubmitCommand>(&body); submit != nullptr && version >= 2) {
@@ -372,6 +378,8 @@ struct Bounds {
         return c.request.client_id.length <= TENON_CLIENT_ID_MAX &&
                c.request.new_client_id.length <= TENON_CLIENT_ID_MAX;
     }
+
+    bool operator()(const ExpireCommand&) const noexcept { return true; }
 };
 
 }  // namespace
@@ -415,7 +423,7 @@ DecodeStatus decode(std::string_view in, Command& out) noexcept {
 }
 
 std::string_view name(CommandKind kind) noexcept {
-    constexpr std::array<std::string_view, 14> k_names{
+    constexpr std::array<std::string_view, 15> k_names{
         "unknown",
         "submit",
         "cancel",
@@ -429,7 +437,8 @@ std::string_view name(CommandKind kind) noexcept {
         "account_status",
         "submit_list",
         "cancel_list",
-        "amend"};
+        "amend",
+        "expire"};
     const auto index = static_cast<std::size_t>(kind);
     return index < k_names.size() ? k_names[index] : k_names[0];
 }

@@ -35,7 +35,8 @@
 //                      text cancel_client_id
 //   amend              (version 4) u32 instrument, u64 account, u64 order_id, text client_id,
 //                      i64 quantity, text new_client_id
-//   <extras>           u32 stp_mode, u32 trailing_delta, i64 display_quantity
+//   <extras>           u32 stp_mode, u32 trailing_delta, i64 display_quantity, i64 expires_real_ns
+//   expire             (version 4) nothing
 // Example: key_revoke of "ab", sequence 7, time 1:
 //   01 08 | 07 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 | 02 00 00 00 61 62
 #pragma once
@@ -132,6 +133,10 @@ struct AmendCommand {
     tenon_amend_request request = sized<tenon_amend_request>();
 };
 
+// Ends the open orders whose time is over at the command's. The engine sends it before any other
+// command of that time.
+struct ExpireCommand {};
+
 // Order of the alternatives = order of CommandKind, from 1. Append only.
 using CommandBody = std::variant<
     SubmitCommand,
@@ -146,7 +151,8 @@ using CommandBody = std::variant<
     AccountStatusCommand,
     SubmitListCommand,
     CancelListCommand,
-    AmendCommand>;
+    AmendCommand,
+    ExpireCommand>;
 
 enum class CommandKind : std::uint8_t {
     submit = 1,
@@ -161,7 +167,8 @@ enum class CommandKind : std::uint8_t {
     account_status = 10,
     submit_list = 11,
     cancel_list = 12,
-    amend = 13
+    amend = 13,
+    expire = 14
 };
 
 struct Command {

@@ -25,6 +25,7 @@
 //        the rest buys
 //        +--REJECTED--> REJECTED (only when it comes later: in        not one step)
 //                       the submit itself the command is refused)
+//   An order that is good till a date is cancelled at its venue then, and EXPIRED.
 //   A conditional order is NEW while it waits (working_real_ns 0) and after TRIGGERED or WORKING.
 //   After TRIGGERED it goes back to its venue as a market or limit order, at the end of the same
 //   command; if the venue refuses it then, it is EXPIRED.
@@ -73,9 +74,11 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace tenon::trading {
@@ -204,6 +207,12 @@ public:
     // TENON_VENUE_* of the venue of an instrument; 0 when there is none. From any thread.
     [[nodiscard]] std::uint32_t venue_takes(std::uint32_t instrument) const noexcept;
 
+    // When the next open order's time is over, or INT64_MAX: from then on an expire command comes
+    // before any other.
+    [[nodiscard]] std::int64_t next_expiry_real_ns() const noexcept {
+        return expiries_.empty() ? INT64_MAX : expiries_.begin()->first;
+    }
+
     // True while no order of anybody is taken.
     [[nodiscard]] bool halted() const noexcept { return halted_; }
 
@@ -295,6 +304,14 @@ private:
     void lose(std::uint32_t slot, std::int64_t quantity, bool ends, std::uint32_t row);
     void release(OrderSlot& slot, std::int64_t quantity) noexcept;
     void run(const AmendCommand&);
+    void run(const ExpireCommand&);
+
+    [[nodiscard]] bool is_over(const tenon_order& order) const noexcept {
+        return order.expires_real_ns != 0 && order.expires_real_ns <= time_real_ns_;
+    }
+
+    void watch_expiry(const tenon_order& order);
+    void forget_expiry(const tenon_order& order);
     [[nodiscard]] std::uint32_t
     check_amend(const tenon_amend_request& request, const tenon_order& order) const;
 
@@ -428,6 +445,7 @@ private:
     std::uint64_t next_order_id_ = 1;
     std::uint64_t anomalies_ = 0;
     bool halted_ = false;
+    std::set<std::pair<std::int64_t, std::uint64_t>> expiries_;  // of open orders: time and id
     std::unordered_map<std::string, std::uint64_t> account_ids_;
     std::unordered_map<std::string, std::uint32_t> key_rows_;
     std::unordered_map<std::string, Transfer> transfers_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Quantity that leaves open orders without a trade: prevented matches, and amendments.
+// What open orders lose without a trade: by prevented matches, by amendments, by time.
 #include "plugins/trading/engine/core/core.hpp"
 #include "plugins/trading/engine/core/filters.hpp"
 
@@ -143,6 +143,34 @@ std::uint32_t Core::check_amend(const tenon_amend_request& request, const tenon_
     return id.length != 0 && !keeps && orders_.client_id_taken(order.account, id)
                ? std::uint32_t{TENON_REJECT_DUPLICATE_ID}
                : TENON_REJECT_NONE;
+}
+
+void Core::watch_expiry(const tenon_order& order) {
+    if (order.expires_real_ns != 0) {
+        expiries_.emplace(order.expires_real_ns, order.order_id);
+    }
+}
+
+void Core::forget_expiry(const tenon_order& order) {
+    if (order.expires_real_ns != 0) {
+        expiries_.erase({order.expires_real_ns, order.order_id});
+    }
+}
+
+// A venue that answers later is asked once: it keeps the wish.
+void Core::run(const ExpireCommand&) {
+    if (next_expiry_real_ns() > time_real_ns_) {
+        refuse(TENON_REJECT_UNKNOWN_ORDER);
+        return;
+    }
+    while (next_expiry_real_ns() <= time_real_ns_) {
+        const std::uint64_t order_id = expiries_.begin()->second;
+        expiries_.erase(expiries_.begin());
+        if (const std::uint32_t slot = orders_.find(order_id); slot != k_no_slot) {
+            cancel_open(slot, {});
+            end_others();
+        }
+    }
 }
 
 void Core::run(const AmendCommand& command) {

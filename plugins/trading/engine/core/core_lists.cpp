@@ -154,6 +154,7 @@ void Core::run(const SubmitListCommand& command) {
         order.client_id = admissions[i].client_id;
         order.list_id = list.row.list_id;
         slots[i] = orders_.insert(order, 0, admissions[i].client_tag);
+        watch_expiry(order);
         list.row.orders[i] = {order.order_id, order.client_id};
         list.locked = std::max(list.locked, admissions[i].funds);
         ++next_order_id_;
@@ -172,6 +173,7 @@ void Core::run(const SubmitListCommand& command) {
         ledger_.unlock(request.account, paying, list.locked);
         lists_.erase(list.row.list_id);
         std::for_each(slots.rbegin(), slots.rend(), [&](std::uint32_t slot) {
+            forget_expiry(orders_[slot].order);
             orders_.remove(slot);
         });
         next_order_id_ = first_order_id;

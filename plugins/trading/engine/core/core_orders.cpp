@@ -207,6 +207,9 @@ std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admiss
     if (const std::uint32_t reject = check_shape(order); reject != TENON_REJECT_NONE) {
         return reject;
     }
+    if (order.expires_real_ns != 0 && order.expires_real_ns <= time_real_ns_) {
+        return TENON_REJECT_TIME_OVER;
+    }
     if (!printable(order.client_id) || command.evidence.n > k_evidence_bytes_max) {
         return TENON_REJECT_INVALID;
     }
@@ -272,11 +275,13 @@ void Core::run(const SubmitCommand& command) {
     const std::uint32_t paying = paying_asset(order);
     ledger_.lock(order.account, paying, funds);
     const std::uint32_t slot = orders_.insert(order, funds, admission.client_tag);
+    watch_expiry(order);
     subject_ = slot;
     refusable_ = true;
     hand_over(slot, admission, command.evidence);
     if (venue_reject_ != TENON_REJECT_NONE) {
         ledger_.unlock(order.account, paying, funds);
+        forget_expiry(order);
         orders_.remove(slot);
         refuse(venue_reject_);
         return;
@@ -308,6 +313,7 @@ tenon_order Core::make_order(const tenon_order_request& request) const {
     order.display_quantity = request.display_quantity;
     order.trailing_delta = request.trailing_delta;
     order.stp_mode = request.stp_mode;
+    order.expires_real_ns = request.expires_real_ns;
     return order;
 }
 

@@ -134,10 +134,12 @@ void Core::on_rejected(std::uint32_t slot, std::uint32_t reject) {
     end(slot, TENON_STATUS_REJECTED);
 }
 
-// An order of a list that nobody asked to cancel ends since another one of the list works.
+// An order that nobody asked to cancel ends since another one of its list works, or its time is
+// over.
 void Core::on_canceled(std::uint32_t slot) {
     const tenon_order& order = orders_[slot].order;
-    const bool asked = order.list_id == 0 || order.cancel_client_id.length != 0;
+    const bool asked =
+        order.cancel_client_id.length != 0 || (order.list_id == 0 && !is_over(order));
     end(slot, asked ? TENON_STATUS_CANCELED : TENON_STATUS_EXPIRED);
 }
 
@@ -389,6 +391,7 @@ void Core::leave(std::uint32_t at) {
         slot.locked = 0;
     }
     const std::uint64_t list_id = slot.order.list_id;
+    forget_expiry(slot.order);
     orders_.close(at);
     if (list_id != 0) {
         left_list(list_id);

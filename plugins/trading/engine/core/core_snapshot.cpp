@@ -65,6 +65,7 @@ void write_order(ByteWriter& out, const OrderSlot& slot) {
     out.put(order.prevented_match_id);
     out.put(order.trailing_delta);
     out.put(order.stp_mode);
+    out.put(order.expires_real_ns);
 }
 
 [[nodiscard]] tenon_order
@@ -101,6 +102,7 @@ read_order(ByteReader& in, std::uint16_t version, std::int64_t& locked) noexcept
         order.prevented_match_id = in.get<std::uint64_t>();
         order.trailing_delta = in.get<std::uint32_t>();
         order.stp_mode = in.get<std::uint32_t>();
+        order.expires_real_ns = in.get<std::int64_t>();
     }
     return order;
 }
@@ -277,6 +279,7 @@ void Core::reset() {
     ledger_.reset();
     orders_.reset();
     lists_.clear();
+    expiries_.clear();
     accounts_.clear();
     account_ids_.clear();
     keys_.clear();
@@ -420,7 +423,8 @@ void Core::read_orders(ByteReader& in, std::uint16_t version) {
                 order.instrument < table_.size() && order.side <= TENON_SIDE_SELL &&
                 order.stop_price >= 0 && order.display_quantity >= 0 &&
                 order.prevented_quantity >= 0 && order.stp_mode <= TENON_STP_TRANSFER &&
-                order.status >= TENON_STATUS_PENDING_NEW && order.status < TENON_STATUS_FILLED,
+                order.expires_real_ns >= 0 && order.status >= TENON_STATUS_PENDING_NEW &&
+                order.status < TENON_STATUS_FILLED,
             "bad order " + std::to_string(order.order_id)
         );
         must(
@@ -430,6 +434,7 @@ void Core::read_orders(ByteReader& in, std::uint16_t version) {
         );
         last = order.order_id;
         orders_.insert(order, locked);
+        watch_expiry(order);
     }
     const auto closed = in.get<std::uint32_t>();
     for (std::uint32_t i = 0; i < closed; ++i) {

@@ -77,6 +77,10 @@ std::uint32_t check_shape(const tenon_order_request& order) noexcept {
         return TENON_REJECT_INVALID;
     }
     const std::uint8_t working = working_type(order.type);
+    if (order.expires_real_ns != 0 && (order.expires_real_ns < 0 || working == TENON_ORDER_MARKET ||
+                                       order.time_in_force > TENON_TIF_GTC)) {
+        return TENON_REJECT_INVALID;
+    }
     if (order.display_quantity != 0 &&
         (order.display_quantity < 0 ||
          (working == TENON_ORDER_LIMIT && order.time_in_force != TENON_TIF_GTC) ||

@@ -20,7 +20,7 @@
 //                 i64 locked, text client_id, text cancel_client_id, i64 stop_price,
 //                 i64 working_real_ns (these two from version 3 on), u64 list_id (from version 4
 //                 on), i64 display_quantity, i64 prevented_quantity, u64 prevented_match_id,
-//                 u32 trailing_delta, u32 stp_mode (these from version 5 on)
+//                 u32 trailing_delta, u32 stp_mode, i64 expires_real_ns (these from version 5 on)
 //                                                             open ones, by id
 //   closed ids    u64 account, text client_id                   oldest first
 //   lists         u64 list_id, u64 account, u32 instrument, u32 contingency, i64 created_real_ns,

@@ -89,6 +89,7 @@ typedef struct tenon_client_id { uint8_t length; char text[39]; } tenon_client_i
 #define TENON_REJECT_TRAILING_DELTA     32 /* outside of what the instrument allows */
 #define TENON_REJECT_ICEBERG_PARTS      33 /* too many parts, or a part larger than the whole */
 #define TENON_REJECT_AMEND_QUANTITY     34 /* not less than before, or nothing would be left */
+#define TENON_REJECT_TIME_OVER          35 /* good till a date that is past */
 
 typedef struct tenon_order_request {
     uint32_t size;
@@ -109,6 +110,7 @@ typedef struct tenon_order_request {
      * (sell) or rises by that much from its lowest (buy). */
     uint32_t trailing_delta;
     uint32_t stp_mode;         /* TENON_STP_* */
+    int64_t  expires_real_ns;  /* good till date, a GTC order at a limit price: it expires then; 0: never */
 } tenon_order_request;
 
 #define TENON_CANCEL_ANY                   0
@@ -207,6 +209,7 @@ typedef struct tenon_order {
     uint64_t prevented_match_id; /* the last one; 0: none */
     uint32_t trailing_delta;     /* trailing stops, else 0 */
     uint32_t stp_mode;           /* TENON_STP_* */
+    int64_t  expires_real_ns;    /* good till date, else 0 */
 } tenon_order;
 
 /* Since 1.8. Two orders of one account that would have traded. */
