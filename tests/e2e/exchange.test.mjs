@@ -124,6 +124,22 @@ test('a stop-loss waits at the exchange, and is told to work and to fill [T2, T9
   assert.equal(filled.stopPrice, '0.06000000');
 });
 
+test('an iceberg, a trailing stop and prevention of self-trades are the exchange\'s [T2, T9]', async () => {
+  const iceberg = await order(here, ourKey, { side: 'SELL', price: '0.065', quantity: '0.5', icebergQty: '0.1', newClientOrderId: 'ice' });
+  assert.equal(iceberg.status, 200, JSON.stringify(iceberg.body));
+  const trail = await order(here, ourKey, { side: 'SELL', type: 'STOP_LOSS_LIMIT', price: '0.055', trailingDelta: '1000', newClientOrderId: 'trail' });
+  assert.equal(trail.status, 200, JSON.stringify(trail.body));
+  const theirs = (await open(there, theirKey)).map((o) => [o.type, o.icebergQty, o.trailingDelta]);
+  assert.deepEqual(theirs, [['LIMIT', '0.10000000', undefined], ['STOP_LOSS_LIMIT', '0.00000000', 1000]]);
+  const taker = await order(here, ourKey, { side: 'BUY', price: '0.065', quantity: '0.1', newClientOrderId: 'own-taker', selfTradePreventionMode: 'EXPIRE_TAKER' });
+  assert.equal(taker.status, 200, JSON.stringify(taker.body));
+  await eventually('it is known to have expired', async () => (await status(here, ourKey, 'own-taker')).body.status === 'EXPIRED');
+  const less = await order(here, ourKey, { side: 'BUY', price: '0.065', quantity: '0.1', selfTradePreventionMode: 'DECREMENT' });
+  assert.equal(less.body.code, -1020, JSON.stringify(less.body));
+  for (const id of ['ice', 'trail']) await call(here, ourKey, 'DELETE', '/api/v3/order', { symbol, origClientOrderId: id });
+  await eventually('both are gone', async () => (await open(there, theirKey)).length === 0);
+});
+
 test('without the exchange an order is never made up [T9]', async () => {
   await there.kill();
   const answer = await order(here, ourKey, { newClientOrderId: 'lost' });

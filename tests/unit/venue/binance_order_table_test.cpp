@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "plugins/venue/binance/orders/messages.hpp"
 #include "tests/unit/venue/binance_orders_fixture.hpp"
 
 #include <catch2/catch.hpp>
@@ -200,6 +201,44 @@ TEST_CASE("a conditional order waits at the exchange, which tells that it works"
     same.table.restore(scene.table.snapshot());
     CHECK(same.table.hash() == scene.table.hash());
     CHECK(same.table.find(1)->order.stop_price == 95);
+}
+
+TEST_CASE(
+    "icebergs and trailing stops are sent, and what is sent survives a restart",
+    "[binance][T2]"
+) {
+    Scene scene;
+    tenon_venue_order order = limit_buy(1, 10);
+    order.display_quantity = 3;
+    order.stp_mode = TENON_STP_EXPIRE_MAKER;
+    scene.submit(order);
+    order.order_id = 2;
+    order.type = TENON_ORDER_STOP_LOSS_LIMIT;
+    order.display_quantity = 0;
+    order.trailing_delta = 150;
+    scene.submit(order);
+    CHECK(scene.lines.take().empty());
+    scene.tell(accepted(2));
+    CHECK(scene.lines.take() == Seen{"accepted 2"});
+    Scene same;
+    same.table.restore(scene.table.snapshot());
+    CHECK(same.table.hash() == scene.table.hash());
+    CHECK(same.table.find(1)->order.display_quantity == 3);
+    const Market market = *scene.listing.market(0);
+    const std::string iceberg = place_query(*same.table.find(1), market, "x");
+    CHECK(
+        iceberg.find("&icebergQty=0.00003&selfTradePreventionMode=EXPIRE_MAKER&newClientOrderId=x"
+        ) != std::string::npos
+    );
+    const std::string trailing = place_query(*same.table.find(2), market, "x");
+    CHECK(
+        trailing.find("&type=STOP_LOSS_LIMIT&trailingDelta=150&timeInForce=") != std::string::npos
+    );
+    // What its fills would not tell is not asked for.
+    order.order_id = 3;
+    order.stp_mode = TENON_STP_DECREMENT;
+    scene.submit(order);
+    CHECK(scene.lines.take() == Seen{"rejected 3 " + std::to_string(TENON_REJECT_UNSUPPORTED)});
 }
 
 TEST_CASE("what this venue cannot send is refused at once", "[binance][orders][T4]") {

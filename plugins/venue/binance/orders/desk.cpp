@@ -2,6 +2,8 @@
 // Requests out, evidence in.
 #include "plugins/venue/binance/orders/desk.hpp"
 
+#include <tenon/conditional_order.hpp>
+
 #include <algorithm>
 #include <utility>
 
@@ -356,7 +358,7 @@ bool Desk::is_new(const OrderNews& news) const {
     }
     const bool first = booked->state == BookState::pending && news.accepted;
     const bool ends = news.end != End::none && booked->end == End::none;
-    const bool works = news.working && booked->order.stop_price != 0 && !booked->working;
+    const bool works = news.working && is_conditional(booked->order.type) && !booked->working;
     return first || ends || works ||
            std::any_of(news.fills.begin(), news.fills.end(), [&](const Fill& f) {
                return !std::binary_search(booked->trades.begin(), booked->trades.end(), f.trade_id);

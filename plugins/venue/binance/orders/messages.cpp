@@ -15,6 +15,12 @@ constexpr int k_base = 36;
 constexpr std::int64_t k_ms = 1'000'000;
 constexpr std::array<std::string_view, 4> k_lives{"GTC", "GTC", "IOC", "FOK"};
 // From TENON_ORDER_STOP_LOSS on.
+// Those that this venue sends.
+constexpr std::array<std::string_view, 4> k_stp_modes{
+    "NONE",
+    "EXPIRE_TAKER",
+    "EXPIRE_MAKER",
+    "EXPIRE_BOTH"};
 constexpr std::array<std::string_view, 4> k_conditional_names{
     "STOP_LOSS",
     "STOP_LOSS_LIMIT",
@@ -235,7 +241,12 @@ place_query(const BookedOrder& booked, const Market& market, std::string_view cl
     if (is_conditional(order.type)) {
         query += "&type=";
         query += k_conditional_names.at(order.type - TENON_ORDER_STOP_LOSS);
-        query += "&stopPrice=" + decimal_text(order.stop_price, market.price_scale);
+        if (order.stop_price != 0) {
+            query += "&stopPrice=" + decimal_text(order.stop_price, market.price_scale);
+        }
+        if (order.trailing_delta != 0) {
+            query += "&trailingDelta=" + std::to_string(order.trailing_delta);
+        }
         if (!market_order) {
             query += "&timeInForce=";
             query += k_lives.at(order.time_in_force & 3U);
@@ -256,6 +267,13 @@ place_query(const BookedOrder& booked, const Market& market, std::string_view cl
     }
     if (!market_order) {
         query += "&price=" + decimal_text(booked.limit, market.price_scale);
+    }
+    if (order.display_quantity != 0) {
+        query += "&icebergQty=" + decimal_text(order.display_quantity, market.quantity_scale);
+    }
+    if (order.stp_mode != TENON_STP_NONE) {
+        query += "&selfTradePreventionMode=";
+        query += k_stp_modes.at(order.stp_mode);
     }
     query += "&newClientOrderId=";
     query += client_id;

@@ -10,7 +10,10 @@ namespace tenon::binance_venue {
 namespace {
 
 [[nodiscard]] bool supported(const tenon_venue_order& order) noexcept {
-    if (is_conditional(order.type) != (order.stop_price > 0)) {
+    const bool waits = order.stop_price > 0 || order.trailing_delta > 0;
+    // What the other modes took of an order could not be told from a fill that is missing.
+    const bool stp = order.stp_mode <= TENON_STP_EXPIRE_BOTH;
+    if (is_conditional(order.type) != waits || !stp) {
         return false;
     }
     switch (order.type) {
@@ -168,7 +171,7 @@ void OrderTable::take(BookedOrder& booked, const OrderNews& news, Reports& out) 
     if (news.accepted || news.end != End::none || !news.fills.empty()) {
         step(booked, Fact::accepted, out);
     }
-    if (order.stop_price != 0 && !booked.working && (news.working || !news.fills.empty())) {
+    if (is_conditional(order.type) && !booked.working && (news.working || !news.fills.empty())) {
         booked.working = true;
         out.working(order.order_id, order.instrument);
     }

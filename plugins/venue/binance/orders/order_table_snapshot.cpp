@@ -10,7 +10,8 @@
 namespace tenon::binance_venue {
 namespace {
 
-constexpr std::uint32_t k_magic = 0x324f4254;                      // "TBO2"
+constexpr std::uint32_t k_magic = 0x334f4254;                      // "TBO3"
+constexpr std::uint32_t k_magic_without_trailing = 0x324f4254;     // "TBO2"
 constexpr std::uint32_t k_magic_without_conditional = 0x314f4254;  // "TBO1"
 constexpr std::size_t k_order_bytes = 4 + 8 + 8 + 3 + 8 * 4 + 8 + 8 + 3 + 8 * 3 + 4;
 
@@ -40,9 +41,12 @@ void put(ByteWriter& out, const BookedOrder& booked) {
     }
     out.put(order.stop_price);
     out.put(std::uint8_t{booked.working});
+    out.put(order.display_quantity);
+    out.put(order.trailing_delta);
+    out.put(order.stp_mode);
 }
 
-[[nodiscard]] BookedOrder get_order(ByteReader& in, bool with_stop_price) {
+[[nodiscard]] BookedOrder get_order(ByteReader& in, std::uint32_t magic) {
     BookedOrder booked;
     tenon_venue_order& order = booked.order;
     order.instrument = in.get<std::uint32_t>();
@@ -78,9 +82,17 @@ void put(ByteWriter& out, const BookedOrder& booked) {
     if (!std::is_sorted(booked.trades.begin(), booked.trades.end())) {
         in.fail();
     }
-    if (with_stop_price) {
+    if (magic != k_magic_without_conditional) {
         order.stop_price = in.get<std::int64_t>();
         booked.working = in.get<std::uint8_t>() != 0;
+    }
+    if (magic == k_magic) {
+        order.display_quantity = in.get<std::int64_t>();
+        order.trailing_delta = in.get<std::uint32_t>();
+        order.stp_mode = in.get<std::uint32_t>();
+        if (order.stp_mode > TENON_STP_EXPIRE_BOTH) {
+            in.fail();
+        }
     }
     return booked;
 }
@@ -111,11 +123,12 @@ void OrderTable::restore(std::string_view bytes) {
         in.fail();
     }
     for (std::uint32_t i = 0; i < count && in.ok(); ++i) {
-        BookedOrder booked = get_order(in, magic == k_magic);
+        BookedOrder booked = get_order(in, magic);
         const std::uint64_t id = booked.order.order_id;
         read.orders_.insert_or_assign(id, std::move(booked));
     }
-    const bool known = magic == k_magic || magic == k_magic_without_conditional;
+    const bool known = magic == k_magic || magic == k_magic_without_trailing ||
+                       magic == k_magic_without_conditional;
     if (!known || !in.ok() || !in.at_end() || read.orders_.size() != count) {
         throw Error{TENON_CORRUPT, "not a snapshot of this venue's orders"};
     }

@@ -83,6 +83,10 @@ public:
     [[nodiscard]] std::int64_t reference_price(std::uint32_t instrument, std::string_view evidence)
         override;
 
+    [[nodiscard]] std::uint32_t takes() const noexcept override {
+        return TENON_VENUE_STP | TENON_VENUE_ICEBERG | TENON_VENUE_TRAILING;
+    }
+
 private:
     void open_desk();
     void close_desk() noexcept;
