@@ -7,7 +7,7 @@ import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually, Server } from './server.mjs';
-import { call } from './signed.mjs';
+import { call, health } from './signed.mjs';
 
 const symbol = 'ETHBTC'; // of the internal venue: nobody else trades it
 const key = '5a'.repeat(32);
@@ -155,4 +155,16 @@ test('a lost data folder comes back with every order that was shipped, and as it
   const olds = await orders(old, keys);
   assert.equal(olds.size, countThen);
   assert.equal(olds.get(last.id).orderId, last.orderId);
+  await old.stop();
+
+  // A database without its journal is told, and not taken for a whole one.
+  const half = join(kept, 'half');
+  await restore(stored, half);
+  for (const part of ['journal', 'snapshots']) rmSync(join(half, part), { recursive: true });
+  const alone = await started(half, masterKey, stored);
+  const said = await eventually('the health says it', async () => {
+    const text = JSON.stringify(await health(alone));
+    return text.includes('the database has commands to') && text;
+  });
+  assert.match(said, /the journal ends with \d+: .*restore both from one backup/);
 });

@@ -49,7 +49,7 @@ void JournalShipper::find_old(vault::Vault& vault) {
 
 JournalSource::Segments JournalShipper::held() {
     JournalSource::Segments there = source_.hold();
-    if (source_.held_bytes() > source_.folders().held_bytes_max) {
+    if (source_.holds_too_much()) {
         source_.release(0);
         there = source_.hold();
     }

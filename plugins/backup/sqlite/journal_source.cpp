@@ -45,6 +45,10 @@ bool JournalSource::is_used(std::uint64_t segment) const {
            journal::decode_header(head).has_value();
 }
 
+bool JournalSource::is_low() const {
+    return disk_->free_bytes(folders_.journal) < folders_.held_bytes_max;
+}
+
 void JournalSource::link(std::uint64_t segment) const {
     const std::string name = journal::segment_name(segment);
     const std::string from = folders_.journal + "/" + name;
@@ -54,9 +58,7 @@ void JournalSource::link(std::uint64_t segment) const {
         return;
     }
     (void)::unlink(to.c_str());  // a repair has put another file in its place
-    if (::link(from.c_str(), to.c_str()) != 0 && errno != ENOENT && errno != EEXIST) {
-        throw capture::file_error("hold", from);
-    }
+    (void)::link(from.c_str(), to.c_str());
 }
 
 JournalSource::Segments JournalSource::hold() {
@@ -73,7 +75,7 @@ JournalSource::Segments JournalSource::hold() {
     if (found.numbers.empty()) {
         return found;
     }
-    disk_->make_folder(held_);
+    (void)::mkdir(held_.c_str(), 0700);
     found.first_live = found.numbers.front();
     for (const std::uint64_t number : found.numbers) {
         link(number);
@@ -95,7 +97,11 @@ void JournalSource::release(std::uint64_t segment) {
         return;
     }
     const std::vector<std::uint64_t> live = segments_in(*disk_, folders_.journal);
-    const std::uint64_t first_live = live.empty() ? 0 : live.front();
+    if (live.empty()) {
+        return;
+    }
+    const std::uint64_t first_live = live.front();
+    const std::uint64_t bytes_max = is_low() ? 0 : folders_.held_bytes_max;
     std::uint64_t bytes = 0;
     const std::vector<std::uint64_t> held = segments_in(*disk_, held_);
     for (auto number = held.rbegin(); number != held.rend(); ++number) {
@@ -103,8 +109,8 @@ void JournalSource::release(std::uint64_t segment) {
         if (*number < first_live) {
             bytes += size_of(file);
         }
-        const bool is_of_no_journal = live.empty() || *number > live.back();
-        if (*number < segment || is_of_no_journal || bytes > folders_.held_bytes_max) {
+        const bool is_of_no_journal = *number > live.back();
+        if (*number < segment || is_of_no_journal || bytes > bytes_max) {
             (void)::unlink(file.c_str());
         }
     }

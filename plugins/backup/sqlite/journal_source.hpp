@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine's journal and snapshots as who backs them up sees them. The engine deletes segments
 // that it needs no more; each is held by a hard link in the folder `held` of the journal until a
-// backup has it, or until those that are only held have more than so many bytes: then the oldest
-// go, so that a store that is away does not fill the disk.
+// backup has it, or until those that are only held have more than so many bytes, or the disk
+// has less room than that: then the oldest go, so that a store that is away does not fill the disk.
 #pragma once
 
 #include "sdk/capture/format.hpp"
@@ -44,13 +44,19 @@ public:
 
     explicit JournalSource(JournalFolders folders);
 
-    // The segments that are there, each held from now on; none: there is no journal.
+    // The segments that are there; none: there is no journal. Each is held from now on, unless the
+    // disk does not let it, which shows when the engine deletes one that is still needed.
     [[nodiscard]] Segments hold();
-    // Lets go of what is only held and below `segment`, and of the oldest when it is too much.
+    // Lets go of what is only held and below `segment`, and of the oldest when it is too much or
+    // the disk has too little room.
     void release(std::uint64_t segment);
 
     // Bytes that are only held, as hold() found them.
     [[nodiscard]] std::uint64_t held_bytes() const noexcept { return held_bytes_; }
+
+    [[nodiscard]] bool holds_too_much() const {
+        return held_bytes_ > 0 && (held_bytes_ > folders_.held_bytes_max || is_low());
+    }
 
     [[nodiscard]] const JournalFolders& folders() const noexcept { return folders_; }
 
@@ -64,6 +70,7 @@ public:
 
 private:
     [[nodiscard]] bool is_used(std::uint64_t segment) const;
+    [[nodiscard]] bool is_low() const;
     void link(std::uint64_t segment) const;
 
     JournalFolders folders_;

@@ -163,6 +163,7 @@ private:
     // the background, engine_upkeep.cpp
     void tick();
     void watch_disk();
+    [[nodiscard]] bool database_is_ahead() const;
     void watch_projection();
     void update_gauges();
     void arm_timer();

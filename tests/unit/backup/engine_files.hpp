@@ -26,7 +26,7 @@ namespace tenon::test {
 class EngineFiles {
 public:
     explicit EngineFiles(const std::filesystem::path& data)
-        : folders{(data / "journal").string(), (data / "snapshots").string(), 1U << 30U},
+        : folders{(data / "journal").string(), (data / "snapshots").string(), 1U << 28U},
           disk_{journal::make_posix_disk()} {
         disk_->make_folder(folders.journal);
         disk_->make_folder(folders.snapshots);

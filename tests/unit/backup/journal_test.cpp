@@ -14,6 +14,7 @@ using tenon::backup_sqlite::Shipped;
 using tenon::backup_sqlite::Shipper;
 using tenon::backup_sqlite::Store;
 using tenon::test::Backups;
+using tenon::test::begin_of;
 using tenon::test::Captured;
 using tenon::test::end_of;
 using tenon::test::EngineFiles;
@@ -69,7 +70,7 @@ private:
 
 // An engine, the database that follows from it, and a store of both.
 struct World {
-    explicit World(std::uint64_t held_bytes_max = 1U << 30U, const Captured::Tweak& tweak = {})
+    explicit World(std::uint64_t held_bytes_max = 1U << 28U, const Captured::Tweak& tweak = {})
         : database{tweak},
           data{database.backend.folder.path()},
           engine{data},
@@ -93,7 +94,7 @@ struct World {
 
     [[nodiscard]] std::unique_ptr<vault::Vault> vault() {
         return std::make_unique<vault::Vault>(
-            std::make_shared<AwayPlace>(folder, is_away), vault::Options{1, {}, 65'536}
+            std::make_shared<AwayPlace>(folder, is_away), vault::Options{1, {}, 16'384}
         );
     }
 
@@ -187,11 +188,12 @@ TEST_CASE("what the engine deletes between backups is restored", "[backup][journ
 }
 
 TEST_CASE("a backup begins no earlier than its database needs", "[backup][journal][S14]") {
-    World world{1U << 30U, [](auto& s) { s.capture.base_s = 1; }};
+    World world{1U << 28U, [](auto& s) { s.capture.base_s = 1; }};
+    std::map<std::uint64_t, std::uint64_t> projected;  // by commit
     std::size_t most = 0;
     for (int round = 0; round < 12; ++round) {
         world.trade(60);
-        (void)world.project();
+        projected[world.project()] = world.projected;
         world.engine.snapshot(world.projected);
         const Manifest one = world.store->create("", k_start + round * k_hour, k_quiet);
         CHECK(world.shipper->ship() == Shipped::all);
@@ -200,6 +202,10 @@ TEST_CASE("a backup begins no earlier than its database needs", "[backup][journa
         CHECK(part->sequence == world.engine.sequence());
         most = std::max(most, part->points.size());
         CHECK(world.restored(one.id).covers(world.projected));
+        const auto then = projected.upper_bound(begin_of(one));
+        if (then != projected.begin()) {
+            CHECK(world.restored(one.id, {begin_of(one), 0}).covers(std::prev(then)->second));
+        }
         // The newest of the database's bases is what a later backup begins with.
         if (round % 3 == 2) {
             const auto bases = capture::list(world.database.captures()).bases.size();
@@ -406,6 +412,54 @@ TEST_CASE(
     const auto live = journal::list_segments(world.engine.disk(), world.engine.folders.journal);
     CHECK(world.held().front() == live.front());
     CHECK(world.restored().last == world.engine.sequence());
+}
+
+TEST_CASE("with little room on the disk nothing is held", "[backup][journal][S14]") {
+    World world{std::uint64_t{1} << 62U};
+    world.trade(10);
+    (void)world.store->create("", k_start, k_quiet);
+    CHECK(world.shipper->ship() == Shipped::all);
+    world.trade(60);
+    CHECK(world.shipper->ship() == Shipped::all);
+    (void)world.project();
+    world.engine.snapshot(world.projected);
+    CHECK(world.shipper->ship() == Shipped::all);  // it was stored before
+    const auto live = journal::list_segments(world.engine.disk(), world.engine.folders.journal);
+    CHECK(world.held().front() == live.front());
+    CHECK(world.restored().last == 70);
+}
+
+TEST_CASE("what is put anew may overlap what is not removed yet", "[backup][journal][S14]") {
+    World world;
+    world.trade(10);
+    (void)world.store->create("", k_start, k_quiet);
+    for (int i = 0; i < 20; ++i) {
+        world.trade(6);
+        CHECK(world.shipper->ship() == Shipped::all);
+    }
+    const std::vector<fs::path> before = world.files("journal");
+    const fs::path aside = world.data / "aside";
+    fs::copy(fs::path{world.folder} / "journal", aside, fs::copy_options::recursive);
+    world.trade(3);
+    world.shipper =
+        std::make_unique<Shipper>(world.database.captures(), world.vault(), world.engine.folders);
+    CHECK(world.shipper->ship() == Shipped::all);
+    const std::vector<fs::path> anew = world.files("journal");
+    REQUIRE(anew.size() > 1);
+    REQUIRE(anew.size() < before.size());
+    fs::copy(
+        aside,
+        fs::path{world.folder} / "journal",
+        fs::copy_options::recursive | fs::copy_options::skip_existing
+    );
+    CHECK(world.restored().last == 133);
+    // Killed behind the first that it put anew.
+    for (const fs::path& file : anew) {
+        if (std::find(before.begin(), before.end(), file) == before.end()) {
+            fs::remove(file);
+        }
+    }
+    CHECK(world.restored().last == 130);
 }
 
 TEST_CASE("a journal that was cut counts again with the next backup", "[backup][journal][S14]") {
