@@ -6,8 +6,8 @@
 //    own pwrite + fdatasync of as many bytes on a preallocated file, in turns. Goal: p50 within 2x.
 // 2. Durable commands a second in batches, core and journal together. Goal: 300,000.
 // All rounds are printed.
-#include "plugins/trading/engine/journal/journal_writer.hpp"
 #include "plugins/trading/engine/recovery.hpp"
+#include "sdk/journal/journal_writer.hpp"
 #include "tests/simulation/core_world.hpp"
 
 #include <algorithm>

@@ -9,9 +9,9 @@
 //   4 snapshot    a payload, and edits of the file that it is written to
 // Asserted: each outcome is an end or a Damage; what is read is what was written, from the first
 // record on, without a gap; a repair leaves a journal that is read to its end.
-#include "plugins/trading/engine/journal/journal_reader.hpp"
-#include "plugins/trading/engine/journal/journal_repair.hpp"
-#include "plugins/trading/engine/journal/snapshot_format.hpp"
+#include "sdk/journal/journal_reader.hpp"
+#include "sdk/journal/journal_repair.hpp"
+#include "sdk/journal/snapshot_format.hpp"
 #include "tests/fuzz/fuzz.hpp"
 #include "tests/support/memory_disk.hpp"
 

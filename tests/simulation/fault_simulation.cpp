@@ -5,10 +5,10 @@
 // was acknowledged.
 //
 // TENON_SIMULATION_SEED and TENON_SIMULATION_RUNS repeat or lengthen it.
-#include "plugins/trading/engine/journal/journal_repair.hpp"
-#include "plugins/trading/engine/journal/journal_writer.hpp"
-#include "plugins/trading/engine/journal/snapshot_format.hpp"
 #include "plugins/trading/engine/recovery.hpp"
+#include "sdk/journal/journal_repair.hpp"
+#include "sdk/journal/journal_writer.hpp"
+#include "sdk/journal/snapshot_format.hpp"
 #include "tests/simulation/command_generator.hpp"
 #include "tests/simulation/core_world.hpp"
 #include "tests/simulation/simulation_support.hpp"

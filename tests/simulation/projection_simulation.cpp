@@ -6,12 +6,12 @@
 //
 // TENON_SIMULATION_SEED and TENON_SIMULATION_RUNS repeat or lengthen it.
 #include "plugins/migrations/sql/migrator.hpp"
-#include "plugins/trading/engine/journal/journal_writer.hpp"
-#include "plugins/trading/engine/journal/snapshot_format.hpp"
 #include "plugins/trading/engine/projection.hpp"
 #include "plugins/trading/engine/projection_sql.hpp"
 #include "plugins/trading/engine/recovery.hpp"
 #include "plugins/trading/engine/spool.hpp"
+#include "sdk/journal/journal_writer.hpp"
+#include "sdk/journal/snapshot_format.hpp"
 #include "tests/simulation/command_generator.hpp"
 #include "tests/simulation/core_world.hpp"
 #include "tests/simulation/projection_model.hpp"

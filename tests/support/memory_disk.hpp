@@ -3,7 +3,7 @@
 // power loss, after which sectors that were not synced hold their old or their new bytes at random.
 #pragma once
 
-#include "plugins/trading/engine/journal/disk.hpp"
+#include "sdk/journal/disk.hpp"
 
 #include <tenon/plugin.hpp>
 

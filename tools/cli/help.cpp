@@ -50,8 +50,9 @@ Commands
                                   the database's backups: one now, what there is, are they whole; drill
                                   tries a restore
   backup restore --folder PATH [--id ID] [--to-time T | --to-order N | --to-sequence N] [--timeline N]
-                                  the database as it was then, into an empty folder; --to-sequence of
-                                  SQLite, --timeline of PostgreSQL; T is 2026-05-04T03:02:01Z
+                                  the database as it was then, into an empty folder; of SQLite with the
+                                  engine's journal, as a data folder; --to-sequence of SQLite,
+                                  --timeline of PostgreSQL; T is 2026-05-04T03:02:01Z
   backup prune [--dry-run], backup status, backup progress, backup cancel
                                   delete what the retention gives up; how much of the log is stored
                                   (PostgreSQL); what is done now (SQLite); end it

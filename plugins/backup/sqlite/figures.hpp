@@ -35,6 +35,10 @@ struct Figures {
             "tenon_backup_ship_lag_seconds",
             "What would be lost with this machine: time since all that was captured was stored"
         );
+        journal_lag = gauge(
+            "tenon_backup_journal_lag_bytes",
+            "Bytes of the engine's journal that are not in the store yet"
+        );
     }
 
     static void count(std::uint64_t* counter) noexcept {
@@ -52,6 +56,7 @@ struct Figures {
     std::int64_t* proven = nullptr;
     std::int64_t* proven_age = nullptr;
     std::int64_t* lag = nullptr;
+    std::int64_t* journal_lag = nullptr;
 };
 
 }  // namespace tenon::backup_sqlite

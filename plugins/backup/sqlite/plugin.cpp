@@ -34,6 +34,9 @@ public:
         if (!dry_run) {
             source_ = settings.get<std::string>("source");
             folder_ = settings.get<std::string>("folder");
+            journal_.journal = settings.get<std::string>("journal", "");
+            journal_.snapshots = settings.get<std::string>("snapshots", "");
+            journal_.held_bytes_max = settings.get<std::uint64_t>("journal_held_mb", 1024) << 20U;
             every_s_ = settings.get<std::int64_t>("every_s");
             read_store(settings);
         }
@@ -43,11 +46,19 @@ public:
         clock_ = host().service<tenon_clock_1>("tenon.clock/1");
         health_ = host().service<tenon_health_1>("tenon.health/1");
         figures_ = Figures{host().service<tenon_metrics_1>("tenon.metrics/1")};
-        shipper_ = std::make_unique<Shipper>(absolute(source_), make_vault());
-        store_ =
-            std::make_unique<Store>(absolute(source_), absolute(scratch_), make_vault(), [this] {
-                shipper_->backup_changed();
-            });
+        JournalFolders journal = journal_;
+        if (!journal.journal.empty()) {
+            journal.journal = absolute(journal.journal);
+            journal.snapshots = absolute(journal.snapshots);
+        }
+        shipper_ = std::make_unique<Shipper>(absolute(source_), make_vault(), journal);
+        store_ = std::make_unique<Store>(
+            absolute(source_),
+            absolute(scratch_),
+            make_vault(),
+            [this] { shipper_->backup_changed(); },
+            journal
+        );
         catalogue_ = make_vault();
         started_ns_ = now_real_ns();
         schedule_ = Schedule{every_s_ * k_second, now_ns() + k_settle_ns};
@@ -225,12 +236,13 @@ private:
                     last_proven_ns_ = newest_proof_ns(shipper_->vault());
                 }
                 const Shipped shipped = ship_ms_ != 0 ? shipper_->ship() : Shipped::all;
-                needs_backup = shipped == Shipped::needs_backup;
-                if (shipped == Shipped::all) {
+                needs_backup = shipped == Shipped::needs_backup || shipped == Shipped::all_but_due;
+                if (shipped == Shipped::all || shipped == Shipped::all_but_due) {
                     shipped_ns = now;
                 } else {
-                    reason = needs_backup ? "what is captured now counts only with the next backup"
-                                          : "the capture has no base to begin a backup with yet";
+                    reason = shipped == Shipped::needs_backup
+                                 ? "what is captured now counts only with the next backup"
+                                 : "the capture has no base to begin a backup with yet";
                 }
             } catch (const std::exception& e) {
                 (void)guard(nullptr, [&] { reason = e.what(); });
@@ -260,6 +272,9 @@ private:
         Figures::set(figures_.proven, at / k_second);
         Figures::set(figures_.proven_age, (now - (at != 0 ? at : started_ns_)) / k_second);
         Figures::set(figures_.lag, (now - shipped_ns) / k_second);
+        Figures::set(
+            figures_.journal_lag, static_cast<std::int64_t>(shipper_->journal_behind_bytes())
+        );
     }
 
     // Waits until a backup is due; false: stopping.
@@ -345,7 +360,7 @@ private:
         );
         commands_.add(
             "backup.restore",
-            R"({"folder":PATH,"id":ID?,"to_time":ISO?,"to_sequence":N?,"to_order":ID?}: make PATH/tenon.db)",
+            R"({"folder":PATH,"id":ID?,"to_time":ISO?,"to_sequence":N?,"to_order":ID?}: make PATH/tenon.db, and the engine's journal beside it)",
             [this](const Settings& args) { return restore_command(args, watched_); }
         );
         commands_.add(
@@ -415,16 +430,22 @@ private:
         if (is_of_order && (args.has("to_time") || args.has("to_sequence") || args.has("id"))) {
             throw Error{TENON_INVALID, "to-order goes with no id and no other point"};
         }
-        const capture::Position at = alone("restore", false, [&](Store& store) {
+        const Restored at = alone("restore", false, [&](Store& store) {
             return is_of_order
                        ? store.restore_order(number_of(args, "to_order"), folder, say)
                        : store.restore(args.get<std::string>("id", ""), target, folder, say);
         });
-        return json::serialize(json::object{
+        json::object made{
             {"ok", true},
             {"file", folder + "/tenon.db"},
             {"sequence", at.txid},
-            {"time", vault::iso_time(at.real_ns)}});
+            {"time", vault::iso_time(at.real_ns)},
+            {"journal", nullptr}};
+        if (at.journal) {
+            made["journal"] = {
+                {"sequence", at.journal->sequence}, {"time", vault::iso_time(at.journal->real_ns)}};
+        }
+        return json::serialize(made);
     }
 
     // tenon.backup/1
@@ -492,6 +513,7 @@ private:
 
     std::string source_;
     std::string folder_;
+    JournalFolders journal_;  // as set
     std::int64_t every_s_ = 0;
     vault::Retention policy_;
     bool drills_ = false;

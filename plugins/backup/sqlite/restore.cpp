@@ -118,7 +118,7 @@ void Store::unpack(
     std::string first_segment;
     std::uint64_t done = 0;
     for (auto file = manifest.files.rbegin(); file != manifest.files.rend(); ++file) {
-        if (is_segment(file->name)) {
+        if (!is_base(file->name)) {
             continue;
         }
         put(*file);
@@ -258,6 +258,7 @@ void Store::verify(std::string_view id, const Say& say) {
                 "the backup " + manifest.id + " reaches commit " + std::to_string(walker.txid()) +
                     ", its manifest says " + std::to_string(sequence(manifest, "to_sequence"))};
         }
+        (void)restore_journal(*vault_, manifest, {}, scratch_, say);
     } catch (const Error& e) {
         if (e.code() != TENON_CORRUPT) {
             throw;
@@ -267,7 +268,7 @@ void Store::verify(std::string_view id, const Say& say) {
     }
 }
 
-capture::Position Store::restore(
+Restored Store::restore(
     std::string_view id,
     const capture::Target& target,
     const std::string& to,
@@ -289,8 +290,17 @@ capture::Position Store::restore(
     const capture::Target wanted = is_open && !with_tails ? capture::Target{end, 0} : target;
     try {
         make_folder(to);
-        return restore_from(chosen, wanted, with_tails, to, say);
+        Restored made{restore_from(chosen, wanted, with_tails, to, say), {}};
+        JournalWish wish{with_tails, {}};
+        if (!is_open) {
+            wish.until_ns = target.real_ns != 0 ? target.real_ns : made.real_ns;
+        }
+        made.journal = restore_journal(*vault_, chosen, wish, to, say);
+        return made;
     } catch (const Error& e) {
+        for (const char* part : {"tenon.db", "journal", "snapshots"}) {
+            fs::remove_all(to + "/" + part, error);
+        }
         if (!was_there) {
             fs::remove(to, error);
         }
@@ -372,7 +382,7 @@ std::uint64_t Store::commit_of_order(std::uint64_t order, const Say& say) {
     return with;
 }
 
-capture::Position Store::restore_order(std::uint64_t order, const std::string& to, const Say& say) {
+Restored Store::restore_order(std::uint64_t order, const std::string& to, const Say& say) {
     std::error_code error;
     if (fs::exists(to, error) && !fs::is_empty(to, error)) {
         throw Error{TENON_CONFLICT, to + " is not an empty folder"};
@@ -403,6 +413,7 @@ std::string Store::drill(std::string_view id, std::int64_t now_real_ns, const Sa
         (void)restore_from(chosen, end, false, scratch_, say);
         say("check", 0, 0);
         require_whole(scratch_ + "/tenon.db", [&] { return !vault_->place().is_cancelled(); });
+        (void)restore_journal(*vault_, chosen, {}, scratch_, say);
     } catch (const Error& e) {
         if (e.code() == TENON_CORRUPT || e.code() == TENON_NOT_FOUND) {
             require_there(chosen);

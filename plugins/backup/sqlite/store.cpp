@@ -116,6 +116,7 @@ Manifest Store::create(std::string_view label, std::int64_t now_real_ns, const S
         throw Error{TENON_INVALID, "a label has at most 128 bytes"};
     }
     vault_->place().require_going_on();
+    JournalBackup journal{journal_};  // first: what the engine needs now is enough for what follows
     const std::vector<Manifest> known = vault_->list();
     const auto before = choose(known);
     Manifest manifest;
@@ -147,6 +148,8 @@ Manifest Store::create(std::string_view label, std::int64_t now_real_ns, const S
         }));
         done += piece.bytes;
     }
+    const bool follows = !known.empty() && capture_of(known.back()) == capture_of(manifest);
+    journal.add_to(manifest, follows ? &known.back() : nullptr, *vault_, anew, say);
     vault_->publish(manifest);
     if (changed_) {
         changed_();
@@ -163,12 +166,15 @@ std::vector<std::string> Store::prune(const vault::Retention& policy, bool dry_r
     std::vector<std::string> damaged;
     std::set<std::string> needed;
     for (const Manifest& one : vault_->list(&damaged)) {
-        needed.insert("tail/" + capture_of(one) + "/");
+        needed.insert(capture_of(one));
     }
-    if (damaged.empty() && !needed.empty()) {
-        for (const vault::Object& tail : vault_->place().list("tail/")) {
-            if (needed.count(tail.name.substr(0, tail.name.find('/', 5) + 1)) == 0) {
-                vault_->place().remove(tail.name);
+    if (!damaged.empty() || needed.empty()) {
+        return gone;
+    }
+    for (const std::string& kind : {k_tails, k_journal_tails}) {
+        for (const Tail& tail : tails(*vault_, kind)) {
+            if (needed.count(tail.capture) == 0) {
+                vault_->place().remove(tail.object);
             }
         }
     }

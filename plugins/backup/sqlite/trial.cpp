@@ -16,6 +16,31 @@ struct Close {
 
 using Database = std::unique_ptr<sqlite3, Close>;
 
+struct Finalize {
+    void operator()(sqlite3_stmt* statement) const noexcept { (void)sqlite3_finalize(statement); }
+};
+
+using Prepared = std::unique_ptr<sqlite3_stmt, Finalize>;
+
+Database open(const std::string& file) {
+    sqlite3* raw = nullptr;
+    const int opened = sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READWRITE, nullptr);
+    Database db{raw};
+    if (opened != SQLITE_OK) {
+        throw Error{
+            TENON_CORRUPT,
+            "the restored database cannot be opened: " + std::string{sqlite3_errstr(opened)}};
+    }
+    return db;
+}
+
+// Nothing when there is no such table.
+Prepared prepare(const Database& db, const char* sql) {
+    sqlite3_stmt* statement = nullptr;
+    (void)sqlite3_prepare_v2(db.get(), sql, -1, &statement, nullptr);
+    return Prepared{statement};
+}
+
 // The first row that is not just "ok", as text; empty when there is none.
 std::string first_problem(sqlite3* db, const char* sql) {
     std::string problem;
@@ -40,35 +65,30 @@ std::string first_problem(sqlite3* db, const char* sql) {
 }  // namespace
 
 std::optional<std::int64_t> order_placed_ns(const std::string& file, std::uint64_t order) {
-    sqlite3* raw = nullptr;
-    const int opened = sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READWRITE, nullptr);
-    const Database db{raw};
-    sqlite3_stmt* statement = nullptr;
-    if (opened != SQLITE_OK ||
-        sqlite3_prepare_v2(
-            raw, "SELECT created_real_ns FROM orders WHERE order_id = ?", -1, &statement, nullptr
-        ) != SQLITE_OK) {
+    const Database db = open(file);
+    const auto statement = prepare(db, "SELECT created_real_ns FROM orders WHERE order_id = ?");
+    if (!statement) {
         throw Error{
-            TENON_UNSUPPORTED, "the database has no orders: " + std::string{sqlite3_errmsg(raw)}};
+            TENON_UNSUPPORTED,
+            "the database has no orders: " + std::string{sqlite3_errmsg(db.get())}};
     }
-    std::optional<std::int64_t> placed;
-    (void)sqlite3_bind_int64(statement, 1, static_cast<sqlite3_int64>(order));
-    if (sqlite3_step(statement) == SQLITE_ROW) {
-        placed = sqlite3_column_int64(statement, 0);
-    }
-    (void)sqlite3_finalize(statement);
-    return placed;
+    (void)sqlite3_bind_int64(statement.get(), 1, static_cast<sqlite3_int64>(order));
+    return sqlite3_step(statement.get()) == SQLITE_ROW
+               ? std::optional<std::int64_t>{sqlite3_column_int64(statement.get(), 0)}
+               : std::nullopt;
+}
+
+std::uint64_t projected_sequence(const std::string& file) {
+    const Database db = open(file);
+    const auto statement = prepare(db, "SELECT max(sequence) FROM projection_offset");
+    return statement && sqlite3_step(statement.get()) == SQLITE_ROW
+               ? static_cast<std::uint64_t>(sqlite3_column_int64(statement.get(), 0))
+               : 0;
 }
 
 void require_whole(const std::string& file, const std::function<bool()>& is_wanted) {
-    sqlite3* raw = nullptr;
-    const int opened = sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READWRITE, nullptr);
-    const Database db{raw};
-    if (opened != SQLITE_OK) {
-        throw Error{
-            TENON_CORRUPT,
-            "the restored database cannot be opened: " + std::string{sqlite3_errstr(opened)}};
-    }
+    const Database db = open(file);
+    sqlite3* const raw = db.get();
     constexpr int k_steps = 10'000;  // of SQLite's machine: some milliseconds
     const auto ask = [](void* asked) -> int {
         return (*static_cast<const std::function<bool()>*>(asked))() ? 0 : 1;

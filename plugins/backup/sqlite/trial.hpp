@@ -19,4 +19,7 @@ void require_whole(const std::string& file, const std::function<bool()>& is_want
 [[nodiscard]] std::optional<std::int64_t>
 order_placed_ns(const std::string& file, std::uint64_t order);
 
+// The last of the engine's commands whose events the database has; 0: it has none.
+[[nodiscard]] std::uint64_t projected_sequence(const std::string& file);
+
 }  // namespace tenon::backup_sqlite

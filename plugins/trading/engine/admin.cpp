@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/trading/engine/admin.hpp"
 
-#include "plugins/trading/engine/journal/journal_repair.hpp"
+#include "sdk/journal/journal_repair.hpp"
 
 #include <tenon/decimal.hpp>
 

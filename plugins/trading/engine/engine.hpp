@@ -15,14 +15,14 @@
 #include "plugins/trading/engine/history.hpp"
 #include "plugins/trading/engine/instrumentation.hpp"
 #include "plugins/trading/engine/jobs.hpp"
-#include "plugins/trading/engine/journal/disk.hpp"
-#include "plugins/trading/engine/journal/journal_writer.hpp"
-#include "plugins/trading/engine/journal/snapshot_format.hpp"
 #include "plugins/trading/engine/mirror.hpp"
 #include "plugins/trading/engine/projection.hpp"
 #include "plugins/trading/engine/recovery.hpp"
 #include "plugins/trading/engine/settings.hpp"
 #include "plugins/trading/engine/spool.hpp"
+#include "sdk/journal/disk.hpp"
+#include "sdk/journal/journal_writer.hpp"
+#include "sdk/journal/snapshot_format.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -163,6 +163,7 @@ private:
     // the background, engine_upkeep.cpp
     void tick();
     void watch_disk();
+    [[nodiscard]] bool database_is_ahead() const;
     void watch_projection();
     void update_gauges();
     void arm_timer();

@@ -156,6 +156,12 @@ void Engine::recover_state() {
     core_ = std::move(recovered.core);
     snapshot_sequence_ = recovered.base_sequence;
     open_journal(recovered);
+    if (database_is_ahead()) {
+        log_.error(
+            "database_ahead_of_journal",
+            {{"database", *projected_at_start_}, {"journal", writer_->durable_sequence()}}
+        );
+    }
     log_.info(
         "state_recovered",
         {{"sequence", writer_->durable_sequence()},

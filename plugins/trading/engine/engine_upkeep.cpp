@@ -90,8 +90,21 @@ void Engine::update_gauges() {
     instrumentation_.set(gauges);
 }
 
+// The journal was cut, or is not the one that the database follows from.
+bool Engine::database_is_ahead() const {
+    return projected_at_start_ && *projected_at_start_ > writer_->durable_sequence();
+}
+
 void Engine::watch_projection() {
     if (!projection_ || spool_broken_) {
+        return;
+    }
+    if (database_is_ahead()) {
+        const std::string reason =
+            "the database has commands to " + std::to_string(*projected_at_start_) +
+            ", the journal ends with " + std::to_string(writer_->durable_sequence()) +
+            ": what is traded until then is not in the database; restore both from one backup";
+        health_->set(health_.self, str("projection"), TENON_DEGRADED, str(reason));
         return;
     }
     const ProjectionState state = projection_->state();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/trading/engine/journal_view.hpp"
 
-#include "plugins/trading/engine/journal/journal_reader.hpp"
-#include "plugins/trading/engine/journal/snapshot_format.hpp"
 #include "plugins/trading/engine/recovery.hpp"
+#include "sdk/journal/journal_reader.hpp"
+#include "sdk/journal/snapshot_format.hpp"
 
 #include <algorithm>
 #include <array>

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "plugins/trading/engine/core/core.hpp"
-#include "plugins/trading/engine/journal/disk.hpp"
+#include "sdk/journal/disk.hpp"
 
 #include <tenon/plugin.hpp>
 

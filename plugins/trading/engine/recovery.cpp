@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/trading/engine/recovery.hpp"
 
-#include "plugins/trading/engine/journal/snapshot_format.hpp"
+#include "sdk/journal/snapshot_format.hpp"
 
 #include <algorithm>
 #include <cstring>

@@ -10,8 +10,8 @@
 #pragma once
 
 #include "plugins/trading/engine/core/core.hpp"
-#include "plugins/trading/engine/journal/disk.hpp"
-#include "plugins/trading/engine/journal/journal_reader.hpp"
+#include "sdk/journal/disk.hpp"
+#include "sdk/journal/journal_reader.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -23,9 +23,8 @@
 
 namespace tenon::engine {
 
-// Types of journal records.
-inline constexpr std::uint16_t k_record_command = 1;      // payload: trading::encode
-inline constexpr std::uint16_t k_record_instruments = 2;  // payload: u64 instruments_fingerprint
+using journal::k_record_command;
+using journal::k_record_instruments;
 
 struct RecoveryRequest {
     std::string journal_folder, snapshot_folder;

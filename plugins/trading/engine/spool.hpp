@@ -9,7 +9,7 @@
 // One thread. Errors of the disk throw Error: the spool is unusable then.
 #pragma once
 
-#include "plugins/trading/engine/journal/disk.hpp"
+#include "sdk/journal/disk.hpp"
 
 #include <tenon/abi/trading.h>
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A database under load that is shipped, backed up, tried and pruned, killed at any step of it. The
 // oracle is outside: what the rows are after commit n follows from n, and each commit's times are
-// told over a pipe.
+// told over a pipe. Before each commit a command is in an engine's journal, and the commit says
+// that the database has it.
 #include "plugins/backup/sqlite/store.hpp"
+#include "plugins/backup/sqlite/trial.hpp"
 #include "sdk/vault/folder_place.hpp"
+#include "tests/unit/backup/engine_files.hpp"
 #include "tests/unit/capture/captured.hpp"
 
 #include <cstdlib>
@@ -133,9 +136,10 @@ struct Paths {
           captures{folder / "captured"},
           backups{folder / "backups"},
           scratch{folder / "scratch"},
-          to{folder / "restored"} {}
+          to{folder / "restored"},
+          data{folder / "data"} {}
 
-    std::string file, captures, backups, scratch, to;
+    std::string file, captures, backups, scratch, to, data;
 };
 
 struct Told {
@@ -166,15 +170,24 @@ public:
               s.capture.segment_mb = 1;
               s.capture.base_s = 1;
           }},
-          shipper_{paths.captures, killing_vault()},
-          store_{paths.captures, paths.scratch, killing_vault(), [this] {
-                     shipper_.backup_changed();
-                 }} {}
+          engine_{paths.data},
+          shipper_{paths.captures, killing_vault(), engine_.folders},
+          store_{
+              paths.captures,
+              paths.scratch,
+              killing_vault(),
+              [this] { shipper_.backup_changed(); },
+              engine_.folders} {}
 
     void run() {
         backend_.storage().write(backend_.deadline(), [](Session& s) {
             s.execute("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, x TEXT) STRICT");
             s.execute("INSERT OR IGNORE INTO t VALUES (0, '0')");
+            s.execute("CREATE TABLE IF NOT EXISTS projection_offset (sequence INTEGER) STRICT");
+            s.execute(
+                "INSERT INTO projection_offset SELECT 0 WHERE NOT EXISTS "
+                "(SELECT 1 FROM projection_offset)"
+            );
         });
         backend_.storage().read(backend_.deadline(), [&](Session& s) {
             auto q = s.prepare("SELECT x FROM t WHERE id = 0");
@@ -222,7 +235,9 @@ private:
         for (int i = 0; i < commits; ++i) {
             const std::int64_t number = number_ + 1;
             const std::int64_t before = now_real_ns();
+            const std::uint64_t sequence = engine_.append(before);
             backend_.storage().write(backend_.deadline(), [&](Session& s) {
+                s.prepare("UPDATE projection_offset SET sequence = ?").bind_all(sequence).run();
                 s.prepare("UPDATE t SET x = ? WHERE id = 0").bind_all(std::to_string(number)).run();
                 const std::int64_t id = number % k_rows;
                 s.prepare("INSERT OR REPLACE INTO t VALUES (?, ?)")
@@ -231,6 +246,9 @@ private:
             });
             number_ = number;
             tell({Told::committed, number, before, now_real_ns()});
+            if (sequence % 50 == 0) {
+                engine_.snapshot(sequence);
+            }
         }
     }
 
@@ -252,6 +270,7 @@ private:
     int pipe_;
     std::int64_t number_ = 0;
     SqliteBackend backend_;
+    tenon::test::EngineFiles engine_;
     Shipper shipper_;
     Store store_;
 };
@@ -323,7 +342,14 @@ private:
 
 std::string restored(Store& store, const Paths& paths, const capture::Target& target) {
     fs::remove_all(paths.to);
-    (void)store.restore("", target, paths.to, k_quiet);
+    const auto at = store.restore("", target, paths.to, k_quiet);
+    const auto journal = tenon::test::restored_journal(paths.to);
+    const std::uint64_t projected =
+        tenon::backup_sqlite::projected_sequence(paths.to + "/tenon.db");
+    CAPTURE(target.real_ns, at.txid, projected, journal.first, journal.last, journal.last_ns);
+    REQUIRE(journal.covers(projected));
+    REQUIRE((target.real_ns == 0 || journal.last == projected || journal.last_ns <= target.real_ns)
+    );
     return content_of(paths.to + "/tenon.db");
 }
 

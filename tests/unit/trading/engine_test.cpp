@@ -3,7 +3,7 @@
 #include "plugins/trading/engine/engine.hpp"
 
 #include "plugins/trading/engine/intake.hpp"
-#include "plugins/trading/engine/journal/snapshot_format.hpp"
+#include "sdk/journal/snapshot_format.hpp"
 #include "tests/simulation/core_world.hpp"
 #include "tests/support/fake_host.hpp"
 #include "tests/support/memory_disk.hpp"

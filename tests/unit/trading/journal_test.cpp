@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/trading/engine/journal/crc32c.hpp"
-#include "plugins/trading/engine/journal/journal_reader.hpp"
-#include "plugins/trading/engine/journal/journal_repair.hpp"
-#include "plugins/trading/engine/journal/journal_writer.hpp"
+#include "sdk/journal/crc32c.hpp"
+#include "sdk/journal/journal_reader.hpp"
+#include "sdk/journal/journal_repair.hpp"
+#include "sdk/journal/journal_writer.hpp"
+#include "sdk/journal/segment_tip.hpp"
 #include "tests/support/memory_disk.hpp"
 
 #include <catch2/catch.hpp>
@@ -353,4 +354,38 @@ TEST_CASE("the real disk holds a journal", "[journal][T5]") {
     CHECK(disk->free_bytes(folder) > 0);
     CHECK_THROWS_AS(disk->open(folder + "/nothing", OpenMode::read), tenon::Error);
     std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("who follows a segment sees every batch as it comes", "[journal][S14]") {
+    MemoryDisk disk;
+    make_journal(disk, {{"first"}});
+    JournalWriter writer{disk, k_folder, small(), end_of(disk)};
+    SegmentTip tip{disk, k_folder, 1};
+    CHECK(tip.bytes() == 0);
+    tip.advance();
+    CHECK(tip.next_sequence() == 2);
+    const std::uint64_t before = tip.bytes();
+    write(writer, {"second", "third"});
+    CHECK(tip.bytes() == before);
+    tip.advance();
+    CHECK(tip.next_sequence() == 4);
+    CHECK(tip.is_at_end());
+    CHECK(tip.bytes() == end_of(disk).offset);
+    CHECK(tip.crc() == end_of(disk).last_crc);
+    SegmentTip until{disk, k_folder, 1};
+    until.advance(before);
+    CHECK(until.bytes() == before);
+    CHECK(until.next_sequence() == 2);
+}
+
+TEST_CASE("who follows a segment notices that it was cut and went on otherwise", "[journal][S14]") {
+    MemoryDisk disk;
+    make_journal(disk, {{"first"}, {"second"}});
+    SegmentTip tip{disk, k_folder, 1};
+    tip.advance();
+    std::vector<std::byte>& bytes = disk.bytes(k_first);
+    std::fill(bytes.begin() + k_segment_header_size + record_size(5), bytes.end(), std::byte{0});
+    CHECK_THROWS_WITH(tip.advance(), k_first + " was cut before offset 128");
+    make_journal(disk, {{"another"}});
+    CHECK_THROWS_WITH(tip.advance(), k_first + " was cut before offset 128");
 }

@@ -2,9 +2,9 @@
 // The state at a moment, from a journal and snapshots in memory.
 #include "plugins/trading/engine/journal_view.hpp"
 
-#include "plugins/trading/engine/journal/journal_writer.hpp"
-#include "plugins/trading/engine/journal/snapshot_format.hpp"
 #include "plugins/trading/engine/recovery.hpp"
+#include "sdk/journal/journal_writer.hpp"
+#include "sdk/journal/snapshot_format.hpp"
 #include "tests/simulation/core_world.hpp"
 #include "tests/support/memory_disk.hpp"
 
@@ -208,6 +208,24 @@ TEST_CASE("the state before the first command has no time", "[engine][T10]") {
         engine::view_json(view, instruments, "", ""),
         Catch::StartsWith(R"({"sequence":0,"time":null,"time_ns":0,)")
     );
+}
+
+TEST_CASE("who knows no commands finds their time", "[engine][S14]") {
+    Recorded recorded;
+    trade(recorded);
+    journal::JournalReader reader{recorded.disk, "data/journal", 1};
+    journal::Record record;
+    int commands = 0;
+    while (reader.next(record)) {
+        trading::Command command;
+        const std::string_view payload{
+            reinterpret_cast<const char*>(record.payload.data()), record.payload.size()};
+        REQUIRE(trading::decode(payload, command) == trading::DecodeStatus::ok);
+        CHECK(journal::command_time_ns(record) == command.time_real_ns);
+        ++commands;
+    }
+    CHECK(commands > 5);
+    CHECK_FALSE(journal::command_time_ns({1, journal::k_record_instruments, {}, 1, 64}));
 }
 
 TEST_CASE("a moment is a day, a time, milliseconds or nanoseconds", "[engine][T10]") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/trading/engine/journal/snapshot_format.hpp"
+#include "sdk/journal/snapshot_format.hpp"
 #include "tests/support/memory_disk.hpp"
 
 #include <catch2/catch.hpp>

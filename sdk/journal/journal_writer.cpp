@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/trading/engine/journal/journal_writer.hpp"
+#include "sdk/journal/journal_writer.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/trading/engine/journal/crc32c.hpp"
-#include "plugins/trading/engine/journal/snapshot_format.hpp"
+#include "sdk/journal/crc32c.hpp"
+#include "sdk/journal/snapshot_format.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -18,12 +18,6 @@ constexpr std::size_t k_crc_offset = 60;
 constexpr const char* k_temporary = "snapshot.tmp";
 
 using Header = std::array<std::byte, k_snapshot_header_size>;
-
-std::string snapshot_name(std::uint64_t sequence) {
-    std::string digits = std::to_string(sequence);
-    digits.insert(0, k_digits - digits.size(), '0');
-    return digits + ".snap";
-}
 
 std::optional<std::uint64_t> snapshot_sequence(const std::string& name) {
     std::uint64_t sequence = 0;
@@ -52,6 +46,12 @@ std::uint32_t file_crc(const Header& header, std::span<const std::byte> payload)
 }
 
 }  // namespace
+
+std::string snapshot_name(std::uint64_t sequence) {
+    std::string digits = std::to_string(sequence);
+    digits.insert(0, k_digits - digits.size(), '0');
+    return digits + ".snap";
+}
 
 void write_snapshot(
     Disk& disk,

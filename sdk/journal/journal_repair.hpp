@@ -2,7 +2,7 @@
 // Examines a journal and cuts a damaged one. Not while a writer has it open. [io]
 #pragma once
 
-#include "plugins/trading/engine/journal/disk.hpp"
+#include "sdk/journal/disk.hpp"
 
 #include <cstdint>
 #include <optional>

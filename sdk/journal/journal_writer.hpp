@@ -8,9 +8,9 @@
 // Threads: prepare() on the blocking pool; everything else on one thread (the engine's).
 #pragma once
 
-#include "plugins/trading/engine/journal/disk.hpp"
-#include "plugins/trading/engine/journal/journal_format.hpp"
-#include "plugins/trading/engine/journal/journal_reader.hpp"
+#include "sdk/journal/disk.hpp"
+#include "sdk/journal/journal_format.hpp"
+#include "sdk/journal/journal_reader.hpp"
 
 #include <array>
 #include <atomic>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/trading/engine/journal/journal_repair.hpp"
+#include "sdk/journal/journal_repair.hpp"
 
-#include "plugins/trading/engine/journal/journal_reader.hpp"
+#include "sdk/journal/journal_reader.hpp"
 
 #include <algorithm>
 #include <functional>

@@ -22,7 +22,7 @@
 // of sequence 5 with a payload of 3 bytes has 67 bytes and is called 00000000000000000005.snap.
 #pragma once
 
-#include "plugins/trading/engine/journal/disk.hpp"
+#include "sdk/journal/disk.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -57,6 +57,9 @@ void write_snapshot(
 
 // [io] Throws Error TENON_CORRUPT, with the file, when it does not pass its checks.
 [[nodiscard]] Snapshot read_snapshot(Disk& disk, const std::string& folder, std::uint64_t sequence);
+
+// "00000000000000000005.snap".
+[[nodiscard]] std::string snapshot_name(std::uint64_t sequence);
 
 // [io] Sequences of the snapshots of a folder, ascending. Nothing is read.
 [[nodiscard]] std::vector<std::uint64_t> list_snapshots(Disk& disk, const std::string& folder);

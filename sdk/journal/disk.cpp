@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/trading/engine/journal/disk.hpp"
+#include "sdk/journal/disk.hpp"
 
 #include <tenon/plugin.hpp>
 

@@ -4,8 +4,8 @@
 // One thread at a time; may block.
 #pragma once
 
-#include "plugins/trading/engine/journal/disk.hpp"
-#include "plugins/trading/engine/journal/journal_format.hpp"
+#include "sdk/journal/disk.hpp"
+#include "sdk/journal/journal_format.hpp"
 
 #include <tenon/plugin.hpp>
 
@@ -38,6 +38,10 @@ struct Record {
     std::span<const std::byte> payload;  // valid until the next call
     std::uint64_t segment = 0, offset = 0;
 };
+
+// When a command was taken, in Unix time: all versions of its encoding have it in one place.
+// Nothing for other records.
+[[nodiscard]] std::optional<std::int64_t> command_time_ns(const Record& record) noexcept;
 
 // Where the next record goes.
 struct Position {
@@ -72,6 +76,12 @@ public:
 
     // Looks at everything from the offset on.
     [[nodiscard]] Rest scan_rest();
+
+    // The file may have been written to: what was read is read again.
+    void look_again() noexcept { window_used_ = 0; }
+
+    // Whether the record that begins there is the one with this CRC; its payload is not looked at.
+    [[nodiscard]] bool has_record(std::uint64_t offset, std::uint32_t crc);
 
     [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/trading/engine/journal/crc32c.hpp"
+#include "sdk/journal/crc32c.hpp"
 
 #include <array>
 #include <cstring>

@@ -75,6 +75,10 @@ inline constexpr std::size_t k_payload_max = (std::size_t{1} << 20) + 65'536;
 inline constexpr std::size_t k_sector_size = 512;
 inline constexpr std::byte k_record_mark{0xa5};
 
+// Types of the engine's records.
+inline constexpr std::uint16_t k_record_command = 1;      // payload: trading::encode
+inline constexpr std::uint16_t k_record_instruments = 2;  // payload: u64 instruments_fingerprint
+
 struct SegmentHeader {
     std::uint64_t number = 0;
     std::uint64_t first_sequence = 0;

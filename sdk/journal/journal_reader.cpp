@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/trading/engine/journal/journal_reader.hpp"
+#include "sdk/journal/journal_reader.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -28,6 +28,16 @@ bool has_zero_piece(std::span<const std::byte> data, std::uint64_t begin) noexce
 }
 
 }  // namespace
+
+std::optional<std::int64_t> command_time_ns(const Record& record) noexcept {
+    constexpr std::size_t k_time_offset = 10;  // behind version, kind and sequence
+    std::int64_t time = 0;
+    if (record.type != k_record_command || record.payload.size() < k_time_offset + sizeof time) {
+        return std::nullopt;
+    }
+    std::memcpy(&time, record.payload.data() + k_time_offset, sizeof time);
+    return time;
+}
 
 Damage::Damage(std::string file, std::uint64_t offset, const std::string& what)
     : Error{TENON_CORRUPT, "journal damaged: " + what + ", file " + file + ", offset " + std::to_string(offset)},
@@ -89,6 +99,11 @@ SegmentCursor::Step SegmentCursor::next(Record& out) {
     batch_offset_ = offset_ - std::min<std::uint64_t>(header.back, offset_);
     offset_ += size;
     return Step::record;
+}
+
+bool SegmentCursor::has_record(std::uint64_t offset, std::uint32_t crc) {
+    const auto head = bytes(offset, k_record_header_size);
+    return head.size() == k_record_header_size && decode_record_header(head).crc == crc;
 }
 
 bool SegmentCursor::looks_torn() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugins/trading/engine/journal/journal_format.hpp"
+#include "sdk/journal/journal_format.hpp"
 
-#include "plugins/trading/engine/journal/crc32c.hpp"
+#include "sdk/journal/crc32c.hpp"
 
 #include <algorithm>
 #include <array>
