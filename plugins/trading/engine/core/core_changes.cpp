@@ -117,8 +117,9 @@ std::uint32_t Core::check_amend(const tenon_amend_request& request, const tenon_
     const {
     const Instrument& instrument = table_[order.instrument];
     const tenon_venue_1* venue = venue_of(instrument);
-    if (venue == nullptr || (venue->flags & TENON_VENUE_AMEND) == 0 || order.list_id != 0 ||
-        order.quote_quantity != 0) {
+    const bool can = venue != nullptr && (venue->flags & TENON_VENUE_AMEND) != 0 &&
+                     TENON_HAS(venue, tenon_venue_1, amend);
+    if (!can || order.list_id != 0 || order.quote_quantity != 0) {
         return TENON_REJECT_UNSUPPORTED;
     }
     if (request.quantity >= order.quantity ||

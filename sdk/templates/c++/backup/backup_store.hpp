@@ -316,7 +316,7 @@ private:
             if (first == "end") {
                 std::string sum;
                 words >> sum;
-                if (sum == checksum.hex()) {
+                if (sum == checksum.hex() && !in.eof()) {  // with its line's end
                     return about;
                 }
                 break;
