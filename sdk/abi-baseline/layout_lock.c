@@ -1197,3 +1197,9 @@ MEMBER(tenon_venue_1, owned, 104, void (**)(void *, uint64_t, uint32_t, uint64_t
 CONSTANT(TENON_REJECT_TIME_OVER, int, 35);
 MEMBER(tenon_order_request, expires_real_ns, 112, int64_t *);
 MEMBER(tenon_order, expires_real_ns, 232, int64_t *);
+CONSTANT(TENON_REJECT_RISK_PRICE_BAND, int, 36);
+CONSTANT(TENON_REJECT_RISK_NOTIONAL, int, 37);
+CONSTANT(TENON_REJECT_RISK_POSITION, int, 38);
+CONSTANT(TENON_REJECT_RISK_EXPOSURE, int, 39);
+CONSTANT(TENON_REJECT_RISK_OPEN_ORDERS, int, 40);
+CONSTANT(TENON_REJECT_RISK_ORDER_RATE, int, 41);

@@ -278,6 +278,34 @@ trading::TransferCommand CommandGenerator::transfer() {
     return {entry};
 }
 
+// Near what orders come to, so that each limit refuses some of them.
+trading::RiskLimitsCommand CommandGenerator::risk_limits() {
+    trading::RiskLimitsCommand command;
+    command.account = one_in(3) ? 0 : account();
+    command.instrument = one_in(3) ? TENON_ANY_INSTRUMENT : instrument();
+    if (!one_in(4)) {
+        return command;  // all of them away
+    }
+    const auto some = [&](std::uint64_t end) {
+        return one_in(2) ? trading::k_keep_limit : 1 + static_cast<std::int64_t>(below(end));
+    };
+    const bool amounts = command.instrument != TENON_ANY_INSTRUMENT || one_in(20);
+    const std::int64_t none = trading::k_keep_limit;
+    const std::int64_t rate = one_in(3) ? 0 : some(100);
+    command.limits = {
+        some(20'000),
+        amounts ? some(200'000'000'000) : none,
+        amounts ? some(40'000'000) : none,
+        amounts ? some(400'000'000'000'000) : none,
+        some(120),
+        rate,
+        rate > 0 ? static_cast<std::int64_t>(1 + below(3)) : rate};
+    if (one_in(20)) {
+        command.limits[below(command.limits.size())] = odd_number();
+    }
+    return command;
+}
+
 trading::CommandBody CommandGenerator::administration() {
     switch (below(8)) {
         case 0:
@@ -343,8 +371,11 @@ trading::CommandBody CommandGenerator::next() {
     if (dice < 85) {
         return amend();
     }
-    if (dice < 96) {
+    if (dice < 95) {
         return transfer();
+    }
+    if (dice < 96) {
+        return risk_limits();
     }
     if (dice < 97) {
         return trading::CancelAllCommand{

@@ -44,6 +44,7 @@ private:
     [[nodiscard]] trading::AmendCommand amend();
     [[nodiscard]] trading::CancelCommand cancel();
     [[nodiscard]] trading::TransferCommand transfer();
+    [[nodiscard]] trading::RiskLimitsCommand risk_limits();
     [[nodiscard]] trading::CommandBody administration();
 
     std::mt19937_64 random_;

@@ -330,7 +330,142 @@ std::uint32_t ReferenceModel::judge(
     reject = reject == TENON_REJECT_NONE ? judge_filters(request, last_price(request.instrument))
                                          : reject;
     reject = reject == TENON_REJECT_NONE ? judge_limits(request, ahead, conditional_ahead) : reject;
+    reject = reject == TENON_REJECT_NONE ? judge_risk(request, ahead) : reject;
     return reject == TENON_REJECT_NONE ? judge_funds(request, locked) : reject;
+}
+
+// A rate of N orders within T: each keeps its account busy for T / N, and nobody may be busy for
+// more than N of that.
+std::uint32_t ReferenceModel::judge_risk(const tenon_order_request& order, std::size_t ahead)
+    const {
+    const tenon_instrument& rules = instruments_[order.instrument];
+    const std::int64_t reference = last_price(order.instrument);
+    const Int128 price = order.price != 0        ? order.price
+                         : order.stop_price != 0 ? order.stop_price
+                                                 : reference;
+    const bool by_quote = order.quote_quantity != 0;
+    const bool unknown = price == 0;  // what it will cost, or how much it will buy
+    const std::pair<std::uint64_t, std::uint32_t> scopes[] = {
+        {0, TENON_ANY_INSTRUMENT},
+        {0, order.instrument},
+        {order.account, TENON_ANY_INSTRUMENT},
+        {order.account, order.instrument}};
+    for (const auto& scope : scopes) {
+        const auto found = risk_.find(scope);
+        if (found == risk_.end()) {
+            continue;
+        }
+        const auto& [band, notional, position, exposure, open, rate, rate_ms] =
+            found->second.limits;
+        const Int128 middle = order.stop_price != 0 ? order.stop_price : reference;
+        if (band != 0 && order.price != 0 && middle != 0 &&
+            (Int128{order.price} * 1'000'000 > middle * (1'000'000 + Int128{band}) ||
+             Int128{order.price} * 1'000'000 < middle * (1'000'000 - Int128{band}))) {
+            return TENON_REJECT_RISK_PRICE_BAND;
+        }
+        const Int128 worth = by_quote ? Int128{order.quote_quantity}
+                                      : quote_units(order.instrument, price, order.quantity);
+        if (notional != 0 && ((unknown && !by_quote) || worth > notional)) {
+            return TENON_REJECT_RISK_NOTIONAL;
+        }
+        if (order.side == TENON_SIDE_BUY) {
+            const ModelBalance base = balance(order.account, rules.base);
+            const Int128 one = base_units(order.instrument, 1);
+            Int128 will_have = (Int128{base.free} + base.locked + one - 1) / one;
+            for (const auto& [id, other] : open_) {
+                if (other.account == order.account && other.instrument == order.instrument &&
+                    other.side == TENON_SIDE_BUY && other.quote_quantity == 0) {
+                    will_have += other.left();
+                }
+            }
+            const bool no_quantity = by_quote && unknown;
+            if (!no_quantity) {
+                const Int128 cost = quote_units(order.instrument, price, 1);
+                will_have +=
+                    by_quote ? (order.quote_quantity + cost - 1) / cost : Int128{order.quantity};
+            }
+            if (position != 0 && (no_quantity || will_have > position)) {
+                return TENON_REJECT_RISK_POSITION;
+            }
+            const Int128 valued_at = reference != 0 ? reference : order.price;
+            if (exposure != 0 &&
+                (no_quantity || valued_at == 0 ||
+                 will_have * valued_at * quote_units(order.instrument, 1, 1) > exposure)) {
+                return TENON_REJECT_RISK_EXPOSURE;
+            }
+        }
+        std::int64_t others = static_cast<std::int64_t>(ahead);
+        for (const auto& [id, other] : open_) {
+            others += other.account == order.account && (scope.second == TENON_ANY_INSTRUMENT ||
+                                                         other.instrument == order.instrument)
+                          ? 1
+                          : 0;
+        }
+        if (open != 0 && order.type != TENON_ORDER_MARKET && others >= open) {
+            return TENON_REJECT_RISK_OPEN_ORDERS;
+        }
+        if (rate != 0) {
+            const std::int64_t each = rate_ms * 1'000'000 / rate;
+            const auto busy = found->second.busy_until_ns.find(order.account);
+            const std::int64_t until =
+                busy == found->second.busy_until_ns.end() ? now_ns_ : busy->second;
+            if (std::max(until, now_ns_) + each * static_cast<std::int64_t>(ahead + 1) >
+                now_ns_ + each * rate) {
+                return TENON_REJECT_RISK_ORDER_RATE;
+            }
+        }
+    }
+    return TENON_REJECT_NONE;
+}
+
+void ReferenceModel::took(const ModelOrder& order) {
+    for (auto& [scope, risk] : risk_) {
+        const std::int64_t rate = risk.limits[5];
+        const bool fits =
+            (scope.first == 0 || scope.first == order.account) &&
+            (scope.second == TENON_ANY_INSTRUMENT || scope.second == order.instrument);
+        if (rate != 0 && fits) {
+            std::int64_t& until = risk.busy_until_ns[order.account];
+            until = std::max(until, now_ns_) + risk.limits[6] * 1'000'000 / rate;
+        }
+    }
+}
+
+void ReferenceModel::on(const trading::RiskLimitsCommand& command) {
+    if (command.account != 0 &&
+        (command.account < TENON_ACCOUNT_FIRST || !accounts_.contains(command.account))) {
+        outcome_.reject = TENON_REJECT_UNKNOWN_ACCOUNT;
+        return;
+    }
+    const bool any = command.instrument == TENON_ANY_INSTRUMENT;
+    if (!any && command.instrument >= instruments_.size()) {
+        outcome_.reject = TENON_REJECT_UNKNOWN_INSTRUMENT;
+        return;
+    }
+    const RiskKey key{command.account, command.instrument};
+    const ModelRisk before = risk_.contains(key) ? risk_.at(key) : ModelRisk{};
+    ModelRisk after = before;
+    for (std::size_t i = 0; i < after.limits.size(); ++i) {
+        if (command.limits[i] != -1) {
+            after.limits[i] = command.limits[i];
+        }
+    }
+    const auto& [band, notional, position, exposure, open, rate, rate_ms] = after.limits;
+    const bool negative = band < 0 || notional < 0 || position < 0 || exposure < 0 || open < 0 ||
+                          rate < 0 || rate_ms < 0;
+    if (negative || (any && (notional != 0 || position != 0 || exposure != 0)) ||
+        (rate == 0 && rate_ms != 0) || (rate != 0 && rate_ms == 0) || rate > 1'000'000 ||
+        rate_ms > 86'400'000) {
+        outcome_.reject = TENON_REJECT_INVALID;
+        return;
+    }
+    if (rate != before.limits[5] || rate_ms != before.limits[6]) {
+        after.busy_until_ns.clear();
+    }
+    risk_.erase(key);
+    if (after.limits != trading::RiskLimits{}) {
+        risk_[key] = after;
+    }
 }
 
 ModelOrder ReferenceModel::make(const tenon_order_request& request, std::uint64_t id) const {
@@ -390,6 +525,7 @@ void ReferenceModel::on(const trading::SubmitCommand& command) {
         return;
     }
     ++next_order_;
+    took(order);
     order.locked = locked;
     lock(order, locked);
     ModelOrder& mine = open_[order.id] = order;
@@ -493,6 +629,8 @@ void ReferenceModel::on(const trading::SubmitListCommand& command) {
         list.client_id = taken(id) ? "" : id;
     }
     next_order_ += 2;
+    took(orders[0]);
+    took(orders[1]);
     lock(orders[0], most);
     lists_[list.id] = list;
     outcome_.lists.push_back(list);

@@ -88,6 +88,12 @@ struct ModelKey {
     bool operator==(const ModelKey&) const = default;
 };
 
+// Limits of an account's orders (0: each account's) in an instrument (or TENON_ANY_INSTRUMENT).
+struct ModelRisk {
+    trading::RiskLimits limits{};
+    std::map<std::uint64_t, std::int64_t> busy_until_ns;  // by account
+};
+
 class ReferenceModel {
 public:
     struct Bounds {
@@ -116,6 +122,10 @@ public:
     [[nodiscard]] bool is_enabled(std::uint64_t account) const {
         return !disabled_.contains(account);
     }
+
+    using RiskKey = std::pair<std::uint64_t, std::uint32_t>;  // account, instrument
+
+    [[nodiscard]] const std::map<RiskKey, ModelRisk>& risk() const { return risk_; }
 
     [[nodiscard]] std::uint32_t status(std::uint32_t instrument) const {
         return status_.at(instrument);
@@ -149,6 +159,7 @@ private:
     void on(const trading::CancelListCommand&);
     void on(const trading::AmendCommand&);
     void on(const trading::ExpireCommand&);
+    void on(const trading::RiskLimitsCommand&);
     void cancel(const std::vector<std::uint64_t>& ids);
 
     [[nodiscard]] Int128 base_units(std::uint32_t instrument, Int128 quantity) const;
@@ -162,6 +173,9 @@ private:
         std::size_t ahead,
         std::size_t conditional_ahead
     ) const;
+    [[nodiscard]] std::uint32_t judge_risk(const tenon_order_request& order, std::size_t ahead)
+        const;
+    void took(const ModelOrder& order);
     [[nodiscard]] std::uint32_t judge(
         const tenon_order_request& order,
         std::size_t ahead,
@@ -199,6 +213,7 @@ private:
     [[nodiscard]] std::string text_of(const tenon_client_id& id) const;
 
     std::vector<tenon_instrument> instruments_;
+    std::map<RiskKey, ModelRisk> risk_;
     std::set<std::uint64_t> disabled_;  // accounts; 0: all trading
     std::vector<int> scales_;
     Bounds bounds_;

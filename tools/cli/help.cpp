@@ -26,6 +26,12 @@ Commands
                                   ones are cancelled
   trading halt [--keep-orders], trading resume, trading status
                                   the same for all trading
+  risk show [--account A]         the limits that are set
+  risk set [--account A] [--symbol S] LIMIT..., risk clear [--account A] [--symbol S]
+                                  limits of an account's orders, or of each account's, for a symbol or
+                                  for each: --price-band-ppm N, --open-orders N, --order-rate N
+                                  [--order-rate-ms N]; with a symbol also --order-notional X,
+                                  --position X, --exposure X; 0 takes one away
   journal check, journal repair --confirm
   journal at TIME | --sequence N [--account A] [--symbol S]
                                   the state then: balances, open orders, books, the state's hash; read

@@ -65,6 +65,16 @@ constexpr std::array k_refusals{
     Refusal{TENON_REJECT_TIME_OVER, -1130, "Data sent for parameter 'goodTillDate' is not valid."},
     Refusal{TENON_REJECT_ICEBERG_PARTS, -1013, "Filter failure: ICEBERG_PARTS"},
     Refusal{TENON_REJECT_AMEND_QUANTITY, 0, "Order amend (quantity increase) is not supported."},
+    Refusal{TENON_REJECT_RISK_PRICE_BAND, 0, "Risk limit: price band."},
+    Refusal{TENON_REJECT_RISK_NOTIONAL, 0, "Risk limit: order notional."},
+    Refusal{TENON_REJECT_RISK_POSITION, 0, "Risk limit: position."},
+    Refusal{TENON_REJECT_RISK_EXPOSURE, 0, "Risk limit: exposure."},
+    Refusal{TENON_REJECT_RISK_OPEN_ORDERS, 0, "Risk limit: open orders."},
+    Refusal{
+        TENON_REJECT_RISK_ORDER_RATE,
+        -1015,
+        "Too many new orders: risk limit on the order rate.",
+        429},
     Refusal{TENON_REJECT_VENUE, 0, "The venue refused the order."},
     Refusal{
         TENON_REJECT_CAPACITY,
@@ -247,7 +257,10 @@ ApiError reject_error(std::uint32_t reject, CommandKind kind) {
     if (row == k_refusals.end()) {
         return {refused, "Refused for reason " + std::to_string(reject) + "."};
     }
-    return {row->http_status, row->code == 0 ? refused : row->code, std::string{row->message}};
+    ApiError error{
+        row->http_status, row->code == 0 ? refused : row->code, std::string{row->message}};
+    error.retry_after_s = row->http_status >= 429 ? 1 : 0;
+    return error;
 }
 
 ApiError status_error(tenon_status status, const tenon_err* err) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/trading/engine/admin.hpp"
 
+#include "plugins/trading/engine/admin_args.hpp"
 #include "sdk/journal/journal_repair.hpp"
 
 #include <tenon/decimal.hpp>
@@ -8,7 +9,6 @@
 #include <boost/json.hpp>
 
 #include <algorithm>
-#include <array>
 #include <future>
 #include <random>
 
@@ -16,31 +16,6 @@ namespace tenon::engine {
 namespace {
 
 namespace json = boost::json;
-
-json::object parse_args(std::string_view args, std::initializer_list<std::string_view> known) {
-    if (args.empty()) {
-        return {};
-    }
-    boost::system::error_code failure;
-    json::value parsed = json::parse({args.data(), args.size()}, failure);
-    if (failure || !parsed.is_object()) {
-        throw Error{TENON_INVALID, "args: a JSON object expected"};
-    }
-    for (const auto& [key, value] : parsed.as_object()) {
-        if (std::find(known.begin(), known.end(), std::string_view{key}) == known.end()) {
-            throw Error{TENON_INVALID, "args/" + std::string{key} + ": not known"};
-        }
-    }
-    return parsed.as_object();
-}
-
-std::string text(const json::object& args, std::string_view key) {
-    const json::value* value = args.if_contains(key);
-    if (value == nullptr || !value->is_string() || value->as_string().empty()) {
-        throw Error{TENON_INVALID, "args/" + std::string{key} + ": text expected"};
-    }
-    return std::string{value->as_string()};
-}
 
 json::object report_of(const journal::JournalReport& report) {
     json::object out{
@@ -59,11 +34,6 @@ json::object report_of(const journal::JournalReport& report) {
             {"lost_records_at_least", report.lost_records}};
     }
     return out;
-}
-
-std::string decimal(std::int64_t value, int scale) {
-    std::array<char, k_decimal_chars> out{};
-    return {out.data(), format_decimal(out.data(), value, scale, 0)};
 }
 
 std::string random_reference() {
@@ -130,6 +100,22 @@ Admin::Admin(const Host& host, Engine& engine)
          &Admin::trading_halt,
          true},
         {this, "trading.resume", "trading resume: take orders again", &Admin::trading_resume, true},
+        {this,
+         "risk.show",
+         "risk show {[\"account\"]}: the limits that are set",
+         &Admin::risk_show,
+         true},
+        {this,
+         "risk.set",
+         "risk set {[\"account\"][,\"symbol\"],LIMIT:VALUE,...}: limits of an account's orders, or "
+         "of each account's; those that are not named stay",
+         &Admin::risk_set,
+         true},
+        {this,
+         "risk.clear",
+         "risk clear {[\"account\"][,\"symbol\"]}: take all of them away",
+         &Admin::risk_clear,
+         true},
         {this,
          "trading.status",
          "trading status: sequences, hash of the state, open orders",
@@ -312,7 +298,23 @@ std::string Admin::trading_resume(std::string_view args) {
     return switch_trading(args, "trading.resume", true);
 }
 
-// Recorded before the deed: what cannot be recorded is not done.
+// Before the deed: what cannot be recorded is not done.
+void Admin::record(
+    const json::object& args,
+    std::string_view action,
+    std::string_view subject,
+    std::string_view detail
+) {
+    const std::string by = args.contains("by") ? text(args, "by") : "cli";
+    auto event = sized<tenon_audit_event>();
+    event.actor = str(by);
+    event.action = str(action);
+    event.subject = str(subject);
+    event.detail = str(detail);
+    ErrorBuffer err;
+    check(audit_->record(audit_.self, &event, &err), err, "the audit log");
+}
+
 std::string Admin::switch_trading(std::string_view args, std::string_view action, bool on) {
     const bool of_account = action.starts_with("accounts.");
     const json::object parsed =
@@ -326,13 +328,7 @@ std::string Admin::switch_trading(std::string_view args, std::string_view action
     command.enabled = on ? 1 : 0;
     const json::value* const keep = parsed.if_contains("keep_orders");
     command.cancels = on || (keep != nullptr && *keep != json::value(false)) ? 0 : 1;
-    const std::string by = parsed.contains("by") ? text(parsed, "by") : "cli";
-    auto event = sized<tenon_audit_event>();
-    event.actor = str(by);
-    event.action = str(action);
-    event.subject = str(name);
-    ErrorBuffer err;
-    check(audit_->record(audit_.self, &event, &err), err, "the audit log");
+    record(parsed, action, name, "");
     const tenon_trading_reply reply = send(command, on ? Admission::order : Admission::relief);
     return json::serialize(json::object{
         {"account", of_account ? json::value(name) : json::value(nullptr)},

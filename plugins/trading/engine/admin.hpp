@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Admin commands of the engine: journal.check, journal.repair, accounts.*, trading.status.
+// Admin commands of the engine: journal.check, journal.repair, accounts.*, trading.*, risk.*.
 // They run on the blocking pool; those of the journal work without a started engine.
 #pragma once
 
 #include "plugins/trading/engine/engine.hpp"
 
 #include <tenon/plugin.hpp>
+
+#include <boost/json/object.hpp>
 
 #include <atomic>
 #include <string>
@@ -51,6 +53,24 @@ private:
     std::string trading_resume(std::string_view args);
     std::string switch_trading(std::string_view args, std::string_view action, bool on);
     std::string trading_status(std::string_view args);
+    void record(
+        const boost::json::object& args,
+        std::string_view action,
+        std::string_view subject,
+        std::string_view detail
+    );
+
+    // admin_risk.cpp
+    std::string risk_show(std::string_view args);
+    std::string risk_set(std::string_view args);
+    std::string risk_clear(std::string_view args);
+    // Of whom and of what the limits of `args` are, none of them named.
+    [[nodiscard]] trading::RiskLimitsCommand limits_of(const boost::json::object& args) const;
+    std::string send_limits(
+        const boost::json::object& args,
+        std::string_view action,
+        const trading::RiskLimitsCommand& command
+    );
 
     [[nodiscard]] std::uint64_t account_id(std::string_view name) const;
     std::string move_funds(

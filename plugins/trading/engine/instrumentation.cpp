@@ -4,7 +4,7 @@
 namespace tenon::engine {
 namespace {
 
-constexpr std::array<std::string_view, TENON_REJECT_CANCEL_RESTRICTED + 1> k_reject_names{
+constexpr std::array<std::string_view, k_reject_end> k_reject_names{
     "none",
     "unknown_instrument",
     "market_closed",
@@ -34,7 +34,19 @@ constexpr std::array<std::string_view, TENON_REJECT_CANCEL_RESTRICTED + 1> k_rej
     "not_sent",
     "would_trigger",
     "max_algo_orders",
-    "cancel_restricted"};
+    "cancel_restricted",
+    "list_prices",
+    "unknown_list",
+    "trailing_delta",
+    "iceberg_parts",
+    "amend_quantity",
+    "time_over",
+    "risk_price_band",
+    "risk_notional",
+    "risk_position",
+    "risk_exposure",
+    "risk_open_orders",
+    "risk_order_rate"};
 
 }  // namespace
 
@@ -65,7 +77,7 @@ Instrumentation::Instrumentation(Service<tenon_metrics_1> metrics) : metrics_{me
     lag_ = gauge("tenon_projection_lag_commands", "Durable commands not yet in the database.");
     queued_ = gauge("tenon_projection_queued_events", "Events in memory for the database.");
     spool_ = gauge("tenon_projection_spool_bytes", "Bytes of events in the spool.");
-    for (std::size_t reason = 1; reason < k_reasons; ++reason) {
+    for (std::size_t reason = 1; reason < k_reject_end; ++reason) {
         const tenon_label label{str("reason"), str(k_reject_names[reason])};
         rejects_[reason] = metrics_->counter(
             metrics_.self,
@@ -87,7 +99,7 @@ std::int64_t* Instrumentation::gauge(std::string_view name, std::string_view hel
 
 void Instrumentation::command(std::uint32_t reject) const noexcept {
     add(commands_, 1);
-    if (reject != TENON_REJECT_NONE && reject < k_reasons) {
+    if (reject != TENON_REJECT_NONE && reject < k_reject_end) {
         add(rejects_[reject], 1);
     }
 }

@@ -13,6 +13,9 @@
 
 namespace tenon::engine {
 
+// Behind the last TENON_REJECT_*.
+inline constexpr std::uint32_t k_reject_end = TENON_REJECT_RISK_ORDER_RATE + 1;
+
 // A word for a TENON_REJECT_* value; "unknown" for others.
 [[nodiscard]] std::string_view reject_name(std::uint32_t reject) noexcept;
 
@@ -35,8 +38,6 @@ public:
     void set(const Gauges& gauges) const noexcept;
 
 private:
-    static constexpr std::size_t k_reasons = TENON_REJECT_CANCEL_RESTRICTED + 1;
-
     static void add(std::uint64_t* cell, std::uint64_t value) noexcept {
         if (cell != nullptr) {
             std::atomic_ref<std::uint64_t>{*cell}.fetch_add(value, std::memory_order_relaxed);
@@ -57,7 +58,7 @@ private:
     tenon_histogram* fsync_ = nullptr;
     std::uint64_t *bytes_ = nullptr, *batches_ = nullptr, *commands_ = nullptr;
     std::uint64_t *refused_ = nullptr, *projection_failures_ = nullptr;
-    std::array<std::uint64_t*, k_reasons> rejects_{};
+    std::array<std::uint64_t*, k_reject_end> rejects_{};
     std::int64_t *open_orders_ = nullptr, *accounts_ = nullptr, *history_orders_ = nullptr;
     std::int64_t *lag_ = nullptr, *queued_ = nullptr, *spool_ = nullptr;
 };

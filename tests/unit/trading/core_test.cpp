@@ -321,7 +321,7 @@ TEST_CASE("halted trading takes no order of anybody, also after a restart", "[co
     CHECK(m.core.open_order_count() == 0);
 }
 
-TEST_CASE("snapshots of versions 1 to 4 are read", "[core][T5]") {
+TEST_CASE("snapshots of versions 1 to 5 are read", "[core][T5]") {
     Market m;
     REQUIRE(m.place(m.limit(m.ann, k_buy, "40000", "0.1")) == TENON_REJECT_NONE);
     const std::uint64_t before = m.core.state_hash();
@@ -329,9 +329,15 @@ TEST_CASE("snapshots of versions 1 to 4 are read", "[core][T5]") {
     std::string bytes;
     m.core.snapshot_write(bytes);
     constexpr std::size_t k_version_at = 4, k_halted_at = 40;
-    REQUIRE(bytes[k_version_at] == 5);
+    REQUIRE(bytes[k_version_at] == 6);
     REQUIRE(bytes[k_halted_at] == 1);
     constexpr std::size_t k_id_bytes = 8, k_count_bytes = 4;
+    // Version 5 has no count of risk limits, one 0 less before the count of the venues.
+    bytes.erase(bytes.find("internal") - 3 * k_count_bytes, k_count_bytes);
+    bytes[k_version_at] = 5;
+    m.core.snapshot_read(bytes);
+    CHECK(m.core.halted());
+    CHECK(m.core.risk().empty());
     // Version 4 knows no prevented matches, and nothing that came with them.
     for (const std::string_view symbol : {"BTCUSDT", "ETHBTC"}) {
         constexpr std::size_t k_status_price_trade_bytes = 4 + 8 + 8;

@@ -368,12 +368,12 @@ TEST_CASE(
         Run run{disk, small()};
         CHECK_THROWS_WITH(run.engine->start(), Catch::Contains("is not that of its snapshot"));
     }
-    // Version 3 has no count of lists, one 0 less before the venues, and counts no prevented
-    // matches of an instrument.
+    // Version 3 has no counts of lists and of risk limits, two 0 less before the venues, and counts
+    // no prevented matches of an instrument.
     constexpr std::size_t k_version_at = 4, k_count = sizeof(std::uint32_t), k_id = 8;
     std::string bytes{
         reinterpret_cast<const char*>(snapshot.payload.data()), snapshot.payload.size()};
-    REQUIRE(bytes[k_version_at] == 5);
+    REQUIRE(bytes[k_version_at] == 6);
     bytes[k_version_at] = 3;
     for (const std::string_view symbol : {"BTCUSDT", "ETHBTC"}) {
         constexpr std::size_t k_status_price_trade_bytes = 4 + 8 + 8;
@@ -381,7 +381,7 @@ TEST_CASE(
         REQUIRE(at != std::string::npos);
         bytes.erase(at + symbol.size() + k_status_price_trade_bytes, k_id);
     }
-    bytes.erase(bytes.find("internal") - 3 * k_count, k_count);
+    bytes.erase(bytes.find("internal") - 4 * k_count, 2 * k_count);
     const auto view = std::as_bytes(std::span{bytes});
     snapshot.payload.assign(view.begin(), view.end());
     put();

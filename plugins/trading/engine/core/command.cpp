@@ -78,6 +78,9 @@ void put(ByteWriter& out, const SubmitCommand& command) {
 
 // The first version whose readers understand the command.
 [[nodiscard]] std::uint8_t version_of(const Command& command) noexcept {
+    if (command.kind() >= CommandKind::risk_limits) {
+        return 5;
+    }
     if (command.kind() >= CommandKind::amend) {
         return 4;
     }
@@ -298,6 +301,22 @@ void put(ByteWriter&, const ExpireCommand&) {}
 
 void get(ByteReader&, ExpireCommand&) noexcept {}
 
+void put(ByteWriter& out, const RiskLimitsCommand& command) {
+    out.put(command.account);
+    out.put(command.instrument);
+    for (const std::int64_t limit : command.limits) {
+        out.put(limit);
+    }
+}
+
+void get(ByteReader& in, RiskLimitsCommand& command) noexcept {
+    command.account = in.get<std::uint64_t>();
+    command.instrument = in.get<std::uint32_t>();
+    for (std::int64_t& limit : command.limits) {
+        limit = in.get<std::int64_t>();
+    }
+}
+
 // What later versions put behind a body of an earlier one.
 void get_later(ByteReader& in, std::uint8_t version, CommandBody& body) noexcept {
     if (auto* submit = std::get_if<SubmitCommand>(&body); submit != nullptr && version >= 2) {
@@ -380,6 +399,8 @@ struct Bounds {
     }
 
     bool operator()(const ExpireCommand&) const noexcept { return true; }
+
+    bool operator()(const RiskLimitsCommand&) const noexcept { return true; }
 };
 
 }  // namespace
@@ -423,7 +444,7 @@ DecodeStatus decode(std::string_view in, Command& out) noexcept {
 }
 
 std::string_view name(CommandKind kind) noexcept {
-    constexpr std::array<std::string_view, 15> k_names{
+    constexpr std::array<std::string_view, 16> k_names{
         "unknown",
         "submit",
         "cancel",
@@ -438,7 +459,8 @@ std::string_view name(CommandKind kind) noexcept {
         "submit_list",
         "cancel_list",
         "amend",
-        "expire"};
+        "expire",
+        "risk_limits"};
     const auto index = static_cast<std::size_t>(kind);
     return index < k_names.size() ? k_names[index] : k_names[0];
 }

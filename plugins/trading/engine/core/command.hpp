@@ -10,7 +10,7 @@
 // the next list. So no command is larger than that of one order, and all are cheap to copy.
 //
 // Encoding, little-endian, no padding ("text" is a length of 32 bits and the bytes):
-//   u8  version: the first that can say it (1 to 4), so that an older server reads the most
+//   u8  version: the first that can say it (1 to 5), so that an older server reads the most
 //   u8  kind (CommandKind)
 //   u64 sequence
 //   i64 time_real_ns
@@ -37,9 +37,12 @@
 //                      i64 quantity, text new_client_id
 //   <extras>           u32 stp_mode, u32 trailing_delta, i64 display_quantity, i64 expires_real_ns
 //   expire             (version 4) nothing
+//   risk_limits        (version 5) u64 account, u32 instrument, i64 times 7, by RiskLimit
 // Example: key_revoke of "ab", sequence 7, time 1:
 //   01 08 | 07 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 | 02 00 00 00 61 62
 #pragma once
+
+#include "plugins/trading/engine/core/risk_limits.hpp"
 
 #include <tenon/abi/instruments.h>
 #include <tenon/abi/trading.h>
@@ -53,7 +56,7 @@
 
 namespace tenon::trading {
 
-inline constexpr std::uint8_t k_command_version = 4;
+inline constexpr std::uint8_t k_command_version = 5;
 inline constexpr std::size_t k_evidence_bytes_max = 1U << 20;
 inline constexpr std::size_t k_name_bytes_max = 32;
 inline constexpr std::size_t k_venue_name_bytes_max = 64;
@@ -137,6 +140,14 @@ struct AmendCommand {
 // command of that time.
 struct ExpireCommand {};
 
+// Limits of an account, or 0: of each; for an instrument, or TENON_ANY_INSTRUMENT. By RiskLimit:
+// k_keep_limit leaves what there is, 0 takes it away.
+struct RiskLimitsCommand {
+    std::uint64_t account = 0;
+    std::uint32_t instrument = 0;
+    RiskLimits limits{};
+};
+
 // Order of the alternatives = order of CommandKind, from 1. Append only.
 using CommandBody = std::variant<
     SubmitCommand,
@@ -152,7 +163,8 @@ using CommandBody = std::variant<
     SubmitListCommand,
     CancelListCommand,
     AmendCommand,
-    ExpireCommand>;
+    ExpireCommand,
+    RiskLimitsCommand>;
 
 enum class CommandKind : std::uint8_t {
     submit = 1,
@@ -168,7 +180,8 @@ enum class CommandKind : std::uint8_t {
     submit_list = 11,
     cancel_list = 12,
     amend = 13,
-    expire = 14
+    expire = 14,
+    risk_limits = 15
 };
 
 struct Command {

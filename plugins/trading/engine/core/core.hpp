@@ -66,6 +66,7 @@
 #include "plugins/trading/engine/core/order_lists.hpp"
 #include "plugins/trading/engine/core/order_store.hpp"
 #include "plugins/trading/engine/core/output.hpp"
+#include "plugins/trading/engine/core/risk_table.hpp"
 
 #include <tenon/abi/venue.h>
 #include <tenon/byte_codec.hpp>
@@ -216,6 +217,8 @@ public:
     // True while no order of anybody is taken.
     [[nodiscard]] bool halted() const noexcept { return halted_; }
 
+    [[nodiscard]] const RiskTable& risk() const noexcept { return risk_; }
+
     // 0: no trade yet.
     [[nodiscard]] std::int64_t last_price(std::uint32_t instrument) const noexcept;
 
@@ -314,6 +317,24 @@ private:
     void forget_expiry(const tenon_order& order);
     [[nodiscard]] std::uint32_t
     check_amend(const tenon_amend_request& request, const tenon_order& order) const;
+
+    // core_risk.cpp
+    void run(const RiskLimitsCommand&);
+    [[nodiscard]] std::uint32_t
+    check_risk(const tenon_order_request& order, std::int64_t reference_price, Ahead ahead) const;
+    [[nodiscard]] std::uint32_t check_risk_row(
+        const RiskRow& row,
+        const tenon_order_request& order,
+        std::int64_t reference_price,
+        Ahead ahead
+    ) const;
+
+    // Orders were taken.
+    void charge_risk(std::uint64_t account, std::uint32_t instrument, std::int64_t orders) {
+        if (!risk_.empty()) {
+            risk_.charge(account, instrument, time_real_ns_, orders);
+        }
+    }
 
     // core_orders.cpp
     void run(const SubmitCommand&);
@@ -445,6 +466,7 @@ private:
     std::uint64_t next_order_id_ = 1;
     std::uint64_t anomalies_ = 0;
     bool halted_ = false;
+    RiskTable risk_;
     std::set<std::pair<std::int64_t, std::uint64_t>> expiries_;  // of open orders: time and id
     std::unordered_map<std::string, std::uint64_t> account_ids_;
     std::unordered_map<std::string, std::uint32_t> key_rows_;

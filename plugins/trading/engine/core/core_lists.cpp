@@ -181,6 +181,7 @@ void Core::run(const SubmitListCommand& command) {
         return;
     }
     refusable_ = false;
+    charge_risk(request.account, request.instrument, TENON_LIST_ORDERS_MAX);
     hand_over(slots[1 - first], admissions[1 - first], (*command.orders)[1 - first].evidence);
     for (const std::uint32_t slot : slots) {
         if (orders_[slot].order.status == TENON_STATUS_PENDING_NEW) {

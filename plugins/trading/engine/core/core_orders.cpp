@@ -252,6 +252,10 @@ std::uint32_t Core::check_submit(const SubmitCommand& command, Admission& admiss
     if (orders_.size() + ahead.orders >= options_.open_orders_max) {
         return TENON_REJECT_CAPACITY;
     }
+    if (const std::uint32_t reject = check_risk(order, reference, ahead);
+        reject != TENON_REJECT_NONE) {
+        return reject;
+    }
     return find_funds(order, reference, admission.funds);
 }
 
@@ -287,6 +291,7 @@ void Core::run(const SubmitCommand& command) {
         return;
     }
     ++next_order_id_;
+    charge_risk(order.account, order.instrument, 1);
     if (!subject_has_row_) {
         put_order(slot, nullptr);
     }

@@ -149,6 +149,7 @@ void Core::write_state(std::string& bytes) const {
     write_orders(out);
     write_lists(out);
     write_references_and_keys(out);
+    risk_.write(out);
 }
 
 void Core::write_accounts(ByteWriter& out) const {
@@ -286,6 +287,7 @@ void Core::reset() {
     key_rows_.clear();
     transfers_.clear();
     references_.clear();
+    risk_.clear();
     next_order_id_ = 1;
     anomalies_ = 0;
     halted_ = false;
@@ -318,7 +320,7 @@ void Core::snapshot_read(std::string_view bytes) {
     must(
         in,
         version >= 1 && version <= k_snapshot_version,
-        "version " + std::to_string(version) + ", expected 1 to 5"
+        "version " + std::to_string(version) + ", expected 1 to 6"
     );
     must(in, in.get<std::uint16_t>() == 0, "reserved bytes are set");
     reset();
@@ -343,6 +345,10 @@ void Core::read_state(ByteReader& in, std::uint16_t version) {
     }
     read_references(in);
     read_keys(in);
+    if (version >= 6) {
+        const auto is_account = [&](std::uint64_t id) { return find_account(id) != nullptr; };
+        must(in, risk_.read(in, table_.size(), is_account), "bad risk limits");
+    }
     read_venues(in, version);
 }
 

@@ -164,6 +164,7 @@ OrderStore::insert(const tenon_order& order, std::int64_t locked, std::uint32_t 
     link = {order.order_id, k_no_slot, list.last, client_tag, 0};
     (list.last == k_no_slot ? list.first : links_[list.last].next) = at;
     list.last = at;
+    ++list.count;
     by_id_.insert(tag_of(order.order_id), at);
     by_client_.insert(link.client_tag, at);
 
@@ -182,6 +183,7 @@ void OrderStore::unlink(std::uint32_t at) noexcept {
     List& list = lists_[order.account];
     (link.previous == k_no_slot ? list.first : links_[link.previous].next) = link.next;
     (link.next == k_no_slot ? list.last : links_[link.next].previous) = link.previous;
+    --list.count;
 
     Exposure& exposure = exposures_[order.account * instruments_ + order.instrument];
     --exposure.open_orders;

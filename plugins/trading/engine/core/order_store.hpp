@@ -174,6 +174,11 @@ public:
         return exposures_[account * instruments_ + instrument];
     }
 
+    // In all instruments.
+    [[nodiscard]] std::uint32_t open_orders_of(std::uint64_t account) const noexcept {
+        return lists_[account].count;
+    }
+
     // A buy order's rest became less by `quantity`.
     void bought(const tenon_order& order, std::int64_t quantity) noexcept {
         exposures_[order.account * instruments_ + order.instrument].open_buy_quantity -= quantity;
@@ -210,6 +215,7 @@ public:
 private:
     struct List {
         std::uint32_t first = k_no_slot, last = k_no_slot;
+        std::uint32_t count = 0;
     };
 
     // What finding and unlinking need of a slot, apart from the rest: neighbours in a list are

@@ -90,6 +90,13 @@ typedef struct tenon_client_id { uint8_t length; char text[39]; } tenon_client_i
 #define TENON_REJECT_ICEBERG_PARTS      33 /* too many parts, or a part larger than the whole */
 #define TENON_REJECT_AMEND_QUANTITY     34 /* not less than before, or nothing would be left */
 #define TENON_REJECT_TIME_OVER          35 /* good till a date that is past */
+/* Limits that the operator has set, since 1.9. */
+#define TENON_REJECT_RISK_PRICE_BAND    36
+#define TENON_REJECT_RISK_NOTIONAL      37
+#define TENON_REJECT_RISK_POSITION      38
+#define TENON_REJECT_RISK_EXPOSURE      39
+#define TENON_REJECT_RISK_OPEN_ORDERS   40
+#define TENON_REJECT_RISK_ORDER_RATE    41
 
 typedef struct tenon_order_request {
     uint32_t size;
