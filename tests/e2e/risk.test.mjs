@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Row T3: risk limits are set while trading goes on, refuse by name, bind over a kill, and are audited.
+import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { exchange } from './ccxt.mjs';
-import { Server } from './server.mjs';
+import WebSocket from 'ws';
+import { eventually, Server } from './server.mjs';
 import { call } from './signed.mjs';
 
 const symbol = 'ETHBTC';
@@ -74,6 +76,30 @@ test('limits and what a rate has used are there after a kill [T3]', async () => 
   assert.match(metrics, /tenon_trading_rejects_total\{[^}]*reason="risk_order_rate"[^}]*\} 2/);
   risk('clear');
   assert.equal(await outcome({ price: '0.04', quantity: '0.1' }, other), 'NEW');
+});
+
+test('orders end with the connection that asked for it, and stay over a stop of the server [T3]', async () => {
+  const open = async () => (await call(server, other, 'GET', '/api/v3/openOrders')).body.length;
+  const connect = async () => {
+    const socket = new WebSocket(`${server.ws}/ws-api/v3`);
+    await new Promise((resolve) => { socket.on('open', resolve); });
+    const params = { apiKey: other.api_key, enabled: true, timestamp: Date.now() };
+    const payload = Object.entries(params).map(([name, value]) => `${name}=${value}`).sort().join('&');
+    params.signature = createHmac('sha256', other.secret).update(payload).digest('hex');
+    const answer = new Promise((resolve) => { socket.on('message', (text) => resolve(JSON.parse(text))); });
+    socket.send(JSON.stringify({ id: 1, method: 'session.cancelOnDisconnect', params }));
+    assert.deepEqual((await answer).result, { cancelOnDisconnect: true });
+    return socket;
+  };
+  assert.ok(await open() > 0);
+  (await connect()).terminate();
+  await eventually('the orders are cancelled', async () => await open() === 0);
+  assert.equal(await outcome({ price: '0.04', quantity: '0.1' }, other), 'NEW');
+  await connect();
+  server.child.kill('SIGTERM');
+  await server.exited;
+  await server.start();
+  assert.equal(await open(), 1);
 });
 
 test('what makes no sense is refused and changes nothing; what was done is in the audit log [T3]', async () => {

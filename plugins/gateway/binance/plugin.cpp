@@ -268,7 +268,11 @@ private:
     }
 
     static void on_api_close(void* ctx, std::uint64_t, void* user) noexcept {
-        static_cast<BinancePlugin*>(ctx)->sockets_->close(*static_cast<SocketConnection*>(user));
+        auto& plugin = *static_cast<BinancePlugin*>(ctx);
+        plugin.sockets_->close(*static_cast<SocketConnection*>(user));
+        if (plugin.sockets_->owes_cancels()) {
+            plugin.arm_tick();
+        }
     }
 
     static void on_tick(void* ctx) noexcept {
@@ -284,7 +288,7 @@ private:
         });
         plugin.publish_metrics();
         if (plugin.streams_->connection_count() > 0 || plugin.sockets_->connection_count() > 0 ||
-            plugin.api_->waits().size() > 0 ||
+            plugin.sockets_->owes_cancels() || plugin.api_->waits().size() > 0 ||
             plugin.api_->user_streams().listen_keys().size() > 0) {
             plugin.arm_tick();
         }

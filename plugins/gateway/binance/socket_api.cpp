@@ -113,7 +113,25 @@ tenon_status SocketApi::open(
 
 void SocketApi::close(SocketConnection& connection) noexcept {
     api_.user_streams().drop(connection.id);
+    const std::uint64_t account = stopping_ ? 0 : connection.cancels_account;
     connections_.erase(connection.id);
+    if (account != 0) {
+        owed_cancels_.insert(account);
+        cancel_owed();
+    }
+}
+
+// An account stays in here until the engine takes its cancel.
+void SocketApi::cancel_owed() {
+    const auto& trading = api_.services().trading;
+    const tenon_trading_done nobody_waits{
+        nullptr, [](void*, tenon_status, const tenon_trading_reply*, const tenon_err*) {}};
+    std::erase_if(owed_cancels_, [&](std::uint64_t account) {
+        ErrorBuffer err;
+        return trading->cancel_all(
+                   trading.self, account, TENON_ANY_INSTRUMENT, nobody_waits, &err
+               ) == TENON_PENDING;
+    });
 }
 
 void SocketApi::text(SocketConnection& connection, std::string_view text) {
@@ -182,6 +200,7 @@ SocketApi::Handler SocketApi::own_method(std::string_view name) noexcept {
         Method{"session.logon", &SocketApi::logon},
         Method{"session.status", &SocketApi::status},
         Method{"session.logout", &SocketApi::logout},
+        Method{"session.cancelOnDisconnect", &SocketApi::cancel_on_disconnect},
         Method{"session.subscriptions", &SocketApi::subscriptions},
         Method{"userDataStream.subscribe", &SocketApi::subscribe},
         Method{"userDataStream.subscribe.signature", &SocketApi::subscribe_signed},
@@ -276,6 +295,30 @@ void SocketApi::logout(
     write_session(connection, to);
 }
 
+void SocketApi::cancel_on_disconnect(
+    SocketConnection& connection,
+    const SocketMessage& message,
+    const ReplyTo& to
+) {
+    if (connection.api_key.empty() && !message.find("apiKey")) {
+        throw errors::mandatory("apiKey");
+    }
+    std::string payload;
+    const std::string form = message.form(false);
+    params_.parse(form, {});
+    const Credential who = credential(connection, message, payload);
+    const tenon_identity identity = api_.authenticate(who, params_, Security::trade);
+    const auto enabled = params_.boolean("enabled");
+    if (!enabled) {
+        throw errors::mandatory("enabled");
+    }
+    params_.finish(4);
+    connection.cancels_account = *enabled ? identity.account : 0;
+    JsonWriter json{api_.buffer()};
+    json.raw("{").field("cancelOnDisconnect", *enabled).raw("}");
+    api_.reply(to, json.text());
+}
+
 void SocketApi::subscriptions(
     SocketConnection& connection,
     const SocketMessage& message,
@@ -359,6 +402,7 @@ void SocketApi::unsubscribe(
 }
 
 void SocketApi::tick(std::int64_t now_ns) {
+    cancel_owed();
     if (now_ns - last_age_check_ns_ < k_minute_ns) {
         return;
     }
@@ -378,6 +422,7 @@ void SocketApi::tick(std::int64_t now_ns) {
 }
 
 void SocketApi::announce_shutdown() {
+    stopping_ = true;
     std::vector<std::pair<std::uint64_t, bool>> to;
     for (const auto& [id, connection] : connections_) {
         to.emplace_back(id, connection->micro);

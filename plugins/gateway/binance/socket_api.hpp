@@ -8,6 +8,7 @@
 #include "plugins/gateway/binance/socket_message.hpp"
 
 #include <memory>
+#include <set>
 #include <unordered_map>
 
 namespace tenon::binance {
@@ -22,6 +23,7 @@ struct SocketConnection {
     std::string api_key;  // of the session; empty: nobody has logged on
     std::int64_t authorized_real_ns = 0;
     std::uint32_t next_subscription = 0;
+    std::uint64_t cancels_account = 0;  // its open orders end with the connection; 0: nobody's
 };
 
 class SocketApi {
@@ -37,10 +39,14 @@ public:
     void text(SocketConnection& connection, std::string_view message);
     void close(SocketConnection& connection) noexcept;
 
-    // Once in a while: closes connections that are too old.
+    // Once in a while: closes connections that are too old, and cancels what could not be cancelled
+    // when its connection ended.
     void tick(std::int64_t now_ns);
-    // Tells every client that the server is about to stop.
+    // Tells every client that the server is about to stop. Connections that end from here on
+    // cancel nothing: it is not their client that is gone.
     void announce_shutdown();
+
+    [[nodiscard]] bool owes_cancels() const noexcept { return !owed_cancels_.empty(); }
 
     [[nodiscard]] std::size_t connection_count() const noexcept { return connections_.size(); }
 
@@ -62,6 +68,12 @@ private:
     void logon(SocketConnection& connection, const SocketMessage& message, const ReplyTo& to);
     void status(SocketConnection& connection, const SocketMessage& message, const ReplyTo& to);
     void logout(SocketConnection& connection, const SocketMessage& message, const ReplyTo& to);
+    void cancel_on_disconnect(
+        SocketConnection& connection,
+        const SocketMessage& message,
+        const ReplyTo& to
+    );
+    void cancel_owed();
     void subscriptions(SocketConnection& connection, const SocketMessage& m, const ReplyTo& to);
     void subscribe(SocketConnection& connection, const SocketMessage& m, const ReplyTo& to);
     void subscribe_signed(SocketConnection& connection, const SocketMessage& m, const ReplyTo& to);
@@ -80,6 +92,8 @@ private:
     Params params_;
     std::unordered_map<std::uint64_t, std::unique_ptr<SocketConnection>> connections_;
     std::int64_t last_age_check_ns_ = 0;
+    std::set<std::uint64_t> owed_cancels_;  // accounts
+    bool stopping_ = false;
 };
 
 }  // namespace tenon::binance

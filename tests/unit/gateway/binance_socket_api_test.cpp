@@ -234,3 +234,71 @@ TEST_CASE("a connection of a banned address is answered once and closed", "[bina
     CHECK(answer.rfind(R"({"id":1,"status":418,"error":{"code":-1003,)", 0) == 0);
     CHECK(f.closed[c] == 1'008);
 }
+
+TEST_CASE("orders of an account end with the connection that asked for it", "[binance][T3]") {
+    SocketFixture f;
+    const auto armed = [&](std::uint64_t c, const std::string& enabled) {
+        return f.call(
+            c, "session.cancelOnDisconnect", R"("enabled":)" + enabled + "," + f.credentials()
+        );
+    };
+    const auto silent = f.connect();
+    f.hang_up(silent);
+    CHECK(f.canceled_all.empty());
+
+    const auto c = f.connect();
+    CHECK(armed(c, "true") == R"({"id":1,"status":200,"result":{"cancelOnDisconnect":true}})");
+    const std::uint64_t account =
+        f.sockets.connection_count() == 1 ? f.connections.at(c)->cancels_account : 0;
+    CHECK(account != 0);
+    f.hang_up(c);
+    REQUIRE(f.canceled_all.size() == 1);
+    CHECK(f.canceled_all[0] == std::pair{account, std::uint32_t{TENON_ANY_INSTRUMENT}});
+
+    const auto again = f.connect();
+    CHECK(armed(again, "true").find("true") != std::string::npos);
+    CHECK(
+        armed(again, "false") == R"({"id":1,"status":200,"result":{"cancelOnDisconnect":false}})"
+    );
+    f.hang_up(again);
+    CHECK(f.canceled_all.size() == 1);
+
+    const auto bad = f.connect();
+    CHECK(
+        f.call(bad, "session.cancelOnDisconnect", R"("enabled":true)").find("-1102") !=
+        std::string::npos
+    );
+    CHECK(
+        f.call(bad, "session.cancelOnDisconnect", f.credentials()).find("'enabled' was not sent") !=
+        std::string::npos
+    );
+    CHECK(
+        f.call(bad, "session.cancelOnDisconnect", R"("enabled":true,)" + f.credentials("reader"))
+            .find("-2015") != std::string::npos
+    );
+    f.hang_up(bad);
+    CHECK(f.canceled_all.size() == 1);
+}
+
+TEST_CASE(
+    "a cancel that the engine could not take is sent again, and none by a stop",
+    "[binance][T3]"
+) {
+    SocketFixture f;
+    const std::string params = R"("enabled":true,)" + f.credentials();
+    const auto c = f.connect();
+    (void)f.call(c, "session.cancelOnDisconnect", params);
+    const auto other = f.connect();
+    (void)f.call(other, "session.cancelOnDisconnect", params);
+    f.command_status = TENON_UNAVAILABLE;
+    f.hang_up(c);
+    CHECK(f.sockets.owes_cancels());
+    f.command_status = TENON_PENDING;
+    const std::size_t before = f.canceled_all.size();
+    f.sockets.tick(0);
+    CHECK(f.canceled_all.size() == before + 1);
+    CHECK_FALSE(f.sockets.owes_cancels());
+    f.sockets.announce_shutdown();
+    f.hang_up(other);
+    CHECK(f.canceled_all.size() == before + 1);
+}
