@@ -8,7 +8,6 @@
 
 #include <boost/json.hpp>
 
-#include <algorithm>
 #include <future>
 #include <random>
 

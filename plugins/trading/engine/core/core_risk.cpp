@@ -6,8 +6,6 @@
 #include <tenon/conditional_order.hpp>
 #include <tenon/decimal.hpp>
 
-#include <algorithm>
-#include <cstdlib>
 #include <optional>
 
 namespace tenon::trading {
