@@ -858,17 +858,36 @@ std::vector<std::int64_t> ReferenceModel::match(ModelOrder& order) {
 
 // Own orders are in the way of a fill, unless they expire when they are met.
 bool ReferenceModel::can_fill(const ModelOrder& order) const {
-    Int128 there = 0;
+    // Trades with what would be met, one after another, until it is filled or meets its own.
+    std::vector<ModelOrder> others;
     for (const std::uint64_t id : opposite(order)) {
-        const ModelOrder& other = open_.at(id);
-        const bool own = order.stp_mode != TENON_STP_NONE && other.account == order.account;
-        if (there >= order.quantity || !crosses(order, other) ||
-            (own && order.stp_mode != TENON_STP_EXPIRE_MAKER)) {
-            break;
+        if (crosses(order, open_.at(id))) {
+            others.push_back(open_.at(id));
         }
-        there += own ? 0 : other.left();
     }
-    return there >= order.quantity;
+    Int128 wanted = order.quantity;
+    while (wanted > 0 && !others.empty()) {
+        ModelOrder other = others.front();
+        others.erase(others.begin());
+        if (order.stp_mode != TENON_STP_NONE && other.account == order.account) {
+            if (order.stp_mode != TENON_STP_EXPIRE_MAKER) {
+                return false;
+            }
+            continue;
+        }
+        const std::int64_t met = other.display != 0 ? other.shown : other.left();
+        wanted -= met;
+        other.filled += met;
+        if (other.left() > 0) {
+            other.shown = std::min(other.display, other.left());
+            const auto behind =
+                std::find_if(others.begin(), others.end(), [&](const ModelOrder& one) {
+                    return one.price != other.price;
+                });
+            others.insert(behind, other);
+        }
+    }
+    return wanted <= 0;
 }
 
 // What rests has shown that much less; an iceberg's next part goes behind the others.

@@ -67,7 +67,8 @@ bool Book::can_fill(const tenon_venue_order& order) const noexcept {
     return left == 0;
 }
 
-// The same order by order, with what icebergs hide: own orders are in the way, or expire.
+// The same order by order, with what icebergs hide: own orders are in the way, or expire. Ahead of
+// one in the way only what is shown trades, since an iceberg's next part goes behind it.
 bool Book::can_fill_past_own(const tenon_venue_order& order) const noexcept {
     const Side& other = sides_[opposite(order.side)];
     std::int64_t left = order.quantity;
@@ -76,14 +77,20 @@ bool Book::can_fill_past_own(const tenon_venue_order& order) const noexcept {
         if (!crosses(order, level.price)) {
             break;
         }
-        for (std::uint32_t at = level.first; at != k_none && left > 0; at = nodes_[at].next) {
+        std::int64_t shown = 0;
+        std::int64_t whole = 0;
+        for (std::uint32_t at = level.first; at != k_none && shown < left; at = nodes_[at].next) {
             const bool own =
                 order.stp_mode != TENON_STP_NONE && nodes_[at].account == order.account;
             if (own && order.stp_mode != TENON_STP_EXPIRE_MAKER) {
                 return false;
             }
-            left -= own ? 0 : std::min(left, quantity_left(nodes_[at]));
+            if (!own) {
+                shown += std::min(left - shown, nodes_[at].quantity);
+                whole += std::min(left - whole, quantity_left(nodes_[at]));
+            }
         }
+        left -= whole;
     }
     return left == 0;
 }

@@ -266,7 +266,11 @@ void PaperLive::trigger(const tenon_public_trade& trade, std::uint32_t instrumen
 
 void PaperLive::follow(const tenon_public_trade& trade, std::uint32_t instrument) {
     const TrailingBook* const trailing = venue_.trailing(instrument);
-    if (trailing != nullptr && !trailing->is_quiet(trade.price)) {
+    if (trailing == nullptr || trailing->size() == 0) {
+        return;
+    }
+    // Prices that wait may change what is quiet.
+    if (!outbox_.empty() || !trailing->is_quiet(trade.price)) {
         (void)send(encode(Price{instrument, trade.price}));
     }
 }
@@ -287,10 +291,13 @@ void PaperLive::trigger_due(std::uint32_t instrument) {
 void PaperLive::send_triggered(const std::vector<std::uint64_t>& ids) {
     std::erase_if(triggered_, [&](std::uint64_t id) { return venue_.conditional(id) == nullptr; });
     for (const std::uint64_t id : ids) {
-        if (triggered_.contains(id)) {
+        // What was sent for one before it may have ended this one: the other of a list, a time
+        // over.
+        const tenon_venue_order* const found = venue_.conditional(id);
+        if (found == nullptr || triggered_.contains(id)) {
             continue;
         }
-        tenon_venue_order order = *venue_.conditional(id);
+        tenon_venue_order order = *found;
         order.type = working_type(order.type);
         order.stop_price = 0;
         order.trailing_delta = 0;

@@ -294,6 +294,26 @@ TEST_CASE("what an iceberg hides counts for fill or kill", "[core][T2]") {
     CHECK(m.events().back() == "1 filled 3 0");
 }
 
+TEST_CASE("what an iceberg hides trades behind an own order in the way", "[core][T2]") {
+    Market m;
+    tenon_order_request iceberg = m.limit(m.mel, k_sell, "100", "10");
+    iceberg.display_quantity = 100'000;
+    REQUIRE(m.place(iceberg) == TENON_REJECT_NONE);
+    REQUIRE(m.own(k_sell, "100", "5") == TENON_REJECT_NONE);
+    tenon_order_request order = m.limit(m.ann, k_buy, "100", "5");
+    order.time_in_force = TENON_TIF_FOK;
+    for (const int mode : {TENON_STP_EXPIRE_TAKER, TENON_STP_EXPIRE_BOTH, TENON_STP_DECREMENT}) {
+        order.stp_mode = static_cast<std::uint32_t>(mode);
+        REQUIRE(m.place(order) == TENON_REJECT_NONE);
+        CHECK(m.events().back().find(" expired 0 0") != std::string::npos);
+        CHECK(m.prevented().empty());
+    }
+    order.quantity = 100'000;  // what is shown ahead of the own order
+    REQUIRE(m.place(order) == TENON_REJECT_NONE);
+    CHECK(m.core.last_price(0) != 0);
+    CHECK(m.prevented().empty());
+}
+
 TEST_CASE("icebergs have bounds", "[core][T2]") {
     Market m;
     const auto with = [&](std::int64_t display, std::uint8_t time_in_force = TENON_TIF_GTC) {

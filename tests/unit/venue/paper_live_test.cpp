@@ -9,6 +9,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@ struct Exchange {
     Reports reports;
     std::vector<std::string> journal;
     tenon_status engine = TENON_OK;
+    std::function<void()> applied = [] {};  // what else the engine does in that command
     PaperVenue venue{&paper_rules};
     market_data::Market market{{}, [this](const tenon_md_event& event) { live->on_market(event); }};
     std::unique_ptr<PaperLive> live;
@@ -45,6 +47,7 @@ struct Exchange {
                 if (engine == TENON_OK) {
                     journal.emplace_back(bytes);
                     REQUIRE(venue.apply(bytes, reports.out()));
+                    applied();
                 }
                 return engine;
             }
@@ -251,6 +254,36 @@ TEST_CASE(
     REQUIRE(e.reports.take() == Lines{"triggered 1"});
     REQUIRE(e.venue.conditional_count() == 0);
     REQUIRE(e.venue.due().empty());
+}
+
+TEST_CASE("an order that ends when another is triggered is not sent any more", "[paper][T2]") {
+    Exchange e;
+    e.book(TENON_FEED_SNAPSHOT, 10, {{100, 4}, {97, 8}}, {{101, 5}});
+    e.trade(1, 100, 1, true);
+    REQUIRE(e.submit(stop_loss(1, k_sell, 2)) == Lines{"accepted 1"});
+    REQUIRE(e.submit(stop_loss(2, k_sell, 2)) == Lines{"accepted 2"});
+    e.applied = [&] { e.venue.cancel(2, e.reports.out()); };
+    e.trade(2, 90, 1, true);
+    REQUIRE(e.reports.take() == Lines{"triggered 1", "canceled 2"});
+    REQUIRE(e.journal.size() == 1);
+}
+
+TEST_CASE("a trailing stop sees every price, also while the engine takes none", "[paper][T2]") {
+    Exchange e;
+    e.book(TENON_FEED_SNAPSHOT, 10, {{99, 4}}, {{101, 5}});
+    e.trade(1, 100, 1, true);
+    tenon_venue_order order = stop_loss(1, k_sell, 2);
+    order.stop_price = 0;
+    order.trailing_delta = 1'000;
+    order.reference_price = 100;
+    REQUIRE(e.submit(order) == Lines{"accepted 1"});
+    e.engine = TENON_UNAVAILABLE;
+    e.trade(2, 120, 1, false);
+    e.trade(3, 100, 1, true);  // a tenth below 120, and quiet for who does not know of it
+    e.engine = TENON_OK;
+    REQUIRE(e.live->flush());
+    e.trade(4, 110, 1, false);
+    REQUIRE(e.reports.take() == Lines{"triggered 1"});
 }
 
 TEST_CASE("a trailing stop that is due waits for a book, over a restart", "[paper][T2][T5]") {

@@ -158,7 +158,8 @@ void Core::forget_expiry(const tenon_order& order) {
     }
 }
 
-// A venue that answers later is asked once: it keeps the wish.
+// A venue that answers later keeps the wish; to ask it again changes nothing, so it does not matter
+// that a restart forgets who was asked. A client's own cancel under way stays what it is.
 void Core::run(const ExpireCommand&) {
     if (next_expiry_real_ns() > time_real_ns_) {
         refuse(TENON_REJECT_UNKNOWN_ORDER);
@@ -167,7 +168,8 @@ void Core::run(const ExpireCommand&) {
     while (next_expiry_real_ns() <= time_real_ns_) {
         const std::uint64_t order_id = expiries_.begin()->second;
         expiries_.erase(expiries_.begin());
-        if (const std::uint32_t slot = orders_.find(order_id); slot != k_no_slot) {
+        const std::uint32_t slot = orders_.find(order_id);
+        if (slot != k_no_slot && orders_[slot].order.cancel_client_id.length == 0) {
             cancel_open(slot, {});
             end_others();
         }

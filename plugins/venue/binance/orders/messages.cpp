@@ -179,6 +179,8 @@ bool read_status(std::string_view status, OrderNews& news) {
         Row{-1013, "MAX_NUM_ALGO", TENON_REJECT_MAX_ALGO_ORDERS},
         Row{-1013, "MAX_NUM", TENON_REJECT_MAX_ORDERS},
         Row{-1013, "MAX_POSITION", TENON_REJECT_MAX_POSITION},
+        Row{-1013, "TRAILING_DELTA", TENON_REJECT_TRAILING_DELTA},
+        Row{-1013, "ICEBERG_PARTS", TENON_REJECT_ICEBERG_PARTS},
         Row{-2010, "insufficient balance", TENON_REJECT_BALANCE},
         Row{-2010, "immediately match", TENON_REJECT_WOULD_MATCH},
         Row{-2010, "would trigger", TENON_REJECT_WOULD_TRIGGER},
