@@ -94,6 +94,24 @@ struct ModelRisk {
     std::map<std::uint64_t, std::int64_t> busy_until_ns;  // by account
 };
 
+// At the market's price, at once or when the order is triggered.
+[[nodiscard]] inline bool at_market(int type) {
+    return type == TENON_ORDER_MARKET || type == TENON_ORDER_STOP_LOSS ||
+           type == TENON_ORDER_TAKE_PROFIT;
+}
+
+// The table of Binance's "stop price" rules, a row an order type and side.
+[[nodiscard]] inline bool comes_true(int type, int side, std::int64_t stop, std::int64_t price) {
+    const bool loss = type == TENON_ORDER_STOP_LOSS || type == TENON_ORDER_STOP_LOSS_LIMIT;
+    if (loss && side == TENON_SIDE_BUY) {
+        return price >= stop;
+    }
+    if (loss) {
+        return price <= stop;
+    }
+    return side == TENON_SIDE_BUY ? price <= stop : price >= stop;
+}
+
 class ReferenceModel {
 public:
     struct Bounds {
