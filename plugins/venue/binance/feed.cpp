@@ -23,16 +23,23 @@ constexpr BackoffOptions k_ask_again{200'000'000, 4'000'000'000};
     return text;
 }
 
+// The request itself is wrong, and asking again would not help. Limits (429, 418, 403) pass.
+[[nodiscard]] bool is_refusal(unsigned status) {
+    return status / 100 == 4 && status != 429 && status != 418 && status != 403;
+}
+
 }  // namespace
 
 struct MarketFeed::Symbol {
     FeedSymbol own;
     BookSync book;
     TradeSync trades;
-    Backoff again;
-    net::Timer ask_timer;
+    Backoff again, trades_again;
+    net::Timer ask_timer, trades_timer;
     std::uint64_t last_quote = 0;
     std::uint64_t gaps = 0, missed = 0, filled = 0;  // as told
+    std::uint64_t hole = 0;          // the first missing trade that is being asked for
+    std::int64_t hole_until_ns = 0;  // monotonic: it is given up by then
     bool depth_asked = false, trades_asked = false, depth_polled = false, trades_polled = false;
 
     Symbol(MarketFeed& feed, FeedSymbol symbol, std::uint64_t seed)
@@ -52,7 +59,9 @@ struct MarketFeed::Symbol {
                   feed.send(event);
               }},
           again{k_ask_again, seed},
-          ask_timer{feed.network_.exec, [&feed, this] { feed.ask_depth(*this); }} {}
+          trades_again{k_ask_again, seed + 1},
+          ask_timer{feed.network_.exec, [&feed, this] { feed.ask_depth(*this); }},
+          trades_timer{feed.network_.exec, [&feed, this] { feed.ask_trades(*this); }} {}
 };
 
 // One connection and its symbols.
@@ -287,12 +296,18 @@ void MarketFeed::count_trades(Symbol& symbol) {
     );
 }
 
-void MarketFeed::get(std::string path, std::string query, Lane lane, RestClient::Done done) {
+void MarketFeed::get(
+    std::string path,
+    std::string query,
+    Lane lane,
+    std::int64_t deadline_ns,
+    RestClient::Done done
+) {
     RestRequest request;
     request.path = std::move(path);
     request.query = std::move(query);
     request.lane = lane;
-    request.deadline_ns = now_ns() + (lane == Lane::backfill ? k_fill_ns : k_get_ns);
+    request.deadline_ns = deadline_ns;
     request.client = "feed";
     rest_.send(
         std::move(request),
@@ -312,6 +327,7 @@ void MarketFeed::ask_depth(Symbol& symbol) {
     get("/api/v3/depth",
         "symbol=" + symbol.own.name + "&limit=" + options_.depth_limit,
         Lane::query,
+        now_ns() + k_get_ns,
         [this, &symbol](const RestReply& reply) {
             symbol.depth_asked = false;
             depth_answered(symbol, reply);
@@ -328,6 +344,7 @@ void MarketFeed::poll_depth(Symbol& symbol) {
     get("/api/v3/depth",
         "symbol=" + symbol.own.name + "&limit=" + std::string{k_poll_depth},
         Lane::backfill,
+        now_ns() + k_fill_ns,
         [this, &symbol](const RestReply& reply) {
             symbol.depth_polled = false;
             // When the stream is back meanwhile it is too shallow to go on with.
@@ -358,24 +375,48 @@ void MarketFeed::depth_answered(Symbol& symbol, const RestReply& reply) {
 
 void MarketFeed::ask_trades(Symbol& symbol) {
     const auto from = symbol.trades.wanted();
-    if (!from || symbol.trades_asked) {
+    if (!from || symbol.trades_asked || symbol.trades_timer.armed()) {
         return;
+    }
+    if (symbol.hole != *from) {
+        symbol.hole = *from;
+        symbol.hole_until_ns = now_ns() + k_fill_ns;
     }
     symbol.trades_asked = true;
     get("/api/v3/historicalTrades",
         "symbol=" + symbol.own.name + "&fromId=" + std::to_string(*from) +
             "&limit=" + std::to_string(k_trades_page),
         Lane::backfill,
-        [this, &symbol](const RestReply& reply) {
+        symbol.hole_until_ns,
+        [this, &symbol, hole = *from](const RestReply& reply) {
             symbol.trades_asked = false;
-            std::vector<MarketTrade> trades;
-            if (reply.outcome == Outcome::answered && reply.status == 200) {
-                trades = read_trades(reply.body, symbol.own.scales).value_or(trades);
-            }
-            symbol.trades.on_fill(trades);
-            count_trades(symbol);
-            ask_trades(symbol);
+            trades_answered(symbol, hole, reply);
         });
+}
+
+// A hole is given up when the exchange refuses or no answer comes in time: until then a request
+// that failed is made again.
+void MarketFeed::trades_answered(Symbol& symbol, std::uint64_t hole, const RestReply& reply) {
+    if (symbol.trades.wanted() == hole) {
+        std::optional<std::vector<MarketTrade>> trades;
+        if (reply.outcome == Outcome::answered && reply.status == 200) {
+            trades = read_trades(reply.body, symbol.own.scales);
+            metrics_.damaged.add(trades ? 0 : 1);
+        }
+        const bool refused = reply.outcome == Outcome::answered && is_refusal(reply.status);
+        if (!trades && !refused) {
+            const std::int64_t at =
+                now_ns() + std::max(symbol.trades_again.next(), reply.retry_after_ns);
+            if (at < symbol.hole_until_ns) {
+                symbol.trades_timer.at(at);
+                return;
+            }
+        }
+        symbol.trades_again.reset();
+        symbol.trades.on_fill(trades.value_or(std::vector<MarketTrade>{}));
+        count_trades(symbol);
+    }
+    ask_trades(symbol);
 }
 
 void MarketFeed::poll_trades(Symbol& symbol) {
@@ -386,6 +427,7 @@ void MarketFeed::poll_trades(Symbol& symbol) {
     get("/api/v3/trades",
         "symbol=" + symbol.own.name + "&limit=500",
         Lane::backfill,
+        now_ns() + k_fill_ns,
         [this, &symbol](const RestReply& reply) {
             symbol.trades_polled = false;
             if (reply.outcome != Outcome::answered || reply.status != 200) {

@@ -87,9 +87,16 @@ private:
     void poll_depth(Symbol& symbol);
     void depth_answered(Symbol& symbol, const RestReply& reply);
     void ask_trades(Symbol& symbol);
+    void trades_answered(Symbol& symbol, std::uint64_t hole, const RestReply& reply);
     void poll_trades(Symbol& symbol);
     void count_trades(Symbol& symbol);
-    void get(std::string path, std::string query, Lane lane, RestClient::Done done);
+    void get(
+        std::string path,
+        std::string query,
+        Lane lane,
+        std::int64_t deadline_ns,
+        RestClient::Done done
+    );
 
     net::Network network_;
     RestClient& rest_;
