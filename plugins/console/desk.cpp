@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/console/desk.hpp"
 
+#include <tenon/auth.hpp>
 #include <tenon/structs.hpp>
 
 #include <boost/json/serialize.hpp>
@@ -133,25 +134,28 @@ std::string Desk::cookie_for(std::string_view token) const {
 const Sessions::Session* Desk::session_of(const tenon_http_request& request, bool touch) {
     const std::string_view token = token_of(request);
     const Sessions::Session* const session = sessions_.find(token, now_ns(), touch);
-    if (session != nullptr && is_revoked(*session)) {
+    if (session != nullptr && is_revoked(*session, request.remote)) {
         sessions_.end(token);
         return nullptr;
     }
     return session;
 }
 
-bool Desk::is_revoked(const Sessions::Session& session) const {
+bool Desk::is_revoked(const Sessions::Session& session, std::optional<tenon_str> remote) const {
     if (session.who.api_key.empty()) {
         return false;
     }
     auto identity = sized<tenon_identity>();
     const auto& auth = services_.auth;
-    return !auth || auth->identify(auth.self, str(session.who.api_key), &identity) != TENON_OK;
+    return !auth || auth->identify(auth.self, str(session.who.api_key), &identity) != TENON_OK ||
+           (remote && !may_come_from(auth, session.who.api_key, identity, *remote));
 }
 
 void Desk::sweep() {
     sessions_.sweep(now_ns());
-    sessions_.end_if([this](const Sessions::Session& session) { return is_revoked(session); });
+    sessions_.end_if([this](const Sessions::Session& session) {
+        return is_revoked(session, std::nullopt);
+    });
     show_sessions();
 }
 

@@ -139,7 +139,9 @@ public:
     }
 
 private:
-    [[nodiscard]] bool is_revoked(const Sessions::Session& session) const;
+    // Its key is, or may not be used from `remote`, the address of who asks.
+    [[nodiscard]] bool is_revoked(const Sessions::Session& session, std::optional<tenon_str> remote)
+        const;
 
     DeskServices services_;
     bool secure_cookie_;

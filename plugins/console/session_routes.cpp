@@ -305,7 +305,8 @@ private:
         const tenon_bytes part = bytes(text);
         auto identity = sized<tenon_identity>();
         const std::string signature = is_signed ? proof : sign(proof, text);
-        if (auth->verify(auth.self, str(key), &part, 1, str(signature), &identity) != TENON_OK) {
+        if (auth->verify(auth.self, str(key), &part, 1, str(signature), &identity) != TENON_OK ||
+            !may_come_from(auth, key, identity, request.remote)) {
             desk_.refused_sign_ins().add();
             throw wrong();
         }

@@ -327,6 +327,12 @@ trading::CommandBody CommandGenerator::administration() {
         }
         case 2:
             text_ = "key" + std::to_string(below(40));
+            if (one_in(2)) {
+                label_ = one_in(9)   ? "no address"
+                         : one_in(3) ? ""
+                                     : "10.0.0." + std::to_string(below(3));
+                return trading::KeyAddressesCommand{str(text_), str(label_)};
+            }
             return trading::KeyRevokeCommand{str(text_)};
         case 3:
             text_ = one_in(2) ? "internal" : "elsewhere";

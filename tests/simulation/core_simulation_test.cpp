@@ -227,6 +227,7 @@ void compare_state(
             d.same("key account", found->account, key.account);
             d.same("key material", found->material, key.material);
             d.same("key revoked", found->revoked, key.revoked);
+            d.same("key addresses", found->addresses, key.addresses);
         }
     }
     d.same("halted", core.halted(), !model.is_enabled(0));

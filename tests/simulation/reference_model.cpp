@@ -151,7 +151,8 @@ void ReferenceModel::on(const trading::KeyAddCommand& command) {
             key.permissions,
             there.material,
             std::string{view(key.label)},
-            false};
+            false,
+            there.addresses};
         if (there == same && key.kind == TENON_KEY_HMAC_SHA256 && material[0] == '\2' &&
             material != there.material) {
             there.material = material;
@@ -167,7 +168,8 @@ void ReferenceModel::on(const trading::KeyAddCommand& command) {
             key.permissions,
             std::string{view(key.material)},
             std::string{view(key.label)},
-            false};
+            false,
+            {}};
     }
 }
 
@@ -177,6 +179,23 @@ void ReferenceModel::on(const trading::KeyRevokeCommand& command) {
         outcome_.reject = TENON_REJECT_UNKNOWN_KEY;
     } else {
         found->second.revoked = true;
+    }
+}
+
+void ReferenceModel::on(const trading::KeyAddressesCommand& command) {
+    const std::string addresses{view(command.addresses)};
+    const auto found = keys_.find(std::string{view(command.key)});
+    bool good = addresses.size() <= 1024;
+    for (const char c : addresses) {
+        good = good &&
+               std::string_view{"0123456789abcdefABCDEF.:/,"}.find(c) != std::string_view::npos;
+    }
+    if (!good) {
+        outcome_.reject = TENON_REJECT_INVALID;
+    } else if (found == keys_.end() || found->second.revoked) {
+        outcome_.reject = TENON_REJECT_UNKNOWN_KEY;
+    } else {
+        found->second.addresses = addresses;
     }
 }
 

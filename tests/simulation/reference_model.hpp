@@ -84,6 +84,7 @@ struct ModelKey {
     std::uint32_t kind = 0, permissions = 0;
     std::string material, label;
     bool revoked = false;
+    std::string addresses;
 
     bool operator==(const ModelKey&) const = default;
 };
@@ -171,6 +172,7 @@ private:
     void on(const trading::TransferCommand&);
     void on(const trading::KeyAddCommand&);
     void on(const trading::KeyRevokeCommand&);
+    void on(const trading::KeyAddressesCommand&);
     void on(const trading::InstrumentStatusCommand&);
     void on(const trading::AccountStatusCommand&);
     void on(const trading::SubmitListCommand&);

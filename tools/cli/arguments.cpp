@@ -15,7 +15,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::array<std::string_view, 1> k_lists{"permissions"};
+constexpr std::array<std::string_view, 2> k_lists{"permissions", "addresses"};
 
 template <class List>
 bool has(const List& list, std::string_view word) {

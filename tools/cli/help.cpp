@@ -16,7 +16,10 @@ Commands
   verify [--account A] [--symbol S] [--listen ADDR:PORT]
                                   smoke test of the running server: public data, one order
   keys create --account A --permissions trade,read,admin [--type hmac|ed25519] [--public-key K] [--label L]
+       [--addresses A,...]
   keys list, keys revoke --api-key K
+  keys addresses --api-key K --addresses A,...
+                                  where a key may be used from: 192.0.2.7, 10.0.0.0/8, 2001:db8::/32; any
   key status, key rotate [--batch N] [--finish]
                                   the master key: a new one seals every secret while the server runs;
                                   --finish ends it, and the old key is refused

@@ -4,6 +4,8 @@
 #include "plugins/gateway/binance/order_waits.hpp"
 #include "plugins/gateway/binance/socket_reply.hpp"
 
+#include <tenon/auth.hpp>
+
 #include <algorithm>
 #include <atomic>
 #include <charconv>
@@ -203,7 +205,8 @@ void Api::serve(const tenon_http_request& request, ReplyTo& to) {
     const Credential credential{
         header(request, "x-mbx-apikey"),
         signed_parts(view(request.query), view(request.body)),
-        false};
+        false,
+        view(request.remote)};
     run(*route, credential, to, now, sbe);
 }
 
@@ -319,6 +322,9 @@ tenon_identity Api::authenticate(const Credential& credential, Params& params, S
     }
     if (status != TENON_OK) {
         throw status_error(status, nullptr);
+    }
+    if (!may_come_from(auth, credential.key, identity, str(credential.remote))) {
+        throw errors::key_rejected();
     }
     const std::uint32_t needed =
         security == Security::trade ? TENON_PERMISSION_TRADE : TENON_PERMISSION_READ;

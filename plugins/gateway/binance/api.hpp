@@ -81,8 +81,9 @@ struct ReplyTo {
 // Who a request says that it is from.
 struct Credential {
     std::string_view key;
-    SignedParts parts;     // what was signed
-    bool session = false;  // the connection has logged on with this key: no signature is needed
+    SignedParts parts;        // what was signed
+    bool session = false;     // the connection has logged on with this key: no signature is needed
+    std::string_view remote;  // the address of who asks
 };
 
 // A request of the WebSocket API, as REST's endpoint that does the same.

@@ -109,6 +109,9 @@ void read_iceberg(
     if (working_type(request.type) == TENON_ORDER_MARKET) {
         throw errors::not_required(name);
     }
+    if (request.time_in_force != TENON_TIF_GTC) {
+        throw reject_error(TENON_REJECT_INVALID, CommandKind::new_order);
+    }
     request.display_quantity = to_scale(
         *quantity, market.instrument->quantity_scale, "Invalid iceberg quantity.", "LOT_SIZE"
     );
@@ -217,7 +220,10 @@ std::uint8_t read_prevention(Params& params) {
 }
 
 void require_taken(std::uint32_t venue_takes, const tenon_order_request& order) {
-    if (order.stp_mode != TENON_STP_NONE && (venue_takes & TENON_VENUE_STP) == 0) {
+    const bool lessens = order.stp_mode >= TENON_STP_DECREMENT;
+    if (order.stp_mode != TENON_STP_NONE &&
+        ((venue_takes & TENON_VENUE_STP) == 0 ||
+         (lessens && (venue_takes & TENON_VENUE_STP_EXPIRES) != 0))) {
         throw ApiError{
             -1013, "This symbol does not allow the specified self-trade prevention mode."};
     }

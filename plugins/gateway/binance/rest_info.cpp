@@ -159,7 +159,10 @@ void write_market(
     json.raw(R"(,"defaultSelfTradePreventionMode":"NONE","allowedSelfTradePreventionModes":["NONE")"
     );
     if (can(TENON_VENUE_STP)) {
-        json.raw(R"(,"EXPIRE_TAKER","EXPIRE_MAKER","EXPIRE_BOTH","DECREMENT","TRANSFER")");
+        json.raw(R"(,"EXPIRE_TAKER","EXPIRE_MAKER","EXPIRE_BOTH")");
+        if (!can(TENON_VENUE_STP_EXPIRES)) {
+            json.raw(R"(,"DECREMENT","TRANSFER")");
+        }
     }
     json.raw("]}");
 }

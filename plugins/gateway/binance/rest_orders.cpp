@@ -51,6 +51,14 @@ std::uint32_t venue_takes(Api& api, std::uint32_t instrument) {
                : 0;
 }
 
+void check_beforehand(Api& api, const NewOrder& order) {
+    require_taken(venue_takes(api, order.market.id()), order.request);
+    if (order.request.expires_real_ns != 0 && order.request.expires_real_ns <= api.now_real_ns()) {
+        throw reject_error(TENON_REJECT_TIME_OVER, CommandKind::new_order);
+    }
+    check_filters(order.market, order.request, last_price(api, order.market));
+}
+
 void order_place(Api& api, Call& call) {
     const Services& services = api.services();
     const NewOrder order = read_new_order(call.params, services.instruments, call.account);
@@ -76,8 +84,7 @@ void order_test(Api& api, Call& call) {
     const bool rates = call.params.boolean("computeCommissionRates").value_or(false);
     const NewOrder order = read_new_order(call.params, services.instruments, call.account);
     call.finish();
-    require_taken(venue_takes(api, order.market.id()), order.request);
-    check_filters(order.market, order.request, last_price(api, order.market));
+    check_beforehand(api, order);
     if (!rates) {
         api.reply(call.to, "{}");
         return;

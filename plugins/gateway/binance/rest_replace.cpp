@@ -111,9 +111,8 @@ void rest::order_cancel_replace(Api& api, Call& call) {
     );
     const NewOrder order = read_new_order(call.params, services.instruments, call.account);
     call.finish();
-    require_taken(rest::venue_takes(api, order.market.id()), order.request);
+    rest::check_beforehand(api, order);
     const tenon_cancel_request request = make_cancel(which, order.market, call.account);
-    check_filters(order.market, order.request, last_price(api, order.market));
     call.to.order_count_of = call.account;
     try {
         admit_orders(api, call.account);

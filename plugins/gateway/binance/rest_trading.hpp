@@ -3,6 +3,7 @@
 #pragma once
 
 #include "plugins/gateway/binance/api.hpp"
+#include "plugins/gateway/binance/order_params.hpp"
 
 namespace tenon::binance::rest {
 
@@ -18,6 +19,9 @@ void admit_orders(Api& api, std::uint64_t account, std::uint32_t orders = 1);
 [[nodiscard]] Market mandatory_market(Api& api, Call& call);
 // 0: nothing has traded.
 [[nodiscard]] std::int64_t last_price(Api& api, const Market& market);
+// What the engine would refuse of an order by itself, told before anything is done: of one that
+// only comes after a cancel, and of one that is only tried.
+void check_beforehand(Api& api, const NewOrder& order);
 void order_place(Api& api, Call& call);
 void order_test(Api& api, Call& call);
 void order_cancel(Api& api, Call& call);

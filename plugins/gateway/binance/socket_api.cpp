@@ -189,6 +189,7 @@ Credential SocketApi::credential(
     const auto key = message.find("apiKey");
     out.session = !key && !connection.api_key.empty();
     out.key = key.value_or(connection.api_key);
+    out.remote = connection.remote;
     kept = message.payload();
     out.parts.parts[0] = {kept.data(), kept.size()};
     out.parts.count = 1;

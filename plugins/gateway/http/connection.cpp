@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/gateway/http/connection.hpp"
 
+#include "plugins/gateway/http/client_address.hpp"
 #include "plugins/gateway/http/handshake.hpp"
 
 #include <tenon/address_key.hpp>
@@ -175,6 +176,8 @@ void Connection::fill_request(Exchange& exchange) {
     request.body = text_at(reader_.body());
     request.headers = exchange.headers.data();
     request.header_count = static_cast<std::uint32_t>(exchange.headers.size());
+    request.remote =
+        str(client_address(remote_, exchange.headers, shared_.settings.trusted_proxies));
     exchange.head = view(request.method) == "HEAD";
     exchange.close = !reader_.keep_alive();
     exchange.say_keep_alive = reader_.http_1_0() && reader_.keep_alive();
@@ -196,7 +199,6 @@ Connection::Exchange& Connection::push_exchange() {
     exchange.request = {};
     exchange.request.size = sizeof(tenon_http_request);
     exchange.request.handle = id_ | (next_sequence_++ & k_sequence_mask);
-    exchange.request.remote = str(remote_);
     exchange.request.received_ns = shared_.now_ns;
     exchange.request.received_real_ns = shared_.now_real_ns;
     return exchange;
@@ -232,7 +234,7 @@ bool Connection::over_limit(Exchange& exchange) {
         std::find(k_watched.begin(), k_watched.end(), path) != k_watched.end()) {
         return false;
     }
-    const AddressKey address{remote_};
+    const AddressKey address{view(exchange.request.remote)};
     const tenon_throttle_claim claim{*shared_.address_limit, 1, str(address.view())};
     std::int64_t retry_ns = 0;
     if (shared_.throttle->take(shared_.throttle.self, &claim, 1, shared_.now_ns, &retry_ns) !=
@@ -350,9 +352,10 @@ void Connection::upgrade(Exchange& exchange, const RouteTable::Match& match) {
         return answer_error(exchange, {fault.status, "bad_handshake", fault.message}, &version);
     }
     const Packs whose = shared_.settings.ws_deflate;
-    const DeflateOffer deflate = whose == Packs::always || !is_this_machine(remote_)
-                                     ? choose_deflate(exchange.request)
-                                     : DeflateOffer{};
+    const DeflateOffer deflate =
+        whose == Packs::always || !is_this_machine(view(exchange.request.remote))
+            ? choose_deflate(exchange.request)
+            : DeflateOffer{};
     out_.append(handshake_answer(
         header_of(exchange.request, "sec-websocket-key"),
         deflate.accepted ? deflate_answer(deflate) : std::string{}

@@ -75,6 +75,15 @@ Settings parse_settings(std::string_view json) {
             *text = std::string{std::string_view{given->as_string()}};
         }
     }
+    if (const boost::json::value* const proxies = object.if_contains("trusted_proxies")) {
+        for (const boost::json::value& proxy : proxies->as_array()) {
+            try {
+                settings.trusted_proxies.add(proxy.as_string());
+            } catch (const Error& e) {
+                throw Error{e.code(), std::string{"trusted_proxies: "} + e.what()};
+            }
+        }
+    }
     if (settings.ws_pong_timeout_ms <= settings.ws_ping_interval_ms) {
         throw Error{
             TENON_INVALID,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <tenon/address_networks.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -44,6 +46,7 @@ struct Settings {
     std::string tls_protocol_min = "1.2";
     std::string address_limit, concurrency_limit;  // of the throttle; empty: none
     std::string concurrency_path = "/api/";        // of requests that the second one is for
+    AddressNetworks trusted_proxies;               // whose X-Forwarded-For is believed
 };
 
 // From the configuration, which the host has checked against the schema. Throws Error when two

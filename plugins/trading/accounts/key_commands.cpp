@@ -4,6 +4,7 @@
 #include "plugins/trading/accounts/secret.hpp"
 #include "plugins/trading/accounts/signature.hpp"
 
+#include <tenon/address_networks.hpp>
 #include <tenon/auth.hpp>
 #include <tenon/reseal.hpp>
 
@@ -22,6 +23,7 @@ namespace json = boost::json;
 
 constexpr std::size_t k_key_size = 64;
 constexpr std::size_t k_label_max = 64;
+constexpr std::size_t k_addresses_max = 1024;
 
 json::object parse_args(std::string_view args, std::initializer_list<std::string_view> known) {
     boost::system::error_code failure;
@@ -80,6 +82,50 @@ std::uint32_t parse_permissions(const json::object& args) {
         }
     }
     return permissions;
+}
+
+// Addresses and networks as one text for the engine; nothing: they are not among the args.
+std::optional<std::string> parse_addresses(const json::object& args) {
+    const json::value* list = args.if_contains("addresses");
+    if (list == nullptr) {
+        return std::nullopt;
+    }
+    if (!list->is_array()) {
+        throw Error{TENON_INVALID, "args/addresses: a list of addresses and networks expected"};
+    }
+    const json::array& items = list->as_array();
+    if (items.size() == 1 && items[0] == "any") {
+        return std::string{};
+    }
+    std::string out;
+    AddressNetworks networks;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        const json::value& item = items[i];
+        const std::string where = "args/addresses/" + std::to_string(i) + ": ";
+        if (!item.is_string()) {
+            throw Error{TENON_INVALID, where + "text expected"};
+        }
+        try {
+            networks.add(item.as_string());
+        } catch (const Error& e) {
+            throw Error{TENON_INVALID, where + e.what()};
+        }
+        out.append(out.empty() ? "" : ",").append(item.as_string());
+    }
+    if (out.size() > k_addresses_max) {
+        throw Error{TENON_INVALID, "args/addresses: at most 1024 bytes with their commas"};
+    }
+    return out;
+}
+
+json::array address_list(std::string_view text) {
+    json::array out;
+    while (!text.empty()) {
+        const std::size_t comma = std::min(text.find(','), text.size());
+        out.emplace_back(text.substr(0, comma));
+        text.remove_prefix(std::min(comma + 1, text.size()));
+    }
+    return out;
 }
 
 json::array permission_names(std::uint32_t permissions) {
@@ -190,7 +236,7 @@ void KeyCommands::send(Send command, std::string_view what) const {
 
 std::string KeyCommands::create(std::string_view args) {
     const json::object parsed =
-        parse_args(args, {"account", "permissions", "type", "public_key", "label"});
+        parse_args(args, {"account", "permissions", "type", "public_key", "label", "addresses"});
     const std::string account = text(parsed, "account");
     const std::string type = optional_text(parsed, "type").value_or("hmac");
     const auto public_key = optional_text(parsed, "public_key");
@@ -206,6 +252,7 @@ std::string KeyCommands::create(std::string_view args) {
         throw Error{TENON_INVALID, "args/label: at most 64 bytes"};
     }
     const std::uint32_t permissions = parse_permissions(parsed);
+    const std::string addresses = parse_addresses(parsed).value_or("");
     const std::uint64_t owner = account_id(account);
     const std::string key = random_alphanumeric(k_key_size);
     std::string secret;
@@ -229,11 +276,16 @@ std::string KeyCommands::create(std::string_view args) {
         },
         "keys.create"
     );
+    // Nobody knows the key before this is done.
+    if (!addresses.empty()) {
+        bind(key, addresses);
+    }
     json::object out{
         {"api_key", key},
         {"account", account},
         {"permissions", permission_names(permissions)},
-        {"type", type}};
+        {"type", type},
+        {"addresses", address_list(addresses)}};
     if (!secret.empty()) {
         out["secret"] = secret;
     }
@@ -260,19 +312,45 @@ std::string KeyCommands::list(std::string_view args) {
     const auto key_row = [](void* ctx, const tenon_api_key* key) -> tenon_status {
         return guard(nullptr, [&] {
             auto& mine = *static_cast<Rows*>(ctx);
-            mine.keys.push_back(
-                {{"api_key", std::string{view(key->key)}},
-                 {"account", mine.accounts[key->account]},
-                 {"type", std::string{kind_name(key->kind)}},
-                 {"permissions", permission_names(key->permissions)},
-                 {"label", std::string{view(key->label)}},
-                 {"created_real_ns", key->created_real_ns},
-                 {"revoked", key->revoked != 0}}
-            );
+            json::object row{
+                {"api_key", std::string{view(key->key)}},
+                {"account", mine.accounts[key->account]},
+                {"type", std::string{kind_name(key->kind)}},
+                {"permissions", permission_names(key->permissions)},
+                {"label", std::string{view(key->label)}},
+                {"created_real_ns", key->created_real_ns},
+                {"revoked", key->revoked != 0}};
+            if (TENON_HOLDS(key, tenon_api_key, addresses)) {
+                row["addresses"] = address_list(view(key->addresses));
+            }
+            mine.keys.push_back(std::move(row));
         });
     };
     check(trading_->keys(trading_.self, &rows, key_row, &err), err, "keys");
     return json::serialize(rows.keys);
+}
+
+void KeyCommands::bind(std::string_view key, std::string_view addresses) const {
+    if (!TENON_HAS(trading_.table, tenon_trading_1, key_addresses)) {
+        throw Error{TENON_UNSUPPORTED, "this engine cannot bind a key to addresses"};
+    }
+    send(
+        [&](tenon_trading_done done, tenon_err* err) {
+            return trading_->key_addresses(trading_.self, str(key), str(addresses), done, err);
+        },
+        "keys.addresses"
+    );
+}
+
+std::string KeyCommands::addresses(std::string_view args) {
+    const json::object parsed = parse_args(args, {"api_key", "addresses"});
+    const std::string key = text(parsed, "api_key");
+    const auto addresses = parse_addresses(parsed);
+    if (!addresses) {
+        throw Error{TENON_INVALID, "args/addresses: missing"};
+    }
+    bind(key, *addresses);
+    return json::serialize(json::object{{"api_key", key}, {"addresses", address_list(*addresses)}});
 }
 
 std::string KeyCommands::revoke(std::string_view args) {

@@ -34,6 +34,7 @@ public:
     // JSON in, JSON out; throw Error.
     std::string create(std::string_view args);
     std::string list(std::string_view args);
+    std::string addresses(std::string_view args);
     std::string revoke(std::string_view args);
     // tenon/reseal.hpp. A key that is sealed anew is journalled as the same key with another
     // material.
@@ -53,6 +54,7 @@ private:
     // False: it does not open.
     [[nodiscard]] bool reseal_one(const StoredKey& key) const;
     [[nodiscard]] std::uint64_t account_id(std::string_view name) const;
+    void bind(std::string_view key, std::string_view addresses) const;
     // Sends a command on the engine's reactor and waits until it is durable.
     void send(Send command, std::string_view what) const;
 

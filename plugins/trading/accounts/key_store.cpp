@@ -2,6 +2,7 @@
 #include "plugins/trading/accounts/key_store.hpp"
 
 #include <tenon/plugin.hpp>
+#include <tenon/structs.hpp>
 
 #include <atomic>
 #include <utility>
@@ -22,13 +23,19 @@ std::shared_ptr<const KeyStore::Entry> KeyStore::find(std::string_view key) cons
 }
 
 std::shared_ptr<const KeyStore::Entry> KeyStore::entry_of(const KeyRecord& record) {
-    const tenon_identity identity{
-        sizeof(tenon_identity), record.permissions, record.account, record.kind, 0};
+    AddressNetworks addresses = AddressNetworks::of_list(record.addresses);
+    auto identity = sized<tenon_identity>();
+    identity.permissions = record.permissions;
+    identity.account = record.account;
+    identity.key_kind = record.kind;
+    identity.flags = addresses.empty() ? 0U : TENON_IDENTITY_BOUND;
     switch (record.kind) {
         case TENON_KEY_HMAC_SHA256:
-            return std::make_shared<const Entry>(Entry{identity, HmacKey{record.material}});
+            return std::make_shared<const Entry>(Entry{
+                identity, std::move(addresses), HmacKey{record.material}});
         case TENON_KEY_ED25519:
-            return std::make_shared<const Entry>(Entry{identity, Ed25519Key{record.material}});
+            return std::make_shared<const Entry>(Entry{
+                identity, std::move(addresses), Ed25519Key{record.material}});
         default:
             throw Error{TENON_INVALID, "a key of unknown kind " + std::to_string(record.kind)};
     }
@@ -74,10 +81,15 @@ tenon_status KeyStore::identify(std::string_view key, tenon_identity& out) const
     if (!entry) {
         return TENON_NOT_FOUND;
     }
-    const std::uint32_t size = out.size;
-    out = entry->identity;
-    out.size = size;
-    return TENON_OK;
+    return copy_out(entry->identity, &out);
+}
+
+tenon_status KeyStore::allows(std::string_view key, std::string_view address) const {
+    const auto entry = find(key);
+    if (!entry) {
+        return TENON_NOT_FOUND;
+    }
+    return entry->addresses.empty() || entry->addresses.contains(address) ? TENON_OK : TENON_DENIED;
 }
 
 tenon_status KeyStore::verify(
@@ -96,10 +108,7 @@ tenon_status KeyStore::verify(
     if (!fits) {
         return TENON_DENIED;
     }
-    const std::uint32_t size = out.size;
-    out = entry->identity;
-    out.size = size;
-    return TENON_OK;
+    return copy_out(entry->identity, &out);
 }
 
 }  // namespace tenon::accounts

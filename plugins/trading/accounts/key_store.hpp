@@ -9,6 +9,7 @@
 
 #include <tenon/abi/auth.h>
 #include <tenon/abi/trading.h>
+#include <tenon/address_networks.hpp>
 
 #include <cstddef>
 #include <functional>
@@ -28,13 +29,15 @@ struct KeyRecord {
     std::uint64_t account = 0;
     std::uint32_t kind = 0, permissions = 0;
     std::string_view material;
+    std::string_view addresses = {};  // as tenon_api_key.addresses
 };
 
 class KeyStore {
 public:
     KeyStore();
 
-    // Adds a key or replaces one of that name. Throws Error TENON_INVALID for an unknown kind.
+    // Adds a key or replaces one of that name. Throws Error TENON_INVALID for an unknown kind and
+    // for addresses that are none.
     void put(const KeyRecord& record);
     void remove(std::string_view key);
     void clear();
@@ -50,10 +53,13 @@ public:
         std::string_view signature,
         tenon_identity& out
     ) const;
+    // [any] Whether it may be used from there. TENON_OK | TENON_DENIED | TENON_NOT_FOUND.
+    [[nodiscard]] tenon_status allows(std::string_view key, std::string_view address) const;
 
 private:
     struct Entry {
         tenon_identity identity;
+        AddressNetworks addresses;  // empty: any
         std::variant<HmacKey, Ed25519Key> verifier;
     };
 

@@ -99,13 +99,18 @@ private:
         });
     }
 
-    static constexpr std::array<Command, 4> k_commands{{
+    static constexpr std::array<Command, 5> k_commands{{
         {"keys.create",
          "keys create {\"account\",\"permissions\":[\"trade\",\"read\"]}: make an API key, show "
          "its "
          "secret once",
          &run<&KeyCommands::create>},
         {"keys.list", "keys list: API keys without secrets", &run<&KeyCommands::list>},
+        {"keys.addresses",
+         "keys addresses {\"api_key\",\"addresses\":[\"10.0.0.0/8\"]}: where a key may be used "
+         "from; "
+         "[\"any\"]: anywhere",
+         &run<&KeyCommands::addresses>},
         {"keys.revoke", "keys revoke {\"api_key\"}: end a key now", &run<&KeyCommands::revoke>},
         {"keys.reseal",
          "keys reseal {\"limit\",\"after\"}: seal secrets under the master key in force",
@@ -158,7 +163,11 @@ private:
     }
 
     void put(const tenon_api_key& key, std::string_view material) {
-        store_.put({view(key.key), key.account, key.kind, key.permissions, material});
+        const tenon_str addresses =
+            TENON_HOLDS(&key, tenon_api_key, addresses) ? key.addresses : tenon_str{};
+        store_.put(
+            {view(key.key), key.account, key.kind, key.permissions, material, view(addresses)}
+        );
     }
 
     // A key whose secret does not open is refused; the others go on.
@@ -187,6 +196,13 @@ private:
             metrics.self,
             str("tenon_accounts_denials_total"),
             str("Signatures that did not fit."),
+            nullptr,
+            0
+        );
+        address_denials_ = metrics->counter(
+            metrics.self,
+            str("tenon_accounts_address_denials_total"),
+            str("Uses of a key from an address that is not of its list."),
             nullptr,
             0
         );
@@ -224,11 +240,23 @@ private:
         });
     }
 
+    static tenon_status allows(void* self, tenon_str key, tenon_str address) {
+        return guard(nullptr, [&] {
+            auto& plugin = *static_cast<AccountsPlugin*>(self);
+            const tenon_status status = plugin.store_.allows(view(key), view(address));
+            if (status == TENON_DENIED) {
+                count(plugin.address_denials_);
+            }
+            return status;
+        });
+    }
+
     static constexpr tenon_auth_1 k_auth{
         sizeof(tenon_auth_1),
         0,
         &AccountsPlugin::identify,
-        &AccountsPlugin::verify};
+        &AccountsPlugin::verify,
+        &AccountsPlugin::allows};
 
     Log log_;
     Service<tenon_trading_1> trading_;
@@ -242,6 +270,7 @@ private:
     std::int64_t* keys_ = nullptr;
     std::uint64_t* verifications_ = nullptr;
     std::uint64_t* denials_ = nullptr;
+    std::uint64_t* address_denials_ = nullptr;
 };
 
 }  // namespace

@@ -218,7 +218,8 @@ void Engine::recovery_base(const trading::Core& core, std::uint64_t sequence) {
              key.permissions,
              bytes(key.material),
              str(key.label),
-             key.created_real_ns}
+             key.created_real_ns,
+             str(key.addresses)}
         );
     }
     events_.clear();

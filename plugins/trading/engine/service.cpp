@@ -97,6 +97,20 @@ tenon_status key_revoke(void* self, tenon_str key, tenon_trading_done done, teno
     });
 }
 
+tenon_status key_addresses(
+    void* self,
+    tenon_str key,
+    tenon_str addresses,
+    tenon_trading_done done,
+    tenon_err* err
+) {
+    return with(self, err, [&](TradingService& service) {
+        return service.intake().take(
+            trading::KeyAddressesCommand{key, addresses}, Admission::relief, done, err
+        );
+    });
+}
+
 tenon_status instrument_status(
     void* self,
     std::uint32_t instrument,
@@ -223,7 +237,8 @@ keys(void* self, void* ctx, tenon_status (*row)(void* ctx, const tenon_api_key*)
                 key.permissions,
                 bytes(key.material),
                 str(key.label),
-                key.created_real_ns};
+                key.created_real_ns,
+                str(key.addresses)};
             if (const tenon_status status = row(ctx, &out); status != TENON_OK) {
                 return status;
             }
@@ -426,6 +441,7 @@ const tenon_trading_1 k_trading_table{
     &amend,
     &prevented,
     &amendments,
-    &venue_takes};
+    &venue_takes,
+    &key_addresses};
 
 }  // namespace tenon::engine

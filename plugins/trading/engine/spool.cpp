@@ -87,6 +87,7 @@ void put_event(std::string& out, const tenon_execution_event& event) {
         put_text(out, view(event.key->key));
         put_text(out, view(event.key->material));
         put_text(out, view(event.key->label));
+        put_text(out, view(event.key->addresses));
     }
 }
 
@@ -125,6 +126,7 @@ tenon_execution_event get_event(FrameReader& in) {
         key->key.p = in.text(key->key.n);
         key->material.p = in.text(key->material.n);
         key->label.p = in.text(key->label.n);
+        key->addresses.p = in.text(key->addresses.n);
         event.key = key;
     }
     return event;

@@ -283,6 +283,9 @@ private:
         if (status != TENON_OK) {
             throw ApiFailure{401, "unauthorized", "the key is unknown or the signature is wrong"};
         }
+        if (!may_come_from(auth_, key, identity, http.remote)) {
+            throw ApiFailure{401, "unauthorized", "the key may not be used from this address"};
+        }
         if (view(http.method) != "GET") {
             std::string text{key};
             for (const std::string_view part : parts) {

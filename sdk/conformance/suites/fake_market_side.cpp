@@ -16,7 +16,8 @@ const tenon_auth_1& FakeMarketSide::auth_table() noexcept {
         0,
         [](void*, tenon_str, tenon_identity*) -> tenon_status { return TENON_NOT_FOUND; },
         [](void*, tenon_str, const tenon_bytes*, std::uint32_t, tenon_str, tenon_identity*)
-            -> tenon_status { return TENON_NOT_FOUND; }};
+            -> tenon_status { return TENON_NOT_FOUND; },
+        [](void*, tenon_str, tenon_str) -> tenon_status { return TENON_NOT_FOUND; }};
     return k_table;
 }
 
@@ -116,7 +117,10 @@ const tenon_trading_1& FakeMarketSide::trading_table() noexcept {
            tenon_status (*)(void*, const tenon_amendment*),
            tenon_done,
            tenon_err*) -> tenon_status { return TENON_OK; },
-        [](void*, std::uint32_t) -> std::uint32_t { return 0; }};
+        [](void*, std::uint32_t) -> std::uint32_t { return 0; },
+        [](void*, tenon_str, tenon_str, tenon_trading_done, tenon_err* err) {
+            return closed(err);
+        }};
     return k_table;
 }
 

@@ -15,7 +15,19 @@ namespace tenon {
 // Beside TENON_PERMISSION_READ and _TRADE: what is for administrators, in the native API.
 inline constexpr std::uint32_t k_permission_admin = 4;
 
-// Both [any]. `out`: size is set, the rest is zero.
+// Whether who is at `remote` may use the key that has just been identified.
+[[nodiscard]] inline bool may_come_from(
+    const Service<tenon_auth_1>& auth,
+    std::string_view api_key,
+    const tenon_identity& identity,
+    tenon_str remote
+) noexcept {
+    return (identity.flags & TENON_IDENTITY_BOUND) == 0 ||
+           (TENON_HAS(auth.table, tenon_auth_1, allows) &&
+            auth->allows(auth.self, str(api_key), remote) == TENON_OK);
+}
+
+// All [any]. `out`: size is set, the rest is zero.
 class Auth {
 public:
     static constexpr std::string_view k_id = "tenon.auth/1";
@@ -30,9 +42,16 @@ public:
         tenon_identity& out
     ) = 0;
 
+    // Of a key whose identity has TENON_IDENTITY_BOUND. TENON_OK | TENON_DENIED | TENON_NOT_FOUND.
+    [[nodiscard]] virtual tenon_status allows(std::string_view api_key, std::string_view address) {
+        (void)api_key;
+        (void)address;
+        return TENON_OK;
+    }
+
     [[nodiscard]] static const void* table(const Auth&) noexcept {
         static constexpr tenon_auth_1 k_table{
-            sizeof(tenon_auth_1), 0, &identify_key, &verify_signature};
+            sizeof(tenon_auth_1), 0, &identify_key, &verify_signature, &allows_address};
         return &k_table;
     }
 
@@ -62,6 +81,10 @@ private:
             return of(self).verify(view(api_key), {parts, count}, view(signature), found);
         });
         return status == TENON_OK ? copy_out(found, out) : status;
+    }
+
+    static tenon_status allows_address(void* self, tenon_str api_key, tenon_str address) noexcept {
+        return guard(nullptr, [&] { return of(self).allows(view(api_key), view(address)); });
     }
 };
 

@@ -130,6 +130,41 @@ TEST_CASE("what a venue does not take is refused before the engine sees it", "[b
     );
     CHECK(f.place(k_limit + "&selfTradePreventionMode=NONE").empty());
     CHECK(f.submitted.size() == 1);
+    f.venue_takes = k_everything | TENON_VENUE_STP_EXPIRES;
+    for (const char* const mode : {"DECREMENT", "TRANSFER"}) {
+        CHECK(
+            f.place(k_limit + "&selfTradePreventionMode=" + mode) ==
+            R"({"code":-1013,"msg":"This symbol does not allow the specified self-trade prevention mode."})"
+        );
+    }
+    CHECK(f.place(k_limit + "&selfTradePreventionMode=EXPIRE_BOTH").empty());
+    CHECK(f.submitted.size() == 2);
+}
+
+TEST_CASE(
+    "what the engine would refuse is told before the old order is cancelled",
+    "[binance][T2]"
+) {
+    Fixture f;
+    const std::string now = std::to_string(f.now_ns / 1'000'000);
+    const std::pair<std::string, std::string> wrong[] = {
+        {"side=BUY&type=LIMIT&timeInForce=IOC&quantity=1&price=60000&icebergQty=0.5",
+         R"({"code":-1014,"msg":"Unsupported order combination."})"},
+        {"side=BUY&type=LIMIT&timeInForce=GTD&quantity=1&price=60000&goodTillDate=" + now,
+         R"({"code":-1130,"msg":"Data sent for parameter 'goodTillDate' is not valid."})"}};
+    for (const auto& [params, told] : wrong) {
+        INFO(params);
+        const std::string whole = "symbol=BTCUSDT&" + params;
+        CHECK(f.ask("POST", "/api/v3/order/test", whole) == told);
+        CHECK(
+            f.ask(
+                "POST",
+                "/api/v3/order/cancelReplace",
+                whole + "&cancelReplaceMode=STOP_ON_FAILURE&cancelOrderId=4"
+            ) == told
+        );
+    }
+    CHECK(f.canceled.empty());
 }
 
 TEST_CASE("icebergs and trailing stops that make no sense say why", "[binance][T2]") {
@@ -305,7 +340,12 @@ TEST_CASE("a symbol tells what its venue takes", "[binance][T6]") {
     );
     CHECK(has(plain(), R"({"filterType":"ICEBERG_PARTS","limit":100})"));
     CHECK(has(plain(), R"({"filterType":"TRAILING_DELTA","minTrailingAboveDelta":10,)"));
-    CHECK(has(plain(), R"("allowedSelfTradePreventionModes":["NONE","EXPIRE_TAKER",)"));
+    CHECK(has(
+        plain(),
+        R"("allowedSelfTradePreventionModes":["NONE","EXPIRE_TAKER","EXPIRE_MAKER","EXPIRE_BOTH","DECREMENT","TRANSFER"]})"
+    ));
+    f.venue_takes = k_everything | TENON_VENUE_STP_EXPIRES;
+    CHECK(has(plain(), R"(["NONE","EXPIRE_TAKER","EXPIRE_MAKER","EXPIRE_BOTH"]})"));
     f.venue_takes = 0;
     CHECK(has(plain(), R"("icebergAllowed":false,"ocoAllowed":false)"));
     CHECK(has(plain(), R"("amendAllowed":false)"));

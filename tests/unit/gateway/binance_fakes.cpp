@@ -396,10 +396,11 @@ struct FakeBinanceWorld::Tables {
         &amend,
         &prevented_query,
         &amendments_query,
-        &venue_takes};
+        &venue_takes,
+        nullptr};
 
     // ---- auth: key "reader" may read, "trader" and "edwards" everything, "other" is of the next
-    // account, "blind" may trade alone; signature "good" fits
+    // account, "blind" may trade alone, "bound" may read from one address; signature "good" fits
     static tenon_status identify(void* self, tenon_str key, tenon_identity* out) {
         const std::string_view name = view(key);
         if (name == world(self).revoked_key) {
@@ -411,10 +412,16 @@ struct FakeBinanceWorld::Tables {
         if (name == "trader" || name == "edwards" || name == "blind") {
             out->permissions |= TENON_PERMISSION_TRADE;
         }
-        constexpr std::array<std::string_view, 5> k_known{
-            "trader", "reader", "edwards", "other", "blind"};
+        out->flags = name == "bound" ? TENON_IDENTITY_BOUND : 0;
+        constexpr std::array<std::string_view, 6> k_known{
+            "trader", "reader", "edwards", "other", "blind", "bound"};
         return std::find(k_known.begin(), k_known.end(), name) != k_known.end() ? TENON_OK
                                                                                 : TENON_NOT_FOUND;
+    }
+
+    // "bound" may be used from 192.0.2.7.
+    static tenon_status allows(void*, tenon_str key, tenon_str address) {
+        return view(key) == "bound" && view(address) == "192.0.2.7" ? TENON_OK : TENON_DENIED;
     }
 
     static tenon_status verify(
@@ -436,7 +443,7 @@ struct FakeBinanceWorld::Tables {
         return view(signature) == "good" ? TENON_OK : TENON_DENIED;
     }
 
-    static constexpr tenon_auth_1 k_auth{sizeof(tenon_auth_1), 0, &identify, &verify};
+    static constexpr tenon_auth_1 k_auth{sizeof(tenon_auth_1), 0, &identify, &verify, &allows};
 };
 
 // Filters and fees as Binance lists BTCUSDT.

@@ -168,6 +168,35 @@ TEST_CASE("keys, signatures and permissions fail with their own codes", "[binanc
     );
 }
 
+TEST_CASE("a bound key is refused from another address, signed or not", "[binance][K14]") {
+    Fixture f;
+    const std::string good =
+        "timestamp=" + std::to_string(f.now_ns / 1'000'000) + "&signature=good";
+    const auto ask = [&](const char* method, const std::string& target, const char* remote) {
+        return f.answers[f.send(f.api, method, target, {}, {{"x-mbx-apikey", "bound"}}, remote)];
+    };
+    for (const auto& [method, target] :
+         {std::pair{"GET", "/api/v3/rateLimit/order?" + good},
+          std::pair{"POST", std::string{"/api/v3/userDataStream"}}}) {
+        INFO(target);
+        CHECK(ask(method, target, "192.0.2.7").status == 200);
+        const auto refused = ask(method, target, "192.0.2.8");
+        CHECK(refused.status == 401);
+        CHECK(
+            refused.body ==
+            R"({"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."})"
+        );
+    }
+    // A wrong signature is told first: who does not have the secret learns nothing of addresses.
+    CHECK(
+        ask("GET",
+            "/api/v3/rateLimit/order?timestamp=" + std::to_string(f.now_ns / 1'000'000) +
+                "&signature=bad",
+            "192.0.2.8")
+            .body == R"({"code":-1022,"msg":"Signature for this request is not valid."})"
+    );
+}
+
 TEST_CASE(
     "the documented request of the WebSocket API has its documented signature",
     "[binance][T6]"

@@ -120,6 +120,41 @@ TEST_CASE("the store checks keys in force and forgets revoked ones", "[accounts]
     CHECK(store.size() == 0);
 }
 
+TEST_CASE("a bound key works from its addresses only", "[accounts][K14]") {
+    KeyStore store;
+    auto identity = tenon::sized<tenon_identity>();
+    CHECK(store.allows("k", "10.0.0.1") == TENON_NOT_FOUND);
+    store.put({"k", 17, TENON_KEY_HMAC_SHA256, TENON_PERMISSION_READ, k_secret});
+    REQUIRE(store.identify("k", identity) == TENON_OK);
+    CHECK(identity.flags == 0);
+    CHECK(store.allows("k", "10.0.0.1") == TENON_OK);
+    store.put({"k", 17, TENON_KEY_HMAC_SHA256, TENON_PERMISSION_READ, k_secret, "10.0.0.0/8,::1"});
+    REQUIRE(store.identify("k", identity) == TENON_OK);
+    CHECK(identity.flags == TENON_IDENTITY_BOUND);
+    CHECK(store.allows("k", "10.255.0.1") == TENON_OK);
+    CHECK(store.allows("k", "::ffff:10.0.0.1") == TENON_OK);
+    CHECK(store.allows("k", "::1") == TENON_OK);
+    CHECK(store.allows("k", "11.0.0.1") == TENON_DENIED);
+    CHECK(store.allows("k", "") == TENON_DENIED);
+    CHECK_THROWS_WITH(
+        store.put({"k", 17, TENON_KEY_HMAC_SHA256, 1, k_secret, "10.0.0.0/8,x"}),
+        Catch::Contains("\"x\": an IPv4 or IPv6 address expected")
+    );
+
+    // A gateway of ABI 1.9 has a shorter identity: nothing is written behind it.
+    struct {
+        tenon_identity head;
+        char behind[8];
+    } older{};
+
+    older.head.size = offsetof(tenon_identity, flags);
+    older.head.flags = 7;
+    REQUIRE(store.identify("k", older.head) == TENON_OK);
+    CHECK(older.head.account == 17);
+    CHECK(older.head.flags == 7);
+    CHECK(older.head.size == offsetof(tenon_identity, flags));
+}
+
 TEST_CASE("random keys have the asked length and only letters and digits", "[accounts][K4]") {
     const std::string key = random_alphanumeric(64);
     CHECK(key.size() == 64);

@@ -165,7 +165,7 @@ TEST_CASE("what is decoded encodes to the same bytes, whatever was cut or change
 TEST_CASE("what cannot be a command is told apart", "[core][T5]") {
     Command command;
     CHECK(decode("", command) == DecodeStatus::truncated);
-    CHECK(decode(std::string("\x06", 1), command) == DecodeStatus::bad_version);
+    CHECK(decode(std::string("\x07", 1), command) == DecodeStatus::bad_version);
     std::string bytes(18, '\0');
     bytes[0] = 1;
     CHECK(decode(bytes, command) == DecodeStatus::unknown_kind);

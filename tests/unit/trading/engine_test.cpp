@@ -373,7 +373,7 @@ TEST_CASE(
     constexpr std::size_t k_version_at = 4, k_count = sizeof(std::uint32_t), k_id = 8;
     std::string bytes{
         reinterpret_cast<const char*>(snapshot.payload.data()), snapshot.payload.size()};
-    REQUIRE(bytes[k_version_at] == 6);
+    REQUIRE(bytes[k_version_at] == 7);
     bytes[k_version_at] = 3;
     for (const std::string_view symbol : {"BTCUSDT", "ETHBTC"}) {
         constexpr std::size_t k_status_price_trade_bytes = 4 + 8 + 8;

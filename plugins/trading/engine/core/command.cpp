@@ -78,6 +78,9 @@ void put(ByteWriter& out, const SubmitCommand& command) {
 
 // The first version whose readers understand the command.
 [[nodiscard]] std::uint8_t version_of(const Command& command) noexcept {
+    if (command.kind() >= CommandKind::key_addresses) {
+        return 6;
+    }
     if (command.kind() >= CommandKind::risk_limits) {
         return 5;
     }
@@ -301,6 +304,16 @@ void put(ByteWriter&, const ExpireCommand&) {}
 
 void get(ByteReader&, ExpireCommand&) noexcept {}
 
+void put(ByteWriter& out, const KeyAddressesCommand& command) {
+    out.put_text(view(command.key));
+    out.put_text(view(command.addresses));
+}
+
+void get(ByteReader& in, KeyAddressesCommand& command) noexcept {
+    command.key = get_str(in, k_key_bytes_max);
+    command.addresses = get_str(in, k_addresses_bytes_max);
+}
+
 void put(ByteWriter& out, const RiskLimitsCommand& command) {
     out.put(command.account);
     out.put(command.instrument);
@@ -401,6 +414,10 @@ struct Bounds {
     bool operator()(const ExpireCommand&) const noexcept { return true; }
 
     bool operator()(const RiskLimitsCommand&) const noexcept { return true; }
+
+    bool operator()(const KeyAddressesCommand& c) const noexcept {
+        return c.key.n <= k_key_bytes_max && c.addresses.n <= k_addresses_bytes_max;
+    }
 };
 
 }  // namespace
@@ -444,7 +461,7 @@ DecodeStatus decode(std::string_view in, Command& out) noexcept {
 }
 
 std::string_view name(CommandKind kind) noexcept {
-    constexpr std::array<std::string_view, 16> k_names{
+    constexpr std::array<std::string_view, 17> k_names{
         "unknown",
         "submit",
         "cancel",
@@ -460,7 +477,8 @@ std::string_view name(CommandKind kind) noexcept {
         "cancel_list",
         "amend",
         "expire",
-        "risk_limits"};
+        "risk_limits",
+        "key_addresses"};
     const auto index = static_cast<std::size_t>(kind);
     return index < k_names.size() ? k_names[index] : k_names[0];
 }

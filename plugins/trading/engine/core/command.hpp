@@ -10,7 +10,7 @@
 // the next list. So no command is larger than that of one order, and all are cheap to copy.
 //
 // Encoding, little-endian, no padding ("text" is a length of 32 bits and the bytes):
-//   u8  version: the first that can say it (1 to 5), so that an older server reads the most
+//   u8  version: the first that can say it (1 to 6), so that an older server reads the most
 //   u8  kind (CommandKind)
 //   u64 sequence
 //   i64 time_real_ns
@@ -38,6 +38,7 @@
 //   <extras>           u32 stp_mode, u32 trailing_delta, i64 display_quantity, i64 expires_real_ns
 //   expire             (version 4) nothing
 //   risk_limits        (version 5) u64 account, u32 instrument, i64 times 7, by RiskLimit
+//   key_addresses      (version 6) text key, text addresses
 // Example: key_revoke of "ab", sequence 7, time 1:
 //   01 08 | 07 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 | 02 00 00 00 61 62
 #pragma once
@@ -56,13 +57,14 @@
 
 namespace tenon::trading {
 
-inline constexpr std::uint8_t k_command_version = 5;
+inline constexpr std::uint8_t k_command_version = 6;
 inline constexpr std::size_t k_evidence_bytes_max = 1U << 20;
 inline constexpr std::size_t k_name_bytes_max = 32;
 inline constexpr std::size_t k_venue_name_bytes_max = 64;
 inline constexpr std::size_t k_reference_bytes_max = 64;
 inline constexpr std::size_t k_key_bytes_max = 64;
 inline constexpr std::size_t k_label_bytes_max = 64;
+inline constexpr std::size_t k_addresses_bytes_max = 1024;
 inline constexpr std::size_t k_material_bytes_max = 256;
 
 // `evidence` is what the venue found outside for this order; empty when it needs none.
@@ -96,7 +98,7 @@ struct TransferCommand {
     tenon_ledger_entry entry = sized<tenon_ledger_entry>();
 };
 
-// created_real_ns and revoked of the key are ignored: the core sets them.
+// created_real_ns, revoked and addresses of the key are ignored: the core sets them.
 struct KeyAddCommand {
     tenon_api_key key = sized<tenon_api_key>();
 };
@@ -148,6 +150,12 @@ struct RiskLimitsCommand {
     RiskLimits limits{};
 };
 
+// Where a key may be used from, as tenon_api_key.addresses; the core does not read it.
+struct KeyAddressesCommand {
+    tenon_str key{};
+    tenon_str addresses{};
+};
+
 // Order of the alternatives = order of CommandKind, from 1. Append only.
 using CommandBody = std::variant<
     SubmitCommand,
@@ -164,7 +172,8 @@ using CommandBody = std::variant<
     CancelListCommand,
     AmendCommand,
     ExpireCommand,
-    RiskLimitsCommand>;
+    RiskLimitsCommand,
+    KeyAddressesCommand>;
 
 enum class CommandKind : std::uint8_t {
     submit = 1,
@@ -181,7 +190,8 @@ enum class CommandKind : std::uint8_t {
     cancel_list = 12,
     amend = 13,
     expire = 14,
-    risk_limits = 15
+    risk_limits = 15,
+    key_addresses = 16
 };
 
 struct Command {

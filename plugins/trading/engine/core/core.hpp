@@ -126,6 +126,7 @@ struct ApiKey {
     std::string label;
     std::int64_t created_real_ns = 0;
     bool revoked = false;
+    std::string addresses;
 };
 
 class Core {
@@ -320,6 +321,7 @@ private:
 
     // core_risk.cpp
     void run(const RiskLimitsCommand&);
+    void run(const KeyAddressesCommand&);
     [[nodiscard]] std::uint32_t
     check_risk(const tenon_order_request& order, std::int64_t reference_price, Ahead ahead) const;
     [[nodiscard]] std::uint32_t check_risk_row(
@@ -448,7 +450,7 @@ private:
     void read_orders(ByteReader& in, std::uint16_t version);
     void read_lists(ByteReader& in);
     void read_references(ByteReader& in);
-    void read_keys(ByteReader& in);
+    void read_keys(ByteReader& in, std::uint16_t version);
     void read_venues(ByteReader& in, std::uint16_t version);
     void tell_owners() const;
     void reset();

@@ -201,7 +201,8 @@ void Core::run(const KeyAddCommand& command) {
          std::string{view(key.material)},
          std::string{view(key.label)},
          time_real_ns_,
-         false}
+         false,
+         {}}
     );
     put_key(keys_.back());
 }
@@ -219,6 +220,25 @@ void Core::run(const KeyRevokeCommand& command) {
     }
 }
 
+void Core::run(const KeyAddressesCommand& command) {
+    const std::string_view addresses = view(command.addresses);
+    if (addresses.size() > k_addresses_bytes_max ||
+        addresses.find_first_not_of("0123456789abcdefABCDEF.:/,") != std::string_view::npos) {
+        refuse(TENON_REJECT_INVALID);
+        return;
+    }
+    const auto found = key_rows_.find(std::string{view(command.key)});
+    if (found == key_rows_.end() || keys_[found->second].revoked) {
+        refuse(TENON_REJECT_UNKNOWN_KEY);
+        return;
+    }
+    ApiKey& key = keys_[found->second];
+    if (key.addresses != addresses) {
+        key.addresses = addresses;
+        put_key(key);
+    }
+}
+
 void Core::put_key(const ApiKey& key) {
     Output::KeyRow row;
     row.key.account = key.account;
@@ -229,6 +249,7 @@ void Core::put_key(const ApiKey& key) {
     row.name = out_->keep(key.key);
     row.label = out_->keep(key.label);
     row.material = out_->keep(key.material);
+    row.addresses = out_->keep(key.addresses);
     out_->events_.push_back(
         {TENON_EVENT_KEY, static_cast<std::uint32_t>(out_->keys_.size()), Output::k_none, false}
     );

@@ -122,6 +122,9 @@ std::uint32_t Core::check_amend(const tenon_amend_request& request, const tenon_
     if (!can || order.list_id != 0 || order.quote_quantity != 0) {
         return TENON_REJECT_UNSUPPORTED;
     }
+    if (order.status == TENON_STATUS_PENDING_NEW) {
+        return TENON_REJECT_UNKNOWN_ORDER;  // it is under way, and in no book yet
+    }
     if (request.quantity >= order.quantity ||
         request.quantity <= order.filled_quantity + order.prevented_quantity) {
         return TENON_REJECT_AMEND_QUANTITY;

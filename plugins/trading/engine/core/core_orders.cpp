@@ -263,7 +263,12 @@ bool Core::is_taken_by_venue(const tenon_order_request& order) const noexcept {
     const std::uint32_t wanted = (order.stp_mode != TENON_STP_NONE ? TENON_VENUE_STP : 0U) |
                                  (order.display_quantity != 0 ? TENON_VENUE_ICEBERG : 0U) |
                                  (order.trailing_delta != 0 ? TENON_VENUE_TRAILING : 0U);
-    return wanted == 0 || (venues_[table_[order.instrument].venue].venue->flags & wanted) == wanted;
+    if (wanted == 0) {
+        return true;
+    }
+    const std::uint32_t taken = venues_[table_[order.instrument].venue].venue->flags;
+    return (taken & wanted) == wanted &&
+           ((taken & TENON_VENUE_STP_EXPIRES) == 0 || order.stp_mode < TENON_STP_DECREMENT);
 }
 
 void Core::run(const SubmitCommand& command) {

@@ -239,6 +239,7 @@ void Core::write_references_and_keys(ByteWriter& out) const {
         out.put_text(key.label);
         out.put(key.created_real_ns);
         out.put(static_cast<std::uint8_t>(key.revoked));
+        out.put_text(key.addresses);
     }
 }
 
@@ -344,7 +345,7 @@ void Core::read_state(ByteReader& in, std::uint16_t version) {
         read_lists(in);
     }
     read_references(in);
-    read_keys(in);
+    read_keys(in, version);
     if (version >= 6) {
         const auto is_account = [&](std::uint64_t id) { return find_account(id) != nullptr; };
         must(in, risk_.read(in, table_.size(), is_account), "bad risk limits");
@@ -504,7 +505,7 @@ void Core::read_references(ByteReader& in) {
     }
 }
 
-void Core::read_keys(ByteReader& in) {
+void Core::read_keys(ByteReader& in, std::uint16_t version) {
     const auto count = in.get<std::uint32_t>();
     for (std::uint32_t i = 0; i < count; ++i) {
         ApiKey key;
@@ -516,6 +517,9 @@ void Core::read_keys(ByteReader& in) {
         key.label = in.get_text(k_label_bytes_max);
         key.created_real_ns = in.get<std::int64_t>();
         key.revoked = in.get<std::uint8_t>() != 0;
+        if (version >= 7) {
+            key.addresses = in.get_text(k_addresses_bytes_max);
+        }
         must(in, find_account(key.account) != nullptr, "key of an unknown account");
         must(
             in,

@@ -103,6 +103,7 @@ tenon_execution_event Output::event(const Result& result, std::uint32_t index) c
             KeyRow& key = keys_[row.row];
             key.key.key = text(key.name);
             key.key.label = text(key.label);
+            key.key.addresses = text(key.addresses);
             const tenon_str material = text(key.material);
             key.key.material = {material.p, material.n};
             event.key = &key.key;

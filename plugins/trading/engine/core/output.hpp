@@ -91,7 +91,7 @@ private:
 
     struct KeyRow {
         tenon_api_key key = sized<tenon_api_key>();
-        Text name, label, material;
+        Text name, label, material, addresses;
     };
 
     [[nodiscard]] Text keep(std::string_view text);

@@ -6,7 +6,7 @@
 // rows. The order of rows is fixed, so equal states have equal bytes; the state hash is the hash of
 // the part from `counters` on, with each venue's blob replaced by its own hash.
 //
-//   u32 magic "TNCS"     u16 version (6)     u16 reserved (0)
+//   u32 magic "TNCS"     u16 version (7)     u16 reserved (0)
 //   u64 sequence         i64 time_real_ns    of the last command applied
 //   counters      u64 next_order_id, u64 anomalies, u8 halted (from version 2 on)
 //   assets        text name                                     by id
@@ -29,7 +29,8 @@
 //                                                             from version 4 on; by id
 //   references    text reference, u64 from, u64 to, u32 asset, i64 amount           oldest first
 //   keys          text key, u64 account, u32 kind, u32 permissions, text material, text label,
-//                 i64 created_real_ns, u8 revoked               in the order of their adding
+//                 i64 created_real_ns, u8 revoked, text addresses (from version 7 on)
+//                                                             in the order of their adding
 //   risk          u64 account, u32 instrument, i64 times 7 by RiskLimit, then a count and rows
 //                 u64 account, i64 full_at_ns                   from version 6 on; ascending
 //   venues        text name, text blob                          in the order of the deployment
@@ -37,7 +38,7 @@
 // A reader takes a snapshot with fewer assets, instruments or venues than it has (they were
 // appended since), and refuses one with more or others. Example: the bytes of an empty state with
 // no assets, instruments and venues after command 5 at time 1, in hexadecimal:
-//   54 4e 43 53 06 00 00 00 | 05 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 |
+//   54 4e 43 53 07 00 00 00 | 05 00 00 00 00 00 00 00 | 01 00 00 00 00 00 00 00 |
 //   01 00 00 00 00 00 00 00 | 00 00 00 00 00 00 00 00 | 00 | eleven counts of 00 00 00 00
 #pragma once
 
@@ -46,7 +47,7 @@
 namespace tenon::trading {
 
 inline constexpr std::uint32_t k_snapshot_magic = 0x53434e54;  // "TNCS"
-inline constexpr std::uint16_t k_snapshot_version = 6;
+inline constexpr std::uint16_t k_snapshot_version = 7;
 // Most bytes of one venue's state.
 inline constexpr std::uint32_t k_venue_blob_bytes_max = 1U << 30;
 

@@ -84,7 +84,8 @@ public:
         override;
 
     [[nodiscard]] std::uint32_t takes() const noexcept override {
-        return TENON_VENUE_STP | TENON_VENUE_ICEBERG | TENON_VENUE_TRAILING;
+        return TENON_VENUE_STP | TENON_VENUE_STP_EXPIRES | TENON_VENUE_ICEBERG |
+               TENON_VENUE_TRAILING;
     }
 
 private:

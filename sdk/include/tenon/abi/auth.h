@@ -14,7 +14,10 @@ typedef struct tenon_identity {
     uint32_t size, permissions; /* TENON_PERMISSION_* */
     uint64_t account;
     uint32_t key_kind, reserved;
+    uint32_t flags, reserved2;  /* Since 1.10. TENON_IDENTITY_* */
 } tenon_identity;
+/* The key is bound to addresses: before anything is done for who sent this, ask `allows`. */
+#define TENON_IDENTITY_BOUND 1u
 
 typedef struct tenon_auth_1 {
     uint32_t size, flags;
@@ -25,6 +28,9 @@ typedef struct tenon_auth_1 {
      * TENON_OK | TENON_DENIED (does not fit) | TENON_NOT_FOUND. */
     tenon_status (*verify)(void* self, tenon_str api_key, const tenon_bytes* parts, uint32_t count,
                            tenon_str signature, tenon_identity* out);
+    /* Since 1.10. [any] Whether the key may be used from the address, without a port, that
+     * tenon.http_routes/1 has as `remote`. TENON_OK | TENON_DENIED | TENON_NOT_FOUND. */
+    tenon_status (*allows)(void* self, tenon_str api_key, tenon_str address);
 } tenon_auth_1;
 
 #ifdef __cplusplus

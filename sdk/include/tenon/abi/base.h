@@ -54,7 +54,7 @@ extern "C" {
 
 #define TENON_MAGIC 0x314e4e54u /* "TNN1", little endian */
 #define TENON_ABI_MAJOR 1u
-#define TENON_ABI_MINOR 9u
+#define TENON_ABI_MINOR 10u
 
 /* True when the table or struct behind `p` is long enough to hold slot `m` and the slot is set. */
 #define TENON_HAS(p, T, m) \

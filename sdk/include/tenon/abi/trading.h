@@ -288,6 +288,9 @@ typedef struct tenon_api_key {
     tenon_bytes material;    /* at most 256 bytes */
     tenon_str   label;
     int64_t     created_real_ns;
+    /* Since 1.10. Addresses and networks (CIDR) that it may be used from, separated by commas, at most 1024
+     * bytes; empty: any. key_add does not look at it. */
+    tenon_str   addresses;
 } tenon_api_key;
 
 typedef struct tenon_trading_reply {
@@ -488,6 +491,9 @@ typedef struct tenon_trading_1 {
                                tenon_err*);
     /* Since 1.8. [any] TENON_VENUE_* of the venue that executes an instrument; 0 when there is none. */
     uint32_t (*venue_takes)(void* self, uint32_t instrument);
+    /* Since 1.10. As key_revoke. Where a key that is in force may be used from: tenon_api_key.addresses. */
+    tenon_status (*key_addresses)(void* self, tenon_str key, tenon_str addresses, tenon_trading_done,
+                                  tenon_err*);
 } tenon_trading_1;
 
 #ifdef __cplusplus

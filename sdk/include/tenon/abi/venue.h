@@ -96,6 +96,9 @@ typedef struct tenon_venue_input_1 {
 #define TENON_VENUE_ICEBERG  4u
 #define TENON_VENUE_TRAILING 8u
 #define TENON_VENUE_AMEND   16u /* it has `amend` */
+/* Flag, since 1.10, with TENON_VENUE_STP: of its modes only those that expire orders; DECREMENT and TRANSFER
+ * are refused as UNSUPPORTED. */
+#define TENON_VENUE_STP_EXPIRES 32u
 
 typedef struct tenon_venue_1 {
     uint32_t size, flags;          /* TENON_VENUE_* */
