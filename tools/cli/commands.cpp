@@ -375,6 +375,29 @@ int look_back(const Arguments& arguments) {
     return k_exit_ok;
 }
 
+// What was recorded, by the folder's own deployment; and the same under what is named now.
+int replay(const Arguments& arguments) {
+    Arguments plain = arguments;
+    plain.overrides.clear();
+    const fs::path then = deployment_for(arguments.data_dir);
+    const fs::path now = arguments.deployment.empty() ? then : arguments.deployment;
+    const manifest::Plan recorded = plan_of(plain, then);
+    if (!recorded.good()) {
+        return report_problems(arguments, recorded);
+    }
+    const manifest::Plan changed = plan_of(arguments, now);
+    if (!changed.good()) {
+        return report_problems(arguments, changed);
+    }
+    const json::value answer = journal_replay(arguments, recorded, then, changed, now);
+    if (arguments.json) {
+        print(arguments, answer);
+    } else {
+        (void)std::fputs(readable_replay(answer).c_str(), stdout);
+    }
+    return k_exit_ok;
+}
+
 int dispatch(const Arguments& arguments) {
     if (!arguments.words.empty() && arguments.words[0] == "migrate") {
         return migrate(arguments);
@@ -410,6 +433,9 @@ int dispatch(const Arguments& arguments) {
     }
     if (word == "journal" && arguments.words.size() > 1 && arguments.words[1] == "at") {
         return look_back(arguments);
+    }
+    if (arguments.command() == "journal.replay") {
+        return replay(arguments);
     }
     if (word == "archive") {
         return archive(arguments);

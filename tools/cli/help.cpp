@@ -40,6 +40,12 @@ Commands
                                   the state then: balances, open orders, books, the state's hash; read
                                   from the journal of a running or stopped server. TIME is 2026-05-04,
                                   2026-05-04T03:02:01.123Z, or milli- or nanoseconds since 1970
+  journal replay [--from TIME | --from-sequence N] [--to TIME | --to-sequence N]
+       [--risk JSON]... [--set POINTER=VALUE]... [--deployment FILE] [--show N]
+                                  what would have come of it: the span's commands once as recorded
+                                  and once under other settings or plugins (--set, --deployment) and
+                                  risk limits (--risk '{"account":"bot1","symbol":"BTCUSDT",
+                                  "position":"2"}'), compared; without any, a proof that they agree
   plugin check FILE.so...         conformance of a plugin (plugin check --help)
   migrate status|up|down|to|dry-run|verify|drift|repair|baseline|copy|import|new
                                   the schema of the database (migrate --help)

@@ -25,6 +25,10 @@ namespace {
 constexpr std::string_view k_usage =
     "usage: tenon journal at TIME | --sequence N [--account A] [--symbol S]";
 
+constexpr std::string_view k_replay_usage =
+    "usage: tenon journal replay [--from TIME | --from-sequence N] [--to TIME | --to-sequence N] "
+    "[--risk JSON]... [--set POINTER=VALUE]... [--deployment FILE] [--show N]";
+
 // A folder that goes with the object.
 class TemporaryFolder {
 public:
@@ -50,6 +54,49 @@ private:
     fs::path path_;
 };
 
+std::int64_t whole_number(std::string name, const std::string& text) {
+    std::int64_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [last, ec] = std::from_chars(text.data(), end, number);
+    if (ec != std::errc{} || last != end || number < 0) {
+        std::replace(name.begin(), name.end(), '_', '-');
+        throw UsageError{
+            "--" + name + ": found \"" + text + "\", expected a whole number from 0 on"};
+    }
+    return number;
+}
+
+json::object replay_settings(const Arguments& arguments) {
+    json::object replay{{"data_dir", fs::absolute(arguments.data_dir).lexically_normal().string()}};
+    for (const auto& [key, value] : arguments.options) {
+        const std::string name{key};
+        if (name == "risk") {
+            replay[name] = value.is_array() ? value : json::value(json::array{value});
+            continue;
+        }
+        if (!value.is_string()) {
+            throw UsageError{"--" + name + " needs one value"};
+        }
+        const std::string text{value.get_string()};
+        if (name == "from" || name == "to") {
+            replay[name + "_time"] = text;
+        } else if (name == "from_sequence" || name == "to_sequence") {
+            replay[name] = whole_number(name, text);
+        } else if (name == "show") {
+            replay["shown"] = whole_number(name, text);
+        } else {
+            throw UsageError{"--" + name + " is not known; " + std::string{k_replay_usage}};
+        }
+    }
+    const auto twice = [&](const std::string& name) {
+        return replay.contains(name + "_time") && replay.contains(name + "_sequence");
+    };
+    if (arguments.words.size() > 2 || twice("from") || twice("to")) {
+        throw UsageError{std::string{k_replay_usage}};
+    }
+    return replay;
+}
+
 json::object view_settings(const Arguments& arguments) {
     json::object view{{"data_dir", fs::absolute(arguments.data_dir).lexically_normal().string()}};
     for (const auto& [key, value] : arguments.options) {
@@ -61,14 +108,7 @@ json::object view_settings(const Arguments& arguments) {
         if (name == "account" || name == "symbol") {
             view[name] = text;
         } else if (name == "sequence") {
-            std::int64_t number = 0;
-            const char* const end = text.data() + text.size();
-            const auto [last, ec] = std::from_chars(text.data(), end, number);
-            if (ec != std::errc{} || last != end || number < 0) {
-                throw UsageError{
-                    "--sequence: found \"" + text + "\", expected a whole number from 0 on"};
-            }
-            view[name] = number;
+            view[name] = whole_number(name, text);
         } else {
             throw UsageError{"--" + name + " is not known; " + std::string{k_usage}};
         }
@@ -124,9 +164,24 @@ json::object kept_bindings(
     return bindings;
 }
 
+// What a process of its own says, of the deployment with these --set.
+json::value ask(
+    const fs::path& deployment,
+    const std::vector<fs::path>& plugin_path,
+    std::vector<std::string> overrides,
+    const std::vector<std::string>& view,
+    const std::string& command
+) {
+    overrides.insert(overrides.end(), view.begin(), view.end());
+    const TemporaryFolder folder;
+    TemporaryServer server{{folder.path(), deployment, plugin_path, overrides}};
+    return server.client().run(command, {});
+}
+
 }  // namespace
 
-std::vector<std::string> view_overrides(const manifest::Plan& plan, const json::object& view) {
+std::vector<std::string>
+view_overrides(const manifest::Plan& plan, std::string_view name, const json::object& value) {
     std::size_t engine = 0;
     while (engine < plan.plugins.size() &&
            plan.plugins[engine].manifest.id != "tenon.trading.engine") {
@@ -149,19 +204,65 @@ std::vector<std::string> view_overrides(const manifest::Plan& plan, const json::
         }
     }
     overrides.push_back(
-        "/plugins/" + plan.plugins[engine].instance.name + "/config/view=" + json::serialize(view)
+        "/plugins/" + plan.plugins[engine].instance.name + "/config/" + std::string{name} + "=" +
+        json::serialize(value)
     );
     return overrides;
 }
 
 json::value
 journal_at(const Arguments& arguments, const manifest::Plan& plan, const fs::path& deployment) {
-    const std::vector<std::string> view = view_overrides(plan, view_settings(arguments));
-    std::vector<std::string> overrides = arguments.overrides;
-    overrides.insert(overrides.end(), view.begin(), view.end());
-    const TemporaryFolder folder;
-    TemporaryServer server{{folder.path(), deployment, arguments.plugin_path, overrides}};
-    return server.client().run("journal.at", {});
+    const auto view = view_overrides(plan, "view", view_settings(arguments));
+    return ask(deployment, arguments.plugin_path, arguments.overrides, view, "journal.at");
+}
+
+json::value journal_replay(
+    const Arguments& arguments,
+    const manifest::Plan& recorded,
+    const fs::path& recorded_deployment,
+    const manifest::Plan& changed,
+    const fs::path& changed_deployment
+) {
+    const TemporaryFolder work;
+    json::object replay = replay_settings(arguments);
+    replay["work_dir"] = work.path().string();
+    (void)ask(
+        recorded_deployment,
+        arguments.plugin_path,
+        {},
+        view_overrides(recorded, "replay", replay),
+        "journal.replay"
+    );
+    replay["changed"] = true;
+    return ask(
+        changed_deployment,
+        arguments.plugin_path,
+        arguments.overrides,
+        view_overrides(changed, "replay", replay),
+        "journal.replay"
+    );
+}
+
+std::string readable_replay(const json::value& answer) {
+    const json::object& replay = answer.as_object();
+    json::object head;
+    for (const auto& [key, value] : replay) {
+        if (!value.is_array()) {
+            head[key] = value;
+        }
+    }
+    std::string text = readable(head);
+    for (const auto& [title, name] :
+         {std::pair{"outcomes", "outcomes"},
+          std::pair{"accounts", "accounts"},
+          std::pair{"balances", "balances"},
+          std::pair{"first differences", "first"}}) {
+        const json::array& rows = replay.at(name).as_array();
+        if (!rows.empty()) {
+            text.append("\n").append(title).append("\n").append(readable(rows));
+        }
+    }
+    return text;
 }
 
 std::string readable_view(const json::value& answer) {
@@ -199,6 +300,8 @@ std::string readable_view(const json::value& answer) {
     const json::array& orders = view.at("open_orders").as_array();
     std::string text = readable(head);
     text += "\nbalances\n" + readable(balances);
+    const json::array& risk = view.at("risk").as_array();
+    text += "\nrisk limits\n" + readable(risk);
     text += "\nopen orders\n" + readable(orders);
     text += "\nbooks\n" + readable(levels);
     return text;

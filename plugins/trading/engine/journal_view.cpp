@@ -2,7 +2,6 @@
 #include "plugins/trading/engine/journal_view.hpp"
 
 #include "plugins/trading/engine/recovery.hpp"
-#include "sdk/journal/journal_reader.hpp"
 #include "sdk/journal/snapshot_format.hpp"
 
 #include <algorithm>
@@ -45,6 +44,10 @@ public:
         for (;;) {
             try {
                 load_base();
+                require_kept();
+                if (request_.follower != nullptr) {
+                    request_.follower->begun(*result_.core);
+                }
                 replay();
                 return std::move(result_);
             } catch (const journal::Damage& damage) {
@@ -58,9 +61,7 @@ public:
 
 private:
     [[nodiscard]] bool beyond(std::uint64_t sequence, std::int64_t time_real_ns) const {
-        const Moment& moment = request_.moment;
-        return (moment.sequence && sequence > *moment.sequence) ||
-               (moment.time_real_ns && time_real_ns > *moment.time_real_ns);
+        return is_beyond(request_.moment, sequence, time_real_ns);
     }
 
     // The newest snapshot that is not beyond the moment, or else the empty state.
@@ -73,7 +74,8 @@ private:
                 continue;
             }
             oldest_ = snapshot->info;
-            if (beyond(snapshot->info.sequence, snapshot->info.time_real_ns)) {
+            if (beyond(snapshot->info.sequence, snapshot->info.time_real_ns) ||
+                is_beyond(request_.base, snapshot->info.sequence, snapshot->info.time_real_ns)) {
                 continue;
             }
             result_.core->snapshot_read(text_of(snapshot->payload));
@@ -119,13 +121,12 @@ private:
     }
 
     void replay() {
-        require_kept();
         journal::JournalReader reader{disk_, journal_folder_, result_.base_sequence + 1};
         journal::Record record;
         while (!reached() && reader.next(record)) {
             if (record.type == k_record_command) {
                 trading::Command command;
-                decode(record, command);
+                decode_command(record, command);
                 if (beyond(command.sequence, command.time_real_ns)) {
                     return;
                 }
@@ -171,16 +172,6 @@ private:
         throw Error{TENON_NOT_FOUND, message};
     }
 
-    static void decode(const journal::Record& record, trading::Command& command) {
-        const auto status = trading::decode(text_of(record.payload), command);
-        if (status != trading::DecodeStatus::ok) {
-            throw Error{
-                TENON_CORRUPT,
-                "command " + std::to_string(record.sequence) +
-                    " of the journal: " + std::string{trading::name(status)}};
-        }
-    }
-
     void apply(const trading::Command& command) {
         trading::Core& core = *result_.core;
         if (fingerprint_ != 0 && fingerprint_ != core.instruments_fingerprint()) {
@@ -193,9 +184,15 @@ private:
         if (const auto* found = std::get_if<trading::VenueApplyCommand>(&command.body)) {
             require_venue(command.sequence, view(found->venue));
         }
+        if (request_.follower != nullptr) {
+            request_.follower->before(core, command);
+        }
         output_.clear();
         (void)core.apply(command, output_);
         ++result_.replayed;
+        if (request_.follower != nullptr) {
+            request_.follower->after(command, output_);
+        }
     }
 
     void require_venue(std::uint64_t sequence, std::string_view name) const {
@@ -349,6 +346,16 @@ std::string moment_text(std::int64_t real_ns) {
         static_cast<int>(clock.subseconds().count())
     );
     return {out.data(), static_cast<std::size_t>(size)};
+}
+
+void decode_command(const journal::Record& record, trading::Command& command) {
+    const auto status = trading::decode(text_of(record.payload), command);
+    if (status != trading::DecodeStatus::ok) {
+        throw Error{
+            TENON_CORRUPT,
+            "command " + std::to_string(record.sequence) +
+                " of the journal: " + std::string{trading::name(status)}};
+    }
 }
 
 View view_at(journal::Disk& disk, const ViewRequest& request) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The view as JSON. Amounts are decimals as text, as everywhere else.
 #include "plugins/trading/engine/journal_view.hpp"
+#include "plugins/trading/engine/risk_args.hpp"
 
 #include <tenon/decimal.hpp>
 
@@ -17,19 +18,6 @@ namespace json = boost::json;
 template <std::size_t Count>
 std::string_view word(const std::array<std::string_view, Count>& words, std::uint8_t at) {
     return at >= 1 && at <= Count ? words[at - 1U] : "?";
-}
-
-std::string_view type_word(std::uint8_t type) {
-    static_assert(TENON_ORDER_LIMIT == 1 && TENON_ORDER_TAKE_PROFIT_LIMIT == 7);
-    constexpr std::array<std::string_view, 7> k_words{
-        "LIMIT",
-        "MARKET",
-        "LIMIT_MAKER",
-        "STOP_LOSS",
-        "STOP_LOSS_LIMIT",
-        "TAKE_PROFIT",
-        "TAKE_PROFIT_LIMIT"};
-    return word(k_words, type);
 }
 
 std::string_view status_word(std::uint8_t status) {
@@ -72,6 +60,10 @@ public:
             }
         }
         return rows;
+    }
+
+    [[nodiscard]] json::array risk() const {
+        return risk_rows(core_, instruments_, account_ == nullptr ? 0 : account_->id);
     }
 
     [[nodiscard]] json::array orders() const {
@@ -134,7 +126,7 @@ private:
             {"account", account},
             {"symbol", view(rules.symbol)},
             {"side", order.side == TENON_SIDE_BUY ? "BUY" : "SELL"},
-            {"type", type_word(order.type)},
+            {"type", order_type_word(order.type)},
             {"status", status_word(order.status)},
             {"price", price(order.price)},
             {"stop_price", price(order.stop_price)},
@@ -193,6 +185,19 @@ private:
 
 }  // namespace
 
+std::string_view order_type_word(std::uint8_t type) {
+    static_assert(TENON_ORDER_LIMIT == 1 && TENON_ORDER_TAKE_PROFIT_LIMIT == 7);
+    constexpr std::array<std::string_view, 7> k_words{
+        "LIMIT",
+        "MARKET",
+        "LIMIT_MAKER",
+        "STOP_LOSS",
+        "STOP_LOSS_LIMIT",
+        "TAKE_PROFIT",
+        "TAKE_PROFIT_LIMIT"};
+    return word(k_words, type);
+}
+
 std::string view_json(
     const View& view,
     const Service<tenon_instruments_1>& instruments,
@@ -211,6 +216,7 @@ std::string view_json(
         {"replayed", view.replayed},
         {"hashes_compared", view.hashes_compared},
         {"accounts", page.accounts()},
+        {"risk", page.risk()},
         {"open_orders", page.orders()},
         {"books", page.books()}});
 }

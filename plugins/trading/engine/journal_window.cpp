@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/trading/engine/journal_window.hpp"
 
+#include "plugins/trading/engine/journal_replay.hpp"
 #include "plugins/trading/engine/journal_view.hpp"
 
 namespace tenon::engine {
 namespace {
 
-constexpr const char* k_command = "journal.at";
+const char* command_of(const Settings& settings) {
+    return settings.replay ? "journal.replay" : "journal.at";
+}
+
+[[nodiscard]] Moment moment_of(const std::string& time, std::optional<std::uint64_t> sequence) {
+    return {sequence, time.empty() ? std::nullopt : std::optional{parse_moment(time)}};
+}
 
 // Venues send nothing before live(), which is never called here.
 const tenon_venue_input_1 k_deaf_input{
@@ -21,7 +28,7 @@ JournalWindow::JournalWindow(const Host& host, const Settings& settings)
 
 JournalWindow::~JournalWindow() {
     if (registered_) {
-        admin_->remove(admin_.self, str(k_command));
+        admin_->remove(admin_.self, str(command_of(settings_)));
     }
     for (const trading::VenueBinding& binding : venues_) {
         (void)binding.venue->attach(binding.venue.self, {nullptr, nullptr}, nullptr);
@@ -38,35 +45,54 @@ void JournalWindow::start() {
     }
     const tenon_status status = admin_->command(
         admin_.self,
-        str(k_command),
-        str("journal at: the state at the moment of the setting view"),
+        str(command_of(settings_)),
+        str("journal: what the setting view or replay has asked for"),
         this,
         &JournalWindow::answer
     );
     if (status != TENON_OK) {
-        throw Error{status, "the admin command journal.at is taken"};
+        throw Error{
+            status, "the admin command " + std::string{command_of(settings_)} + " is taken"};
     }
     registered_ = true;
 }
 
 void JournalWindow::look() {
-    const ViewSettings& wanted = *settings_.view;
-    const auto instruments = host_.require<tenon_instruments_1>("tenon.instruments/1");
+    instruments_ = host_.require<tenon_instruments_1>("tenon.instruments/1");
     attach_venues();
+    answer_ = settings_.replay ? replay_answer() : view_answer();
+}
+
+std::unique_ptr<trading::Core> JournalWindow::make_core() const {
+    trading::CoreOptions options;
+    options.open_orders_max = settings_.open_orders_max;
+    return std::make_unique<trading::Core>(instruments_, venues_, options);
+}
+
+std::string JournalWindow::view_answer() {
+    const ViewSettings& wanted = *settings_.view;
     ViewRequest request;
     request.data_folder = wanted.data_dir;
-    request.moment.sequence = wanted.sequence;
-    if (!wanted.time.empty()) {
-        request.moment.time_real_ns = parse_moment(wanted.time);
-    }
-    request.make_core = [&] {
-        trading::CoreOptions options;
-        options.open_orders_max = settings_.open_orders_max;
-        return std::make_unique<trading::Core>(instruments, venues_, options);
-    };
+    request.moment = moment_of(wanted.time, wanted.sequence);
+    request.make_core = [this] { return make_core(); };
     const auto disk = journal::make_posix_disk();
     const View found = view_at(*disk, request);
-    answer_ = view_json(found, instruments, wanted.account, wanted.symbol);
+    return view_json(found, instruments_, wanted.account, wanted.symbol);
+}
+
+std::string JournalWindow::replay_answer() {
+    const ReplaySettings& wanted = *settings_.replay;
+    ReplayRequest request;
+    request.data_folder = wanted.data_dir;
+    request.work_folder = wanted.work_dir;
+    request.from = moment_of(wanted.from_time, wanted.from_sequence);
+    request.to = moment_of(wanted.to_time, wanted.to_sequence);
+    request.risk = wanted.risk;
+    request.shown = wanted.shown;
+    request.instruments = instruments_;
+    request.make_core = [this] { return make_core(); };
+    const auto disk = journal::make_posix_disk();
+    return wanted.changed ? replay_changed(*disk, request) : replay_recorded(*disk, request);
 }
 
 void JournalWindow::attach_venues() {

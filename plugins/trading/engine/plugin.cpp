@@ -37,7 +37,7 @@ public:
             engine_->take(settings);
             return;
         }
-        if (settings.view) {
+        if (settings.view || settings.replay) {
             window_ = std::make_unique<JournalWindow>(host(), settings);
             return;
         }

@@ -54,6 +54,31 @@ ViewSettings parse_view(const boost::json::object& json) {
     return view;
 }
 
+ReplaySettings parse_replay(const boost::json::object& json) {
+    ReplaySettings replay;
+    const auto text = [&](std::string_view key) {
+        const auto* value = json.if_contains(key);
+        return value == nullptr ? std::string{} : std::string{value->as_string()};
+    };
+    const auto optional_number = [&](std::string_view key) {
+        return json.contains(key) ? std::optional{number(json, key)} : std::nullopt;
+    };
+    replay.data_dir = text("data_dir");
+    replay.work_dir = text("work_dir");
+    replay.from_time = text("from_time");
+    replay.to_time = text("to_time");
+    replay.from_sequence = optional_number("from_sequence");
+    replay.to_sequence = optional_number("to_sequence");
+    replay.changed = json.contains("changed") && json.at("changed").as_bool();
+    replay.shown = optional_number("shown").value_or(replay.shown);
+    if (const auto* risk = json.if_contains("risk"); risk != nullptr) {
+        for (const boost::json::value& row : risk->as_array()) {
+            replay.risk.emplace_back(row.as_string());
+        }
+    }
+    return replay;
+}
+
 }  // namespace
 
 Settings parse_settings(std::string_view json) {
@@ -80,6 +105,9 @@ Settings parse_settings(std::string_view json) {
     }
     if (const auto* view = object.if_contains("view"); view != nullptr) {
         settings.view = parse_view(view->as_object());
+    }
+    if (const auto* replay = object.if_contains("replay"); replay != nullptr) {
+        settings.replay = parse_replay(replay->as_object());
     }
     return settings;
 }

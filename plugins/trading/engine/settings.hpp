@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tenon::engine {
 
@@ -18,6 +19,17 @@ struct ViewSettings {
     std::optional<std::uint64_t> sequence;
     std::string account;  // empty: all
     std::string symbol;   // empty: all
+};
+
+// A span of a journal to replay instead of trading; see journal_replay.hpp. The first half is as
+// it was recorded, the second under this deployment and these limits.
+struct ReplaySettings {
+    std::string data_dir, work_dir;
+    std::string from_time, to_time;  // as typed; empty: by sequence, or all that there is
+    std::optional<std::uint64_t> from_sequence, to_sequence;
+    bool changed = false;
+    std::vector<std::string> risk;  // JSON objects with the arguments of risk.set
+    std::size_t shown = 20;         // differing commands that are told one by one
 };
 
 struct Settings {
@@ -36,6 +48,7 @@ struct Settings {
     std::string demo_account;                       // empty: none
     std::map<std::string, std::string> demo_funds;  // asset name -> decimal amount
     std::optional<ViewSettings> view;
+    std::optional<ReplaySettings> replay;
 };
 
 // `json` passed the manifest's schema. Throws Error TENON_INVALID for what a schema can not say.

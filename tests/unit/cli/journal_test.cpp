@@ -35,7 +35,7 @@ TEST_CASE("a look at the journal keeps the engine and what it cannot do without"
     engine.instance.bind = {{"tenon.storage/1", {"storage"}}, {"tenon.venue/1", {"internal"}}};
 
     CHECK(
-        cli::view_overrides(plan, {{"data_dir", "/d"}}) ==
+        cli::view_overrides(plan, "view", {{"data_dir", "/d"}}) ==
         std::vector<std::string>{
             "/plugins/storage/enabled=false",
             R"(/plugins/engine/bind={"tenon.venue/1":["internal"]})",
@@ -43,5 +43,7 @@ TEST_CASE("a look at the journal keeps the engine and what it cannot do without"
             R"(/plugins/engine/config/view={"data_dir":"/d"})"}
     );
     engine.manifest.id = "other";
-    CHECK_THROWS_WITH(cli::view_overrides(plan, {}), "the deployment has no trading engine");
+    CHECK_THROWS_WITH(
+        cli::view_overrides(plan, "view", {}), "the deployment has no trading engine"
+    );
 }

@@ -2,14 +2,20 @@
 // The state at a moment, from a journal and snapshots in memory.
 #include "plugins/trading/engine/journal_view.hpp"
 
+#include "plugins/trading/engine/journal_replay.hpp"
 #include "plugins/trading/engine/recovery.hpp"
 #include "sdk/journal/journal_writer.hpp"
 #include "sdk/journal/snapshot_format.hpp"
+#include "tests/simulation/command_generator.hpp"
 #include "tests/simulation/core_world.hpp"
 #include "tests/support/memory_disk.hpp"
 
+#include <boost/json.hpp>
 #include <catch2/catch.hpp>
 
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
 #include <map>
 
 using namespace tenon;
@@ -251,4 +257,90 @@ TEST_CASE("a moment is a day, a time, milliseconds or nanoseconds", "[engine][T1
         CAPTURE(bad);
         CHECK_THROWS_WITH(engine::parse_moment(bad), Catch::Contains("found the time"));
     }
+}
+
+namespace {
+
+// A folder for both halves of a replay.
+struct Work {
+    Work() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
+
+    ~Work() { std::filesystem::remove_all(path); }
+
+    Work(const Work&) = delete;
+    Work& operator=(const Work&) = delete;
+
+    std::string path = "/tmp/tenon-replay-XXXXXX";
+};
+
+// Both halves, each with a core and a venue of its own.
+boost::json::object replayed(Recorded& recorded, engine::ReplayRequest request) {
+    const Work work;
+    recorded.disk.make_folder(work.path);
+    request.data_folder = "data";
+    request.work_folder = work.path;
+    std::string answer;
+    for (const bool changed : {false, true}) {
+        CoreWorld world;
+        request.instruments = {&world.catalogue, &instruments::Catalogue::k_table};
+        request.make_core = [&] {
+            return std::make_unique<trading::Core>(request.instruments, world.core.venues());
+        };
+        answer = changed ? engine::replay_changed(recorded.disk, request)
+                         : engine::replay_recorded(recorded.disk, request);
+    }
+    return boost::json::parse(answer).as_object();
+}
+
+}  // namespace
+
+TEST_CASE(
+    "random commands replay alike, and under other limits without breaking",
+    "[engine][T10]"
+) {
+    const char* const given = std::getenv("TENON_SEED");
+    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : 20'261'124;
+    std::cout << "seed " << seed << " (TENON_SEED)\n";
+    Recorded recorded;
+    recorded.disk.make_folder("data/snapshots");
+    trade(recorded);
+    test::CommandGenerator generator{seed, 2, 3};
+    for (int i = 0; i < 5'000; ++i) {
+        generator.at(recorded.world.core.time_real_ns() + k_second_ns);
+        trading::CommandBody body = generator.next();
+        const auto* const found = std::get_if<trading::VenueApplyCommand>(&body);
+        if (found != nullptr && view(found->venue) == "elsewhere") {
+            body = trading::ExpireCommand{};
+        }
+        recorded.run(body);
+        const tenon_trading_reply reply = recorded.world.reply();
+        if (reply.order_count > 0) {
+            generator.saw(*reply.orders);
+        }
+        if (i == 2'500) {
+            recorded.snapshot();
+        }
+    }
+    const auto same = replayed(recorded, {});
+    CHECK(same.at("agree").as_bool());
+    CHECK(same.at("commands").to_number<int>() == 5'008);
+    const std::string hash = std::to_string(recorded.hashes.rbegin()->second);
+    CHECK(same.at("state_hash").at("replayed").as_string() == hash);
+    engine::ReplayRequest late;
+    late.from.sequence = 3'000;
+    late.to.sequence = 4'000;
+    const auto part = replayed(recorded, late);
+    CHECK(part.at("agree").as_bool());
+    CHECK(part.at("commands").to_number<int>() == 1'000);
+    CHECK(
+        part.at("state_hash").at("replayed").as_string() == std::to_string(recorded.hashes[4'000])
+    );
+    engine::ReplayRequest strict;
+    strict.from.sequence = 8;
+    strict.risk = {R"({"open_orders": "2"})", R"({"symbol": "BTCUSDT", "position": "1"})"};
+    const auto other = replayed(recorded, strict);
+    CHECK_FALSE(other.at("agree").as_bool());
+    CHECK(other.at("differing").to_number<int>() > 0);
+    CHECK(other.at("commands").to_number<int>() == 5'000);
+    CHECK(other.at("first").as_array().size() == 20);
 }

@@ -157,6 +157,15 @@ public:
 
     [[nodiscard]] std::int64_t time_real_ns() const noexcept { return time_real_ns_; }
 
+    [[nodiscard]] std::uint64_t next_order_id() const noexcept { return next_order_id_; }
+
+    // For a replay under other rules, where orders keep the ids that were told: the id of the next
+    // order, which no open one has.
+    void number_orders_from(std::uint64_t order_id) noexcept { next_order_id_ = order_id; }
+
+    // What a RiskLimitsCommand does; by itself for such a replay. TENON_REJECT_*, NONE: done.
+    [[nodiscard]] std::uint32_t set_risk(const RiskLimitsCommand& command);
+
     [[nodiscard]] std::size_t open_order_count() const noexcept { return orders_.size(); }
 
     // Those that are not done.

@@ -137,15 +137,13 @@ Core::check_risk(const tenon_order_request& order, std::int64_t reference, Ahead
     return TENON_REJECT_NONE;
 }
 
-void Core::run(const RiskLimitsCommand& command) {
+std::uint32_t Core::set_risk(const RiskLimitsCommand& command) {
     if (command.account != 0 &&
         (command.account < TENON_ACCOUNT_FIRST || find_account(command.account) == nullptr)) {
-        refuse(TENON_REJECT_UNKNOWN_ACCOUNT);
-        return;
+        return TENON_REJECT_UNKNOWN_ACCOUNT;
     }
     if (command.instrument != TENON_ANY_INSTRUMENT && table_.find(command.instrument) == nullptr) {
-        refuse(TENON_REJECT_UNKNOWN_INSTRUMENT);
-        return;
+        return TENON_REJECT_UNKNOWN_INSTRUMENT;
     }
     const RiskRow* const row = risk_.find(command.account, command.instrument);
     RiskLimits limits = row == nullptr ? RiskLimits{} : row->limits;
@@ -153,11 +151,16 @@ void Core::run(const RiskLimitsCommand& command) {
         limits[i] = command.limits[i] == k_keep_limit ? limits[i] : command.limits[i];
     }
     if (!good_limits(command.instrument, limits)) {
-        refuse(TENON_REJECT_INVALID);
-        return;
+        return TENON_REJECT_INVALID;
     }
-    if (!risk_.set(command.account, command.instrument, limits)) {
-        refuse(TENON_REJECT_CAPACITY);
+    return risk_.set(command.account, command.instrument, limits)
+               ? std::uint32_t{TENON_REJECT_NONE}
+               : std::uint32_t{TENON_REJECT_CAPACITY};
+}
+
+void Core::run(const RiskLimitsCommand& command) {
+    if (const std::uint32_t reject = set_risk(command); reject != TENON_REJECT_NONE) {
+        refuse(reject);
     }
 }
 
