@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -153,4 +153,41 @@ test('a key works from its addresses only, through a proxy too, from the moment 
   assert.match(metrics, /tenon_accounts_address_denials_total 1\n/);
   server.tenon('keys', 'addresses', '--api-key', key, '--addresses', 'any');
   assert.equal((await account(own(), '127.0.0.61')).status, 200);
+});
+
+test('a Unix socket: requests, WebSockets and a trusted proxy by it; what is left of a killed server is taken away', async (t) => {
+  const other = new Server({ set: ['/plugins/http/config/unix_listen="tenon.sock"', '/plugins/http/config/unix_mode="0600"',
+    '/plugins/http/config/trusted_proxies=["unix:"]'] });
+  t.after(() => other.stop());
+  await other.start();
+  const path = join(other.dataDir, 'tenon.sock');
+  const byPath = (headers = {}) => new Promise((resolve, reject) => {
+    http.get({ socketPath: path, path: '/api/v3/time', headers }, (answer) => {
+      answer.resume();
+      answer.on('end', () => resolve([answer.statusCode, Number(answer.headers['x-mbx-used-weight-1m'])]));
+    }).on('error', reject);
+  });
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.deepEqual(await byPath(), [200, 1]);
+  assert.deepEqual(await byPath(), [200, 2], 'who comes by it is one address');
+  assert.deepEqual(await byPath({ 'X-Forwarded-For': '203.0.113.9' }), [200, 1]);
+  const socket = new WebSocket(`ws+unix://${path}:/ws-api/v3`);
+  await once(socket, 'open');
+  socket.send(JSON.stringify({ id: 1, method: 'ping' }));
+  assert.equal(JSON.parse((await once(socket, 'message'))[0]).status, 200);
+  socket.close();
+  const second = new Server({ set: [`/plugins/http/config/unix_listen="${path}"`] });
+  t.after(() => second.stop());
+  await assert.rejects(() => second.start(), /another process listens there/);
+  assert.deepEqual((await byPath())[0], 200, 'which still listens');
+  await other.kill();
+  assert.ok(existsSync(path));
+  await other.start();
+  assert.deepEqual(await byPath(), [200, 1]);
+  other.child.kill('SIGTERM');
+  await other.exited;
+  assert.ok(!existsSync(path), 'it goes with the server');
+  writeFileSync(path, 'precious');
+  await assert.rejects(() => other.start(), /there is something that is no socket/);
+  assert.equal(readFileSync(path, 'utf8'), 'precious');
 });

@@ -188,7 +188,7 @@ void ReferenceModel::on(const trading::KeyAddressesCommand& command) {
     bool good = addresses.size() <= 1024;
     for (const char c : addresses) {
         good = good &&
-               std::string_view{"0123456789abcdefABCDEF.:/,"}.find(c) != std::string_view::npos;
+               std::string_view{"0123456789abcdefABCDEF.:/,unix"}.find(c) != std::string_view::npos;
     }
     if (!good) {
         outcome_.reject = TENON_REJECT_INVALID;

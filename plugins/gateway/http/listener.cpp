@@ -3,6 +3,7 @@
 
 #include "sdk/process/process.hpp"
 
+#include <tenon/address_networks.hpp>
 #include <tenon/plugin.hpp>
 
 #include <arpa/inet.h>
@@ -13,6 +14,8 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -53,6 +56,39 @@ Addresses resolve(std::string_view listen) {
     return {found, &freeaddrinfo};
 }
 
+[[nodiscard]] sockaddr_un unix_address(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+        refuse(path, "the path of a socket has at most 107 bytes");
+    }
+    std::memcpy(address.sun_path, path.data(), path.size());
+    return address;
+}
+
+// Of a server that died: nobody answers there.
+void remove_stale(const std::string& path, const sockaddr_un& address) {
+    struct stat there {};
+
+    if (lstat(path.c_str(), &there) != 0) {
+        return;
+    }
+    if (!S_ISSOCK(there.st_mode)) {
+        refuse(path, "there is something that is no socket");
+    }
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const bool refused =
+        fd >= 0 && connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
+        errno == ECONNREFUSED;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (!refused) {
+        refuse(path, "another process listens there");
+    }
+    unlink(path.c_str());
+}
+
 void set_option(int fd, int level, int option) {
     const int on = 1;
     (void)setsockopt(fd, level, option, &on, sizeof on);
@@ -61,6 +97,9 @@ void set_option(int fd, int level, int option) {
 }  // namespace
 
 std::string address_text(const sockaddr_storage& address) {
+    if (address.ss_family == AF_UNIX) {
+        return std::string{k_unix_address};
+    }
     std::array<char, INET6_ADDRSTRLEN> text{};
     if (address.ss_family == AF_INET) {
         sockaddr_in v4{};
@@ -118,7 +157,26 @@ Listener::Listener(std::string_view listen) {
     }
 }
 
+Listener::Listener(const UnixPath& at)
+    : endpoint_{std::string{k_unix_address} + at.path}, path_{at.path} {
+    const sockaddr_un address = unix_address(at.path);
+    remove_stale(at.path, address);
+    fd_ = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    // Nobody connects before it listens, so nobody comes by the mode that it is made with.
+    if (fd_ < 0 || bind(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        chmod(at.path.c_str(), at.mode) != 0 || ::listen(fd_, SOMAXCONN) != 0) {
+        const std::string reason = system_reason();
+        if (fd_ >= 0) {
+            close(fd_);
+        }
+        refuse(at.path, reason);
+    }
+}
+
 Listener::~Listener() {
+    if (!path_.empty()) {
+        unlink(path_.c_str());
+    }
     close(fd_);
 }
 

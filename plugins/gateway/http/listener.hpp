@@ -8,9 +8,16 @@
 
 namespace tenon::http {
 
-// "ADDR:PORT" of a socket address, IPv6 in brackets; and the address alone, IPv4-mapped as IPv4.
+// "ADDR:PORT" of a socket address, IPv6 in brackets; and the address alone, IPv4-mapped as IPv4. Of
+// a Unix socket k_unix_address.
 [[nodiscard]] std::string endpoint_text(const sockaddr_storage& address);
 [[nodiscard]] std::string address_text(const sockaddr_storage& address);
+
+// A Unix socket in the file system. `mode` says who may connect.
+struct UnixPath {
+    std::string path;
+    unsigned mode = 0660;
+};
 
 class Listener {
 public:
@@ -25,6 +32,9 @@ public:
     // process before listened on is taken up, with the clients who wait there. May block in name
     // resolution: [control]. Throws Error that names the address and the reason.
     explicit Listener(std::string_view listen);
+    // What a server that died has left at the path is taken away; not what somebody listens on, nor
+    // what is no socket. It is not kept for the next process, and goes with this. Throws Error.
+    explicit Listener(const UnixPath& at);
     ~Listener();
     Listener(const Listener&) = delete;
     Listener& operator=(const Listener&) = delete;
@@ -44,6 +54,7 @@ private:
     int fd_ = -1;
     bool kept_ = false;
     std::string endpoint_;
+    std::string path_;  // of a Unix socket
 };
 
 }  // namespace tenon::http

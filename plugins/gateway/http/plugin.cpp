@@ -72,20 +72,24 @@ public:
         clock_ = services.clock;
         auto server = std::make_unique<Server>(services, settings_);
         find_limits(*server);
-        const std::string endpoint = server->start(host().environment("listen"), tls_);
+        const Server::Endpoints endpoints =
+            server->start(host().environment("listen"), tls_, unix_socket());
         server_ = std::move(server);
         if (tls_) {
             constexpr std::chrono::seconds k_look{10};
             tls_look_ =
                 every(host(), "tls", k_look, [this] { renew_tls(); }, {.degraded_after = 1});
         }
-        if (endpoint.empty() && !tls_) {
+        if (endpoints.plain.empty() && endpoints.tls.empty() && endpoints.unix_socket.empty()) {
             host().log().info("not listening");
             return;
         }
         try {
-            tell("listen", endpoint);
-            tell("listen-tls", server_->tls_endpoint());
+            tell("listen", endpoints.plain);
+            tell("listen-tls", endpoints.tls);
+            if (!endpoints.unix_socket.empty()) {
+                host().log().info("listening", {{"address", endpoints.unix_socket}, {"tls", "no"}});
+            }
         } catch (const Error&) {
             tls_look_.stop();
             server_->stop();
@@ -202,6 +206,15 @@ private:
         std::size_t left = 0;
         call_on_reactor(exec_, 0, [&] { left = server_->open_connections(); });
         return left;
+    }
+
+    // Of the settings, from the data folder on.
+    [[nodiscard]] UnixPath unix_socket() const {
+        if (settings_.unix_listen.empty()) {
+            return {};
+        }
+        const std::filesystem::path folder = host().environment("data_dir");
+        return {(folder / settings_.unix_listen).string(), settings_.unix_mode};
     }
 
     // An address that is listened on: to the log, and to a file of that name; nothing: there is

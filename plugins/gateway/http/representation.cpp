@@ -60,7 +60,8 @@ bool reads(std::string_view method) noexcept {
 }  // namespace
 
 bool is_this_machine(std::string_view address) noexcept {
-    return address.starts_with("127.") || address == "::1" || address.starts_with("::ffff:127.");
+    return address == k_unix_address || address.starts_with("127.") || address == "::1" ||
+           address.starts_with("::ffff:127.");
 }
 
 bool matches_etag(std::string_view if_none_match, std::string_view etag) noexcept {

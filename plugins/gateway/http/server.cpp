@@ -52,7 +52,7 @@ Server::~Server() = default;
 void Server::drain(bool also_unused) {
     call_on_reactor(services_.exec, 0, [this, also_unused] {
         begin_turn();
-        close_listener();
+        close_doors();
         shared_.draining = true;
         for (const auto& slot : slots_) {
             if (slot && slot->fd >= 0) {
@@ -68,7 +68,7 @@ void Server::stop() {
     call_on_reactor(services_.exec, 0, [this] {
         const auto& exec = services_.exec;
         begin_turn();
-        close_listener();
+        close_doors();
         for (const auto& slot : slots_) {
             if (slot && slot->fd >= 0) {
                 slot->connection.lost();

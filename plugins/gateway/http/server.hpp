@@ -37,14 +37,18 @@ public:
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
-    // [control] `listen` empty: no listener, only mounted routes. `tls`: for the address of the
-    // settings' tls_listen. Throws Error. Returns the address listened on, or nothing.
-    std::string start(std::string_view listen, std::shared_ptr<const TlsContext> tls = nullptr);
+    // What is listened on; empty: not there.
+    struct Endpoints {
+        std::string plain, tls, unix_socket;
+    };
 
-    // [control] The address with TLS that is listened on, or nothing.
-    [[nodiscard]] std::string tls_endpoint() const {
-        return tls_listener_ ? tls_listener_->endpoint() : std::string{};
-    }
+    // [control] `listen` empty: not there. `tls`: for the address of the settings' tls_listen.
+    // `unix_socket` with an empty path: none. Throws Error.
+    Endpoints start(
+        std::string_view listen,
+        std::shared_ptr<const TlsContext> tls = nullptr,
+        const UnixPath& unix_socket = {}
+    );
 
     // [reactor] For handshakes from now on.
     void set(std::shared_ptr<const TlsContext> tls);
@@ -109,11 +113,19 @@ private:
 
     void begin_turn();
     void open_on_reactor();
-    void
-    watch(const Listener& listener, void (*ready)(void* self, std::uint32_t), std::uint64_t& watch);
-    void close_listener();
+
+    // One place where clients come in.
+    struct Door {
+        Server& server;
+        std::unique_ptr<Listener> listener;
+        bool tls = false;
+        std::uint64_t watch = 0;
+    };
+
+    std::string open_door(std::unique_ptr<Listener> listener, bool tls);
+    void close_doors();
     void accept_events(std::uint32_t events);
-    void on_acceptable(const Listener& listener, bool tls);
+    void on_acceptable(const Door& door);
     void pause_accepting();
     void accept_when_started();
     [[nodiscard]] bool starting();
@@ -143,8 +155,7 @@ private:
 
     ServerServices services_;
     Shared shared_;
-    std::unique_ptr<Listener> listener_, tls_listener_;
-    std::uint64_t listener_watch_ = 0, tls_watch_ = 0;
+    std::vector<std::unique_ptr<Door>> doors_;
     std::shared_ptr<const TlsContext> tls_;
     std::uint64_t accept_timer_ = 0;
     std::int64_t hold_until_ns_ = 0;

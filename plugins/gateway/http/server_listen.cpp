@@ -17,16 +17,29 @@ constexpr std::string_view k_component = "listener";
 
 }  // namespace
 
-std::string Server::start(std::string_view listen, std::shared_ptr<const TlsContext> tls) {
+Server::Endpoints Server::start(
+    std::string_view listen,
+    std::shared_ptr<const TlsContext> tls,
+    const UnixPath& unix_socket
+) {
+    Endpoints endpoints;
     if (!listen.empty()) {
-        listener_ = std::make_unique<Listener>(listen);
+        endpoints.plain = open_door(std::make_unique<Listener>(listen), false);
     }
     if (tls) {
-        tls_listener_ = std::make_unique<Listener>(shared_.settings.tls_listen);
+        endpoints.tls = open_door(std::make_unique<Listener>(shared_.settings.tls_listen), true);
         set(std::move(tls));
     }
+    if (!unix_socket.path.empty()) {
+        endpoints.unix_socket = open_door(std::make_unique<Listener>(unix_socket), false);
+    }
     call_on_reactor(services_.exec, 0, [this] { open_on_reactor(); });
-    return listener_ ? listener_->endpoint() : std::string{};
+    return endpoints;
+}
+
+std::string Server::open_door(std::unique_ptr<Listener> listener, bool tls) {
+    doors_.push_back(std::make_unique<Door>(Door{*this, std::move(listener), tls}));
+    return doors_.back()->listener->endpoint();
 }
 
 void Server::open_on_reactor() {
@@ -38,25 +51,22 @@ void Server::open_on_reactor() {
         [](void* self) { static_cast<Server*>(self)->end_turn(); },
         this
     );
-    if (!listener_ && !tls_listener_) {
+    if (doors_.empty()) {
         return;
     }
     bool kept = false;
-    if (listener_) {
-        const auto ready = [](void* self, std::uint32_t) {
-            auto& server = *static_cast<Server*>(self);
-            server.protect(nullptr, [&] { server.on_acceptable(*server.listener_, false); });
+    for (const auto& door : doors_) {
+        const auto ready = [](void* ctx, std::uint32_t) {
+            const Door& at = *static_cast<const Door*>(ctx);
+            at.server.protect(nullptr, [&] { at.server.on_acceptable(at); });
         };
-        watch(*listener_, ready, listener_watch_);
-        kept = listener_->kept();
-    }
-    if (tls_listener_) {
-        const auto ready = [](void* self, std::uint32_t) {
-            auto& server = *static_cast<Server*>(self);
-            server.protect(nullptr, [&] { server.on_acceptable(*server.tls_listener_, true); });
-        };
-        watch(*tls_listener_, ready, tls_watch_);
-        kept = kept || tls_listener_->kept();
+        const tenon_status status = exec->watch(
+            exec.self, door->listener->fd(), TENON_FD_READ, ready, door.get(), &door->watch
+        );
+        if (status != TENON_OK) {
+            throw Error{status, "the listener cannot be watched"};
+        }
+        kept = kept || door->listener->kept();
     }
     services_.health->set(services_.health.self, str(k_component), TENON_HEALTHY, {});
     if (kept) {
@@ -65,26 +75,11 @@ void Server::open_on_reactor() {
     }
 }
 
-void Server::watch(
-    const Listener& listener,
-    void (*ready)(void* self, std::uint32_t),
-    std::uint64_t& watch
-) {
-    const auto& exec = services_.exec;
-    const tenon_status status =
-        exec->watch(exec.self, listener.fd(), TENON_FD_READ, ready, this, &watch);
-    if (status != TENON_OK) {
-        throw Error{status, "the listener cannot be watched"};
-    }
-}
-
 // Of all that is listened on.
 void Server::accept_events(std::uint32_t events) {
     const auto& exec = services_.exec;
-    for (const std::uint64_t watch : {listener_watch_, tls_watch_}) {
-        if (watch != 0) {
-            (void)exec->rewatch(exec.self, watch, events);
-        }
+    for (const auto& door : doors_) {
+        (void)exec->rewatch(exec.self, door->watch, events);
     }
 }
 
@@ -125,27 +120,26 @@ bool Server::starting() {
     return false;
 }
 
-void Server::close_listener() {
+void Server::close_doors() {
     const auto& exec = services_.exec;
-    for (std::uint64_t* const watch : {&listener_watch_, &tls_watch_}) {
-        if (*watch != 0) {
-            exec->unwatch(exec.self, std::exchange(*watch, 0));
+    for (const auto& door : doors_) {
+        if (door->watch != 0) {
+            exec->unwatch(exec.self, door->watch);
         }
     }
     if (accept_timer_ != 0) {
         exec->cancel_timer(exec.self, std::exchange(accept_timer_, 0));
     }
-    listener_.reset();
-    tls_listener_.reset();
+    doors_.clear();
 }
 
-void Server::on_acceptable(const Listener& listener, bool tls) {
+void Server::on_acceptable(const Door& door) {
     begin_turn();
     for (std::size_t i = 0; i < k_accept_batch; ++i) {
         Listener::Accepted accepted;
-        switch (listener.accept(accepted)) {
+        switch (door.listener->accept(accepted)) {
             case Listener::Outcome::accepted:
-                add(std::move(accepted), tls);
+                add(std::move(accepted), door.tls);
                 break;
             case Listener::Outcome::nothing:
                 return;

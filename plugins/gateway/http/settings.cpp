@@ -67,6 +67,7 @@ Settings parse_settings(std::string_view json) {
         {"concurrency_limit", &settings.concurrency_limit},
         {"concurrency_path", &settings.concurrency_path},
         {"tls_listen", &settings.tls_listen},
+        {"unix_listen", &settings.unix_listen},
         {"tls_certificate", &settings.tls_certificate},
         {"tls_certificate_key", &settings.tls_certificate_key},
         {"tls_protocol_min", &settings.tls_protocol_min}};
@@ -74,6 +75,10 @@ Settings parse_settings(std::string_view json) {
         if (const boost::json::value* const given = object.if_contains(name)) {
             *text = std::string{std::string_view{given->as_string()}};
         }
+    }
+    if (const boost::json::value* const mode = object.if_contains("unix_mode")) {
+        settings.unix_mode =
+            static_cast<unsigned>(std::stoul(mode->as_string().c_str(), nullptr, 8));
     }
     if (const boost::json::value* const proxies = object.if_contains("trusted_proxies")) {
         for (const boost::json::value& proxy : proxies->as_array()) {

@@ -44,6 +44,8 @@ struct Settings {
     // A second address, with TLS; empty: none. Then both files are named.
     std::string tls_listen, tls_certificate, tls_certificate_key;
     std::string tls_protocol_min = "1.2";
+    std::string unix_listen;  // a Unix socket, from the data folder on; empty: none
+    unsigned unix_mode = 0660;
     std::string address_limit, concurrency_limit;  // of the throttle; empty: none
     std::string concurrency_path = "/api/";        // of requests that the second one is for
     AddressNetworks trusted_proxies;               // whose X-Forwarded-For is believed

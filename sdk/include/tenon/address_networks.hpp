@@ -36,18 +36,26 @@ namespace tenon {
     return inet_pton(AF_INET, terminated.data(), &out[12]) == 1 ? std::optional{out} : std::nullopt;
 }
 
+// The address of whoever comes by a Unix socket.
+inline constexpr std::string_view k_unix_address = "unix:";
+
 class AddressNetworks {
 public:
-    // "192.0.2.1", "10.0.0.0/8", "2001:db8::/32". Throws Error TENON_INVALID that names what is
-    // wrong, bits beyond the prefix too: who writes 10.0.0.1/8 may have meant either.
+    // "192.0.2.1", "10.0.0.0/8", "2001:db8::/32", or k_unix_address. Throws Error TENON_INVALID
+    // that names what is wrong, bits beyond the prefix too: who writes 10.0.0.1/8 may have meant
+    // either.
     void add(std::string_view text) {
         const auto fail = [&](const char* why) {
             throw Error{TENON_INVALID, "\"" + std::string{text} + "\": " + why};
         };
+        if (text == k_unix_address) {
+            unix_ = true;
+            return;
+        }
         const std::size_t slash = text.find('/');
         const auto address = read_address(text.substr(0, slash));
         if (!address || text.find('%') != std::string_view::npos) {
-            fail("an IPv4 or IPv6 address expected, or a network (10.0.0.0/8)");
+            fail("an IPv4 or IPv6 address expected, a network (10.0.0.0/8), or unix:");
         }
         Network network{*address, 128};
         if (slash != std::string_view::npos) {
@@ -81,9 +89,12 @@ public:
         return out;
     }
 
-    [[nodiscard]] bool empty() const noexcept { return networks_.empty(); }
+    [[nodiscard]] bool empty() const noexcept { return networks_.empty() && !unix_; }
 
     [[nodiscard]] bool contains(std::string_view text) const noexcept {
+        if (unix_ && text == k_unix_address) {
+            return true;
+        }
         const auto address = networks_.empty() ? std::nullopt : read_address(text);
         return address &&
                std::any_of(networks_.begin(), networks_.end(), [&](const Network& network) {
@@ -109,6 +120,7 @@ private:
     }
 
     std::vector<Network> networks_;
+    bool unix_ = false;
 };
 
 }  // namespace tenon

@@ -72,6 +72,9 @@ TEST_CASE("a network has the addresses that begin as it does", "[http][K14]") {
     CHECK(networks({"::/0"}).contains("192.0.2.1"));
     CHECK(networks({"::ffff:10.0.0.0/104"}).contains("10.1.1.1"));
     CHECK_FALSE(AddressNetworks{}.contains("10.1.1.1"));
+    CHECK_FALSE(some.contains("unix:"));
+    CHECK(networks({"10.0.0.0/8", "unix:"}).contains("unix:"));
+    CHECK_FALSE(networks({"unix:"}).contains("10.0.0.1"));
 }
 
 TEST_CASE("what is no network is named", "[http][K14]") {

@@ -223,7 +223,7 @@ void Core::run(const KeyRevokeCommand& command) {
 void Core::run(const KeyAddressesCommand& command) {
     const std::string_view addresses = view(command.addresses);
     if (addresses.size() > k_addresses_bytes_max ||
-        addresses.find_first_not_of("0123456789abcdefABCDEF.:/,") != std::string_view::npos) {
+        addresses.find_first_not_of("0123456789abcdefABCDEF.:/,unix") != std::string_view::npos) {
         refuse(TENON_REJECT_INVALID);
         return;
     }

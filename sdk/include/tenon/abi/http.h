@@ -27,7 +27,7 @@ typedef struct tenon_http_request {
     tenon_str body;          /* as sent */
     const tenon_http_header* headers; /* names in lower case */
     uint32_t  header_count, reserved2;
-    tenon_str remote;        /* peer's address without port */
+    tenon_str remote;        /* address of who asks, without port; "unix:" by a Unix socket */
     int64_t   received_ns, received_real_ns; /* of the turn that read it */
 } tenon_http_request;
 
