@@ -3,6 +3,7 @@
 
 #include "sdk/capture/format.hpp"
 
+#include <tenon/csv.hpp>
 #include <tenon/plugin.hpp>
 
 #include <algorithm>
@@ -12,15 +13,6 @@ namespace tenon::archive {
 namespace {
 
 constexpr std::string_view k_digits = "0123456789abcdef";
-constexpr std::string_view k_line_end = "\r\n";
-
-void append_quoted(std::string& out, std::string_view text) {
-    out.push_back('"');
-    for (const char c : text) {
-        out.append(c == '"' ? 2 : 1, c);
-    }
-    out.push_back('"');
-}
 
 void append_real(std::string& out, double real) {
     std::array<char, 32> text{};
@@ -73,7 +65,7 @@ void append_field(std::string& out, const tenon_value& value) {
             append_real(out, value.r);
             return;
         case TENON_VALUE_TEXT:
-            append_quoted(out, view(value.b));
+            append_csv_text(out, view(value.b));
             return;
         case TENON_VALUE_BLOB:
             out.append("\\x");
@@ -95,16 +87,16 @@ std::string line_of(std::span<const tenon_value> values) {
         line.append(i == 0 ? "" : ",");
         append_field(line, values[i]);
     }
-    return line.append(k_line_end);
+    return line.append(k_csv_line_end);
 }
 
 std::string header_of(std::span<const std::string> names) {
     std::string line;
     for (const std::string& name : names) {
         line.append(line.empty() ? "" : ",");
-        append_quoted(line, name);
+        append_csv_text(line, name);
     }
-    return line.append(k_line_end);
+    return line.append(k_csv_line_end);
 }
 
 bool CsvReader::next(Row& row, std::string_view* line) {
@@ -115,8 +107,8 @@ bool CsvReader::next(Row& row, std::string_view* line) {
     const std::size_t begin = at_;
     while (true) {
         row.push_back(field());
-        if (text_.substr(at_).starts_with(k_line_end)) {
-            at_ += k_line_end.size();
+        if (text_.substr(at_).starts_with(k_csv_line_end)) {
+            at_ += k_csv_line_end.size();
             if (line != nullptr) {
                 *line = text_.substr(begin, at_ - begin);
             }

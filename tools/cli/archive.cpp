@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/cli/archive.hpp"
 
+#include "tools/cli/pages.hpp"
+
 #include <array>
-#include <cstdio>
+#include <utility>
 
 namespace tenon::cli {
 namespace {
@@ -61,18 +63,8 @@ json::value run_archive(AdminClient& client, const Arguments& arguments) {
     if (arguments.json) {
         options["format"] = "json";
     }
-    while (true) {
-        const json::value page = client.run(arguments.command(), options);
-        const json::string& text = page.at("text").as_string();
-        if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
-            std::fflush(stdout) != 0) {
-            throw CommandFailed{"UNAVAILABLE", "the output cannot be written"};
-        }
-        if (page.at("cursor").is_null()) {
-            return nullptr;
-        }
-        options["cursor"] = page.at("cursor");
-    }
+    print_pages(client, arguments.command(), std::move(options));
+    return nullptr;
 }
 
 }  // namespace tenon::cli

@@ -13,6 +13,7 @@
 #include "tools/cli/load.hpp"
 #include "tools/cli/migrate.hpp"
 #include "tools/cli/output.hpp"
+#include "tools/cli/pages.hpp"
 #include "tools/cli/plugin_check.hpp"
 #include "tools/cli/plugin_new.hpp"
 #include "tools/cli/rotate_key.hpp"
@@ -309,6 +310,23 @@ int archive(const Arguments& typed) {
     return tell(server.client());
 }
 
+// CSV on the standard output, whatever --json says.
+int export_csv(const Arguments& arguments) {
+    if (arguments.command() != "export.trades" && arguments.command() != "export.statement") {
+        throw UsageError{
+            "usage: tenon export trades --account A [--symbol S] [--from T] [--to T] | export "
+            "statement --account A [--asset X] [--from T] [--to T]"};
+    }
+    if (auto client = AdminClient::connect(arguments.data_dir)) {
+        print_pages(*client, arguments.command(), arguments.options);
+        return k_exit_ok;
+    }
+    TemporaryServer server{
+        {arguments.data_dir, arguments.deployment, arguments.plugin_path, arguments.overrides}};
+    print_pages(server.client(), arguments.command(), arguments.options);
+    return k_exit_ok;
+}
+
 int migrate(const Arguments& typed) {
     if (typed.help || typed.words.size() == 1) {
         (void)std::fputs(migrate_help().c_str(), stdout);
@@ -436,6 +454,9 @@ int dispatch(const Arguments& arguments) {
     }
     if (arguments.command() == "journal.replay") {
         return replay(arguments);
+    }
+    if (word == "export") {
+        return export_csv(arguments);
     }
     if (word == "archive") {
         return archive(arguments);

@@ -27,6 +27,11 @@ Commands
   accounts disable --account A [--keep-orders], accounts enable --account A
                                   the kill switch of an account: no order of it is taken, its open
                                   ones are cancelled
+  export trades --account A [--symbol S] [--from T] [--to T]
+                                  an account's trades as CSV, oldest first; T as for journal at
+  export statement --account A [--asset X] [--from T] [--to T]
+                                  every change of its money as CSV: opening balance, deposits and
+                                  withdrawals, both sides of each trade, fees, closing balance
   trading halt [--keep-orders], trading resume, trading status
                                   the same for all trading
   risk show [--account A]         the limits that are set

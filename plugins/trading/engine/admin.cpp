@@ -45,6 +45,7 @@ std::string random_reference() {
 Admin::Admin(const Host& host, Engine& engine)
     : admin_{host.service<tenon_admin_1>("tenon.admin/1")},
       audit_{host.service<tenon_audit_1>("tenon.audit/1")},
+      clock_{host.service<tenon_clock_1>("tenon.clock/1")},
       engine_{engine} {
     commands_ = {
         {this,
@@ -99,6 +100,16 @@ Admin::Admin(const Host& host, Engine& engine)
          &Admin::trading_halt,
          true},
         {this, "trading.resume", "trading resume: take orders again", &Admin::trading_resume, true},
+        {this,
+         "export.trades",
+         "export trades {\"account\"[,\"symbol\",\"from\",\"to\",\"cursor\"]}: a page of CSV",
+         &Admin::export_trades,
+         true},
+        {this,
+         "export.statement",
+         "export statement {\"account\"[,\"asset\",\"from\",\"to\",\"cursor\"]}: a page of CSV",
+         &Admin::export_statement,
+         true},
         {this,
          "risk.show",
          "risk show {[\"account\"]}: the limits that are set",

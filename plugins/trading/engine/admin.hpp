@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Admin commands of the engine: journal.check, journal.repair, accounts.*, trading.*, risk.*.
-// They run on the blocking pool; those of the journal work without a started engine.
+// Admin commands of the engine: journal.check, journal.repair, accounts.*, trading.*, risk.*,
+// export.*. They run on the blocking pool; those of the journal work without a started engine.
 #pragma once
 
+#include "plugins/trading/engine/account_export.hpp"
 #include "plugins/trading/engine/engine.hpp"
 
 #include <tenon/plugin.hpp>
@@ -60,6 +61,15 @@ private:
         std::string_view detail
     );
 
+    // admin_export.cpp
+    std::string export_trades(std::string_view args);
+    std::string export_statement(std::string_view args);
+    std::string export_page(
+        const boost::json::object& args,
+        ExportQuery query,
+        ExportPage (*make)(Session&, const Service<tenon_instruments_1>&, const ExportQuery&)
+    );
+
     // admin_risk.cpp
     std::string risk_show(std::string_view args);
     std::string risk_set(std::string_view args);
@@ -86,6 +96,7 @@ private:
 
     Service<tenon_admin_1> admin_;
     Service<tenon_audit_1> audit_;
+    Service<tenon_clock_1> clock_;
     Engine& engine_;
     std::vector<Command> commands_;
     std::atomic<bool> started_{false};

@@ -90,6 +90,9 @@ public:
 
     [[nodiscard]] Service<tenon_instruments_1> instruments() const noexcept { return instruments_; }
 
+    // [any] while started; empty without storage.
+    [[nodiscard]] Service<tenon_storage_1> storage() const noexcept { return storage_; }
+
     // [reactor 0]
     std::uint64_t subscribe(
         void* ctx,
