@@ -109,13 +109,21 @@ tenon_status Engine::run(
     tenon_trading_done done,
     tenon_err* err
 ) {
-    if (const std::string why = refusal(admission); !why.empty()) {
-        instrumentation_.refused();
-        return fail(err, TENON_UNAVAILABLE, why, TENON_ERR_RETRYABLE);
+    const auto refused = [&] {
+        const std::string why = refusal(admission);
+        if (!why.empty()) {
+            instrumentation_.refused();
+            (void)fail(err, TENON_UNAVAILABLE, why, TENON_ERR_RETRYABLE);
+        }
+        return !why.empty();
+    };
+    if (refused()) {
+        return TENON_UNAVAILABLE;
     }
     const std::int64_t now = clock_->now_real_ns(clock_.self);
-    if (!std::holds_alternative<trading::ExpireCommand>(body)) {
-        expire_orders(now);
+    // A command of its own, after which the engine may take no other.
+    if (!std::holds_alternative<trading::ExpireCommand>(body) && expire_orders(now) && refused()) {
+        return TENON_UNAVAILABLE;
     }
     const trading::Command command{
         writer_->next_sequence(), std::max(now, core_->time_real_ns()), body};
@@ -154,13 +162,15 @@ tenon_status Engine::run(
 
 // So no order trades after its time. One that the journal has no room for comes with the next
 // command, or tick.
-void Engine::expire_orders(std::int64_t now_real_ns) {
-    if (core_->next_expiry_real_ns() <= std::max(now_real_ns, core_->time_real_ns())) {
-        ErrorBuffer err;
-        if (run(trading::ExpireCommand{}, Admission::relief, {}, &err) != TENON_PENDING) {
-            log_.warn("orders_not_expired", {{"reason", err.message()}});
-        }
+bool Engine::expire_orders(std::int64_t now_real_ns) {
+    if (core_->next_expiry_real_ns() > std::max(now_real_ns, core_->time_real_ns())) {
+        return false;
     }
+    ErrorBuffer err;
+    if (run(trading::ExpireCommand{}, Admission::relief, {}, &err) != TENON_PENDING) {
+        log_.warn("orders_not_expired", {{"reason", err.message()}});
+    }
+    return true;
 }
 
 void Engine::remember(const trading::Output& output, const trading::Result& result) {

@@ -171,7 +171,8 @@ private:
     void update_gauges();
     void arm_timer();
     // Sends an expire command when an order's time is over.
-    void expire_orders(std::int64_t now_real_ns);
+    // True: it ran a command for that.
+    bool expire_orders(std::int64_t now_real_ns);
     void prepare_segment();
     void pump_spool();
     void maybe_snapshot();

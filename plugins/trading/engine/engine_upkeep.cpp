@@ -26,7 +26,7 @@ void Engine::tick() {
     arm_timer();
     watch_disk();
     if (failed_.empty()) {
-        expire_orders(clock_->now_real_ns(clock_.self));
+        (void)expire_orders(clock_->now_real_ns(clock_.self));
     }
     prepare_due_ = true;
     prepare_segment();
