@@ -59,3 +59,38 @@ test('an account is stopped and goes on, and so is all trading [T3]', async () =
   assert.throws(() => server.tenon('accounts', 'disable', '--account', 'fees'), /system's own/);
   assert.throws(() => server.tenon('accounts', 'disable', '--account', 'nobody'), /no account/);
 });
+
+test('one instrument is halted, delisted and goes on, and the others do not notice [T13]', async () => {
+  const server = await new Server().start();
+  open.push(server);
+  const demo = server.key();
+  const place = async (symbol, price, quantity) => {
+    const { status, body } = await call(server, demo, 'POST', '/api/v3/order', { symbol, side: 'SELL', type: 'LIMIT', timeInForce: 'GTC', price, quantity });
+    return status === 200 ? body.status : [status, body.code, body.msg];
+  };
+  const status = async (symbol) => (await (await fetch(`${server.http}/api/v3/exchangeInfo?symbol=${symbol}`)).json()).symbols[0].status;
+  const openOrders = async (symbol) => (await call(server, demo, 'GET', '/api/v3/openOrders', { symbol })).body.length;
+  const listed = (symbol) => server.tenon('instruments', 'list').find((one) => one.symbol === symbol);
+  const closed = [400, -2010, 'Market is closed.'];
+  assert.equal(await place('ETHBTC', '0.05', '1'), 'NEW');
+  assert.equal(await place('ETHBTC', '0.06', '1'), 'NEW');
+  assert.deepEqual([listed('ETHBTC').status, listed('ETHBTC').open_orders, listed('ETHBTC').venue], ['trading', 2, 'internal']);
+  const kept = server.tenon('instruments', 'halt', '--symbol', 'ETHBTC', '--keep-orders');
+  assert.deepEqual([kept.status, kept.orders_cancelled], ['halt', 0]);
+  assert.deepEqual(await place('ETHBTC', '0.05', '1'), closed);
+  assert.deepEqual([await status('ETHBTC'), await status('BTCUSDT'), await openOrders('ETHBTC')], ['HALT', 'TRADING', 2]);
+  await server.kill();
+  await server.start();
+  assert.deepEqual(await place('ETHBTC', '0.05', '1'), closed);
+  const gone = server.tenon('instruments', 'delist', '--symbol', 'ETHBTC');
+  assert.deepEqual([gone.status, gone.orders_cancelled], ['break', 2]);
+  assert.deepEqual([await status('ETHBTC'), await openOrders('ETHBTC')], ['BREAK', 0]);
+  await server.kill();
+  await server.start();
+  assert.equal(listed('ETHBTC').status, 'break');
+  server.tenon('instruments', 'resume', '--symbol', 'ETHBTC');
+  assert.equal(await place('ETHBTC', '0.05', '1'), 'NEW');
+  assert.throws(() => server.tenon('instruments', 'halt', '--symbol', 'NOPE'), /args\/symbol: there is no symbol \\?"NOPE/);
+  assert.throws(() => server.tenon('instruments', 'resume', '--symbol', 'ETHBTC', '--keep-orders'), /keep_orders/);
+  assert.match(JSON.stringify(server.tenon('audit', 'list')), /instruments\.halt.*instruments\.delist.*instruments\.resume/);
+});

@@ -141,6 +141,9 @@ test('a key works from its addresses only, through a proxy too, from the moment 
   assert.equal((await account(own(), '127.0.0.61')).status, 401);
   assert.throws(() => server.tenon('keys', 'addresses', '--api-key', key, '--addresses', '127.0.0.63,localhost'),
     /args\/addresses\/1: \\?"localhost\\?": an IPv4 or IPv6 address expected/);
+  for (const nothing of ['', ',']) {
+    assert.throws(() => server.tenon('keys', 'addresses', '--api-key', key, '--addresses', nothing), /args\/addresses: name at least one, or \\?"any/);
+  }
   assert.throws(() => server.tenon('keys', 'addresses', '--api-key', 'x'.repeat(64), '--addresses', '127.0.0.63'), /there is no such key/);
   // Over a kill; and the list is told, not only kept.
   await server.kill();

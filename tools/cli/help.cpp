@@ -27,6 +27,8 @@ Commands
   accounts disable --account A [--keep-orders], accounts enable --account A
                                   the kill switch of an account: no order of it is taken, its open
                                   ones are cancelled
+  instruments list, instruments halt|delist --symbol S [--keep-orders], instruments resume --symbol S
+                                  the same for one instrument
   export trades --account A [--symbol S] [--from T] [--to T]
                                   an account's trades as CSV, oldest first; T as for journal at
   export statement --account A [--asset X] [--from T] [--to T]

@@ -97,6 +97,10 @@ std::optional<std::string> parse_addresses(const json::object& args) {
     if (items.size() == 1 && items[0] == "any") {
         return std::string{};
     }
+    // A list that came out empty by mistake must not open the key to everybody.
+    if (items.empty()) {
+        throw Error{TENON_INVALID, "args/addresses: name at least one, or \"any\""};
+    }
     std::string out;
     AddressNetworks networks;
     for (std::size_t i = 0; i < items.size(); ++i) {
@@ -276,9 +280,13 @@ std::string KeyCommands::create(std::string_view args) {
         },
         "keys.create"
     );
-    // Nobody knows the key before this is done.
     if (!addresses.empty()) {
-        bind(key, addresses);
+        try {
+            bind(key, addresses);
+        } catch (...) {
+            revoke_quietly(key);  // rather none than one that works from anywhere
+            throw;
+        }
     }
     json::object out{
         {"api_key", key},
@@ -351,6 +359,17 @@ std::string KeyCommands::addresses(std::string_view args) {
     }
     bind(key, *addresses);
     return json::serialize(json::object{{"api_key", key}, {"addresses", address_list(*addresses)}});
+}
+
+void KeyCommands::revoke_quietly(std::string_view key) const noexcept {
+    (void)guard(nullptr, [&] {
+        send(
+            [&](tenon_trading_done done, tenon_err* err) {
+                return trading_->key_revoke(trading_.self, str(key), done, err);
+            },
+            "keys.revoke"
+        );
+    });
 }
 
 std::string KeyCommands::revoke(std::string_view args) {

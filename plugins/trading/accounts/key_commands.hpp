@@ -55,6 +55,7 @@ private:
     [[nodiscard]] bool reseal_one(const StoredKey& key) const;
     [[nodiscard]] std::uint64_t account_id(std::string_view name) const;
     void bind(std::string_view key, std::string_view addresses) const;
+    void revoke_quietly(std::string_view key) const noexcept;
     // Sends a command on the engine's reactor and waits until it is durable.
     void send(Send command, std::string_view what) const;
 

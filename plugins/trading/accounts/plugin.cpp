@@ -165,18 +165,23 @@ private:
     void put(const tenon_api_key& key, std::string_view material) {
         const tenon_str addresses =
             TENON_HOLDS(&key, tenon_api_key, addresses) ? key.addresses : tenon_str{};
-        store_.put(
-            {view(key.key), key.account, key.kind, key.permissions, material, view(addresses)}
-        );
+        try {
+            store_.put(
+                {view(key.key), key.account, key.kind, key.permissions, material, view(addresses)}
+            );
+        } catch (const Error& e) {
+            store_.remove(view(key.key));  // as it was before, it might be open to more
+            unreadable(e.what());
+        }
     }
 
-    // A key whose secret does not open is refused; the others go on.
+    // A key whose secret does not open, or whose addresses are none, is refused; the others go on.
     void unreadable(std::string_view reason) {
         ++unreadable_;
         log_.error("key_secret_unreadable", {{"count", unreadable_}, {"reason", reason}});
         const auto health = host().service<tenon_health_1>("tenon.health/1");
         const std::string text =
-            std::to_string(unreadable_) + " keys cannot be opened: " + std::string{reason};
+            std::to_string(unreadable_) + " keys cannot be used: " + std::string{reason};
         health->set(health.self, str("keys"), TENON_DEGRADED, str(text));
     }
 

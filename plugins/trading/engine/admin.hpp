@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Admin commands of the engine: journal.check, journal.repair, accounts.*, trading.*, risk.*,
-// export.*. They run on the blocking pool; those of the journal work without a started engine.
+// instruments.*, export.*. They run on the blocking pool; those of the journal work without a
+// started engine.
 #pragma once
 
 #include "plugins/trading/engine/account_export.hpp"
@@ -69,6 +70,14 @@ private:
         ExportQuery query,
         ExportPage (*make)(Session&, const Service<tenon_instruments_1>&, const ExportQuery&)
     );
+
+    // admin_instruments.cpp
+    std::string instruments_list(std::string_view args);
+    std::string instruments_halt(std::string_view args);
+    std::string instruments_delist(std::string_view args);
+    std::string instruments_resume(std::string_view args);
+    std::string
+    switch_instrument(std::string_view args, std::string_view action, std::uint32_t status);
 
     // admin_risk.cpp
     std::string risk_show(std::string_view args);

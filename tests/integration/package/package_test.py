@@ -106,7 +106,7 @@ class Packages(unittest.TestCase):
         return said.split()
 
     def test_completion_knows_the_commands(self):
-        self.assertEqual(self.complete("keys", ""), ["create", "list", "revoke"])
+        self.assertEqual(self.complete("keys", ""), ["addresses", "create", "list", "revoke"])
         self.assertEqual(self.complete("mig"), ["migrate"])
         self.assertIn("dry-run", self.complete("migrate", "d"))
         self.assertEqual(self.complete("load", "c"), ["compare"])
