@@ -77,7 +77,11 @@ before(async () => {
   await eventually('nginx answers', async () => (await ask(proxy, '/readyz')).status === 200);
 });
 after(async () => {
-  nginx?.kill('SIGQUIT');
+  if (nginx) {
+    const gone = once(nginx, 'exit');
+    nginx.kill('SIGTERM'); // at once: SIGQUIT waits for what is open
+    await gone;
+  }
   await server?.stop();
   rmSync(folder, { recursive: true, force: true });
 });
