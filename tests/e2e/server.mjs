@@ -54,8 +54,8 @@ export class Server {
       stream.on('data', (chunk) => { this.log = (this.log + chunk).slice(-200_000); });
     }
     const file = join(this.dataDir, 'listen');
-    await eventually('the server is ready', async () => {
-      if (this.child.exitCode !== null) throw new Error(`tenond exited with ${this.child.exitCode}\n${this.log}`);
+    const state = await eventually('the server is ready', async () => {
+      if (this.child.exitCode !== null || this.child.signalCode !== null) return 'ended';
       if (!existsSync(file)) return undefined;
       this.address = readFileSync(file, 'utf8').trim();
       return (await fetch(`http://${this.address}/readyz`)).ok;
@@ -63,6 +63,7 @@ export class Server {
       await this.kill(); // or it would keep the test waiting
       throw new Error(`${error.message}\n${this.log}`);
     });
+    if (state === 'ended') throw new Error(`tenond exited with ${this.child.exitCode ?? this.child.signalCode}\n${this.log}`);
     return this;
   }
 
