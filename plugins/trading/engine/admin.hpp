@@ -71,6 +71,8 @@ private:
         ExportPage (*make)(Session&, const Service<tenon_instruments_1>&, const ExportQuery&)
     );
 
+    void wait_for_database() const;
+
     // admin_instruments.cpp
     std::string instruments_list(std::string_view args);
     std::string instruments_halt(std::string_view args);

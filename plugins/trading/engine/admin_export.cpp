@@ -8,6 +8,8 @@
 #include <boost/json.hpp>
 
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
 
 namespace tenon::engine {
 
@@ -17,6 +19,7 @@ namespace {
 
 // A page of a large account whose opening balance has to be found.
 constexpr std::chrono::minutes k_patience{2};
+constexpr std::chrono::seconds k_catching_up{5};
 
 [[nodiscard]] std::int64_t moment_of(const json::object& args, std::string_view key) {
     try {
@@ -27,6 +30,29 @@ constexpr std::chrono::minutes k_patience{2};
 }
 
 }  // namespace
+
+// So that what was acknowledged before the question is in the answer.
+void Admin::wait_for_database() const {
+    const std::uint64_t wanted = engine_.mirror().status().durable_sequence;
+    const std::int64_t until_ns =
+        clock_->now_ns(clock_.self) + std::chrono::nanoseconds{k_catching_up}.count();
+    std::mutex mutex;
+    std::condition_variable never;
+    std::unique_lock lock{mutex};
+    for (;;) {
+        const std::uint64_t there = engine_.projection()->projected_sequence();
+        if (there >= wanted) {
+            return;
+        }
+        if (clock_->now_ns(clock_.self) >= until_ns) {
+            throw Error{
+                TENON_UNAVAILABLE,
+                "the database is " + std::to_string(wanted - there) +
+                    " commands behind; try again later"};
+        }
+        never.wait_for(lock, std::chrono::milliseconds{5});
+    }
+}
 
 std::string Admin::export_page(
     const json::object& args,
@@ -48,6 +74,8 @@ std::string Admin::export_page(
     }
     if (args.contains("cursor")) {
         query.cursor = text(args, "cursor");
+    } else {
+        wait_for_database();
     }
     ExportPage page;
     const Storage storage{engine_.storage()};
